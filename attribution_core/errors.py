@@ -1,4 +1,4 @@
-"""The library's errors: one base, few leaves; each message says what was given, expected, and how to mend it."""
+"""Errors: one base, few leaves; each message says what was given, what was expected, how to mend it."""
 
 from __future__ import annotations
 
