@@ -1,0 +1,253 @@
+"""What the library hands out: hits, shares, credits, and the attribution of one image."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.errors import InvalidInputError
+from attribution_core.rest import FloatArray, LogSum, Rest, RestKind, log_sum
+from attribution_core.shares import Hits, Shares, shares_at
+
+__all__ = [
+    "Attribution",
+    "Credit",
+    "Hits",
+    "LogSum",
+    "Rest",
+    "RestKind",
+    "Shares",
+    "shares_at",
+]
+
+STANDS_OUT_SHARE = 0.01
+"""An image that stands out has at least this share for certain ..."""
+STANDS_OUT_OVER_EVEN = 10.0
+"""... at least this many times the share it would have if all training images had the same ..."""
+STANDS_OUT_OVER_NEIGHBOURS = 3.0
+"""... and at least this many times the median share of its closest followers."""
+NEIGHBOURS = 19
+"""How many followers (ranks 2 to 20) that median is taken over; fixed, so that `top` changes no verdict."""
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Who made a training image and under which terms; what is unknown is an empty string, a size 0."""
+
+    id: str = ""
+    caption: str = ""
+    short_caption: str = ""
+    concept: str = ""
+    style: str = ""
+    creator: str = ""
+    source: str = ""
+    licence: str = ""
+    link: str = ""
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """The estimated influence of a training set on one image.
+
+    Attributes:
+        ids: (k,) int64 positions in the corpus, most influential first.
+        similarity: (k,) float32 in [-1, 1], descending.
+        influence: (k,) in [0, 1]; with `rest` they sum to 1.
+        influence_low: (k,) the influence is at least this.
+        influence_high: (k,) the influence is at most this.
+        uncalibrated: (k,) plain softmax over similarities, temperature 1.
+        rest: Influence of all images that are not listed.
+        rest_low: Lower end of the rest.
+        rest_high: Upper end of the rest.
+        rest_uncalibrated: The rest in the plain softmax.
+        n_training: Number of training images.
+        credits: One for each listed image.
+        temperature: The one these influences were made with.
+        fitted_temperature: The collection's own.
+        collection: Its name.
+        encoder: Name of the encoder.
+        rest_bins: What is known of the images that are not listed (one query).
+        bias: None for the softmax, else the bias of the paper's released form.
+    """
+
+    ids: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+    influence: FloatArray
+    influence_low: FloatArray
+    influence_high: FloatArray
+    uncalibrated: FloatArray
+    rest: float
+    rest_low: float
+    rest_high: float
+    rest_uncalibrated: float
+    n_training: int
+    credits: tuple[Credit, ...]
+    temperature: float
+    fitted_temperature: float
+    collection: str
+    encoder: str
+    rest_bins: Rest = field(repr=False)
+    bias: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the columns have one length and that the numbers of images add up."""
+        lengths = {len(part) for part in (self.ids, self.similarity, self.influence, self.credits)}
+        lengths |= {len(self.influence_low), len(self.influence_high), len(self.uncalibrated)}
+        if len(lengths) != 1 or 0 in lengths:
+            raise InvalidInputError(f"columns have lengths {sorted(lengths)}, expected one length above 0.")
+        if len(self.rest_bins) != 1:
+            raise InvalidInputError(f"rest_bins holds {len(self.rest_bins)} queries, expected 1.")
+        known = len(self.ids) + int(self.rest_bins.total[0])
+        if known != self.n_training:
+            raise InvalidInputError(f"listed and unlisted images are {known}, expected {self.n_training}.")
+
+    def __len__(self) -> int:
+        """Return the number of listed images."""
+        return len(self.ids)
+
+    @classmethod
+    def from_hits(
+        cls,
+        hits: Hits,
+        credits: tuple[Credit, ...],
+        *,
+        temperature: float,
+        fitted_temperature: float,
+        collection: str,
+        encoder: str,
+        bias: float | None = None,
+    ) -> Attribution:
+        """Score the hits of one query. Raises `InvalidInputError` for another number of queries."""
+        if len(hits) != 1:
+            raise InvalidInputError(f"hits hold {len(hits)} queries, expected 1.")
+        shares = shares_at(hits.similarity, hits.rest, temperature, bias)
+        return cls(
+            ids=hits.ids[0],
+            similarity=hits.similarity[0],
+            **_columns(shares),
+            n_training=hits.ids.shape[1] + int(hits.rest.total[0]),
+            credits=tuple(credits),
+            temperature=float(temperature),
+            fitted_temperature=float(fitted_temperature),
+            collection=collection,
+            encoder=encoder,
+            rest_bins=hits.rest,
+            bias=bias,
+        )
+
+    def at_temperature(self, temperature: float) -> Attribution:
+        """Return the same hits scored at another temperature, without a second search.
+
+        Raises `InvalidInputError` if the temperature is not a finite number above 0.
+        """
+        shares = shares_at(self.similarity[None, :], self.rest_bins, temperature, self.bias)
+        return dataclasses.replace(self, temperature=float(temperature), **_columns(shares))
+
+    @property
+    def kind(self) -> RestKind:
+        """ "exact" where the intervals are certain, "sampled" where they hold with 99 % confidence."""
+        return self.rest_bins.kind
+
+    @cached_property
+    def effective_number(self) -> float:
+        """How many equally influential images would be as spread out: exp of the entropy, in 1..n_training.
+
+        The images of a bin of the rest count as equal; the bins share the rest as their means say.
+        """
+        bins, count = self.rest_bins.mean[0], self.rest_bins.count[0]
+        used = count > 0
+        entropy = -_sum_p_log_p(self.influence)
+        if self.rest > 0 and used.any():
+            scaled = np.log(count[used]) + bins[used] / self.temperature
+            mass = self.rest * np.exp(scaled - log_sum(scaled[None, :])[0])
+            positive_mass = mass > 0
+            entropy -= float(
+                np.sum(mass[positive_mass] * np.log(mass[positive_mass] / count[used][positive_mass]))
+            )
+        return float(np.clip(np.exp(entropy), 1.0, self.n_training))
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the first training image may be named at all; when false, say that none stands out.
+
+        All three must hold for the certain lower end of its influence: (1) at least 1 in 100; (2) at least
+        ten times an even share, 10 / n_training (half of everything where there are under 20 images);
+        (3) at least three times the median influence of ranks 2 to 20. The third is what is missed when many
+        images are about equally close: then they share the influence, and no single one stands out. The
+        thresholds are a convention for the display, not a significance test.
+        """
+        least = float(self.influence_low[0])
+        if least < STANDS_OUT_SHARE or least < min(STANDS_OUT_OVER_EVEN / self.n_training, 0.5):
+            return False
+        followers = self.influence[1 : 1 + NEIGHBOURS]
+        return not followers.size or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1."""
+        return {
+            "collection": self.collection,
+            "encoder": self.encoder,
+            "n_training": self.n_training,
+            "temperature": self.temperature,
+            "rest": self.rest,
+            "rest_low": self.rest_low,
+            "rest_high": self.rest_high,
+            "top": [
+                {
+                    "rank": place + 1,
+                    "id": credit.id,
+                    "similarity": float(self.similarity[place]),
+                    "influence": float(self.influence[place]),
+                    "low": float(self.influence_low[place]),
+                    "high": float(self.influence_high[place]),
+                    "uncalibrated": float(self.uncalibrated[place]),
+                    "caption": credit.caption,
+                    "creator": credit.creator,
+                    "source": credit.source,
+                    "licence": credit.licence,
+                    "link": credit.link,
+                }
+                for place, credit in enumerate(self.credits)
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Return `to_dict` as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """Return the listed images as CSV with a header, one row an image; columns as in "top"."""
+        rows = self.to_dict()["top"]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
+
+
+def _columns(shares: Shares) -> dict[str, Any]:
+    return {
+        "influence": shares.influence[0],
+        "influence_low": shares.low[0],
+        "influence_high": shares.high[0],
+        "uncalibrated": shares.uncalibrated[0],
+        "rest": float(shares.rest[0]),
+        "rest_low": float(shares.rest_low[0]),
+        "rest_high": float(shares.rest_high[0]),
+        "rest_uncalibrated": float(shares.rest_uncalibrated[0]),
+    }
+
+
+def _sum_p_log_p(share: FloatArray) -> float:
+    some = share[share > 0]
+    return float(np.sum(some * np.log(some)))
