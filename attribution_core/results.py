@@ -155,7 +155,7 @@ class Attribution:
 
     @property
     def kind(self) -> RestKind:
-        """ "exact" where the intervals are certain, "sampled" where they hold with 99 % confidence."""
+        """Whether the intervals are certain ("exact") or hold with 99 % confidence ("sampled")."""
         return self.rest_bins.kind
 
     @cached_property
