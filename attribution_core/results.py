@@ -28,11 +28,11 @@ __all__ = [
     "shares_at",
 ]
 
-STANDS_OUT_SHARE = 0.01
+STANDS_OUT_SHARE = 0.05
 """An image that stands out has at least this share for certain ..."""
 STANDS_OUT_OVER_EVEN = 10.0
 """... at least this many times the share it would have if all training images had the same ..."""
-STANDS_OUT_OVER_NEIGHBOURS = 3.0
+STANDS_OUT_OVER_NEIGHBOURS = 10.0
 """... and at least this many times the median share of its closest followers."""
 NEIGHBOURS = 19
 """How many followers (ranks 2 to 20) that median is taken over; fixed, so that `top` changes no verdict."""
@@ -180,9 +180,9 @@ class Attribution:
     def stands_out(self) -> bool:
         """Whether the first training image may be named at all; when false, say that none stands out.
 
-        All three must hold for the certain lower end of its influence: (1) at least 1 in 100; (2) at least
+        All three must hold for the certain lower end of its influence: (1) at least 1 in 20; (2) at least
         ten times an even share, 10 / n_training (half of everything where there are under 20 images);
-        (3) at least three times the median influence of ranks 2 to 20. The third is what is missed when many
+        (3) at least ten times the median influence of ranks 2 to 20. The third is what is missed when many
         images are about equally close: then they share the influence, and no single one stands out. The
         thresholds are a convention for the display, not a significance test.
         """
