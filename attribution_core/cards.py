@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attribution_core.errors import CheckpointError
+from attribution_core.errors import CheckpointError, MissingDependencyError
 
 CARD_NAME = "card.json"
 _BLOCK = 1 << 20
@@ -119,3 +120,24 @@ def verify_files(directory: str | os.PathLike[str]) -> None:
                 f"'{path}' differs from its card (sha256 {given[:12]}..., expected {str(expected)[:12]}...); "
                 "download or make it again."
             )
+
+
+def read_tensors(path: str | os.PathLike[str]) -> Any:
+    """Return what a `.pth` file of others holds: tensors, numbers, text, lists and dicts, nothing else.
+
+    Read with `weights_only=True`, so that a file cannot run code. Raises `CheckpointError` if it is missing,
+    damaged, or holds other objects, `MissingDependencyError` without torch.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
+    try:
+        return torch.load(Path(path), map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"'{path}' cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds "
+            "other objects, which are refused. Download it again."
+        ) from error

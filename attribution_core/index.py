@@ -63,8 +63,10 @@ class BackendSpec:
 class FlatScan:
     """FAISS `Flat` or `SQfp16`, read in full for every search, so that the rest is known exactly.
 
-    Similarities and the rest are taken from the rows as FAISS decodes them. Beyond the index itself, memory
-    is bounded: about 64 MB of similarities and 16 MB of decoded rows at a time.
+    Listed similarities and the rest come from one pass over the rows as FAISS decodes them, in float32.
+    (FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which moves a similarity by
+    some 1e-5; two passes would then disagree.) Beyond the index itself, memory is bounded: about 64 MB of
+    similarities and 16 MB of decoded rows at a time.
     """
 
     def __init__(self, index: Any) -> None:
@@ -295,8 +297,8 @@ def _stack(rests: list[Rest]) -> Rest:
         empty = np.zeros((0, 0))
         return Rest(empty.astype(np.int64), empty, empty, empty)
     return Rest(
-        *(
-            np.concatenate([getattr(rest, name) for rest in rests])
-            for name in ("count", "mean", "low", "high")
-        )
+        count=np.concatenate([rest.count for rest in rests]),
+        mean=np.concatenate([rest.mean for rest in rests]),
+        low=np.concatenate([rest.low for rest in rests]),
+        high=np.concatenate([rest.high for rest in rests]),
     )
