@@ -1,0 +1,71 @@
+"""The recipe of a generated image: what repeats it, checked once, and carried in its PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attribution_core.errors import InvalidInputError
+
+MAX_SEED = 2**32 - 1
+MAX_STEPS = 200
+MAX_GUIDANCE = 30.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that repeats an image on the same machine to the pixel; stored in the PNG's text chunks.
+
+    prompt: may be empty (an unconditional image). seed: 0 to `MAX_SEED`. steps: 1 to `MAX_STEPS`.
+    guidance: 0 to `MAX_GUIDANCE`; 1 and less means no classifier-free guidance. generator: a name, never a
+    path. generator_sha256: of its weights. software: versions of what made the image.
+    """
+
+    prompt: str
+    seed: int = 0
+    steps: int = 25
+    guidance: float = 3.5
+    generator: str = ""
+    generator_sha256: str = ""
+    software: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidInputError` that names the first value out of its range."""
+        if not isinstance(self.prompt, str):
+            raise InvalidInputError(f"the prompt must be text, given {type(self.prompt).__name__}.")
+        _check_whole("seed", self.seed, 0, MAX_SEED)
+        _check_whole("steps", self.steps, 1, MAX_STEPS)
+        number = isinstance(self.guidance, (int, float)) and not isinstance(self.guidance, bool)
+        if not number or not math.isfinite(self.guidance) or not 0 <= self.guidance <= MAX_GUIDANCE:
+            raise InvalidInputError(
+                f"guidance must be a number from 0 to {MAX_GUIDANCE:g}, given {self.guidance!r}."
+            )
+
+    def to_dict(self) -> dict[str, str]:
+        """Every field as text, as PNG text chunks hold it."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Read what `to_dict` wrote; other keys are left aside.
+
+        Raises `InvalidInputError` where the prompt is missing or a number is not one.
+        """
+        if "prompt" not in values:
+            raise InvalidInputError(f"a recipe needs at least 'prompt', given {sorted(values)}.")
+        known = {key: str(values[key]) for key in cls.__dataclass_fields__ if key in values}
+        kinds: dict[str, Callable[[str], Any]] = {"seed": int, "steps": int, "guidance": float}
+        try:
+            return cls(**{key: kinds.get(key, str)(value) for key, value in known.items()})
+        except ValueError as error:
+            raise InvalidInputError(
+                f"not a readable recipe ({error}); expected whole numbers for seed and steps "
+                "and a number for guidance."
+            ) from error
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidInputError(f"{name} must be a whole number from {low} to {high}, given {value!r}.")

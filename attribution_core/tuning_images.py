@@ -1,0 +1,110 @@
+"""Views of exemplars for tuning: flipped, made smaller or closer, with the area in which the loss counts.
+
+Source: the augmentation of Custom Diffusion (Kumari et al., CVPR 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from attribution_core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import torch
+
+FAR = ("a far away ", "very small ")
+NEAR = ("zoomed in ", "close up ")
+_SMALLER = 2 / 3  # probability; else 1.2 to 1.4 times the canvas
+_SMALLEST, _FAR_BELOW = 1 / 3, 0.6
+_NEAR_RANGE = (1.2, 1.4)
+
+
+@dataclass(frozen=True)
+class Views:
+    """pixels: (n, 3, s, s) float32 in [-1, 1]; masks: (n, h, h) float32 of 0 and 1 on the latent grid.
+
+    prefixes: words before each view's caption ("very small ", "close up ", or "").
+    """
+
+    pixels: np.ndarray = field(repr=False)
+    masks: np.ndarray = field(repr=False)
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """The views as the UNet sees them. latents: (n, c, h, h), scaled; masks: (n, h, h)."""
+
+    latents: torch.Tensor = field(repr=False)
+    masks: torch.Tensor = field(repr=False)
+    prefixes: tuple[str, ...]
+
+
+def draw_views(
+    images: Sequence[Image.Image], count: int, side: int, factor: int, rng: np.random.Generator
+) -> Views:
+    """Draw views of each image in turn.
+
+    side: of the canvas in pixels. factor: pixels a latent cell is wide. A smaller view lies anywhere on a
+    canvas of the image's border colour; the mask leaves that out, and the cells that see across its edge.
+    Raises `InvalidInputError` where the canvas is too small for a masked view.
+    """
+    if side // factor < 6:
+        raise InvalidInputError(f"views need a latent grid of at least 6 cells, given {side // factor}.")
+    squares = [_square(image) for image in images]
+    drawn = [_draw(squares[i % len(squares)], side, factor, rng) for i in range(count)]
+    pixels = np.stack([p for p, _, _ in drawn]).transpose(0, 3, 1, 2)
+    return Views(
+        np.ascontiguousarray(pixels), np.stack([m for _, m, _ in drawn]), tuple(c for _, _, c in drawn)
+    )
+
+
+def _draw(
+    image: Image.Image, side: int, factor: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, str]:
+    cells = side // factor
+    mask = np.ones((cells, cells), dtype=np.float32)
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < _SMALLER:
+        size = int(rng.integers(int(np.ceil(side * _SMALLEST)), side + 1))
+        x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
+        canvas = Image.new("RGB", (side, side), _border_colour(image))
+        canvas.paste(image.resize((size, size), Image.Resampling.LANCZOS), (x, y))
+        if size < side:
+            mask[:] = 0
+            mask[_inside(y, size, factor, cells), _inside(x, size, factor, cells)] = 1
+        prefix = str(rng.choice(FAR)) if size < _FAR_BELOW * side else ""
+    else:
+        size = int(side * rng.uniform(*_NEAR_RANGE))
+        x, y = (int(v) for v in rng.integers(0, size - side + 1, size=2))
+        canvas = image.resize((size, size), Image.Resampling.LANCZOS).crop((x, y, x + side, y + side))
+        prefix = str(rng.choice(NEAR))
+    return np.asarray(canvas, dtype=np.float32) / 127.5 - 1, mask, prefix
+
+
+def _inside(start: int, size: int, factor: int, cells: int) -> slice:
+    """Cells that lie wholly in [start, start + size), without those beside an edge inside the canvas."""
+    first, last = -(-start // factor), (start + size) // factor
+    first += first > 0 and last - first > 2
+    last -= last < cells and last - first > 2
+    return slice(first, max(last, first + 1))
+
+
+def _square(image: Image.Image) -> Image.Image:
+    """The central square, RGB."""
+    side = min(image.size)
+    x, y = (image.width - side) // 2, (image.height - side) // 2
+    return image.convert("RGB").crop((x, y, x + side, y + side))
+
+
+def _border_colour(image: Image.Image) -> tuple[int, int, int]:
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    red, green, blue = (int(v) for v in np.median(border, axis=0))
+    return red, green, blue
