@@ -29,6 +29,10 @@ class Backend(Protocol):
     def __len__(self) -> int:
         """Return the number of training images."""
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the rows."""
+
     def add(self, rows: NDArray[np.float32]) -> None:
         """Append (n, d) unit rows."""
 
@@ -77,6 +81,11 @@ class FlatScan:
         """Return the number of training images."""
         return int(self._index.ntotal)
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the rows."""
+        return int(self._index.d)
+
     def add(self, rows: NDArray[np.float32]) -> None:
         """Append (n, d) unit rows."""
         if not self._index.is_trained:
@@ -115,7 +124,7 @@ class FlatScan:
         return np.clip(scores, -1.0, 1.0, out=scores)
 
     def _decoded(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        n, d = len(self), int(self._index.d)
+        n, d = len(self), self.dim
         if isinstance(self._index, faiss.IndexFlat):
             yield 0, faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
             return
@@ -270,11 +279,10 @@ class TrainingIndex:
         verify_files(folder)
         spec = _spec(card["factory"])
         backend = spec.read(folder / _FILE)
-        index = cls(backend, factory=spec.name, dim=int(card["dim"]), encoder=card["encoder"])
-        if len(index) != card["count"]:
-            raise CheckpointError(
-                f"'{folder}' holds {len(index)} rows, its card says {card['count']}; save it again."
-            )
+        index = cls(backend, factory=spec.name, dim=backend.dim, encoder=card["encoder"])
+        given, expected = (len(index), backend.dim), (card["count"], card["dim"])
+        if given != expected:
+            raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
         return index
 
 

@@ -211,6 +211,8 @@ class MapperPair:
         for name in ("real_mapper", "synth_mapper"):
             try:
                 part = stored[name]
+                if not isinstance(part, dict):
+                    raise TypeError(f"{type(part).__name__} where a dict was expected")
                 heads.append(Head(part["weight"].float().numpy(), part["bias"].float().numpy()))
             except (KeyError, TypeError, IndexError, AttributeError, InvalidInputError) as error:
                 raise CheckpointError(

@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.checks import float_matrix, positive, whole
 from attribution_core.errors import InvalidInputError
+from attribution_core.sampling import FloatArray, log_sampled_sum, safe_log
 
-FloatArray = NDArray[np.float64]
-CONFIDENCE = 0.99
 DEFAULT_BINS = 4096
 _NOTHING = -np.inf
 _ROUNDING = 1e-6
@@ -236,15 +235,15 @@ class Rest:
         temperature is not above 0.
         """
         t = positive("temperature", temperature)
-        log_count = _log(self.count)
+        log_count = safe_log(self.count)
         certain_low = log_sum(log_count + self.mean / t)
         weight = _chord_weight(self)
-        chord = np.logaddexp(_log1m(weight) + self.low / t, _log(weight) + self.high / t)
+        chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
         certain_high = np.maximum(log_sum(log_count + chord), certain_low)
         if self.sample is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        peak = np.max(self.sample, axis=1, initial=-1.0)[:, None]
-        low, estimate, high = _log_sampled(self, np.exp((self.sample - peak) / t), peak[:, 0] / t)
+        peak = np.max(self.sample, axis=1, initial=-1.0, keepdims=True)
+        low, estimate, high = log_sampled_sum(self, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
         return _within(certain_low, low, estimate, high, certain_high)
 
     def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
@@ -254,13 +253,13 @@ class Rest:
         and not checked.
         """
         with np.errstate(over="ignore"):
-            certain_low = _log((self.count * function(self.mean)).sum(axis=1))
+            certain_low = safe_log((self.count * function(self.mean)).sum(axis=1))
             weight = _chord_weight(self)
             ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
-            certain_high = np.maximum(_log((self.count * ends).sum(axis=1)), certain_low)
+            certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
         if self.sample is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        low, estimate, high = _log_sampled(self, function(self.sample), np.zeros(len(self)))
+        low, estimate, high = log_sampled_sum(self, function, np.zeros(len(self)))
         return _within(certain_low, low, estimate, high, certain_high)
 
 
@@ -268,12 +267,7 @@ def log_sum(values: FloatArray) -> FloatArray:
     """Return log of the sum of exp over the last axis of (q, m), (q,); -inf for an empty or all -inf row."""
     peak = np.max(values, axis=1, initial=_NOTHING, keepdims=True)
     safe = np.where(np.isfinite(peak), peak, 0.0)
-    return np.asarray(_log(np.exp(values - safe).sum(axis=1)) + safe[:, 0])
-
-
-def _log(values: Any) -> FloatArray:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(values), dtype=np.float64)
+    return np.asarray(safe_log(np.exp(values - safe).sum(axis=1)) + safe[:, 0])
 
 
 def _log1m(values: FloatArray) -> FloatArray:
@@ -305,40 +299,6 @@ def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
     total = np.bincount(place, weights=values, minlength=bins)
     mean = np.divide(total, count, out=0.5 * (low + high), where=count > 0)
     return np.stack([count, np.clip(mean, low, high), low, high])
-
-
-def _log_sampled(
-    rest: Rest, value: FloatArray, shift: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Estimate a stratified sum and its 99 % interval; `value` (q, m) is exp(-shift) times the true value.
-
-    Student's t with Welch-Satterthwaite degrees of freedom, so that an estimate that hangs on few images has
-    a wide interval; the upper end is taken on the logarithmic scale, because exp makes the sum skew.
-    """
-    from scipy.special import stdtrit
-
-    owner = rest.sample_bin
-    if owner is None:
-        raise InvalidInputError("this Rest holds no sample.")
-    bins = rest.count.shape[1]
-    drawn = np.bincount(owner, minlength=bins).astype(np.float64)
-    mean = _by_bin(value, owner, bins) / np.maximum(drawn, 1.0)
-    spread = _by_bin((value - mean[:, owner]) ** 2, owner, bins) / np.maximum(drawn - 1.0, 1.0)
-    total = (rest.count * mean).sum(axis=1)
-    unseen = np.where(rest.count > 0, 1.0 - drawn / np.maximum(rest.count, 1), 0.0)
-    variance = rest.count.astype(np.float64) ** 2 * unseen * spread / np.maximum(drawn, 1.0)
-    whole_variance = variance.sum(axis=1)
-    share = (variance**2 / np.maximum(drawn - 1.0, 1.0)).sum(axis=1)
-    freedom = np.divide(whole_variance**2, share, out=np.full(len(rest), 1e6), where=share > 0)
-    margin = stdtrit(np.clip(freedom, 1.0, 1e6), 0.5 + CONFIDENCE / 2) * np.sqrt(whole_variance)
-    relative = np.divide(margin, total, out=np.zeros_like(total), where=total > 0)
-    estimate = _log(total) + shift
-    return _log(np.maximum(total - margin, 0.0)) + shift, estimate, estimate + relative
-
-
-def _by_bin(value: FloatArray, owner: NDArray[np.int64], bins: int) -> FloatArray:
-    sums = [np.bincount(owner, weights=row, minlength=bins) for row in value]
-    return np.asarray(sums, dtype=np.float64).reshape(len(value), bins)
 
 
 def _within(

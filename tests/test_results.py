@@ -1,0 +1,260 @@
+"""Shares that sum to 1 with certified intervals, and the attribution of one image."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attribution_core.errors import InvalidInputError
+from attribution_core.rest import Rest, RestKind
+from attribution_core.results import Attribution, Credit, Hits, Shares, shares_at
+
+SLACK = 1e-9
+
+
+def softmax(values, t):
+    scaled = np.asarray(values, dtype=np.float64) / t
+    weight = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return weight / weight.sum(axis=-1, keepdims=True)
+
+
+def ranked(n=1000, q=1, seed=0, spread=0.1):
+    values = np.random.default_rng(seed).normal(0.1, spread, (q, n)).astype(np.float32)
+    return -np.sort(-np.clip(values, -1, 1), axis=1)
+
+
+def hits_of(values, top, bins=4096):
+    ids = np.tile(np.arange(top), (len(values), 1))
+    return Hits(ids, values[:, :top], Rest.from_similarities(values[:, top:], bins))
+
+
+def attribution(values, top=20, t=0.05, bins=4096, **more):
+    hits = hits_of(np.atleast_2d(values), top, bins)
+    credits = tuple(Credit(id=f"image-{i}", caption=f"caption {i}", creator='Zoë, "Z"') for i in range(top))
+    fields = {"temperature": t, "fitted_temperature": 0.05, "collection": "toy", "encoder": "fake", **more}
+    return Attribution.from_hits(hits, credits, **fields)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 300), st.integers(1, 3), st.integers(1, 64), st.floats(1e-3, 50), st.integers(0, 999))
+def test_shares_sum_to_one_and_enclose_the_full_softmax(n, q, bins, t, seed):
+    values = ranked(n, q, seed)
+    top = 1 + seed % n
+    shares = shares_at(values[:, :top], Rest.from_similarities(values[:, top:], bins), t)
+    truth = softmax(values, t)
+    assert shares.influence.sum(axis=1) + shares.rest == pytest.approx(1.0, abs=1e-12)
+    assert shares.uncalibrated.sum(axis=1) + shares.rest_uncalibrated == pytest.approx(1.0, abs=1e-12)
+    assert (shares.low <= truth[:, :top] + SLACK).all() and (truth[:, :top] <= shares.high + SLACK).all()
+    assert (shares.low <= shares.influence + SLACK).all() and (shares.influence <= shares.high + SLACK).all()
+    others = truth[:, top:].sum(axis=1)
+    assert (shares.rest_low <= others + SLACK).all() and (others <= shares.rest_high + SLACK).all()
+    assert ((shares.influence >= 0) & (shares.high <= 1 + SLACK)).all()
+    assert (np.diff(shares.influence, axis=1) <= 0).all()
+
+
+def test_a_full_scan_is_the_full_softmax():
+    values = ranked(10_000, 2)
+    shares = shares_at(values[:, :100], Rest.from_similarities(values[:, 100:]), 0.02)
+    truth = softmax(values, 0.02)
+    assert shares.influence == pytest.approx(truth[:, :100], rel=1e-5)
+    assert (shares.high - shares.low <= 1e-4 * shares.influence).all()
+    assert shares.uncalibrated == pytest.approx(softmax(values, 1.0)[:, :100], rel=1e-6)
+    assert shares.kind is RestKind.EXACT
+
+
+def test_top_and_mean_form_is_the_papers_and_overstates_the_listed():
+    values, top, t = ranked(5000), 500, 0.05
+    mean = values[:, top:].astype(np.float64).mean()
+    shares = shares_at(values[:, :top], Rest.from_mean(4500, mean, high=values[0, top]), t)
+    weight = np.exp(values[0, :top].astype(np.float64) / t)
+    expected = weight / (weight.sum() + 4500 * np.exp(mean / t))
+    assert shares.influence[0] == pytest.approx(expected, rel=1e-12)
+    truth = softmax(values, t)[0, :top]
+    assert (shares.influence[0] > truth).all() and (shares.low[0] <= truth).all()
+
+
+def released(values, t, bias):
+    weight = np.maximum(np.exp((values - values.max(axis=1, keepdims=True)) / t) + bias * 0.001, 0)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("bias", [-300.0, -5.0, -0.5, 0.0, 2.0])
+@pytest.mark.parametrize("t", [0.01, 0.1])
+def test_released_form_matches_its_formula(bias, t):
+    values = ranked(3000, 2).astype(np.float64)
+    shares = shares_at(values[:, :50], Rest.from_similarities(values[:, 50:].astype(np.float32)), t, bias)
+    truth = released(values, t, bias)
+    assert shares.influence == pytest.approx(truth[:, :50], rel=1e-3, abs=1e-9)
+    assert shares.influence.sum(axis=1) + shares.rest == pytest.approx(1.0, abs=1e-12)
+    assert (shares.low <= truth[:, :50] + 1e-7).all() and (truth[:, :50] <= shares.high + 1e-7).all()
+
+
+def test_released_form_without_bias_is_the_softmax_and_a_negative_bias_ends_the_list():
+    values = ranked(500)
+    rest = Rest.from_similarities(values[:, 50:])
+    plain, zero = (shares_at(values[:, :50], rest, 0.02, bias) for bias in (None, 0.0))
+    assert plain.influence == pytest.approx(zero.influence, rel=1e-6)
+    cut = shares_at(values[:, :50], rest, 0.005, -500.0).influence[0]
+    first_zero = int(np.argmax(cut == 0))
+    assert first_zero > 0 and (cut[first_zero:] == 0).all()
+
+
+@pytest.mark.parametrize("bias", [-1000.0, -2000.0, np.nan, np.inf])
+def test_a_bias_that_leaves_nothing_is_refused(bias):
+    with pytest.raises(InvalidInputError, match="bias"):
+        shares_at(ranked(10), Rest.from_mean(1, 0.0), 0.1, bias)
+
+
+def test_low_temperatures_stay_finite():
+    for t in (1e-7, 1e-3, 1e4):
+        shares = shares_at(ranked(200)[:, :20], Rest.from_mean(180, 0.0), t)
+        assert np.isfinite([shares.influence, shares.low, shares.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("ids", "similarity", "queries", "words"),
+    [
+        ([[0, 1]], [[0.5]], 1, "do not fit"),
+        ([[0.0, 1.0]], [[0.5, 0.4]], 1, "do not fit"),
+        ([[0, 1]], [[0.5, 0.4]], 2, "do not fit"),
+        ([[0, 1]], [[0.4, 0.5]], 1, "descending"),
+        ([[0, 1]], [[0.5, np.nan]], 1, "NaN"),
+        ([[0, -1]], [[0.5, 0.4]], 1, "negative"),
+        (np.zeros((1, 0), dtype=int), np.zeros((1, 0)), 1, "no image"),
+        ([0, 1], [0.5, 0.4], 1, "two dimensions"),
+    ],
+)
+def test_bad_hits(ids, similarity, queries, words):
+    with pytest.raises(InvalidInputError, match=words):
+        Hits(np.array(ids), similarity, Rest.from_mean(1, [0.0] * queries))
+
+
+def test_bad_scores():
+    rest = Rest.from_mean(1, 0.0)
+    for bad in ([[np.nan]], [[0.1], [0.2]], np.zeros((1, 0)), [0.1]):
+        with pytest.raises(InvalidInputError):
+            shares_at(bad, rest, 0.1)
+    for t in (0, -1, np.nan):
+        with pytest.raises(InvalidInputError, match="temperature"):
+            shares_at([[0.1]], rest, t)
+
+
+def test_another_temperature_needs_no_second_search():
+    result = attribution(ranked(2000), t=0.05)
+    moved = result.at_temperature(0.02)
+    fresh = attribution(ranked(2000), t=0.02)
+    for name in (
+        "influence",
+        "influence_low",
+        "influence_high",
+        "uncalibrated",
+        "rest",
+        "rest_low",
+        "rest_high",
+    ):
+        assert getattr(moved, name) == pytest.approx(getattr(fresh, name), rel=1e-12)
+    assert (moved.temperature, moved.fitted_temperature) == (0.02, 0.05)
+    assert moved.at_temperature(0.05).influence == pytest.approx(result.influence)
+    assert result.at_temperature(1.0).influence == pytest.approx(result.uncalibrated)
+    with pytest.raises(InvalidInputError, match="temperature"):
+        result.at_temperature(0)
+
+
+def test_another_temperature_keeps_the_released_form():
+    result = attribution(ranked(300).astype(np.float32), t=0.05, bias=-20.0)
+    truth = released(ranked(300).astype(np.float64), 0.02, -20.0)[0, :20]
+    assert result.at_temperature(0.02).influence == pytest.approx(truth, rel=1e-3)
+
+
+@pytest.mark.parametrize("t", [0.01, 0.05, 1.0, 100.0])
+def test_effective_number_is_exp_of_the_entropy(t):
+    values = ranked(1500)
+    share = softmax(values, t)[0]
+    truth = np.exp(-np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share))))
+    assert attribution(values, t=t).effective_number == pytest.approx(truth, rel=1e-3)
+
+
+def test_effective_number_at_its_ends():
+    assert attribution(np.full(400, 0.5, dtype=np.float32)).effective_number == pytest.approx(400)
+    one = np.r_[np.float32(1.0), np.zeros(399, dtype=np.float32)]
+    assert attribution(one, t=0.001).effective_number == pytest.approx(1.0)
+
+
+def test_stands_out_for_one_close_image_and_not_for_many_or_none():
+    crowd = ranked(2000, spread=0.05)[0]
+    close = np.r_[np.float32(0.9), crowd[1:]]
+    family = np.r_[np.full(30, 0.9, dtype=np.float32), crowd[30:]]
+    assert attribution(close).stands_out
+    assert not attribution(family).stands_out
+    assert not attribution(crowd).stands_out
+    assert not attribution(np.full(50, 0.9, dtype=np.float32)).stands_out
+    assert not attribution(close, t=5.0).stands_out
+
+
+def test_stands_out_rests_on_the_certain_end_and_not_on_how_many_are_listed():
+    close = np.r_[np.float32(0.9), ranked(2000, spread=0.05)[0][1:]]
+    assert [attribution(close, top=top).stands_out for top in (20, 50, 500)] == [True] * 3
+    blurred = Attribution.from_hits(
+        Hits(np.arange(20)[None], close[None, :20], Rest.from_mean(1980, 0.1)),
+        (Credit(),) * 20,
+        temperature=0.05,
+        fitted_temperature=0.05,
+        collection="",
+        encoder="",
+    )
+    assert blurred.influence[0] > 0.5 and not blurred.stands_out
+
+
+def test_stands_out_in_a_tiny_collection_needs_half():
+    assert attribution([0.9, 0.1, 0.1], top=3, t=0.1).stands_out
+    assert not attribution([0.9, 0.88, 0.1], top=3, t=0.1).stands_out
+    assert not attribution([0.5, 0.5], top=1, t=0.1).stands_out
+
+
+def test_json_has_the_contracts_keys_and_values():
+    result = attribution(ranked(300), top=3)
+    data = json.loads(result.to_json())
+    assert list(data) == [
+        "collection", "encoder", "n_training", "temperature", "rest", "rest_low", "rest_high", "top",
+    ]  # fmt: skip
+    assert list(data["top"][0]) == [
+        "rank", "id", "similarity", "influence", "low", "high", "uncalibrated",
+        "caption", "creator", "source", "licence", "link",
+    ]  # fmt: skip
+    assert [row["rank"] for row in data["top"]] == [1, 2, 3]
+    assert data["top"][1]["id"] == "image-1" and data["n_training"] == 300
+    assert sum(row["influence"] for row in data["top"]) + data["rest"] == pytest.approx(1.0)
+    assert data["rest_low"] <= data["rest"] <= data["rest_high"]
+    assert "Zoë" in result.to_json()
+
+
+def test_csv_survives_commas_and_quotes():
+    result = attribution(ranked(300), top=3)
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    assert [row["creator"] for row in rows] == ['Zoë, "Z"'] * 3
+    assert [float(row["influence"]) for row in rows] == pytest.approx(result.influence.tolist())
+    assert list(rows[0]) == list(result.to_dict()["top"][0])
+
+
+def test_attribution_refuses_what_does_not_add_up():
+    hits = hits_of(ranked(50, 2), 5)
+    facts = {"temperature": 0.1, "fitted_temperature": 0.1, "collection": "", "encoder": ""}
+    with pytest.raises(InvalidInputError, match="2 queries"):
+        Attribution.from_hits(hits, (Credit(),) * 5, **facts)
+    with pytest.raises(InvalidInputError, match="lengths"):
+        Attribution.from_hits(hits_of(ranked(50), 5), (Credit(),) * 4, **facts)
+    good = attribution(ranked(50), top=5)
+    with pytest.raises(InvalidInputError, match="expected 51"):
+        Attribution(**{**vars(good), "n_training": 51})
+    assert len(good) == 5 and good.kind is RestKind.EXACT
+
+
+def test_results_are_frozen_and_unknown_credits_are_empty():
+    with pytest.raises(AttributeError):
+        attribution(ranked(50)).rest = 0.0
+    assert set(vars(Credit()).values()) == {"", 0}
+    assert isinstance(shares_at([[0.1]], Rest.from_mean(1, 0.0), 1.0), Shares)
