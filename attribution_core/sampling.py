@@ -34,8 +34,8 @@ def log_sampled_sum(
     Of two margins the wider one counts. The first is Student's with Welch-Satterthwaite degrees of freedom.
     At a low temperature it covers too seldom (82 % instead of 99 % where similarities within a bin spread by
     2.7 temperatures), because the sum hangs on images too rare to be in the sample. The second therefore
-    takes the variance of bell-shaped bins with the spread that the sample shows. The upper end is taken on the
-    logarithmic scale, because exp makes the sum skew.
+    takes the variance of bell-shaped bins with the spread that the sample shows. The upper end is taken on
+    the logarithmic scale, because exp makes the sum skew.
     """
     from scipy.special import ndtri, stdtrit
 
