@@ -18,7 +18,8 @@ from attribution_core.errors import (
     InvalidInputError,
     NotFittedError,
 )
-from attribution_core.rest import FloatArray, Rest
+from attribution_core.rest import Rest
+from attribution_core.sampling import FloatArray
 from attribution_core.shares import Hits, Shares, shares_at
 
 _FILE = "calibrator.safetensors"

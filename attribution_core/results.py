@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.errors import InvalidInputError
-from attribution_core.rest import FloatArray, LogSum, Rest, RestKind, log_sum
+from attribution_core.rest import LogSum, Rest, RestKind, log_sum
+from attribution_core.sampling import FloatArray
 from attribution_core.shares import Hits, Shares, shares_at
 
 __all__ = [

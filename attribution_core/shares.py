@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from attribution_core.checks import float_matrix, positive
 from attribution_core.errors import InvalidInputError
-from attribution_core.rest import FloatArray, LogSum, Rest, RestKind, log_sum
+from attribution_core.rest import LogSum, Rest, RestKind, log_sum
+from attribution_core.sampling import FloatArray
 
 _BIAS_UNIT = 0.001
 
