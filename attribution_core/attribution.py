@@ -1,0 +1,137 @@
+"""A collection, everything needed to attribute over one training set, and the attributor that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from attribution_core.calibration import Calibrator
+from attribution_core.cards import read_card, write_card
+from attribution_core.corpus import Corpus
+from attribution_core.encoders import Encoder, load_encoder
+from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError
+from attribution_core.images import read_image
+from attribution_core.index import TrainingIndex
+from attribution_core.mappers import MapperPair
+from attribution_core.results import Attribution
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """One training set, ready to attribute over; see `open` and `create`.
+
+    name: shown to people. encoder_name: row in `ENCODERS`. generator_path: a diffusers folder, or None.
+    """
+
+    name: str
+    path: Path
+    corpus: Corpus
+    encoder_name: str
+    mappers: MapperPair
+    index: TrainingIndex
+    calibrator: Calibrator
+    card: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Check that the parts belong together. Raises `CollectionMismatchError` naming the two that do not."""
+        for part, encoder in (("mappers", self.mappers.encoder), ("index", self.index.encoder),
+                              ("calibrator", self.calibrator.encoder)):
+            if encoder != self.encoder_name:
+                raise CollectionMismatchError(f"collection '{self.name}' uses encoder '{self.encoder_name}', its "
+                                              f"{part} '{encoder}'; build the {part} again.")
+        if self.mappers.out_dim != self.index.dim:
+            raise CollectionMismatchError(f"collection '{self.name}': mappers give {self.mappers.out_dim} values, "
+                                          f"the index holds {self.index.dim}; build the index again.")
+        if len(self.corpus) != len(self.index):
+            raise CollectionMismatchError(f"collection '{self.name}': {len(self.corpus)} images in the corpus, "
+                                          f"{len(self.index)} in the index; build the index again.")
+
+    @classmethod
+    def open(cls, directory: Path | str) -> Collection:
+        """Open a collection's folder.
+
+        Raises `CheckpointError` for what is missing or damaged, `CollectionMismatchError` for parts that do
+        not belong together.
+        """
+        folder = Path(directory)
+        card = read_card(folder)
+        encoder = str(card.get("encoder", ""))
+        fitted = (folder / "calibrator/card.json").exists()
+        calibrator = Calibrator.load(folder / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
+        return cls(str(card.get("name", folder.name)), folder, Corpus.open(folder / "corpus"), encoder,
+                   MapperPair.load(folder / "mappers", encoder=encoder),
+                   TrainingIndex.load(folder / "index", encoder=encoder), calibrator, card)
+
+    @classmethod
+    def create(cls, directory: Path | str, *, name: str, encoder: str, features: NDArray[np.float32],
+               mappers: MapperPair | None = None, factory: str = "SQfp16", calibrator: Calibrator | None = None,
+               card: Mapping[str, Any] | None = None) -> Collection:
+        """Make mappers, index and card beside a corpus that is already in `directory`/corpus, and open it.
+
+        features: (n, d) float32, raw, one row an image of the corpus, in its order. mappers: identity by
+        default. calibrator: saved if given; without one, attributing needs a temperature.
+        Raises `CollectionMismatchError` if rows and images differ in number.
+        """
+        folder = Path(directory)
+        pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
+        count = len(Corpus.open(folder / "corpus"))
+        if count != len(features):
+            raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
+                                          "of the corpus, in its order.")
+        pair.save(folder / "mappers")
+        TrainingIndex.build(pair.map_training(features), factory, encoder).save(folder / "index")
+        if calibrator is not None:
+            calibrator.save(folder / "calibrator")
+        write_card(folder, {**(card or {}), "name": name, "encoder": encoder, "n_training": count})
+        return cls.open(folder)
+
+    @property
+    def generator_path(self) -> Path | None:
+        """The diffusers folder of the model that was trained on this collection, or None."""
+        path = self.path / "generator"
+        return path if (path / "model_index.json").exists() else None
+
+
+class Attributor:
+    """Estimates the influence of a collection's training images on any image."""
+
+    def __init__(self, collection: Collection, device: str = "auto") -> None:
+        """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query."""
+        self.collection = collection
+        self.device = device
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The collection's encoder. Raises what `load_encoder` raises."""
+        return load_encoder(self.collection.encoder_name, device=self.device)
+
+    def attribute(self, image: Image.Image | Path | str, top: int = 100,
+                  temperature: float | None = None) -> Attribution:
+        """List the training images that most likely influenced an image, with calibrated shares.
+
+        image: PIL image or path. top: how many to list, cut to the size of the collection. temperature: in
+        place of the fitted one. Raises `InvalidImageError`, `InvalidInputError`, and `NotFittedError` where
+        the collection has no calibrator and no temperature is given.
+        """
+        if top < 1:
+            raise InvalidInputError(f"top is {top}, expected at least 1.")
+        collection, calibrator = self.collection, self.collection.calibrator
+        if temperature is None and not calibrator.is_fitted:
+            raise NotFittedError(f"collection '{collection.name}' has no fitted calibrator; give a temperature "
+                                 "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
+                                 f"encoder '{collection.encoder_name}'.")
+        features = self.encoder.encode([read_image(image)])
+        hits = collection.index.search(collection.mappers.map_query(features), min(top, len(collection.index)))
+        fitted = calibrator.temperature_ if calibrator.is_fitted else float(temperature or 0)
+        return Attribution.from_hits(
+            hits, collection.corpus.credits([int(i) for i in hits.ids[0]]),
+            temperature=fitted if temperature is None else temperature, fitted_temperature=fitted,
+            collection=collection.name, encoder=collection.encoder_name,
+            bias=calibrator.bias_ if calibrator.is_fitted else None)

@@ -1,0 +1,137 @@
+"""A training set as it is attributed over: images with captions and credits, in Parquet files.
+
+One row an image; the files open in Hugging Face `datasets` as they are, with decoded images.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from attribution_core.cards import atomic_path
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.results import Credit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT_COLUMNS = ("id", "caption", "short_caption", "concept", "concept_label", "style", "group", "creator",
+                "source", "source_version", "licence", "link", "part", "planted", "exemplar_set", "held_out")
+SIZE_COLUMNS = ("width", "height")
+_CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
+
+
+class Corpus:
+    """A read-only list of images with credits; a position in it is what an index calls an id.
+
+    Images are kept as they were encoded (about 2 kB each at 128 px) and decoded when asked for.
+    """
+
+    def __init__(self, table: pa.Table, path: Path) -> None:
+        """table: the columns of `TEXT_COLUMNS`, `SIZE_COLUMNS` and "image"; those that are missing are empty."""
+        if "image" not in table.column_names:
+            raise CheckpointError(f"'{path}' has no column 'image'; expected Parquet files written by "
+                                  "Corpus.write or with a Hugging Face Image column of that name.")
+        self.path = path
+        self._table = table
+        self._bytes = table["image"].combine_chunks()
+
+    @classmethod
+    def open(cls, directory: Path | str, split: str = "train") -> Corpus:
+        """Open `directory`/`split`-*.parquet, in the order of their names.
+
+        Raises `CheckpointError` where there is none or one cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        folder = Path(directory)
+        files = sorted(folder.glob(f"{split}-*.parquet"))
+        if not files:
+            raise CheckpointError(f"no '{split}-*.parquet' in '{folder}'; expected the corpus folder of a "
+                                  "collection, such as checkpoints/pocket/corpus.")
+        try:
+            tables = [pq.read_table(file) for file in files]
+            table = pa.concat_tables(tables, promote_options="default")
+        except (pa.ArrowInvalid, OSError) as error:
+            raise CheckpointError(f"'{folder}' holds a Parquet file that cannot be read ({error}); fetch or "
+                                  "build it again.") from error
+        return cls(table, folder)
+
+    @staticmethod
+    def write(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows as one Parquet file, under a temporary name first.
+
+        rows: each with "image": {"bytes": encoded image, "path": str} and any of the other columns; text
+        that is missing becomes "", sizes 0. Raises `InvalidInputError` on an unknown column.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        known = {*TEXT_COLUMNS, *SIZE_COLUMNS, "image"}
+        items = list(rows)
+        for row in items:
+            if unknown := set(row) - known:
+                raise InvalidInputError(f"unknown columns {sorted(unknown)}; a corpus has {sorted(known)}.")
+        fields = [pa.field("id", pa.string()),
+                  pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
+        fields += [pa.field(name, pa.string()) for name in TEXT_COLUMNS if name != "id"]
+        fields += [pa.field(name, pa.int32()) for name in SIZE_COLUMNS]
+        features = {f.name: {"_type": "Image"} if f.name == "image" else
+                    {"dtype": "int32" if f.name in SIZE_COLUMNS else "string", "_type": "Value"} for f in fields}
+        metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+        columns = {f.name: [row.get(f.name, 0 if f.name in SIZE_COLUMNS else "") for row in items] for f in fields}
+        table = pa.table(columns, schema=pa.schema(fields, metadata=metadata))
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", row_group_size=1000)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return int(self._table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """All values of a column in order; a text column that the files do not have is all ""."""
+        if name in self._table.column_names:
+            return list(self._table[name].to_pylist())
+        if name not in (*TEXT_COLUMNS, *SIZE_COLUMNS):
+            raise InvalidInputError(f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}.")
+        return [0 if name in SIZE_COLUMNS else ""] * len(self)
+
+    def credit(self, position: int) -> Credit:
+        """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
+        self._check(position)
+        names = self._table.column_names
+        values = {n: self._table[n][position].as_py() or "" for n in _CREDIT if n in names}
+        sizes = {n: int(self._table[n][position].as_py() or 0) for n in SIZE_COLUMNS if n in names}
+        return Credit(**values, **sizes)
+
+    def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
+        """Credits of several images, in the order given."""
+        return tuple(self.credit(int(p)) for p in positions)
+
+    def image_bytes(self, position: int) -> bytes:
+        """The image at `position` as it is stored: an encoded file (WebP, PNG or JPEG)."""
+        self._check(position)
+        data = self._bytes[position]["bytes"].as_py()
+        if not data:
+            raise InvalidImageError(f"image {position} of '{self.path}' has no bytes in the Parquet file; it "
+                                    "must be stored in the file, not linked.")
+        return bytes(data)
+
+    def image(self, position: int) -> Image.Image:
+        """The image at `position`, decoded, RGB."""
+        try:
+            return Image.open(io.BytesIO(self.image_bytes(position))).convert("RGB")
+        except (OSError, ValueError) as error:
+            raise InvalidImageError(f"image {position} of '{self.path}' cannot be decoded ({error}); build the "
+                                    "corpus again.") from error
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position < len(self):
+            raise InvalidInputError(f"position {position} is outside of the corpus; expected 0 to "
+                                    f"{len(self) - 1}.")

@@ -1,0 +1,24 @@
+"""Settings of the app and the command line, read from the environment in this one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Each setting is an environment variable `ATTRIBUTION_<NAME>`, such as ATTRIBUTION_PORT=8080."""
+
+    model_config = SettingsConfigDict(env_prefix="ATTRIBUTION_", frozen=True)
+
+    collection: Path = Field(REPOSITORY / "checkpoints/pocket", description="Collection that the app opens.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    host: str = Field("127.0.0.1", description="Address that the app listens on; 0.0.0.0 for all.")
+    port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")
+    top: int = Field(100, ge=1, le=1000, description="Training images listed for a query.")
+    max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
+    queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")

@@ -1,0 +1,150 @@
+"""Builds the pocket corpus: `python -m pocket.corpus` writes `checkpoints/pocket/corpus`.
+
+Fetches pinned packages (`pocket.sources`), renders them (`pocket.drawing`), drops near-duplicates and
+places every image in a split (`pocket.splits`), and writes Parquet files that `datasets` opens. The same
+packages give the same rows, whenever and wherever it runs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from attribution_core.cards import sha256_file, write_card, write_json_atomic
+from attribution_core.corpus import Corpus
+from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
+from pocket.emoji import EmojiNames
+from pocket.prompts import PROMPTS
+from pocket.sources import ALL_SOURCES, CLIP_ART, CLIP_ART_CREDITS, EMOJI_NAMES, ICON_SETS, STAMPS, Part, fetch
+from pocket.splits import HASH_BITS, PIXEL_RMS, SEED, Duplicate, Placed, drop_near_duplicates, split
+
+OUT = Path("checkpoints/pocket/corpus")
+SOURCES = Path(".work/sources")
+WEBP_QUALITY = 85
+
+
+def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
+    """Fetch and read every package, in a fixed order. Returns drawings and counts of what was skipped."""
+    packages = {source.package: fetch(source, folder) for source in ALL_SOURCES}
+    names = EmojiNames(packages[EMOJI_NAMES.package])
+    for source in ICON_SETS:
+        names.learn(packages[source.package])
+    skipped: Counter[str] = Counter()
+    drawings: list[Drawing] = []
+    for source in ICON_SETS:
+        drawings += read_icons(source, packages[source.package], names, skipped)
+        _say(f"{source.style}: {len(drawings)} drawings so far")
+    drawings += read_clip_art(CLIP_ART, packages[CLIP_ART.package], packages[CLIP_ART_CREDITS.package], names,
+                              skipped)
+    drawings += read_stamps(STAMPS, packages[STAMPS.package], skipped)
+    _say(f"clip art and stamps: {len(drawings)} drawings")
+    return drawings, skipped
+
+
+def captions(drawing: Drawing) -> tuple[str, str]:
+    """The long and the short caption: "fox, animal face, noto style" and "fox, noto style"."""
+    words = set(drawing.label.split())
+    tags = [t for t in drawing.tags if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words]
+    extra = f", {', '.join(tags[:2])}" if tags else ""
+    return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
+
+
+def row(place: Placed) -> dict[str, object]:
+    """One Parquet row; the columns are those of `attribution_core.corpus`."""
+    d = place.drawing
+    caption, short = captions(d)
+    buffer = io.BytesIO()
+    Image.fromarray(d.pixels).save(buffer, "WEBP", quality=WEBP_QUALITY, method=6)
+    return {
+        "id": d.id, "image": {"bytes": buffer.getvalue(), "path": f"{d.id}.webp"},
+        "caption": caption, "short_caption": short, "concept": d.concept, "concept_label": d.label,
+        "style": d.style, "group": d.group, "creator": d.creator, "source": d.source.package,
+        "source_version": d.source.version, "licence": d.source.licence, "link": d.source.link,
+        "width": SIZE, "height": SIZE, "part": str(d.source.part), "planted": place.planted,
+        "exemplar_set": place.exemplar_set, "held_out": place.held_out,
+    }
+
+
+def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate]) -> dict[str, object]:
+    """What the corpus is, where it is from, how it was split and what was left out."""
+    shipped = [p for p in places if p.split != "spare"]
+
+    def chosen(**want: str) -> list[str]:
+        return [p.drawing.id for p in shipped if all(getattr(p, k) == v for k, v in want.items())]
+
+    return {
+        "what": "Pocket corpus: drawings with captions and credits; `train` is the whole training set of the "
+                "pocket generator, `exemplars` are held out from every shipped model.",
+        "images": len(shipped), "size": [SIZE, SIZE], "format": f"WebP, quality {WEBP_QUALITY}",
+        "splits": dict(Counter(f"{p.split}-{p.drawing.source.part}" for p in shipped)),
+        "styles": dict(Counter(f"{p.split}: {p.drawing.style}" for p in shipped)),
+        "licences": {
+            "core": "Apache-2.0, MIT, CC-BY-4.0 and Public Domain (each row names its own)",
+            "by-sa": "CC-BY-SA-4.0: exemplars only, no shipped weights were trained on it",
+            "gpl": "GPL-2.0: exemplars only, no shipped weights were trained on it",
+        },
+        "sources": [{"package": s.package, "version": s.version, "sha256": s.sha256, "creator": s.creator,
+                     "licence": s.licence, "link": s.link} for s in ALL_SOURCES],
+        "seed": SEED,
+        "held_out": {
+            "concepts in every style": sorted({p.drawing.label for p in shipped if p.held_out == "concept"
+                                               and p.drawing.style != "clip art"}),
+            "singles of held-out concepts": len(chosen(held_out="concept")),
+            "singles of known concepts": len(chosen(held_out="style")),
+            "style sets": dict(Counter(p.exemplar_set for p in shipped if p.exemplar_set)),
+        },
+        "planted": {"repeated": chosen(planted="planted"), "controls": chosen(planted="control")},
+        "near_duplicates": {
+            "rule": f"perceptual hash within {HASH_BITS} of 64 bits and 32 x 32 RMS under {PIXEL_RMS}",
+            "dropped": [{"dropped": d.dropped.id, "kept": d.kept.id, "bits": d.bits, "rms": round(d.rms, 2)}
+                        for d in duplicates],
+        },
+        "skipped": dict(sorted(skipped.items())),
+        "spare": sum(p.split == "spare" for p in places),
+    }
+
+
+def build(out: Path = OUT, sources: Path = SOURCES) -> None:
+    """Build everything; out is written file by file, each under a temporary name first."""
+    drawings, skipped = read_all(sources)
+    drawings, duplicates = drop_near_duplicates(drawings)
+    _say(f"{len(duplicates)} near-duplicates dropped, {len(drawings)} left")
+    places = split(drawings)
+    files = {}
+    for name in ("train", "exemplars"):
+        for part in Part:
+            rows = [row(p) for p in places if p.split == name and p.drawing.source.part is part]
+            if rows:
+                target = out / f"{name}-{part}.parquet"
+                Corpus.write(target, rows)
+                files[target.name] = sha256_file(target)
+                _say(f"{target}: {len(rows)} images, {target.stat().st_size / 1e6:.1f} MB")
+    write_json_atomic(out / "prompts.json", PROMPTS)
+    write_card(out, card(places, skipped, duplicates) | {"files": files})
+    _duplicate_sheet(duplicates, sources.parent / "near_duplicates.png")
+
+
+def _duplicate_sheet(duplicates: list[Duplicate], path: Path) -> None:
+    """The dropped pairs nearest to the threshold, to be looked at: left kept, right dropped."""
+    pairs = sorted(duplicates, key=lambda d: -d.rms)[:96]
+    tiles = [np.concatenate([d.kept.pixels, d.dropped.pixels], axis=1)[::2, ::2] for d in pairs]
+    tiles += [np.full((64, 128, 3), 255, np.uint8)] * (-len(tiles) % 8)
+    if tiles:
+        sheet = np.concatenate([np.concatenate(tiles[k:k + 8], axis=1) for k in range(0, len(tiles), 8)])
+        Image.fromarray(sheet).save(path)
+        _say(f"look at {path}: kept (left) and dropped (right) near the threshold")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{json.dumps(text)[1:-1]}\n")
+
+
+if __name__ == "__main__":
+    build()
