@@ -1,0 +1,65 @@
+# `make run` starts the app, `make test` checks everything; both make .venv first where it is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run test browser lint bench pocket screenshots clean
+
+VENV   := .venv
+PYTHON ?= $(shell for v in 3.11 3.12 3.10; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
+PY     := $(VENV)/bin/python
+CODE   := $(wildcard attribution_core pocket ui app.py)
+PINS   := constraints.txt
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.10 was not found. Install one (Debian: apt-get install python3.11-venv), or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || { echo "$(PYTHON) is neither Python 3.10, 3.11 nor 3.12; name another: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "venv failed; Debian has it in the package python3-venv"; exit 1; }
+
+# The pins are for Python 3.11 and 3.12; 3.10 takes the newest versions in the ranges.
+$(VENV)/.stamp-run: requirements.txt $(PINS) | $(PY)
+	@pins=$$($(PY) -c 'import sys; print("-c $(PINS)" if sys.version_info >= (3, 11) else "")'); set -x; \
+	$(PY) -m pip install --quiet -r requirements.txt $$pins
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp-run
+	@pins=$$($(PY) -c 'import sys; print("-c $(PINS)" if sys.version_info >= (3, 11) else "")'); set -x; \
+	$(PY) -m pip install --quiet -r requirements-dev.txt $$pins
+	@touch $@
+
+setup: $(VENV)/.stamp-run  ## make .venv and install what the app needs (several GB, mostly torch)
+
+run: $(VENV)/.stamp-run  ## start the app on http://127.0.0.1:7860
+	$(PY) app.py $(ARGS)
+
+test: $(VENV)/.stamp-dev browser  ## run all tests, offline, those in a browser too
+	$(PY) -m pytest $(ARGS)
+
+browser:
+	@if ! command -v chromium >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Chromium for the browser tests"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; \
+	  else \
+	    echo "The browser tests need a program called 'chromium' on the PATH and are skipped without it."; \
+	    echo "Debian, Ubuntu: sudo apt-get install chromium fonts-liberation"; \
+	  fi; \
+	fi
+
+lint: $(VENV)/.stamp-dev  ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(CODE)
+
+bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
+	$(PY) -m benchmarks.query $(ARGS)
+
+pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew (hours; needs the package registries)
+	$(PY) -m pocket.corpus --help
+	@echo "Each stage is a command of its own: see 'How what ships was made' in README.md."
+
+screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
+	$(PY) -m assets.screenshots
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
