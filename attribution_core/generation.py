@@ -119,7 +119,8 @@ class Generator:
         """Make one image; the same arguments give the same pixels on the same machine.
 
         on_step: called after each step with a preview; what it raises ends the generation and is
-        passed on, and the generator stays usable. Raises `InvalidInputError` for a value out of range (see `Recipe`).
+        passed on, and the generator stays usable. Raises `InvalidInputError` for a value out of range (see
+        `Recipe`).
         """
         return self._run([Recipe(prompt, seed, steps, guidance)], on_step)[0]
 

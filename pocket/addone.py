@@ -116,7 +116,7 @@ def plan(exemplars: Corpus, prompts: list[str], settings: AddOneSettings) -> lis
 def make(
     generator: Generator, exemplar: Image.Image, task: Task, captions: list[str], settings: AddOneSettings
 ) -> Made:
-    """Tune on the exemplar and make its images; held-out models also show what the untuned generator makes."""
+    """Tune on the exemplar and make its images; held-out models also give what is made without tuning."""
     started = time.monotonic()
     tuned_model = customize(
         generator,
@@ -204,7 +204,18 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-_process: dict[str, object] = {}
+@dataclass(frozen=True)
+class _Shop:
+    """What a process keeps between models."""
+
+    generator: Generator
+    exemplars: Corpus
+    folder: Path
+    captions: list[str]
+    settings: AddOneSettings
+
+
+_shops: list[_Shop] = []
 
 
 def _start(
@@ -215,14 +226,13 @@ def _start(
     if threads:
         torch.set_num_threads(threads)
     exemplars = Corpus.open(corpus, split="exemplars")
-    _process["make"] = (Generator.open(generator), exemplars, captions, settings)
-    _process["folder"] = folder
+    _shops[:] = [_Shop(Generator.open(generator), exemplars, folder, captions, settings)]
 
 
 def _work(task: Task) -> None:
-    generator, exemplars, captions, settings = _process["make"]  # type: ignore[misc]
-    made = make(generator, exemplars.image(task.exemplar), task, captions, settings)
-    save(made, _file(Path(str(_process["folder"])), task))
+    shop = _shops[0]
+    made = make(shop.generator, shop.exemplars.image(task.exemplar), task, shop.captions, shop.settings)
+    save(made, _file(shop.folder, task))
 
 
 def _file(folder: Path, task: Task) -> Path:

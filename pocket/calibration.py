@@ -8,6 +8,7 @@ thumbnail baseline and images made without tuning, goes into the calibrator's ca
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import platform
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path
+from attribution_core.cards import atomic_path, sha256_file
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.errors import NotFittedError
@@ -71,9 +72,11 @@ def unit_rows(features: Rows) -> Rows:
 
 def training_features(corpus: Corpus, encoder: Any, work: Path) -> Rows:
     """(n, d) unit rows of the training images; encoded in blocks that are kept for the next run."""
+    content = "".join(sha256_file(file) for file in sorted(corpus.path.glob("train-*.parquet")))
+    folder = work / f"features-{encoder.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
     blocks = []
     for start in range(0, len(corpus), _BLOCK):
-        path = work / f"features-{encoder.name}" / f"{start:06d}-of-{len(corpus):06d}.npy"
+        path = folder / f"{start:06d}.npy"
         if not path.exists():
             images = [corpus.image(i) for i in range(start, min(start + _BLOCK, len(corpus)))]
             with atomic_path(path) as partial:
