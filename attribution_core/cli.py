@@ -1,0 +1,150 @@
+"""Commands of `python -m attribution_core`; each ends with one line on stderr and exit code 2 on an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attribution_core.errors import AttributionError
+from attribution_core.settings import Settings
+
+app = typer.Typer(help="Estimated influence of training images on a generated image.", no_args_is_help=True,
+                  pretty_exceptions_enable=False, add_completion=False)
+
+Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn a user's mistake into one line on stderr and exit code 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except AttributionError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on where it was", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+@app.command()
+@one_line_errors
+def attribute(
+    image: Annotated[Path, typer.Argument(help="The generated image: PNG, JPEG, WebP, ...")],
+    collection: Collections = None,
+    top: Annotated[int, typer.Option(help="Training images to list.")] = 10,
+    temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
+    from attribution_core.attribution import Attributor, Collection
+
+    opened = Collection.open(collection or Settings().collection)
+    result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)
+    if as_json:
+        typer.echo(result.to_json())
+        return
+    if not result.stands_out:
+        typer.echo("No training image stands out: the influence is spread over many.")
+    typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
+    for rank, credit in enumerate(result.credits, 1):
+        low, high = result.influence_low[rank - 1], result.influence_high[rank - 1]
+        typer.echo(f"{rank:4d}  {result.influence[rank - 1]:8.3%}  ({low:.3%} to {high:.3%})  "
+                   f"{result.similarity[rank - 1]:10.3f}  {credit.caption or credit.id}; "
+                   f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}")
+    typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
+
+
+@app.command()
+@one_line_errors
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to draw.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
+    guidance: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 3.5,
+    out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
+    generator: Annotated[str, typer.Option(help="Folder or name of a diffusers model.")] = "",
+    device: Device = "auto",
+) -> None:
+    """Make an image from PROMPT and write it with its recipe."""
+    from tqdm import tqdm
+
+    from attribution_core.generation import Generator
+
+    opened = Generator.open(generator or Settings().collection / "generator", device=device)
+    with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty()) as bar:
+        made = opened.generate(prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update())
+    made.save(out)
+    for notice in made.notices:
+        typer.echo(notice, err=True)
+    typer.echo(f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {steps} steps, guidance {guidance}")
+
+
+@app.command()
+@one_line_errors
+def index(
+    images: Annotated[Path, typer.Argument(help="Folder of images, or a Parquet file with an image column.")],
+    out: Annotated[Path, typer.Option(help="Collection folder to write.")],
+    encoder: Annotated[str, typer.Option(help="See the command 'encoders'.")] = "efficientnet-lite0",
+    mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
+    factory: Annotated[str, typer.Option(help="Flat or SQfp16.")] = "Flat",
+    metadata: Annotated[Path | None, typer.Option(help="CSV or Parquet: file,caption,creator,licence,link.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Make a collection of your own images; run it again after an interruption to go on."""
+    from tqdm import tqdm
+
+    from attribution_core.indexing import Progress, build_collection
+
+    with tqdm(unit="image", disable=not sys.stderr.isatty()) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+
+        report = build_collection(images, out, encoder=encoder, mappers=mappers, factory=factory,
+                                  metadata=metadata, device=device, on_progress=show)
+    for skipped in report.skipped:
+        typer.echo(f"skipped {skipped.file}: {skipped.reason}", err=True)
+    if report.notice:
+        typer.echo(f"note: {report.notice}", err=True)
+    typer.echo(f"{out}: {len(report.collection.index)} images, {len(report.skipped)} skipped")
+    typer.echo(f"open it with: python app.py --collection {out}")
+
+
+@app.command()
+@one_line_errors
+def encoders(as_json: AsJson = False) -> None:
+    """List the encoders: name, dimension, input size, licence, and whether the weights ship."""
+    from attribution_core.encoders import ENCODERS
+
+    rows = [{"name": s.name, "dim": s.dim, "input_size": s.input_size, "licence": s.licence or "none stated",
+             "ships": s.offline, "paper": s.paper} for s in ENCODERS.values()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':14s}{"weights":22s}paper")
+    for row in rows:
+        weights = "in the repository" if row["ships"] else "fetched on first use"
+        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:14s}{weights:22s}"
+                   f"{row['paper']}")
+
+
+def main() -> None:
+    """Run the command line; the hub's telemetry is off."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    app()
