@@ -8,8 +8,9 @@ thumbnail baseline and images made without tuning, goes into the calibrator's ca
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import json
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path, sha256_file
+from attribution_core.cards import atomic_path
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.errors import NotFittedError
 from attribution_core.generation import Generator
+from attribution_core.index import TrainingIndex
+from attribution_core.mappers import MapperPair
 from pocket.addone import AddOneSettings, Made, make_all, say
 
 COLLECTION = Path("checkpoints/pocket")
@@ -70,31 +73,50 @@ def unit_rows(features: Rows) -> Rows:
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
-def training_features(corpus: Corpus, encoder: Any, work: Path) -> Rows:
-    """(n, d) unit rows of the training images; encoded in blocks that are kept for the next run."""
-    content = "".join(sha256_file(file) for file in sorted(corpus.path.glob("train-*.parquet")))
-    folder = work / f"features-{encoder.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    blocks = []
-    for start in range(0, len(corpus), _BLOCK):
-        path = folder / f"{start:06d}.npy"
-        if not path.exists():
-            images = [corpus.image(i) for i in range(start, min(start + _BLOCK, len(corpus)))]
-            with atomic_path(path) as partial:
-                np.save(partial, encoder.encode(images))
-            say(f"{encoder.name}: {min(start + _BLOCK, len(corpus))} of {len(corpus)} images encoded")
-        blocks.append(np.load(path))
-    return unit_rows(np.concatenate(blocks))
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """How one encoder sees the training images. map_training, map_query: (n, d) raw -> (n, m) unit rows.
+
+    scan: (q, m) -> (q, n) similarities to all training images, in any order.
+    """
+
+    encoder: Any
+    map_training: Callable[[Rows], Rows]
+    map_query: Callable[[Rows], Rows]
+    scan: Callable[[Rows], Rows]
 
 
-def compare(encoder: Any, train: Rows, exemplars: Corpus, made: list[Made], tuned: bool) -> Queries:
-    """Similarities of what the models made (tuned), or of what they would have made untuned."""
+def of_collection(collection: Path) -> Features:
+    """The collection's own encoder, mappers and index: what the app computes."""
+    pair = MapperPair.load(collection / "mappers", encoder=ENCODER)
+    index = TrainingIndex.load(collection / "index", encoder=ENCODER)
+    return Features(
+        load_encoder(ENCODER),
+        pair.map_training,
+        pair.map_query,
+        lambda queries: index.search(queries, top=len(index)).similarity,
+    )
+
+
+def of_baseline(corpus: Corpus) -> Features:
+    """The 16 x 16 thumbnail, which copies of layout alone would satisfy."""
+    encoder = load_encoder(BASELINE)
+    blocks = range(0, len(corpus), _BLOCK)
+    rows = [encoder.encode([corpus.image(i) for i in range(k, min(k + _BLOCK, len(corpus)))]) for k in blocks]
+    train = unit_rows(np.concatenate(rows))
+    return Features(encoder, unit_rows, unit_rows, lambda queries: queries @ train.T)
+
+
+def compare(features: Features, exemplars: Corpus, made: list[Made], tuned: bool) -> Queries:
+    """Similarities of what the models made (tuned), or of what is made without tuning."""
     pictures = [(m, p) for m in made for p in (m.tuned if tuned else m.untuned)]
-    queries = unit_rows(encoder.encode([Image.fromarray(p) for _, p in pictures]))
-    own = unit_rows(encoder.encode([exemplars.image(m.task.exemplar) for m in made]))
+    encode = features.encoder.encode
+    queries = features.map_query(encode([Image.fromarray(p) for _, p in pictures]))
+    own = features.map_training(encode([exemplars.image(m.task.exemplar) for m in made]))
     place = {m.task.number: i for i, m in enumerate(made)}
     to_own = np.array([q @ own[place[m.task.number]] for q, (m, _) in zip(queries, pictures, strict=True)])
     return Queries(
-        np.concatenate([queries @ train.T, to_own[:, None]], axis=1).astype(np.float32),
+        np.concatenate([features.scan(queries), to_own[:, None]], axis=1).astype(np.float32),
         np.array([m.task.number for m, _ in pictures]),
         np.array([m.task.held_out for m, _ in pictures]),
     )
@@ -159,24 +181,11 @@ def run(collection: Path, out: Path, work: Path, settings: AddOneSettings, worke
     made = make_all(folder, corpus_folder, work, settings, workers)
     train, exemplars = Corpus.open(corpus_folder), Corpus.open(corpus_folder, split="exemplars")
     contact_sheet(made, exemplars, work / "sheet.png")
-    results: dict[str, Any] = {}
-    fitted: Calibrator | None = None
-    for name in (BASELINE, ENCODER):
-        encoder = load_encoder(name)
-        features = training_features(train, encoder, work)
-        tuned, untuned = (compare(encoder, features, exemplars, made, tuned=t) for t in (True, False))
-        try:
-            calibrator, results[name] = evaluate(name, tuned, untuned, settings.seed)
-        except NotFittedError as error:
-            if name == ENCODER:
-                raise
-            results[name] = {"not fitted": str(error), "held_out_tuned": ranking(tuned.of(held_out=True))}
-            continue
-        if name == ENCODER:
-            fitted = calibrator
-        say(f"{name}: {results[name]}")
-    if fitted is None:
-        raise NotFittedError("the encoder of the collection was not fitted; this is a defect of the recipe.")
+    results: dict[str, Any] = {BASELINE: _baseline(train, exemplars, made, settings.seed)}
+    features = of_collection(collection)
+    tuned, untuned = (compare(features, exemplars, made, tuned=t) for t in (True, False))
+    fitted, results[ENCODER] = evaluate(ENCODER, tuned, untuned, settings.seed)
+    say(json.dumps(results, indent=2))
     generator = Generator.open(folder)
     held_out = sum(m.task.held_out for m in made)
     card = {
@@ -198,6 +207,16 @@ def run(collection: Path, out: Path, work: Path, settings: AddOneSettings, worke
     }
     fitted.save(out, card)
     return card
+
+
+def _baseline(train: Corpus, exemplars: Corpus, made: list[Made], seed: int) -> dict[str, Any]:
+    features = of_baseline(train)
+    tuned, untuned = (compare(features, exemplars, made, tuned=t) for t in (True, False))
+    try:
+        return evaluate(BASELINE, tuned, untuned, seed)[1]
+    except NotFittedError as error:
+        # The baseline is only reported, so its failure is a figure too.
+        return {"not_fitted": str(error), "held_out_tuned": ranking(tuned.of(held_out=True))}
 
 
 def _exemplar_ids(made: list[Made], exemplars: Corpus, held_out: bool) -> list[str]:

@@ -17,6 +17,8 @@ from attribution_core.corpus import Corpus
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation import Generator, Recipe
 from attribution_core.images import read_recipe
+from attribution_core.index import TrainingIndex
+from attribution_core.mappers import MapperPair
 from pocket import addone, calibration, examples
 from pocket.addone import AddOneSettings
 from pocket.calibration import Queries, interval, ranking
@@ -111,6 +113,11 @@ def test_a_killed_run_goes_on_with_what_is_missing(collection, tmp_path, monkeyp
 
 def test_the_recipe_writes_a_calibrator_with_its_figures(collection, tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "load_encoder", lambda name: Thumbnail())
+    train = Corpus.open(collection / "corpus")
+    rows = Thumbnail().encode([train.image(i) for i in range(len(train))])
+    pair = MapperPair.identity(48, encoder=calibration.ENCODER)
+    pair.save(collection / "mappers")
+    TrainingIndex.build(pair.map_training(rows), encoder=calibration.ENCODER).save(collection / "index")
     # Random weights learn nothing: the exemplar is planted as the image made, so that there is a signal.
     exemplars = Corpus.open(collection / "corpus", split="exemplars")
     real = addone.make
@@ -135,6 +142,10 @@ def test_the_recipe_writes_a_calibrator_with_its_figures(collection, tmp_path, m
     assert figures["held_out_tuned"]["recall@1"] > figures["held_out_untuned"]["recall@1"]
     assert card["generator_sha256"] == Generator.open(collection / "generator").sha256
     assert (tmp_path / "work/sheet.png").stat().st_size > 0
+    # An exact scan of the same rows: the baseline, which skips the index, must find the same.
+    baseline = card["metrics"][calibration.BASELINE]
+    assert baseline["temperature"] == pytest.approx(figures["temperature"], rel=1e-3)
+    assert all(baseline[k] == figures[k] for k in ("held_out_tuned", "held_out_untuned", "fit_tuned"))
     assert str(tmp_path) not in (tmp_path / "calibrator/card.json").read_text()
 
 
