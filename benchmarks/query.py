@@ -11,12 +11,7 @@ import json
 import os
 import platform
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -25,6 +20,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+
+from benchmarks.serving import serve
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("query", "generate", "app")
@@ -125,31 +122,11 @@ def measure_generation(say: Callable[..., None], collection_path: Path, runs: in
 
 
 def measure_app(say: Callable[..., None], collection_path: Path) -> None:
-    """From the command to a page that answers, and to one whose gallery is seen in Chromium."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_COLLECTION": str(collection_path)}
-    start = time.perf_counter()
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=2).read(1)
-                break
-            except (urllib.error.URLError, OSError):
-                if server.poll() is not None or time.perf_counter() - start > 300:
-                    raise RuntimeError("the app did not start; run `python app.py` to see why") from None
-                time.sleep(0.05)
-        answered = time.perf_counter() - start
-        seen = _first_gallery(url)
-        say("app start", answers_s=round(answered, 2),
-            usable_page_s=None if seen is None else round(answered + seen, 2), browser="Chromium, headless")
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    """From the command to a page that answers, and to one whose images are seen in Chromium."""
+    with serve(collection_path) as served:
+        seen = _first_gallery(served.url)
+    say("app start", answers_s=round(served.seconds, 2),
+        usable_page_s=None if seen is None else round(served.seconds + seen, 2), browser="Chromium, headless")
 
 
 def _first_gallery(url: str) -> float | None:

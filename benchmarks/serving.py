@@ -1,0 +1,61 @@
+"""Starts the app as a user does, on a free port, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_S = 300
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running app. seconds: from the command to the first page that answers."""
+
+    url: str
+    seconds: float
+
+
+@contextlib.contextmanager
+def serve(collection: Path) -> Iterator[Served]:
+    """Run `python app.py`; it is stopped when the block ends. Raises `RuntimeError` with the app's last words."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
+                   "ATTRIBUTION_COLLECTION": str(collection)}
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            while not _answers(url):
+                if process.poll() is not None or time.perf_counter() - start > PATIENCE_S:
+                    log.seek(0)
+                    raise RuntimeError(f"the app did not start:\n{log.read().decode(errors='replace')[-2000:]}")
+                time.sleep(0.05)
+            yield Served(url, time.perf_counter() - start)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as page:
+            return bool(page.read(1))
+    except (urllib.error.URLError, OSError):
+        return False
