@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from attribution_core.cli_customize import customize
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 
@@ -137,11 +138,14 @@ def encoders(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':14s}{"weights":22s}paper")
+    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':14s}{'weights':22s}paper")
     for row in rows:
         weights = "in the repository" if row["ships"] else "fetched on first use"
         typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:14s}{weights:22s}"
                    f"{row['paper']}")
+
+
+app.command()(one_line_errors(customize))
 
 
 def main() -> None:

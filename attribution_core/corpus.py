@@ -97,7 +97,8 @@ class Corpus:
     def column(self, name: str) -> list[Any]:
         """All values of a column in order; a text column that the files do not have is all ""."""
         if name in self._table.column_names:
-            return list(self._table[name].to_pylist())
+            empty = 0 if name in SIZE_COLUMNS else ""
+            return [empty if value is None else value for value in self._table[name].to_pylist()]
         if name not in (*TEXT_COLUMNS, *SIZE_COLUMNS):
             raise InvalidInputError(f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}.")
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
@@ -125,8 +126,9 @@ class Corpus:
 
     def image(self, position: int) -> Image.Image:
         """The image at `position`, decoded, RGB."""
+        data = self.image_bytes(position)
         try:
-            return Image.open(io.BytesIO(self.image_bytes(position))).convert("RGB")
+            return Image.open(io.BytesIO(data)).convert("RGB")
         except (OSError, ValueError) as error:
             raise InvalidImageError(f"image {position} of '{self.path}' cannot be decoded ({error}); build the "
                                     "corpus again.") from error

@@ -64,11 +64,11 @@ def _open(source: Path | str | bytes, name: str) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit grey: PIL's own conversion clips at 255 and shows white.
+    if image.mode[0] in "IF":  # 16-bit, 32-bit and float grey: PIL's own conversion clips at 255 and shows white
         values = np.asarray(image, dtype=np.float64)
-        scale = 255.0 / (65535.0 if values.max() > 255 else 255.0) if image.mode != "F" or values.max() > 1 else 255.0
-        return Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8)).convert("RGB")
+        full = {"F": 1.0 if values.max() <= 1 else 255.0, "I": 255.0 if values.max() <= 255 else 65535.0}
+        scaled = values * 255.0 / (65535.0 if image.mode.startswith("I;16") else full[image.mode])
+        return Image.fromarray(np.clip(scaled.round(), 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, "white")

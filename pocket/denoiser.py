@@ -73,7 +73,7 @@ def train_unet(data: TrainingSet, shape: UNetShape, samples: int, batch: int, pe
     """Train to `samples` samples seen, resuming from `work`; returns the averaged model."""
     torch.manual_seed(0)
     unet = new_unet(shape).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=peak, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     trainer = Trainer(unet, optimizer, peak, samples, work / "unet.pt", ema_decay=0.999)
     trainer.resume()
     alphas = new_scheduler().alphas_cumprod.float()

@@ -11,7 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_pipeline import make_clip_like, make_pocket_like
 
 from attribution_core.customization import (
     TOKEN,
@@ -29,6 +28,7 @@ from attribution_core.errors import (
 )
 from attribution_core.generation import Generator
 from attribution_core.tuning_images import FAR, NEAR, draw_views
+from tests.tiny_pipeline import make_clip_like, make_pocket_like
 
 QUICK = {"steps": 4, "batch_size": 2, "views": 6, "learning_rate": 1e-2}
 
@@ -260,3 +260,22 @@ def test_the_loss_counts_each_sample_within_its_mask():
     values[1] = torch.tensor([[1.0, 1.0], [3.0, 100.0]])
     mask[1] = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
     assert masked_mean(values, mask).item() == pytest.approx((4 + 5 / 3) / 2)
+
+
+def test_the_command_tunes_saves_and_says_how_to_name_it(tmp_path):
+    from typer.testing import CliRunner
+
+    from attribution_core.cli import app
+
+    make_pocket_like(tmp_path / "generator")
+    (tmp_path / "images").mkdir()
+    for i, colour in enumerate(("red", "blue")):
+        Image.new("RGB", (40, 40), colour).save(tmp_path / f"images/{i}.png")
+    base = ["customize", str(tmp_path / "images"), "--out", str(tmp_path / "out"), "--device", "cpu",
+            "--generator", str(tmp_path / "generator"), "--steps", "2", "--batch-size", "2"]
+    result = CliRunner().invoke(app, [*base, "--category", "red cat", "--style"])
+    assert result.exit_code == 0, result.output
+    assert f"red cat in the style of {TOKEN} art" in result.output and "2 images" in result.output
+    assert Customization.load(tmp_path / "out").settings["images"] == 2
+    result = CliRunner().invoke(app, [*base, "--category", " "])
+    assert result.exit_code == 2 and "category" in result.output

@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.generation import Generator, StepPreview
 from attribution_core.images import read_recipe
 from attribution_core.previews import predicted_original
 from attribution_core.recipe import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Recipe
+from tests.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 
 
 @pytest.fixture(scope="module")

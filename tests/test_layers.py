@@ -21,7 +21,7 @@ GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", 
 MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "generation", "figures", "downloads",
           "pipeline_edits", "tuning_images"}
 UPPER = {"attribution", "memorization", "customization", "training", "evaluation", "indexing"}
-TOP = {"cli", "__main__", "__init__"}
+TOP = {"cli", "cli_customize", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
 HELPERS = {"pipeline_edits", "tuning_images"}

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pipeline import SIDE, make_pocket_like
 
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card
@@ -22,6 +21,7 @@ from attribution_core.mappers import MapperPair
 from pocket import addone, calibration, examples
 from pocket.addone import AddOneSettings
 from pocket.calibration import Queries, interval, ranking
+from tests.tiny_pipeline import SIDE, make_pocket_like
 
 TINY = AddOneSettings(models=6, images=2, steps=1, iterations=2, batch_size=2)
 

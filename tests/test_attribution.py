@@ -1,0 +1,145 @@
+"""Collections and the attributor, end to end on drawings of shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attribution_core.attribution import Attributor, Collection
+from attribution_core.cards import read_card, write_card
+from attribution_core.corpus import Corpus
+from attribution_core.encoders import load_encoder
+from attribution_core.errors import (
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidImageError,
+    InvalidInputError,
+    NotFittedError,
+)
+from tests.fakes import ENCODER, fake_collection, shape_image, shape_rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_collection(tmp_path_factory.mktemp("shapes") / "collection").path
+
+
+def test_a_training_image_is_credited_to_itself(folder: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    for i in (0, 17, 199):
+        result = attributor.attribute(shape_image(i), top=5)
+        assert result.ids[0] == i
+        assert result.similarity[0] == pytest.approx(1.0, abs=1e-6)
+        assert result.credits[0].id == f"shape/{i:04d}"
+
+
+def test_influences_equal_a_plain_softmax_over_all_images(folder: Path) -> None:
+    collection = Collection.open(folder)
+    result = Attributor(collection).attribute(shape_image(1234), top=20)
+    encoder = load_encoder(ENCODER)
+    train = encoder.encode([collection.corpus.image(i) for i in range(200)]).astype(np.float64)
+    query = encoder.encode([shape_image(1234)])[0].astype(np.float64)
+    cosine = train @ query / np.linalg.norm(train, axis=1) / np.linalg.norm(query)
+    for temperature, got in ((0.02, result.influence), (1.0, result.uncalibrated)):
+        weight = np.exp((cosine - cosine.max()) / temperature)
+        expected = weight / weight.sum()
+        assert got == pytest.approx(expected[result.ids], rel=1e-3)
+    assert result.influence.sum() + result.rest == pytest.approx(1.0, abs=1e-9)
+    assert (result.influence_low <= result.influence + 1e-12).all()
+    assert (result.influence <= result.influence_high + 1e-12).all()
+
+
+def test_more_than_there_are_lists_all(folder: Path) -> None:
+    result = Attributor(Collection.open(folder)).attribute(shape_image(3), top=5000)
+    assert sorted(result.ids) == list(range(200))
+    assert result.rest == pytest.approx(0.0, abs=1e-12)
+
+
+def test_json_has_the_keys_of_the_contract(folder: Path) -> None:
+    loaded = json.loads(Attributor(Collection.open(folder)).attribute(shape_image(3), top=2).to_json())
+    assert list(loaded) == ["collection", "encoder", "n_training", "temperature", "rest", "rest_low",
+                            "rest_high", "top"]
+    assert list(loaded["top"][0]) == ["rank", "id", "similarity", "influence", "low", "high", "uncalibrated",
+                                      "caption", "creator", "source", "licence", "link"]
+    assert (loaded["collection"], loaded["n_training"], loaded["temperature"]) == ("Shapes", 200, 0.02)
+
+
+def test_bad_queries_are_refused(folder: Path, tmp_path: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    with pytest.raises(InvalidInputError, match="at least 1"):
+        attributor.attribute(shape_image(1), top=0)
+    with pytest.raises(InvalidImageError):
+        attributor.attribute(tmp_path / "none.png")
+    with pytest.raises(InvalidInputError, match="temperature"):
+        attributor.attribute(shape_image(1), temperature=-1.0)
+
+
+def test_a_query_without_direction_is_refused(folder: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    attributor.__dict__["encoder"] = ZeroEncoder()
+    with pytest.raises(InvalidInputError, match="no direction"):
+        attributor.attribute(shape_image(1))
+
+
+class ZeroEncoder:
+    """Gives a feature of length 0."""
+
+    def encode(self, images: list[Image.Image]) -> np.ndarray:
+        return np.zeros((len(images), 768), np.float32)
+
+
+def test_without_a_calibrator_a_temperature_is_needed(tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path / "c", n=20, temperature=None)
+    with pytest.raises(NotFittedError, match="--temperature"):
+        Attributor(collection).attribute(shape_image(1))
+    result = Attributor(collection).attribute(shape_image(1), temperature=0.1)
+    assert (result.temperature, result.fitted_temperature) == (0.1, 0.1)
+
+
+def test_another_temperature_leaves_the_fitted_one_on_record(folder: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    result = attributor.attribute(shape_image(9), temperature=0.5)
+    assert (result.temperature, result.fitted_temperature) == (0.5, 0.02)
+    back = result.at_temperature(0.02)
+    assert back.influence == pytest.approx(attributor.attribute(shape_image(9)).influence, rel=1e-9)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("part", ["mappers", "index", "calibrator"])
+def test_parts_of_another_encoder_are_refused(copy: Path, part: str) -> None:
+    write_card(copy / part, {**read_card(copy / part), "encoder": "clip-vit-b32"})
+    with pytest.raises(CollectionMismatchError, match="clip-vit-b32"):
+        Collection.open(copy)
+
+
+def test_a_corpus_of_another_size_is_refused(copy: Path) -> None:
+    Corpus.write(copy / "corpus/train-core.parquet", shape_rows(199))
+    with pytest.raises(CollectionMismatchError, match="199 images in the corpus, 200 in the index"):
+        Collection.open(copy)
+    with pytest.raises(CollectionMismatchError, match="200 feature rows for 199"):
+        Collection.create(copy, name="x", encoder=ENCODER, features=np.ones((200, 768), np.float32))
+
+
+def test_the_dataclass_itself_refuses_parts_that_differ(folder: Path) -> None:
+    collection = Collection.open(folder)
+    with pytest.raises(CollectionMismatchError, match="build the mappers again"):
+        dataclasses.replace(collection, encoder_name="sscd")
+
+
+def test_missing_and_damaged_folders_are_refused(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        Collection.open(tmp_path / "nowhere")
+    with (copy / "index/index.faiss").open("ab") as handle:
+        handle.write(b"x")
+    with pytest.raises(CheckpointError, match="differs from its card"):
+        Collection.open(copy)

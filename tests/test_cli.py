@@ -1,0 +1,93 @@
+"""The command line as a user meets it: output, JSON alone on stdout, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from attribution_core.cli import app
+from attribution_core.encoders import ENCODERS
+from tests.fakes import fake_collection, shape_image
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_collection(tmp_path_factory.mktemp("cli") / "shapes", n=60).path
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Path:
+    shape_image(7).save(tmp_path / "query.png")
+    return tmp_path / "query.png"
+
+
+def test_attribute_prints_the_closest_first_and_the_rest(shapes: Path, query: Path) -> None:
+    result = run("attribute", query, "--collection", shapes, "--top", 3)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert lines[0].split()[0] == "1"
+    assert "black circle, flat style; Ben, CC0-1.0" in lines[0]
+    assert "all 57 other training images" in lines[3]
+
+
+def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> None:
+    result = run("attribute", query, "--collection", shapes, "--top", 60, "--json")
+    loaded = json.loads(result.stdout)
+    assert loaded["top"][0]["id"] == "shape/0007"
+    assert sum(t["influence"] for t in loaded["top"]) + loaded["rest"] == pytest.approx(1.0, abs=1e-9)
+    assert [t["rank"] for t in loaded["top"]] == list(range(1, 61))
+
+
+@pytest.mark.parametrize("arguments", [
+    ["attribute", "missing.png"], ["attribute", "QUERY", "--collection", "nowhere"],
+    ["attribute", "QUERY", "--top", "0"], ["attribute", "QUERY", "--temperature", "-1"],
+    ["attribute", "QUERY", "--device", "quantum"], ["index", "nowhere", "--out", "x"],
+    ["index", "SHAPES", "--out", "x", "--encoder", "clop-vit"], ["generate", "a cat", "--generator", "nowhere"],
+])
+def test_mistakes_end_with_one_line_and_code_two(arguments: list[str], shapes: Path, query: Path, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes))
+    filled = [{"QUERY": str(query), "SHAPES": str(tmp_path)}.get(a, a) for a in arguments]
+    if "quantum" in filled:  # the shapes' encoder needs no device; the shipped one does
+        monkeypatch.delenv("ATTRIBUTION_COLLECTION")
+    result = run(*filled)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_index_then_attribute_over_ones_own_folder(tmp_path: Path, query: Path) -> None:
+    folder = tmp_path / "art"
+    folder.mkdir()
+    for i in range(5, 9):
+        shape_image(i).save(folder / f"{i}.png")
+    (folder / "bad.png").write_text("no")
+    result = run("index", folder, "--out", tmp_path / "mine", "--encoder", "rgb-thumbnail")
+    assert result.exit_code == 0, result.output
+    assert "4 images, 1 skipped" in result.stdout
+    assert "skipped bad.png" in result.stderr
+    found = run("attribute", query, "--collection", tmp_path / "mine", "--temperature", 0.05, "--json")
+    assert json.loads(found.stdout)["top"][0]["id"] == "7.png"
+
+
+def test_encoders_lists_every_row() -> None:
+    rows = json.loads(run("encoders", "--json").stdout)
+    assert [r["name"] for r in rows] == list(ENCODERS)
+    table = run("encoders").stdout
+    assert all(name in table for name in ENCODERS)
+
+
+def test_help_explains_every_command() -> None:
+    output = run("--help").output
+    for command in ("attribute", "generate", "index", "encoders"):
+        assert command in output

@@ -1,0 +1,35 @@
+"""Settings come from the environment, with the types and bounds that they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from attribution_core.settings import REPOSITORY, Settings
+
+
+def test_defaults_open_the_pocket_collection() -> None:
+    settings = Settings()
+    assert settings.collection == REPOSITORY / "checkpoints/pocket"
+    assert (settings.device, settings.port) == ("auto", 7860)
+
+
+def test_the_environment_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", "/data/mine")
+    monkeypatch.setenv("ATTRIBUTION_PORT", "9000")
+    settings = Settings()
+    assert (settings.collection, settings.port) == (Path("/data/mine"), 9000)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "99999"), ("PORT", "web"), ("TOP", "0"), ("MAX_UPLOAD_MB", "-1")])
+def test_values_out_of_bounds_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"ATTRIBUTION_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1  # type: ignore[misc]
