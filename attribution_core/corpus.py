@@ -107,9 +107,8 @@ class Corpus:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
         self._check(position)
         names = self._table.column_names
-        values = {n: self._table[n][position].as_py() or "" for n in _CREDIT if n in names}
-        sizes = {n: int(self._table[n][position].as_py() or 0) for n in SIZE_COLUMNS if n in names}
-        return Credit(**values, **sizes)
+        kept: dict[str, Any] = {n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names}
+        return Credit(**{name: value for name, value in kept.items() if value is not None})
 
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
         """Credits of several images, in the order given."""

@@ -54,7 +54,7 @@ class Preprocess:
         left, top = (size[0] - self.crop) // 2, (size[1] - self.crop) // 2
         image = image.convert("RGB").crop((left, top, left + self.crop, top + self.crop))
         values = np.asarray(image, dtype=np.float32) / 255.0
-        normal = (values - np.float32(self.mean)) / np.float32(self.std)
+        normal = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)
 
 

@@ -22,8 +22,8 @@ def build(out: Path = OUT, encoder_name: str = ENCODER) -> Collection:
     sys.stderr.write(f"{len(corpus)} images encoded in {time.monotonic() - start:.0f} s\n")
     return Collection.create(
         out, name="Pocket", encoder=encoder_name, features=features, factory="SQfp16",
-        card={"what": f"{len(corpus):,} drawings with captions and credits, a small diffusion model trained on them and on "
-                      "nothing else, and everything needed to attribute one to the other.",
+        card={"what": f"{len(corpus):,} drawings with captions and credits, a small diffusion model trained on them "
+                      "and on nothing else, and everything needed to attribute one to the other.",
               "licence": "Apache-2.0 for index and calibrator; images as in corpus/card.json"})
 
 

@@ -22,7 +22,16 @@ from attribution_core.corpus import Corpus
 from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
 from pocket.emoji import EmojiNames
 from pocket.prompts import PROMPTS
-from pocket.sources import ALL_SOURCES, CLIP_ART, CLIP_ART_CREDITS, EMOJI_NAMES, ICON_SETS, STAMPS, Part, fetch
+from pocket.sources import (
+    ALL_SOURCES,
+    CLIP_ART,
+    CLIP_ART_CREDITS,
+    EMOJI_NAMES,
+    ICON_SETS,
+    STAMPS,
+    Part,
+    fetch,
+)
 from pocket.splits import HASH_BITS, PIXEL_RMS, SEED, Duplicate, Placed, drop_near_duplicates, split
 
 OUT = Path("checkpoints/pocket/corpus")
@@ -51,7 +60,9 @@ def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
 def captions(drawing: Drawing) -> tuple[str, str]:
     """The long and the short caption: "fox, animal face, noto style" and "fox, noto style"."""
     words = set(drawing.label.split())
-    tags = [t for t in drawing.tags if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words]
+    # "hash" is what a Perl script once wrote in place of an unknown keyword.
+    tags = [t for t in drawing.tags
+            if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words]
     extra = f", {', '.join(tags[:2])}" if tags else ""
     return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
 

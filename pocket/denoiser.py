@@ -27,8 +27,10 @@ class UNetShape:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What the UNet sees. latents: (n, 4, 16, 16) float32, scaled; short, long: (n, 24, 384) float16 text
-    states of the two captions; empty: (1, 24, 384); order: (m,) row numbers of one epoch, planted repeated.
+    """What the UNet sees.
+
+    latents: (n, 4, 16, 16) float32, scaled. short, long: (n, 24, 384) float16 text states of the two captions.
+    empty: (1, 24, 384). order: (m,) row numbers of one epoch, the planted ones repeated.
     """
 
     latents: torch.Tensor

@@ -46,7 +46,7 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
     rng = np.random.default_rng(SEED)
     known = [i for i, c in enumerate(corpus.column("concept")) if c]
     unseen = [i for i, why in enumerate(held_out.column("held_out")) if why == "style"]
-    figures = {}
+    figures: dict[str, object] = {}
     for name, source, rows, count in (("seen captions", corpus, known, limit),
                                       ("pairs never seen together", held_out, unseen, limit // 2)):
         asked = _ask(source, [rows[i] for i in rng.permutation(len(rows))[:count]])

@@ -52,6 +52,7 @@ class Trainer:
     average: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
+        """Start the average at the model itself."""
         self.average = copy.deepcopy(self.model).requires_grad_(False)
 
     def resume(self) -> None:

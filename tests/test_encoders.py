@@ -46,7 +46,8 @@ def test_clip_uses_the_quickgelu_row() -> None:
     assert (ENCODERS["clip-vit-b32"].model, ENCODERS["clip-vit-b32"].weights) == ("ViT-B-32-quickgelu", "openai")
 
 
-@pytest.mark.parametrize(("filter_", "size"), [("bicubic", (300, 200)), ("bilinear", (200, 300)), ("bicubic", (40, 90))])
+@pytest.mark.parametrize(("filter_", "size"),
+                         [("bicubic", (300, 200)), ("bilinear", (200, 300)), ("bicubic", (40, 90))])
 def test_preprocessing_equals_torchvision(filter_: str, size: tuple[int, int]) -> None:
     transforms = pytest.importorskip("torchvision.transforms")
     mode = transforms.InterpolationMode(filter_)
