@@ -309,16 +309,12 @@ def _loss(
     import torch
 
     device, scheduler = pipeline.device, pipeline.scheduler
-    chosen = rng.integers(len(exemplars.prefixes), size=batch_size)
-    said = rng.integers(len(captions), size=batch_size)
-    words = [
-        exemplars.prefixes[i] + prompt_for(captions[int(k)], category)
-        for i, k in zip(chosen, said, strict=True)
-    ]
-    distinct = sorted(set(words))
-    states = pipeline.encode_prompt(distinct, device, 1, False)[0]
-    states = states[torch.tensor([distinct.index(w) for w in words], device=device)]
-    index = torch.from_numpy(chosen).to(device)
+    # The views of a step share their words, so that one text is encoded instead of one for each view.
+    prefix = exemplars.prefixes[rng.integers(len(exemplars.prefixes))]
+    alike = np.flatnonzero([other == prefix for other in exemplars.prefixes])
+    index = torch.from_numpy(rng.choice(alike, size=batch_size)).to(device)
+    words = prefix + prompt_for(captions[int(rng.integers(len(captions)))], category)
+    states = pipeline.encode_prompt([words], device, 1, False)[0].expand(batch_size, -1, -1)
     clean, mask = exemplars.latents[index], exemplars.masks[index]
     drawn = torch.randn(clean.shape, generator=noise).to(clean)
     # One time from each of batch_size equal spans: the same mean as independent draws, less spread.
