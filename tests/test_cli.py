@@ -10,8 +10,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from attribution_core.cli import app
+from attribution_core.customization import Customization
 from attribution_core.encoders import ENCODERS
 from tests.fakes import fake_collection, shape_image
+from tests.tiny_pipeline import make_pocket_like
 
 
 def run(*arguments: object) -> Result:
@@ -21,6 +23,11 @@ def run(*arguments: object) -> Result:
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fake_collection(tmp_path_factory.mktemp("cli") / "shapes", n=60).path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pocket_like(tmp_path_factory.mktemp("tiny") / "generator")
 
 
 @pytest.fixture
@@ -51,12 +58,18 @@ def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> N
     ["attribute", "QUERY", "--top", "0"], ["attribute", "QUERY", "--temperature", "-1"],
     ["attribute", "QUERY", "--device", "quantum"], ["index", "nowhere", "--out", "x"],
     ["index", "SHAPES", "--out", "x", "--encoder", "clop-vit"], ["generate", "a cat", "--generator", "nowhere"],
+    ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "nowhere"],
+    ["customize", "missing.png", "--category", "cat", "--out", "x", "--generator", "TINY"],
+    ["customize", "EMPTY", "--category", "cat", "--out", "x", "--generator", "TINY"],
+    ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "TINY", "--steps", "0"],
 ])
-def test_mistakes_end_with_one_line_and_code_two(arguments: list[str], shapes: Path, query: Path, tmp_path: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_end_with_one_line_and_code_two(arguments: list[str], shapes: Path, query: Path, tiny: Path,
+                                                 tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes))
-    filled = [{"QUERY": str(query), "SHAPES": str(tmp_path)}.get(a, a) for a in arguments]
+    (tmp_path / "empty").mkdir()
+    names = {"QUERY": query, "SHAPES": tmp_path, "TINY": tiny, "EMPTY": tmp_path / "empty"}
+    filled = [str(names.get(a, a)) for a in arguments]
     if "quantum" in filled:  # the shapes' encoder needs no device; the shipped one does
         monkeypatch.delenv("ATTRIBUTION_COLLECTION")
     result = run(*filled)
@@ -80,6 +93,14 @@ def test_index_then_attribute_over_ones_own_folder(tmp_path: Path, query: Path) 
     assert json.loads(found.stdout)["top"][0]["id"] == "7.png"
 
 
+def test_customize_writes_what_was_learned_and_says_how_to_name_it(tmp_path: Path, query: Path, tiny: Path) -> None:
+    result = run("customize", query, "--category", "black circle", "--out", tmp_path / "learned", "--generator", tiny,
+                 "--steps", 2, "--batch-size", 2)
+    assert result.exit_code == 0, result.output
+    assert "learned from 1 image," in result.stdout
+    assert Customization.load(tmp_path / "learned").category == "black circle"
+
+
 def test_encoders_lists_every_row() -> None:
     rows = json.loads(run("encoders", "--json").stdout)
     assert [r["name"] for r in rows] == list(ENCODERS)
@@ -89,5 +110,5 @@ def test_encoders_lists_every_row() -> None:
 
 def test_help_explains_every_command() -> None:
     output = run("--help").output
-    for command in ("attribute", "generate", "index", "encoders"):
+    for command in ("attribute", "generate", "customize", "index", "encoders"):
         assert command in output
