@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.checks import whole
 from attribution_core.errors import InvalidInputError
 from attribution_core.rest import LogSum, Rest, RestKind, log_sum
 from attribution_core.sampling import FloatArray
@@ -153,6 +154,34 @@ class Attribution:
         """
         shares = shares_at(self.similarity[None, :], self.rest_bins, temperature, self.bias)
         return dataclasses.replace(self, temperature=float(temperature), **_columns(shares))
+
+    def head(self, top: int) -> Attribution:
+        """Return the same attribution with only the first `top` images listed; the others join the rest.
+
+        Each of them becomes a bin of its own, so that no influence changes. `stands_out` looks at ranks 2 to
+        20: ask the whole, not a shorter head. Raises `InvalidInputError` if `top` is below 1.
+        """
+        top = whole("top", top, 1)
+        if top >= len(self):
+            return self
+        bins, joined = self.rest_bins, self.similarity[None, top:].astype(np.float64)
+        ones = np.ones(joined.shape, dtype=np.int64)
+        sample, owner = bins.sample, bins.sample_bin
+        if sample is not None and owner is not None:
+            sample = np.concatenate([sample, joined], axis=1)
+            owner = np.concatenate([owner, bins.count.shape[1] + np.arange(joined.shape[1])])
+        count = np.concatenate([bins.count, ones], axis=1)
+        mean, low, high = (np.concatenate([part, joined], axis=1) for part in (bins.mean, bins.low, bins.high))
+        rest = Rest(count, mean, low, high, bins.kind, sample, owner)
+        shares = shares_at(self.similarity[None, :top], rest, self.temperature, self.bias)
+        return dataclasses.replace(
+            self,
+            ids=self.ids[:top],
+            similarity=self.similarity[:top],
+            credits=self.credits[:top],
+            rest_bins=rest,
+            **_columns(shares),
+        )
 
     @property
     def kind(self) -> RestKind:

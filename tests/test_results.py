@@ -258,3 +258,38 @@ def test_results_are_frozen_and_unknown_credits_are_empty():
         attribution(ranked(50)).rest = 0.0
     assert set(vars(Credit()).values()) == {"", 0}
     assert isinstance(shares_at([[0.1]], Rest.from_mean(1, 0.0), 1.0), Shares)
+
+
+@pytest.mark.parametrize("top", [1, 5, 19])
+def test_the_head_is_what_a_shorter_list_would_have_given(top):
+    values = ranked(500)
+    head, short = attribution(values, top=20).head(top), attribution(values, top=top)
+    assert head.influence == pytest.approx(short.influence, rel=1e-6)
+    assert head.uncalibrated == pytest.approx(short.uncalibrated, rel=1e-6)
+    assert head.rest == pytest.approx(short.rest, rel=1e-6)
+    assert head.rest_low <= short.rest_high and short.rest_low <= head.rest_high
+    assert head.effective_number == pytest.approx(short.effective_number, rel=1e-3)
+    assert (len(head), head.n_training, head.credits) == (top, 500, short.credits)
+    again = head.at_temperature(0.2)
+    assert again.influence.sum() + again.rest == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_head_of_a_sampled_search_keeps_its_sum():
+    values = ranked(60)
+    cells = np.arange(40) % 4
+    rest = values[:, 20:]
+    means = np.array([[rest[0, cells == c].mean() for c in range(4)]])
+    hits = Hits(np.arange(20)[None, :], values[:, :20], Rest.from_cells([[10] * 4], means, rest, cells))
+    whole = Attribution.from_hits(hits, tuple(Credit(id=str(i)) for i in range(20)), temperature=0.05,
+                                  fitted_temperature=0.05, collection="toy", encoder="fake")
+    head = whole.head(3)
+    assert head.kind is RestKind.SAMPLED
+    assert head.influence == pytest.approx(whole.influence[:3], rel=1e-9)
+    assert head.rest == pytest.approx(whole.rest + whole.influence[3:].sum(), rel=1e-9)
+
+
+def test_a_head_longer_than_the_list_is_the_list_and_an_empty_one_is_refused():
+    whole = attribution(ranked(100), top=20)
+    assert whole.head(20) is whole and whole.head(10**6) is whole
+    with pytest.raises(InvalidInputError, match="top"):
+        whole.head(0)
