@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 CALIBRATED, UNCALIBRATED, MARKED = "#2f7fe0", "#c9852b", "#d0483e"
 INK, GRID = "#7a8599", "rgba(128, 138, 158, 0.25)"
-HEIGHT = 360
+HEIGHT = 380
 _HISTOGRAM_BARS = 80
+_LEAST = 0.01  # of an even share: there the influence axis ends
 
 
 def influence_by_rank(result: Attribution) -> Figure:
@@ -43,7 +44,9 @@ def influence_by_rank(result: Attribution) -> Figure:
             hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>")
     _finish(figure, "rank among all training images", "influence")
     figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(type="log", tickformat=".1~%", exponentformat="none", range=_decades(result))
+    decades = range(0, -1 - int(np.ceil(np.log10(result.n_training / _LEAST))), -1)
+    figure.update_yaxes(type="log", range=[decades[-1], 0.15], tickvals=[10.0**d for d in decades],
+                        ticktext=[f"{100 * 10.0**d:.{max(0, -d - 2)}f}%" for d in decades])
     return figure
 
 
@@ -108,11 +111,6 @@ def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[
     return len(result) + count.cumsum(), share * weight / (weight @ count)
 
 
-def _decades(result: Attribution) -> list[float]:
-    """From a thousandth of an even share to everything, as powers of ten: what falls below is nothing to see."""
-    return [float(np.log10(1e-3 / result.n_training)), 0.15]
-
-
 def _caption(result: Attribution, place: int) -> str:
     credit = result.credits[place]
     words = credit.caption or credit.id or f"image {result.ids[place]}"
@@ -125,7 +123,7 @@ def _finish(figure: Any, x: str, y: str) -> None:
     axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "title_font_size": 12, "automargin": True}
     figure.update_layout(
         template="none", paper_bgcolor=clear, plot_bgcolor=clear, height=HEIGHT, font={"color": INK, "size": 12},
-        margin={"l": 10, "r": 10, "t": 34, "b": 10}, hovermode="closest", dragmode=False,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": clear})
+        margin={"l": 10, "r": 10, "t": 58, "b": 10}, hovermode="closest", dragmode=False,
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "bgcolor": clear})
     figure.update_xaxes(title=x, **axis)
     figure.update_yaxes(title=y, **axis)

@@ -53,7 +53,7 @@ def new_scheduler() -> DDIMScheduler:
     """v-prediction with zero terminal signal-to-noise ratio and trailing steps (Lin et al. 2024)."""
     return DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085,
                          beta_end=0.012, prediction_type="v_prediction", rescale_betas_zero_snr=True,
-                         timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True)
+                         timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True, steps_offset=1)
 
 
 def new_unet(shape: UNetShape) -> UNet2DConditionModel:

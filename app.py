@@ -1,0 +1,39 @@
+"""Attribution Explorer: `python app.py [--collection DIR] [--port N]`; settings come from the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from attribution_core.errors import AttributionError
+from attribution_core.settings import Settings
+
+
+def main(
+    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = None,
+) -> None:
+    """Open a collection and serve the page."""
+    from ui.page import build, launch
+    from ui.services import Services
+
+    given = {"collection": collection, "port": port}
+    try:
+        settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+        services = Services.open(settings)
+    except (AttributionError, ValueError) as error:  # pydantic's errors about settings are ValueErrors
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    services.warm_up()
+    launch(build(services), services)
+
+
+if __name__ == "__main__":
+    typer.run(main)

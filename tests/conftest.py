@@ -1,0 +1,49 @@
+"""Fixtures that browser and API tests share: the app as it is started, and Debian's Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attribution_core.settings import Settings
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    if CHROMIUM is None:
+        pytest.skip("no program 'chromium' on the PATH; Debian: apt-get install chromium fonts-liberation")
+    return {**browser_type_launch_args, "executable_path": CHROMIUM,
+            "args": ["--no-sandbox", "--disable-dev-shm-usage"]}
+
+
+def start(settings: Settings) -> Iterator[str]:
+    """The app on a free port, until the fixture ends."""
+    from ui.page import build, launch
+    from ui.services import Services
+
+    services = Services.open(settings)
+    services.warm_up()
+    page = build(services)
+    _, url, _ = launch(page, services, prevent_thread_lock=True, quiet=True)
+    yield url.rstrip("/")
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def pocket_app() -> Iterator[str]:
+    """The app over the collection that ships."""
+    yield from start(Settings(port=0))
+
+
+@pytest.fixture(scope="session")
+def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a collection without a generator and without examples."""
+    from tests.fakes import fake_collection
+
+    collection: Path = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005).path
+    yield from start(Settings(port=0, collection=collection, top=40, max_upload_mb=1))

@@ -1,0 +1,180 @@
+"""What the tabs ask of the library: open a collection, make images step by step, attribute, read uploads."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from attribution_core.attribution import Attributor, Collection
+from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.generation import GeneratedImage, Generator, StepPreview
+from attribution_core.images import read_image, read_recipe, save_png
+from attribution_core.recipe import Recipe
+from attribution_core.results import Attribution
+from attribution_core.settings import Settings
+
+LOG = logging.getLogger("attribution_explorer")
+MAX_PROMPT = 500
+"""Characters; the longest text encoders in use read about 77 words."""
+_ENDINGS = {b"RIFF": ".webp", b"\x89PNG": ".png", b"GIF8": ".gif", b"\xff\xd8\xff\xe0": ".jpg"}
+
+
+@dataclass(frozen=True)
+class Query:
+    """The image that is attributed.
+
+    title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
+    """
+
+    image: Image.Image
+    title: str
+    recipe: Recipe | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """A name for downloads: letters, digits and hyphens of the title, and the seed."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60] or "image"
+        return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
+
+
+class _StoppedError(Exception):
+    """Raised inside a generation whose listener has gone."""
+
+
+class Services:
+    """The opened collection and its generator, shared by all visitors."""
+
+    def __init__(self, settings: Settings, collection: Collection, generator: Generator | None) -> None:
+        """generator: None for a collection without one; images are then uploaded."""
+        self.settings, self.collection, self.generator = settings, collection, generator
+        self.attributor = Attributor(collection, device=settings.device)
+        self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
+        self.image_folder = Path(self._folder.name)
+        """Training images that were shown, as files; they are gone when the app ends."""
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Open the collection that the settings name. Raises `AttributionError`."""
+        collection = Collection.open(settings.collection)
+        path = collection.generator_path
+        return cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+
+    @cached_property
+    def examples(self) -> tuple[Query, ...]:
+        """The collection's stored examples, in the order of their names; files without a recipe are left out."""
+        found = []
+        for path in sorted((self.collection.path / "examples").glob("*.png")):
+            recipe = read_recipe(path)
+            if recipe is not None:
+                known = Recipe.from_dict(recipe)
+                found.append(Query(read_image(path), known.prompt, known))
+        return tuple(found)
+
+    @cached_property
+    def first(self) -> tuple[Query, Attribution] | None:
+        """The example that the page opens on, attributed; None without examples or a temperature."""
+        if not self.examples or not self.collection.calibrator.is_fitted:
+            return None
+        return self.examples[0], self.attribute(self.examples[0])
+
+    def warm_up(self) -> None:
+        """Load the encoder and the generator in the background, so that the first visitor does not wait."""
+
+        def work() -> None:
+            try:
+                _ = self.first or self.attributor.encoder
+                if self.generator is not None:
+                    self.generator.load()
+            except Exception:  # the page opens all the same, and says what is wrong when it is asked for
+                LOG.exception("warming up failed")
+
+        threading.Thread(target=work, daemon=True, name="warm-up").start()
+
+    def attribute(self, query: Query) -> Attribution:
+        """List the training images that most likely influenced the query. Raises `AttributionError`."""
+        return self.attributor.attribute(query.image, top=self.settings.top)
+
+    def read_upload(self, path: str | None) -> Query:
+        """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
+        if not path:
+            raise InvalidImageError("no image was given; drop a file, paste an image or choose a file.")
+        limit = self.settings.max_upload_mb
+        if Path(path).stat().st_size > limit * 1_000_000:
+            raise InvalidImageError(f"the file is larger than {limit} MB; give a smaller one.")
+        image = read_image(path)
+        try:
+            values = read_recipe(path)
+            recipe = None if values is None else Recipe.from_dict(values)
+        except AttributionError:  # a damaged note about its making does not make the image unreadable
+            recipe = None
+        return Query(image, Path(path).stem if recipe is None else recipe.prompt, recipe)
+
+    def generate(self, prompt: str, seed: int, steps: int, guidance: float) -> Iterator[StepPreview | Query]:
+        """Yield previews while an image is made, and the image at the end; closing it stops the work.
+
+        Previews that nobody fetched in time are skipped. Raises `InvalidInputError` for a value out of range,
+        `CheckpointError` where the collection has no generator.
+        """
+        if self.generator is None:
+            raise CheckpointError("this collection has no generator; upload an image to attribute it.")
+        prompt = " ".join((prompt or "").split())
+        if not prompt:
+            raise InvalidInputError("the prompt is empty; say what to draw, or choose an example.")
+        if len(prompt) > MAX_PROMPT:
+            raise InvalidInputError(f"the prompt has {len(prompt)} characters, at most {MAX_PROMPT} are read.")
+        return self._stream(self.generator, Recipe(prompt, seed, steps, guidance))
+
+    def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
+        events: queue.SimpleQueue[StepPreview | GeneratedImage | BaseException] = queue.SimpleQueue()
+        gone = threading.Event()
+
+        def on_step(step: StepPreview) -> None:
+            if gone.is_set():
+                raise _StoppedError
+            events.put(step)
+
+        def work() -> None:
+            try:
+                events.put(generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step))
+            except BaseException as error:  # handed to the listener, who raises it
+                events.put(error)
+
+        threading.Thread(target=work, daemon=True, name="generation").start()
+        try:
+            while True:
+                event = events.get()
+                while isinstance(event, StepPreview) and not events.empty():
+                    event = events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                if isinstance(event, GeneratedImage):
+                    yield Query(event.image, recipe.prompt, event.recipe, event.notices)
+                    return
+                yield event
+        finally:
+            gone.set()
+
+    def training_image(self, position: int) -> Path:
+        """A training image as a file, as it is stored in the corpus."""
+        data = self.collection.corpus.image_bytes(position)
+        path = self.image_folder / f"{position}{_ENDINGS.get(data[:4], '.jpg')}"
+        if not path.exists():
+            path.write_bytes(data)
+        return path
+
+    def png(self, query: Query) -> bytes:
+        """The query as a PNG that carries its recipe."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "image.png"
+            save_png(query.image, path, None if query.recipe is None else query.recipe.to_dict())
+            return path.read_bytes()
