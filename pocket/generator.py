@@ -21,7 +21,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionM
 from PIL import Image
 from transformers import BertModel, BertTokenizerFast
 
-from attribution_core.cards import read_card, sha256_file, write_card
+from attribution_core.cards import atomic_path, read_card, sha256_file, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, psnr, train_autoencoder
@@ -96,6 +96,17 @@ def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device)
     return data
 
 
+def start_from_shipped(shipped: Path, work: Path) -> None:
+    """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew."""
+    AutoencoderTiny.from_pretrained(shipped / "vae").save_pretrained(work / "vae")
+    weights = UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
+    done = read_card(shipped)["training"]
+    with atomic_path(work / "unet.pt") as temporary:
+        torch.save({"model": weights, "average": weights, "seen": done["samples"], "steps": done["steps"],
+                    "seconds": done["hours"] * 3600}, temporary)
+    LOG.info("starting from the shipped weights at %d samples", done["samples"])
+
+
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -114,8 +125,10 @@ def autoencoder(samples: Annotated[int, typer.Option(help="Images to see in all.
 @app.command()
 def train(samples: Annotated[int, typer.Option(help="Samples to see in all; raise it to train on.")] = 200_000,
           batch: int = 24, peak: float = 8e-4) -> None:
-    """Train the UNet up to `samples`, resuming from the last checkpoint."""
+    """Train the UNet up to `samples`, resuming from the last checkpoint, or from the weights that ship."""
     set_up_log(WORK / "train.log")
+    if not (WORK / "unet.pt").exists() and not (WORK / "vae").exists() and (OUT / "model_index.json").exists():
+        start_from_shipped(OUT, WORK)
     data = training_set(WORK, AutoencoderTiny.from_pretrained(WORK / "vae"), _device())
     train_unet(data, UNetShape(), samples, batch, peak, WORK, _device())
 

@@ -62,9 +62,11 @@ class Trainer:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # not where the run starts from shipped weights
+            self.optimizer.load_state_dict(state["optimizer"])
         self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
-        torch.set_rng_state(state["rng"])
+        if "rng" in state:
+            torch.set_rng_state(state["rng"])
         LOG.info("resumed at %d samples, %d steps", self.seen, self.steps)
 
     def save(self, seconds: float) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from attribution_core.cards import read_card, verify_files
+from attribution_core.cards import read_card, verify_files, write_card
 from attribution_core.corpus import Corpus
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.denoiser import TrainingSet, UNetShape, _captions, new_scheduler, new_unet, train_unet
+from pocket.generator import start_from_shipped
 from pocket.generator_report import _Asked, _score
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,20 @@ def test_unet_training_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "unet.pt", weights_only=True)
     assert (state["seen"], state["steps"]) == (24, 6)
     assert not torch.equal(first.conv_out.weight, second.conv_out.weight)
+
+
+def test_training_goes_on_from_shipped_weights(tmp_path: Path) -> None:
+    unet, shipped, work = new_unet(TINY), tmp_path / "shipped", tmp_path / "work"
+    torch.nn.init.normal_(unet.conv_out.weight)
+    unet.half().save_pretrained(shipped / "unet")
+    new_autoencoder().half().save_pretrained(shipped / "vae")
+    write_card(shipped, {"training": {"samples": 8, "steps": 2, "hours": 0.5}})
+    start_from_shipped(shipped, work)
+    trained = train_unet(tiny_set(), TINY, 12, 4, 1e-6, work, CPU)
+    state = torch.load(work / "unet.pt", weights_only=True)
+    assert (state["seen"], state["steps"]) == (12, 3) and state["seconds"] > 1800
+    assert torch.allclose(trained.conv_out.weight, unet.conv_out.weight.float(), atol=1e-4)
+    assert (work / "vae/config.json").exists()
 
 
 def test_captions_are_short_long_or_dropped_in_their_shares() -> None:
