@@ -13,8 +13,10 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from PIL import Image
 
 from attribution_core.cards import sha256_file, write_card, write_json_atomic
@@ -32,11 +34,22 @@ from pocket.sources import (
     Part,
     fetch,
 )
-from pocket.splits import HASH_BITS, PIXEL_RMS, SEED, Duplicate, Placed, drop_near_duplicates, split
+from pocket.splits import (
+    HASH_BITS,
+    LOOKED_AT,
+    PIXEL_RMS,
+    SEED,
+    Duplicate,
+    Placed,
+    drop_near_duplicates,
+    split,
+)
 
 OUT = Path("checkpoints/pocket/corpus")
 SOURCES = Path(".work/sources")
 WEBP_QUALITY = 85
+
+app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
 
 
 def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
@@ -53,8 +66,11 @@ def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
     drawings += read_clip_art(CLIP_ART, packages[CLIP_ART.package], packages[CLIP_ART_CREDITS.package], names,
                               skipped)
     drawings += read_stamps(STAMPS, packages[STAMPS.package], skipped)
-    _say(f"clip art and stamps: {len(drawings)} drawings")
-    return drawings, skipped
+    # A stamp that comes as PNG and as SVG has one name: the SVG, read later, takes its place.
+    unique = {drawing.id: drawing for drawing in drawings}
+    skipped["stamp: the same as PNG and as SVG"] += len(drawings) - len(unique)
+    _say(f"clip art and stamps: {len(unique)} drawings")
+    return list(unique.values()), skipped
 
 
 def captions(drawing: Drawing) -> tuple[str, str]:
@@ -113,6 +129,7 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
         },
         "planted": {"repeated": chosen(planted="planted"), "controls": chosen(planted="control")},
         "near_duplicates": {
+            "looked_at_and_kept": [sorted(pair) for pair in LOOKED_AT],
             "rule": f"perceptual hash within {HASH_BITS} of 64 bits and 32 x 32 RMS under {PIXEL_RMS}",
             "dropped": [{"dropped": d.dropped.id, "kept": d.kept.id, "bits": d.bits, "rms": round(d.rms, 2)}
                         for d in duplicates],
@@ -122,8 +139,10 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
     }
 
 
-def build(out: Path = OUT, sources: Path = SOURCES) -> None:
-    """Build everything; out is written file by file, each under a temporary name first."""
+@app.command()
+def build(out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = OUT,
+          sources: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = SOURCES) -> None:
+    """Fetch, render, drop near-duplicates, split and write; each file under a temporary name first."""
     drawings, skipped = read_all(sources)
     drawings, duplicates = drop_near_duplicates(drawings)
     _say(f"{len(duplicates)} near-duplicates dropped, {len(drawings)} left")
@@ -158,4 +177,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    build()
+    app()

@@ -22,6 +22,12 @@ PLANTED = 40
 # Two images are near-duplicates below both: bits of a 64-bit perceptual hash, and root mean square
 # difference of 32 x 32 thumbnails in 8-bit steps. Looked at on a sheet: above, shapes or colours differ.
 HASH_BITS, PIXEL_RMS = 10, 9.0
+# Pairs that only the stored WebP brings below both. Looked at: a shaded and a flat drawing, or another figure.
+LOOKED_AT = (
+    ("iconify-json-fluent-emoji/hair-pick", "iconify-json-fluent-emoji-flat/hair-pick"),
+    ("iconify-json-fluent-emoji/person-in-suit-levitating", "iconify-json-fluent-emoji-flat/person-in-suit-levitating"),
+    ("openclipart-png/people/silhouette_female_1", "openclipart-png/people/silhouette_male_1"),
+)
 _CONCRETE = re.compile(r"animal|food|drink|fruit|vegetable|plant|sport|transport|music|clothing|tool|household|"
                        r"sky|game|light|office|science")
 
