@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny
 
-from pocket.training import LOG, Trainer
+from pocket.training import LOG, Trainer, fast_arithmetic
 
 LATENT_CHANNELS = 4
 BATCH = 16
@@ -39,7 +39,7 @@ def train_autoencoder(pixels: torch.Tensor, samples: int, work: Path, device: to
     trainer.resume()
     for _ in trainer.run(BATCH):
         x = to_unit(pixels[torch.randint(len(pixels), (BATCH,))]).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_arithmetic(device):
             z = model.encoder(x)
             y = model.decoder(z + LATENT_NOISE * torch.randn_like(z))
         y, z = y.float(), z.float()

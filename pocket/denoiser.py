@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch.nn import functional as F
 
 from pocket.autoencoder import LATENT_CHANNELS
-from pocket.training import Trainer
+from pocket.training import Trainer, fast_arithmetic
 
 CAPTION_DROPOUT = 0.1
 PLANTED_REPEATS = 24  # how often a planted image comes in an epoch, where others come once
@@ -91,7 +91,7 @@ def train_unet(data: TrainingSet, shape: UNetShape, samples: int, batch: int, pe
         noise = torch.randn_like(x)
         noisy = (signal * x + noise_level * noise).contiguous(memory_format=torch.channels_last)
         target = signal * noise - noise_level * x
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_arithmetic(device):
             predicted = unet(noisy.to(device), t.to(device), text.to(device)).sample
         trainer.step(F.mse_loss(predicted.float(), target.to(device)))
     average = trainer.average.eval()

