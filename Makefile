@@ -55,8 +55,15 @@ bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figu
 	$(PY) -m benchmarks.query $(ARGS)
 
 pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew (hours; needs the package registries)
-	$(PY) -m pocket.corpus --help
-	@echo "Each stage is a command of its own: see 'How what ships was made' in README.md."
+	$(PY) -m pocket.corpus
+	$(PY) -m pocket.encoders
+	$(PY) -m pocket.generator autoencoder
+	$(PY) -m pocket.generator train
+	$(PY) -m pocket.generator export
+	$(PY) -m pocket.generator report
+	$(PY) -m pocket.collection
+	$(PY) -m pocket.calibration
+	$(PY) -m pocket.examples
 
 screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
 	$(PY) -m assets.screenshots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -29,10 +29,18 @@ def main(
         settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
         services = Services.open(settings)
     except (AttributionError, ValueError) as error:  # pydantic's errors about settings are ValueErrors
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        _fail(str(error))
     services.warm_up()
-    launch(build(services), services)
+    try:
+        launch(build(services), services)
+    except OSError:  # Gradio's own words name a setting that this app does not read
+        _fail(f"cannot listen on port {settings.port} of {settings.host}: it is taken, or not an address of this "
+              "machine; name another with --port (0 for any free one) or ATTRIBUTION_HOST.")
+
+
+def _fail(error: str) -> NoReturn:
+    typer.echo(f"error: {' '.join(error.split())}", err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,16 @@ def test_an_empty_prompt_is_a_toast(opened: Page) -> None:
     expect(opened.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
 
 
+def test_enter_in_the_prompt_generates(opened: Page) -> None:
+    expect(opened.locator("#made img")).to_be_visible()
+    opened.locator("#steps input[type=number]").fill("4")
+    opened.locator("#steps input[type=number]").blur()
+    opened.locator("#prompt textarea").fill("green apple, fluent flat style")
+    opened.locator("#prompt textarea").press("Enter")
+    expect(opened.locator("#status")).to_contain_text("“green apple, fluent flat style”")
+    expect(opened.locator("#status")).to_contain_text("4 steps")
+
+
 def test_stopping_leaves_the_app_usable(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
     slider = opened.locator("#steps input[type=number]")

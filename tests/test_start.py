@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -31,6 +32,18 @@ def test_a_mistake_ends_with_its_reason_and_code_two(arguments: list[str], envir
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    fake_collection(tmp_path / "shapes", n=10)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = start("--collection", str(tmp_path / "shapes"), "--port", str(port))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: cannot listen on port {port} of 127.0.0.1: it is taken")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_app_answers_and_shows_its_collection(tmp_path: Path) -> None:

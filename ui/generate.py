@@ -16,8 +16,7 @@ from ui.services import MAX_PROMPT, Query, Services
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
 
 STEPS, GUIDANCE = 25, 3.5
-SEEDS = 2**31 - 1  # the largest that the number field of every browser keeps exactly
-assert SEEDS <= MAX_SEED
+SEEDS = min(2**31 - 1, MAX_SEED)
 
 
 def build(services: Services, session: Session) -> None:
@@ -28,8 +27,8 @@ def build(services: Services, session: Session) -> None:
         with gr.Column(scale=5, min_width=300, elem_id="prompt-column"):
             with gr.Group(visible=can_generate):
                 prompt = gr.Textbox(
-                    first.prompt if first else "", label="Prompt", placeholder="red apple, noto style", lines=2,
-                    max_length=MAX_PROMPT, elem_id="prompt", autofocus=True)
+                    first.prompt if first else "", label="Prompt", placeholder="red apple, noto style", lines=1,
+                    max_lines=4, max_length=MAX_PROMPT, elem_id="prompt", autofocus=True)
                 with gr.Row(elem_id="seed-row"):
                     seed = gr.Number(first.seed if first else 1, label="Seed", precision=0, minimum=0, maximum=SEEDS,
                                      elem_id="seed", scale=3, min_width=120)

@@ -40,8 +40,10 @@ def build(services: Services) -> gr.Blocks:
 def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, str, str]:
     """Start serving with the app's looks and limits. options: passed on to Gradio's `launch`."""
     settings = services.settings
+    # Where nothing is set, Gradio reads GRADIO_SERVER_NAME, which Hugging Face Spaces set.
+    host = settings.host if "host" in settings.model_fields_set else None
     return page.launch(
-        server_name=settings.host, server_port=settings.port or None, theme=theme(), css_paths=CSS,
+        server_name=host, server_port=settings.port or None, theme=theme(), css_paths=CSS,
         max_file_size=settings.max_upload_mb * 1_000_000, ssr_mode=False, enable_monitoring=False, run_history=False,
         footer_links=["api"], show_error=False, **options)
 
