@@ -104,6 +104,9 @@ ENCODERS: Mapping[str, EncoderSpec] = {
     )
 }
 
+# A processor's caches hold the activations of few images: 8 at a time were three times as fast as 64.
+BATCH_CPU, BATCH_ACCELERATOR = 8, 64
+
 
 class Encoder:
     """A loaded encoder. name, dim: as in its row; device: where it runs."""
@@ -124,13 +127,16 @@ class Encoder:
         """Length of a feature."""
         return self.spec.dim
 
-    def encode(self, images: Sequence[Image.Image], batch_size: int = 64) -> NDArray[np.float32]:
+    def encode(self, images: Sequence[Image.Image], batch_size: int | None = None) -> NDArray[np.float32]:
         """Features of RGB images, raw (neither mapped nor normalised).
 
-        images: n of any size. batch_size: images at a time. Returns (n, dim) float32.
+        images: n of any size. batch_size: images at a time; None takes what is fast on the device. Returns
+        (n, dim) float32.
         Raises `InvalidInputError` if `batch_size` is not positive, `CheckpointError` if the network's output
         does not have the row's dimension.
         """
+        if batch_size is None:
+            batch_size = BATCH_CPU if self.device == "cpu" else BATCH_ACCELERATOR
         if batch_size < 1:
             raise InvalidInputError(f"batch_size is {batch_size}, expected at least 1.")
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
