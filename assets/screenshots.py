@@ -16,6 +16,8 @@ from benchmarks.serving import ROOT, serve
 
 OUT = ROOT / "assets"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 412, "height": 900}
+# what a tab draws last
+DRAWN = {"Generate": "#examples img", "Attribution": "#gallery img", "Scores": "#histogram .main-svg"}
 # name, tab, colour scheme, window
 SHOTS = (
     ("generate", "Generate", "light", DESKTOP),
@@ -33,11 +35,12 @@ def shoot(browser: Browser, url: str, tab: str, scheme: str, window: dict[str, i
     """One PNG of one tab, after everything on it is drawn. Raises what the page threw."""
     page = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
     errors: list[Exception] = []
-    page.on("pageerror", errors.append)
+    page.on("pageerror", lambda error: errors.append(error))
     page.goto(url)
+    page.locator("#made img").wait_for()  # the page has opened on its example
     page.get_by_role("tab", name=tab).first.click()
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1500)
+    page.locator(DRAWN[tab]).last.wait_for()
+    page.wait_for_timeout(1500)  # pictures fade in
     png = page.screenshot()
     page.close()
     if errors:

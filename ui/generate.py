@@ -32,7 +32,7 @@ def build(services: Services, session: Session) -> None:
                 with gr.Row(elem_id="seed-row"):
                     seed = gr.Number(first.seed if first else 1, label="Seed", precision=0, minimum=0, maximum=SEEDS,
                                      elem_id="seed", scale=3, min_width=120)
-                    dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=130)
+                    dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
                     steps = gr.Slider(1, 50, STEPS, step=1, label="Steps", elem_id="steps", min_width=140)
                     guidance = gr.Slider(1, 10, GUIDANCE, step=0.5, label="Guidance", elem_id="guidance",
@@ -53,7 +53,7 @@ def build(services: Services, session: Session) -> None:
                              height=360)
             status = gr.HTML(elem_id="status")
             with gr.Row():
-                see = gr.Button("See its influences →", variant="primary", elem_id="see", min_width=180)
+                see = gr.Button("See influences →", variant="primary", elem_id="see", min_width=180)
                 png = gr.DownloadButton("Download PNG", elem_id="png", min_width=140)
             gr.HTML("<h3>Or bring an image of your own</h3>", elem_classes="caption")
             upload = image_file(label="Image of your own", show_label=False, sources=["upload", "clipboard"],

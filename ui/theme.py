@@ -20,4 +20,5 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
         button_primary_text_color="white", block_label_text_color="*neutral_700",
         block_label_text_color_dark="*neutral_200",
+        body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400",
     )
