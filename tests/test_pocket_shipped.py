@@ -1,0 +1,61 @@
+"""What ships was made by the generator that ships: a stale calibration or example fails here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attribution_core.attribution import Attributor, Collection
+from attribution_core.cards import read_card
+from attribution_core.generation import Generator, Recipe
+from attribution_core.images import read_image, read_recipe
+from pocket.examples import EXAMPLES, file_name
+
+POCKET = Path(__file__).parent.parent / "checkpoints/pocket"
+STORED = sorted((POCKET / "examples").glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator.open(POCKET / "generator", device="cpu")
+
+
+def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator: Generator) -> None:
+    collection, card = Collection.open(POCKET), read_card(POCKET / "calibrator")
+    assert card["generator_sha256"] == generator.sha256
+    assert card["candidates"] == len(collection.index) + 1
+    assert card["temperature"] == collection.calibrator.temperature_
+
+
+def test_calibration_was_checked_on_models_that_it_never_saw() -> None:
+    card = read_card(POCKET / "calibrator")
+    fit, held_out = (set(card["exemplars"][name]) for name in ("fit", "held_out"))
+    assert len(fit | held_out) == len(fit) + len(held_out) >= 60
+    assert len(fit) == 2 * len(held_out)
+    assert card["settings"]["images"] >= 8
+    figures = card["metrics"][card["encoder"]]
+    assert figures["held_out_nll_gain"][1] > 0, "the lower end of the gain's interval"
+    assert figures["held_out_nll_after"][0] < figures["held_out_nll_before"][0] <= figures["held_out_nll_uniform"]
+
+
+def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:
+    recipes = [read_recipe(path) for path in STORED]
+    assert [path.name for path in STORED] == [file_name(k, prompt) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
+    assert {recipe["generator_sha256"] for recipe in recipes if recipe} == {generator.sha256}
+
+
+def test_the_first_example_can_be_made_again(generator: Generator) -> None:
+    recipe = Recipe.from_dict(read_recipe(STORED[0]) or {})
+    again = generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance).image
+    difference = np.asarray(again, float) - np.asarray(read_image(STORED[0]), float)
+    # Another processor rounds otherwise; another image of the same prompt differs by 40 and more.
+    assert np.sqrt(np.square(difference).mean()) < 8
+
+
+def test_a_training_image_is_its_own_nearest() -> None:
+    collection = Collection.open(POCKET)
+    result = Attributor(collection, device="cpu").attribute(collection.corpus.image(4321), top=5)
+    assert result.ids[0] == 4321
+    assert result.similarity[0] == pytest.approx(1, abs=5e-3)
