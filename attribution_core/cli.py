@@ -73,7 +73,7 @@ def attribute(
 @app.command()
 @one_line_errors
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to draw.")],
+    prompt: Annotated[str, typer.Argument(help='What to draw; "" makes an unconditional image.')],
     seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
     guidance: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 3.5,
