@@ -43,15 +43,15 @@ def test_calibration_was_checked_on_models_that_it_never_saw() -> None:
 def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:
     recipes = [read_recipe(path) for path in STORED]
     assert [path.name for path in STORED] == [file_name(k, prompt) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
-    assert {recipe["generator_sha256"] for recipe in recipes if recipe} == {generator.sha256}
+    assert {recipe["generator_sha256"] for recipe in recipes} == {generator.sha256}
 
 
 def test_the_first_example_can_be_made_again(generator: Generator) -> None:
     recipe = Recipe.from_dict(read_recipe(STORED[0]) or {})
     again = generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance).image
     difference = np.asarray(again, float) - np.asarray(read_image(STORED[0]), float)
-    # Another processor rounds otherwise; another image of the same prompt differs by 40 and more.
-    assert np.sqrt(np.square(difference).mean()) < 8
+    # Another processor rounds otherwise; eight other seeds of this prompt differ by 11 to 18.
+    assert np.sqrt(np.square(difference).mean()) < 4
 
 
 def test_a_training_image_is_its_own_nearest() -> None:

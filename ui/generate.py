@@ -16,7 +16,7 @@ from ui.services import MAX_PROMPT, Query, Services
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
 
 STEPS, GUIDANCE = 25, 3.5
-SEEDS = min(2**31 - 1, MAX_SEED)
+SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
 
 
 def build(services: Services, session: Session) -> None:
