@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import secrets
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,10 @@ def verify_files(directory: str | os.PathLike[str]) -> None:
             )
 
 
-def read_tensors(path: str | os.PathLike[str]) -> Any:
+def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
     """Return what a `.pth` file of others holds: tensors, numbers, text, lists and dicts, nothing else.
 
+    mapped: leave tensors on the disk until they are used, where the file's format allows it.
     Read with `weights_only=True`, so that a file cannot run code. Raises `CheckpointError` if it is missing,
     damaged, or holds other objects, `MissingDependencyError` without torch.
     """
@@ -133,7 +135,9 @@ def read_tensors(path: str | os.PathLike[str]) -> Any:
     except ImportError as error:
         raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
     try:
-        return torch.load(Path(path), map_location="cpu", weights_only=True)
+        # Files of before torch 1.6 are no zip archives and cannot be mapped.
+        in_place = mapped and zipfile.is_zipfile(path)
+        return torch.load(Path(path), map_location="cpu", weights_only=True, mmap=in_place)
     except FileNotFoundError as error:
         raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:

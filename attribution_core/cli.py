@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from attribution_core.cli_customize import customize
+from attribution_core.cli_evaluate import evaluate
+from attribution_core.cli_train import train_mappers
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 
@@ -146,6 +148,8 @@ def encoders(as_json: AsJson = False) -> None:
 
 
 app.command()(one_line_errors(customize))
+app.command()(one_line_errors(evaluate))
+app.command()(one_line_errors(train_mappers))
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
           "previews"}
-MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "generation", "figures", "downloads",
-          "pipeline_edits", "tuning_images"}
+MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "testcases", "generation", "figures",
+          "downloads", "pipeline_edits", "tuning_images", "mapper_fit", "augmentations"}
 UPPER = {"attribution", "memorization", "customization", "training", "evaluation", "indexing"}
-TOP = {"cli", "cli_customize", "__main__", "__init__"}
+TOP = {"cli", "cli_customize", "cli_evaluate", "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
-HELPERS = {"pipeline_edits", "tuning_images"}
+HELPERS = {"pipeline_edits", "tuning_images", "mapper_fit"}
 
 
 def imports(path: Path, typing_too: bool = True) -> Iterator[str]:

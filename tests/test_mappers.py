@@ -33,6 +33,53 @@ def release(tmp_path, **change):
     return tmp_path / "clip_tuned.pth", state
 
 
+def heads_of(kind, d=6, m=4, h=5, seed=0):
+    rng = np.random.default_rng(seed)
+    make = {
+        "linear": lambda: Head(rng.normal(size=(m, d)), rng.normal(size=m)),
+        "channel": lambda: Head(rng.normal(size=d), rng.normal(size=d)),
+        "mlp": lambda: Head(rng.normal(size=(m, h)), rng.normal(size=m), rng.normal(size=(h, d)), rng.normal(size=h)),
+    }[kind]
+    return make(), make()
+
+
+def test_a_channel_head_is_the_linear_head_of_its_diagonal():
+    scale, bias = np.array([2.0, -1.0, 0.5]), np.array([0.1, 0.2, 0.3])
+    raw = features(4, 3)
+    assert Head(scale, bias)(raw) == pytest.approx(Head(np.diag(scale), bias)(raw), abs=1e-6)
+
+
+def test_a_hidden_layer_worked_by_hand():
+    head = Head([[1.0, 2.0]], [0.5], [[1.0, 0.0], [0.0, -1.0]], [0.0, 1.0])
+    # hidden: relu(3, -2 + 1) = (3, 0); relu(-1, 4 + 1) = (0, 5)
+    assert head(np.array([[3.0, 2.0], [-1.0, -4.0]], np.float32)).tolist() == [[3.5], [10.5]]
+    assert (head.dim, head.out_dim) == (2, 1)
+
+
+@pytest.mark.parametrize("kind", ["linear", "channel", "mlp"])
+def test_every_kind_survives_a_round_trip(tmp_path, kind):
+    made, raw = MapperPair(*heads_of(kind), "fake", kind), features()
+    made.save(tmp_path, {"seed": 3, "kind": "not this"})
+    read = MapperPair.load(tmp_path, "fake")
+    assert read.kind == kind and (read.dim, read.out_dim) == (made.dim, made.out_dim)
+    assert np.array_equal(read.map_query(raw), made.map_query(raw))
+    assert np.array_equal(read.map_training(raw), made.map_training(raw))
+    assert json.loads((tmp_path / "card.json").read_text())["seed"] == 3
+
+
+@pytest.mark.parametrize(("kind", "given"), [("mlp", "linear"), ("channel", "linear"), ("linear", "mlp")])
+def test_a_kind_that_the_heads_are_not_is_refused(kind, given):
+    with pytest.raises(InvalidInputError, match=f"the heads are {given}"):
+        MapperPair(*heads_of(given), "fake", kind)
+
+
+def test_half_a_hidden_layer_is_refused():
+    with pytest.raises(InvalidInputError, match="both"):
+        Head([[1.0]], [0.0], hidden_weight=[[1.0]])
+    with pytest.raises(InvalidInputError, match=r"\(h, d\)"):
+        Head([[1.0, 2.0]], [0.0], [[1.0]], [0.0])
+
+
 def test_identity_only_normalises():
     raw = features()
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
@@ -178,7 +225,7 @@ def test_no_rows_stay_no_rows():
 
 
 def test_bad_heads():
-    for weight, bias in (([[1.0]], [0.0, 0.0]), ([1.0], [0.0]), (np.zeros((0, 2)), []), ([[np.nan]], [0.0])):
+    for weight, bias in (([[1.0]], [0.0, 0.0]), ([1.0], [0.0, 0.0]), (np.zeros((0, 2)), []), ([[np.nan]], [0.0])):
         with pytest.raises(InvalidInputError):
             Head(weight, bias)
     with pytest.raises(InvalidInputError, match="expected one"):
