@@ -18,8 +18,8 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
           "previews"}
-MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "testcases", "generation", "figures",
-          "downloads", "pipeline_edits", "tuning_images", "mapper_fit", "augmentations"}
+MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
+          "figures", "downloads", "pipeline_edits", "tuning_images", "mapper_fit", "augmentations"}
 UPPER = {"attribution", "memorization", "customization", "training", "evaluation", "indexing"}
 TOP = {"cli", "cli_customize", "cli_evaluate", "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
