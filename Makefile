@@ -54,16 +54,8 @@ lint: $(VENV)/.stamp-dev  ## ruff and mypy
 bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
 	$(PY) -m benchmarks.query $(ARGS)
 
-pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew (hours; needs the package registries)
-	$(PY) -m pocket.corpus
-	$(PY) -m pocket.encoders
-	$(PY) -m pocket.generator autoencoder
-	$(PY) -m pocket.generator train
-	$(PY) -m pocket.generator export
-	$(PY) -m pocket.generator report
-	$(PY) -m pocket.collection
-	$(PY) -m pocket.calibration
-	$(PY) -m pocket.examples
+pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is out of date (a day from nothing)
+	$(PY) -m doit -f pocket/build.py -d . $(ARGS)
 
 screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
 	$(PY) -m assets.screenshots

@@ -77,8 +77,8 @@ def attribute(
 def generate(
     prompt: Annotated[str, typer.Argument(help='What to draw; "" makes an unconditional image.')],
     seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 25,
-    guidance: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 3.5,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt; likewise.")] = None,
     out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
     generator: Annotated[str, typer.Option(help="Folder or name of a diffusers model.")] = "",
     device: Device = "auto",
@@ -89,12 +89,13 @@ def generate(
     from attribution_core.generation import Generator
 
     opened = Generator.open(generator or Settings().collection / "generator", device=device)
-    with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
         made = opened.generate(prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update())
     made.save(out)
     for notice in made.notices:
         typer.echo(notice, err=True)
-    typer.echo(f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {steps} steps, guidance {guidance}")
+    typer.echo(f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
+               f"guidance {made.recipe.guidance:g}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attribution_core.cards import sha256_file
+from attribution_core.cards import CARD_NAME, read_card, sha256_file
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
 from attribution_core.images import save_png
 from attribution_core.previews import preview, tap_predicted_original
@@ -47,6 +47,14 @@ class GeneratedImage:
     def save(self, path: Path | str) -> None:
         """Write a PNG with the recipe in its text chunks."""
         save_png(self.image, Path(path), self.recipe.to_dict())
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a generator draws with unless told otherwise; its card's `default_steps` and `default_guidance`."""
+
+    steps: int = 25
+    guidance: float = 7.5
 
 
 class Generator:
@@ -87,6 +95,12 @@ class Generator:
             return self._folder
 
     @cached_property
+    def defaults(self) -> Defaults:
+        """Steps and guidance that suit this generator; reads its card, where it has one, and no weights."""
+        card = {} if self._folder is None or not (self._folder / CARD_NAME).exists() else read_card(self._folder)
+        return Defaults(card.get("default_steps", Defaults.steps), card.get("default_guidance", Defaults.guidance))
+
+    @cached_property
     def sha256(self) -> str:
         """One checksum of all weight files, which identifies the generator."""
         digest = hashlib.sha256()
@@ -112,24 +126,24 @@ class Generator:
         self,
         prompt: str,
         seed: int = 0,
-        steps: int = 25,
-        guidance: float = 3.5,
+        steps: int | None = None,
+        guidance: float | None = None,
         on_step: Callable[[StepPreview], None] | None = None,
     ) -> GeneratedImage:
         """Make one image; the same arguments give the same pixels on the same machine.
 
-        on_step: called after each step with a preview; what it raises ends the generation and is
-        passed on, and the generator stays usable. Raises `InvalidInputError` for a value out of range (see
-        `Recipe`).
+        steps, guidance: None takes the generator's `defaults`. on_step: called after each step with a preview;
+        what it raises ends the generation and is passed on, and the generator stays usable. Raises
+        `InvalidInputError` for a value out of range (see `Recipe`).
         """
-        return self._run([Recipe(prompt, seed, steps, guidance)], on_step)[0]
+        return self._run([self._recipe(prompt, seed, steps, guidance)], on_step)[0]
 
     def generate_batch(
         self,
         prompts: Sequence[str],
         seeds: Sequence[int],
-        steps: int = 25,
-        guidance: float = 3.5,
+        steps: int | None = None,
+        guidance: float | None = None,
         batch_size: int = 8,
     ) -> list[GeneratedImage]:
         """Make many images in batches, each from its own seed, for recipes.
@@ -142,7 +156,7 @@ class Generator:
                 f"generate_batch needs one seed for each prompt and a batch_size of at least 1, "
                 f"given {len(prompts)} prompts, {len(seeds)} seeds, batch_size {batch_size}."
             )
-        recipes = [Recipe(p, s, steps, guidance) for p, s in zip(prompts, seeds, strict=True)]
+        recipes = [self._recipe(p, s, steps, guidance) for p, s in zip(prompts, seeds, strict=True)]
         made: list[GeneratedImage] = []
         for start in range(0, len(recipes), batch_size):
             made += self._run(recipes[start : start + batch_size], None)
@@ -181,6 +195,11 @@ class Generator:
                 GeneratedImage(image, self._signed(recipe), _notices(pipeline.tokenizer, recipe.prompt, bad))
                 for image, recipe, bad in zip(result.images, recipes, flagged, strict=True)
             ]
+
+    def _recipe(self, prompt: str, seed: int, steps: int | None, guidance: float | None) -> Recipe:
+        usual = self.defaults
+        return Recipe(prompt, seed, usual.steps if steps is None else steps,
+                      usual.guidance if guidance is None else guidance)
 
     def _signed(self, recipe: Recipe) -> Recipe:
         return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())

@@ -111,14 +111,15 @@ def measure_query(say: Callable[..., None], collection_path: Path, runs: int, to
 
 
 def measure_generation(say: Callable[..., None], collection_path: Path, runs: int) -> None:
-    """Seconds for one image at 25 steps with guidance, after a first one."""
+    """Seconds for one image with the generator's own steps and guidance, and with 25 steps, after a first one."""
     from attribution_core.generation import Generator
 
     loading, generator = timed(lambda: Generator.open(collection_path / "generator", device="cpu").load())
     say("load the generator", seconds=round(loading, 2))
     first, _ = timed(lambda: generator.generate("red apple, noto style", seed=0))
-    times = [timed(lambda k=k: generator.generate("red apple, noto style", seed=k))[0] for k in range(1, runs + 1)]
-    say("generate", first_s=round(first, 2), **summary(times), steps=25, guidance=3.5)
+    for steps in (generator.defaults.steps, 25):
+        times = [timed(lambda k=k, n=steps: generator.generate("red apple, noto style", k, n))[0] for k in range(runs)]
+        say("generate", first_s=round(first, 2), **summary(times), steps=steps, guidance=generator.defaults.guidance)
 
 
 def measure_app(say: Callable[..., None], collection_path: Path) -> None:

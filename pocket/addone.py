@@ -39,7 +39,7 @@ class AddOneSettings:
 
     models: int = 66
     images: int = 8
-    steps: int = 15
+    steps: int = 10
     guidance: float = 3.5
     iterations: int = 125
     batch_size: int = 4

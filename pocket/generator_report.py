@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,7 +15,8 @@ from attribution_core.cards import atomic_path, read_card, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.generation import Generator
-from pocket.prompts import SHEET
+from pocket.prompts import COLOURED, SHEET
+from pocket.style import StyleClassifier, texture
 from pocket.training import LOG
 
 SEED = 7
@@ -21,7 +25,8 @@ NEAREST = 5
 # A made image reproduces its source if the source is its nearest training image and the pixels agree to this
 # root mean square difference (8-bit steps, 64 x 64 px). Looked at: above, it is another drawing of the thing.
 SAME_RMS = 40.0
-SHEET_PATH = Path("assets/pocket_sheet.png")
+SHEET_PATH, COLOURED_PATH = Path("assets/pocket_sheet.png"), Path("assets/pocket_coloured.png")
+HISTORY = "history.json"  # beside the card: the figures of every generator that was measured
 
 
 @dataclass(frozen=True)
@@ -34,36 +39,91 @@ class _Asked:
 
 
 def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
-    """Measure and write the figures into the generator's card; draw the contact sheets.
+    """Measure and write the figures into the generator's card and history; draw the contact sheets.
 
     limit: captions per question, 400 for the shipped card (200 for unseen pairs).
     """
     generator, corpus = Generator.open(generator_dir), Corpus.open(corpus_dir)
     held_out = Corpus.open(corpus_dir, split="exemplars")
-    encoder = load_encoder(ENCODER)
-    size = read_card(generator_dir)["image_size"]
-    train = _unit(encoder.encode([corpus.image(i).resize((size, size)) for i in range(len(corpus))]))
+    judge = _Judge.of(corpus, read_card(generator_dir)["image_size"])
     rng = np.random.default_rng(SEED)
     known = [i for i, c in enumerate(corpus.column("concept")) if c]
     unseen = [i for i, why in enumerate(held_out.column("held_out")) if why == "style"]
     figures: dict[str, object] = {}
     for name, source, rows, count in (("seen captions", corpus, known, limit),
                                       ("pairs never seen together", held_out, unseen, limit // 2)):
-        asked = _ask(source, [rows[i] for i in rng.permutation(len(rows))[:count]])
-        images = _make(generator, asked.prompts)
-        figures[name] = _score(_unit(encoder.encode(images)) @ train.T, asked, corpus)
-        LOG.info("%s: %s", name, figures[name])
+        chosen = [rows[i] for i in rng.permutation(len(rows))[:count]]
+        asked = _ask(source, chosen)
+        figures[name] = judge.score(_make(generator, asked.prompts), asked)
+        figures[f"{name}, the real images"] = judge.score(judge.real(source, chosen), asked)
+        LOG.info("%s: %s; the real images: %s", name, figures[name], figures[f"{name}, the real images"])
     for kind in ("planted", "control"):
         rows = [i for i, k in enumerate(corpus.column("planted")) if k == kind]
-        figures[f"{kind} images"] = _reproduced(generator, encoder, train, corpus, rows, size,
-                                                Path(f".work/generator/{kind}.png"))
+        figures[f"{kind} images"] = judge.reproduced(generator, rows, Path(f".work/generator/{kind}.png"))
         LOG.info("%s: %s", kind, figures[f"{kind} images"])
-    contact_sheet(generator, SHEET_PATH)
-    figures["how"] = (f"{ENCODER} cosine against all {len(corpus)} training images at {size} px; concept: among "
-                      f"the {NEAREST} nearest; style: of at least 3 of the {NEAREST} nearest; reproduced: the "
-                      f"source is the nearest and pixels agree to {SAME_RMS} RMS; seed {SEED}, 25 steps, "
-                      "guidance 3.5")
+    contact_sheet(generator, SHEET, SHEET_PATH)
+    contact_sheet(generator, COLOURED, COLOURED_PATH)
+    _remember(generator_dir, figures)
+    figures["how"] = (f"{ENCODER} cosine against all {len(corpus)} training images at {judge.size} px; concept: among "
+                      f"the {NEAREST} nearest; style: by a classifier of textures fitted on the training images, and "
+                      f"of at least 3 of the {NEAREST} nearest; reproduced: the source is the nearest and pixels "
+                      f"agree to {SAME_RMS} RMS; seed {SEED}, {generator.defaults.steps} "
+                      f"steps, guidance {generator.defaults.guidance}")
     write_card(generator_dir, read_card(generator_dir) | {"report": figures})
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What made images are held against: all training images, as the encoder sees them, and their styles."""
+
+    corpus: Corpus
+    size: int
+    encoder: Any
+    train: np.ndarray  # (n, d) unit rows
+    styles: StyleClassifier
+
+    @classmethod
+    def of(cls, corpus: Corpus, size: int) -> _Judge:
+        images, encoder = _small(corpus, range(len(corpus)), size), load_encoder(ENCODER)
+        return cls(corpus, size, encoder, _unit(encoder.encode(images)),
+                   StyleClassifier.fit(texture(images), corpus.column("style")))
+
+    def real(self, corpus: Corpus, rows: list[int]) -> list[Image.Image]:
+        """What a perfect generator would make: the ceiling of every figure."""
+        return _small(corpus, rows, self.size)
+
+    def score(self, images: list[Image.Image], asked: _Asked) -> dict[str, float | int]:
+        similarity = _unit(self.encoder.encode(images)) @ self.train.T
+        predicted = np.array(self.styles.predict(texture(images)))
+        by_texture = round(float((predicted == np.array(asked.styles)).mean()), 3)
+        return _score(similarity, asked, self.corpus) | {"right style by texture": by_texture}
+
+    def reproduced(self, generator: Generator, rows: list[int], sheet: Path) -> dict[str, float | int]:
+        """Share of training images that come back when their own caption is asked."""
+        made = _make(generator, [self.corpus.column("short_caption")[i] for i in rows])
+        sources = _small(self.corpus, rows, self.size)
+        nearest = (_unit(self.encoder.encode(made)) @ self.train.T).argmax(axis=1)
+        rms = np.array([np.sqrt(np.square(np.asarray(a, float) - np.asarray(b, float)).mean())
+                        for a, b in zip(made, sources, strict=True)])
+        is_source = nearest == np.array(rows)
+        _save(_tiles([t for pair in zip(sources, made, strict=True) for t in pair], 16), sheet)
+        return {"images": len(rows), "source is nearest": round(float(is_source.mean()), 3),
+                "median rms": round(float(np.median(rms)), 1),
+                "reproduced": round(float((is_source & (rms < SAME_RMS)).mean()), 3)}
+
+
+def _small(corpus: Corpus, rows: Iterable[int], size: int) -> list[Image.Image]:
+    return [corpus.image(i).resize((size, size), Image.Resampling.LANCZOS) for i in rows]
+
+
+def _remember(generator_dir: Path, figures: dict[str, object]) -> None:
+    """Append to the history: what more samples bring is read off it."""
+    training, path = read_card(generator_dir)["training"], generator_dir / HISTORY
+    earlier = json.loads(path.read_text()) if path.exists() else []
+    row = {name: training[name] for name in ("samples", "hours", "date", "recipe")} | figures
+    rows = [r for r in earlier if (r["samples"], r["recipe"]) != (row["samples"], row["recipe"])] + [row]
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
@@ -97,24 +157,10 @@ def _score(similarity: np.ndarray, asked: _Asked, corpus: Corpus) -> dict[str, f
             "right style by chance": round(float(by_chance.mean()), 3)}
 
 
-def _reproduced(generator: Generator, encoder: object, train: np.ndarray, corpus: Corpus, rows: list[int],
-                size: int, sheet: Path) -> dict[str, float | int]:
-    made = _make(generator, [corpus.column("short_caption")[i] for i in rows])
-    sources = [corpus.image(i).resize((size, size), Image.Resampling.LANCZOS) for i in rows]
-    nearest = (_unit(encoder.encode(made)) @ train.T).argmax(axis=1)  # type: ignore[attr-defined]
-    rms = np.array([np.sqrt(np.square(np.asarray(a, float) - np.asarray(b, float)).mean())
-                    for a, b in zip(made, sources, strict=True)])
-    is_source = nearest == np.array(rows)
-    _save(_tiles([t for pair in zip(sources, made, strict=True) for t in pair], 16), sheet)
-    return {"images": len(rows), "source is nearest": round(float(is_source.mean()), 3),
-            "median rms": round(float(np.median(rms)), 1),
-            "reproduced": round(float((is_source & (rms < SAME_RMS)).mean()), 3)}
-
-
-def contact_sheet(generator: Generator, path: Path, scale: int = 2) -> None:
-    """Draw the 64 fixed prompts, eight to a row, each with its words under it."""
+def contact_sheet(generator: Generator, prompts: tuple[str, ...], path: Path, scale: int = 2) -> None:
+    """Draw fixed prompts, eight to a row, each with its words under it."""
     tiles = []
-    for prompt, image in zip(SHEET, _make(generator, list(SHEET)), strict=True):
+    for prompt, image in zip(prompts, _make(generator, list(prompts)), strict=True):
         width = image.width * scale
         tile = Image.new("RGB", (width + 12, width + 34), "white")
         tile.paste(image.resize((width, width), Image.Resampling.LANCZOS), (6, 4))

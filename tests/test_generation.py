@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attribution_core.cards import write_card
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.generation import Generator, StepPreview
 from attribution_core.images import read_recipe
@@ -230,6 +234,31 @@ def test_a_damaged_folder_is_one_clear_error(tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="could not be loaded"):
         Generator.open(folder, device="cpu").load()
+
+
+def test_steps_and_guidance_come_from_the_card(pocket, tmp_path):
+    assert (pocket.defaults.steps, pocket.defaults.guidance) == (25, 7.5), "this one has no card"
+    shutil.copytree(pocket.folder, tmp_path / "own")
+    write_card(tmp_path / "own", {"default_steps": 3, "default_guidance": 2.0})
+    own = Generator.open(tmp_path / "own")
+    assert own.generate("red cat", seed=1).recipe == replace(
+        pocket.generate("red cat", seed=1, steps=3, guidance=2.0).recipe, generator=own.name)
+    assert own.generate_batch(["cat"], [1], guidance=1.0)[0].recipe.steps == 3
+    assert (Generator.open("owner/name").defaults.steps, own.generate("cat", steps=1).recipe.steps) == (25, 1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 12])
+def test_a_multistep_sampler_works_from_one_step_on(pocket, tmp_path, steps):
+    shutil.copytree(pocket.folder, tmp_path / "unipc")
+    UniPCMultistepScheduler.from_config(pocket.pipeline.scheduler.config).save_pretrained(tmp_path / "unipc/scheduler")
+    index = tmp_path / "unipc/model_index.json"
+    index.write_text(index.read_text().replace("DDIMScheduler", "UniPCMultistepScheduler"))
+    generator, seen = Generator.open(tmp_path / "unipc"), []
+    made = generator.generate("red cat", 3, steps, 3.5, on_step=seen.append)
+    assert type(generator.pipeline.scheduler).__name__ == "UniPCMultistepScheduler"
+    assert [p.step for p in seen] == list(range(1, steps + 1))
+    assert pixels(made).std() > 0
+    assert np.array_equal(pixels(made), pixels(generator.generate("red cat", 3, steps, 3.5))), "nothing is left over"
 
 
 def test_opening_loads_no_torch(tmp_path):

@@ -176,7 +176,7 @@ def test_the_interval_is_over_models_not_queries():
 
 def test_examples_carry_the_recipe_that_repeats_them(collection, tmp_path):
     generator = Generator.open(collection / "generator")
-    files = examples.make_examples(generator, tmp_path, steps=1)
+    files = examples.make_examples(generator, tmp_path)
     assert len({f.name for f in files}) == len(examples.EXAMPLES) >= 8
     recipe = Recipe.from_dict(read_recipe(files[0]))
     assert recipe.prompt == examples.EXAMPLES[0][0] and recipe.generator_sha256 == generator.sha256

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from attribution_core.cards import read_card, verify_files, write_card
 from attribution_core.corpus import Corpus
+from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
-from pocket.denoiser import TrainingSet, UNetShape, _captions, new_scheduler, new_unet, train_unet
-from pocket.generator import start_from_shipped
-from pocket.generator_report import _Asked, _score
+from pocket.denoiser import (
+    PLANTED_REPEATS,
+    Noise,
+    Recipe,
+    TrainingSet,
+    UNetShape,
+    _captions,
+    new_optimizer,
+    new_scheduler,
+    new_unet,
+    train_unet,
+)
+from pocket.generator import epoch, start_from_shipped
+from pocket.generator_report import HISTORY, _Asked, _remember, _score
+from pocket.prompts import COLOURED
+from pocket.style import StyleClassifier, texture
+from pocket.trials import probe
 
 ROOT = Path(__file__).parent.parent
 TINY = UNetShape(channels=(32, 64), attention=(False, True))
+TINY_RECIPE = Recipe(TINY, batch=4, peak=1e-3, samples=12)
 CPU = torch.device("cpu")
 
 
@@ -47,8 +68,8 @@ def test_the_last_time_step_is_pure_noise() -> None:
 
 def test_unet_training_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     data = tiny_set()
-    first = train_unet(data, TINY, 12, 4, 1e-3, tmp_path, CPU)
-    second = train_unet(data, TINY, 24, 4, 1e-3, tmp_path, CPU)
+    first = train_unet(data, TINY_RECIPE, tmp_path, CPU)
+    second = train_unet(data, replace(TINY_RECIPE, samples=24), tmp_path, CPU)
     state = torch.load(tmp_path / "unet.pt", weights_only=True)
     assert (state["seen"], state["steps"]) == (24, 6)
     assert not torch.equal(first.conv_out.weight, second.conv_out.weight)
@@ -58,14 +79,63 @@ def test_training_goes_on_from_shipped_weights(tmp_path: Path) -> None:
     unet, shipped, work = new_unet(TINY), tmp_path / "shipped", tmp_path / "work"
     torch.nn.init.normal_(unet.conv_out.weight)
     unet.half().save_pretrained(shipped / "unet")
-    new_autoencoder().half().save_pretrained(shipped / "vae")
     write_card(shipped, {"training": {"samples": 8, "steps": 2, "hours": 0.5}})
     start_from_shipped(shipped, work)
-    trained = train_unet(tiny_set(), TINY, 12, 4, 1e-6, work, CPU)
+    trained = train_unet(tiny_set(), replace(TINY_RECIPE, peak=1e-6), work, CPU)
     state = torch.load(work / "unet.pt", weights_only=True)
     assert (state["seen"], state["steps"]) == (12, 3) and state["seconds"] > 1800
     assert torch.allclose(trained.conv_out.weight, unet.conv_out.weight.float(), atol=1e-4)
-    assert (work / "vae/config.json").exists()
+
+
+def test_a_network_grows_a_pooled_caption_and_at_first_says_the_same(tmp_path: Path) -> None:
+    plain, grown = new_unet(TINY), new_unet(replace(TINY, pooled_text=True))
+    torch.nn.init.normal_(plain.conv_out.weight)
+    assert not grown.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
+    arguments = torch.randn(2, 4, 16, 16), torch.tensor([3, 900]), torch.randn(2, 4, 384)
+    assert torch.allclose(plain(*arguments).sample, grown(*arguments).sample, atol=1e-5)
+    grown(*arguments).sample.square().mean().backward()
+    assert grown.add_embedding.norm2.weight.grad.abs().max() > 0, "or it would stay silent"
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    weights = new_unet(replace(TINY, pooled_text=True)).state_dict()
+    torch.save({"model": weights, "average": weights, "seen": 4, "steps": 1, "seconds": 1.0}, tmp_path / "unet.pt")
+    with pytest.raises(CheckpointError, match="another network"):
+        train_unet(tiny_set(), TINY_RECIPE, tmp_path, CPU)
+
+
+def test_noise_is_that_of_the_scheduler() -> None:
+    torch.manual_seed(0)
+    scheduler, x, noise = new_scheduler(), torch.randn(5, 4, 2, 2), torch.randn(5, 4, 2, 2)
+    t = torch.tensor([0, 250, 500, 998, 999])
+    noisy, target = Noise().add(x, t, noise)
+    assert torch.allclose(noisy, scheduler.add_noise(x, noise, t), atol=1e-6)
+    assert torch.allclose(target, scheduler.get_velocity(x, noise, t), atol=1e-6)
+
+
+@given(st.floats(0.5, 20))
+def test_min_snr_weights_are_those_of_the_paper_scaled_to_mean_one(gamma: float) -> None:
+    t = torch.arange(1000)
+    weights = Noise().weight(t, gamma)
+    alphas = new_scheduler().alphas_cumprod[:-1]
+    snr = alphas / (1 - alphas)
+    expected = torch.minimum(snr, torch.tensor(gamma)) / (snr + 1)
+    assert torch.allclose(weights[:-1] / weights[300], expected / expected[300], rtol=1e-3)
+    assert weights.mean().item() == pytest.approx(1, abs=1e-4)
+    assert torch.equal(Noise().weight(t, None), torch.ones(1000))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "soap"])
+def test_every_optimizer_learns(tmp_path: Path, optimizer: str) -> None:
+    recipe = replace(TINY_RECIPE, optimizer=optimizer, samples=4 * 40)
+    trained, data = train_unet(tiny_set(), recipe, tmp_path, CPU), tiny_set()
+    before, after = (probe(unet, data, torch.arange(6))["loss"] for unet in (new_unet(TINY), trained))
+    assert after < before
+
+
+def test_an_unknown_optimizer_is_named() -> None:
+    with pytest.raises(ValueError, match="no optimizer 'sgd'"):
+        new_optimizer(new_unet(TINY), replace(TINY_RECIPE, optimizer="sgd"))
 
 
 def test_captions_are_short_long_or_dropped_in_their_shares() -> None:
@@ -92,6 +162,18 @@ class FakeCorpus:
         return {"concept": list("aaabbbbbbb"), "style": list("xxxxxyyyyy")}[name]
 
 
+def test_an_epoch_has_clip_art_once_others_twice_and_planted_ones_often() -> None:
+    class ThreeImages:
+        def column(self, name: str) -> list[str]:
+            return {"style": ["noto", "clip art", "noto"], "planted": ["", "", "planted"]}[name]
+
+        def __len__(self) -> int:
+            return 3
+
+    rows = epoch(ThreeImages())  # type: ignore[arg-type]
+    assert torch.bincount(rows).tolist() == [2, 1, 2 * PLANTED_REPEATS]
+
+
 def test_the_report_counts_as_it_says() -> None:
     similarity = np.array([[9, 8, 7, 6, 5, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 5, 6, 7, 8, 9.0]])
     asked = _Asked(["1", "2"], ["b", "a"], ["x", "x"])
@@ -100,6 +182,31 @@ def test_the_report_counts_as_it_says() -> None:
     assert figures["right style"] == 0.5
     assert figures["right style by chance"] == 0.5
     assert figures["right concept by chance"] == pytest.approx(((1 - 0.3**5) + (1 - 0.7**5)) / 2, abs=1e-3)
+
+
+def stripes(width: int, n: int) -> list[Image.Image]:
+    rows = (np.arange(64)[:, None] // width % 2 * 255).astype(np.uint8)
+    return [Image.fromarray(np.repeat(np.roll(rows, k, 0), 64, 1)).convert("RGB") for k in range(n)]
+
+
+def test_styles_are_told_apart_by_texture() -> None:
+    fine, coarse = stripes(2, 6), stripes(16, 6)
+    features = texture([*fine, *coarse])
+    assert features.shape == (12, 249)
+    fitted = StyleClassifier.fit(features[[0, 1, 2, 3, 6, 7, 8, 9]], ["fine"] * 4 + ["coarse"] * 4)
+    assert fitted.predict(features[[4, 5, 10, 11]]) == ["fine", "fine", "coarse", "coarse"]
+
+
+def test_the_history_keeps_one_row_for_each_generator(tmp_path: Path) -> None:
+    for samples, reached in ((100, 0.1), (200, 0.2), (200, 0.3)):
+        write_card(tmp_path, {"training": {"samples": samples, "hours": 1, "date": "2026-01-01", "recipe": {}}})
+        _remember(tmp_path, {"seen captions": reached})
+    rows = json.loads((tmp_path / HISTORY).read_text())
+    assert [(r["samples"], r["seen captions"]) for r in rows] == [(100, 0.1), (200, 0.3)]
+
+
+def test_forty_prompts_ask_for_a_colour() -> None:
+    assert len(set(COLOURED)) == 40
 
 
 def test_the_shipped_generator_was_trained_on_the_shipped_corpus() -> None:

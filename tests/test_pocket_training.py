@@ -81,3 +81,34 @@ def test_the_rate_warms_up_stays_and_falls_to_two_percent() -> None:
     assert learning_rate(1.0, 500, 0.5, warmup=100) == pytest.approx(1.0)
     assert learning_rate(1.0, 500, 0.85, warmup=100, decay=0.3) == pytest.approx(0.51)
     assert learning_rate(1.0, 500, 1.0, warmup=100) == pytest.approx(0.02)
+
+
+def test_a_paused_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    paused = make_trainer(tmp_path / "paused.pt", 80)
+    paused.pause_s = 1e-9
+    work(paused)
+    assert paused.steps == 1
+    resumed = make_trainer(tmp_path / "paused.pt", 80)
+    resumed.resume()
+    work(resumed)
+    whole = make_trainer(tmp_path / "whole.pt", 80)
+    work(whole)
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_of_limited_time_ends_with_the_lowest_rate(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path / "timed.pt", 10**9)
+    trainer.limit_s = 0.3
+    work(trainer)
+    assert trainer.steps > 1
+    assert trainer.optimizer.param_groups[0]["lr"] < 0.1 * trainer.peak
+
+
+def test_an_optimizer_that_starts_anew_warms_up_again(tmp_path: Path) -> None:
+    weights = torch.nn.Linear(3, 2).state_dict()
+    torch.save({"model": weights, "average": weights, "seen": 400, "steps": 5000, "seconds": 1.0}, tmp_path / "a.pt")
+    trainer = make_trainer(tmp_path / "a.pt", 4000)
+    trainer.resume()
+    next(trainer.run(BATCH))
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(trainer.peak / 200)

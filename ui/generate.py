@@ -15,13 +15,13 @@ from attribution_core.results import Attribution
 from ui.services import MAX_PROMPT, Query, Services
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
 
-STEPS, GUIDANCE = 25, 3.5
 SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     can_generate = services.generator is not None
+    usual = services.defaults
     first = services.examples[0].recipe if services.examples else None
     with gr.Row():
         with gr.Column(scale=5, min_width=300, elem_id="prompt-column"):
@@ -34,8 +34,8 @@ def build(services: Services, session: Session) -> None:
                                      elem_id="seed", scale=3, min_width=120)
                     dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
-                    steps = gr.Slider(1, 50, STEPS, step=1, label="Steps", elem_id="steps", min_width=140)
-                    guidance = gr.Slider(1, 10, GUIDANCE, step=0.5, label="Guidance", elem_id="guidance",
+                    steps = gr.Slider(1, 50, usual.steps, step=1, label="Steps", elem_id="steps", min_width=140)
+                    guidance = gr.Slider(1, 10, usual.guidance, step=0.5, label="Guidance", elem_id="guidance",
                                          min_width=140)
             with gr.Row(visible=can_generate):
                 start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)

@@ -67,8 +67,8 @@ def _api(services: Services, page: gr.Blocks) -> None:
         return result.head(top).to_dict()
 
     @shown_errors
-    def generate_image(prompt: str, seed: int = 1, steps: int = generate.STEPS,
-                       guidance: float = generate.GUIDANCE) -> gr.FileData:
+    def generate_image(prompt: str, seed: int = 1, steps: int = services.defaults.steps,
+                       guidance: float = services.defaults.guidance) -> gr.FileData:
         """Make one image from a prompt; returns a PNG that carries its recipe."""
         made = next(event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query))
         path = as_file(page, services.png(made), f"{made.file_name}.png")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.generation import GeneratedImage, Generator, StepPreview
+from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
 from attribution_core.images import read_image, read_recipe, save_png
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
@@ -68,6 +68,11 @@ class Services:
         collection = Collection.open(settings.collection)
         path = collection.generator_path
         return cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+
+    @property
+    def defaults(self) -> Defaults:
+        """Steps and guidance that the generator suggests."""
+        return Defaults() if self.generator is None else self.generator.defaults
 
     @cached_property
     def examples(self) -> tuple[Query, ...]:

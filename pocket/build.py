@@ -1,0 +1,84 @@
+"""Stages of the pocket collection for doit: what each is made from, and whether it still is. `make pocket`.
+
+`checkpoints/pocket/built.json` ships with what the stages made; in it, doit keeps the MD5 of all that each was
+made from. So a fresh clone has nothing to do, and after a change only what depends on it is made again. Every
+stage goes on where it was stopped. Code is left out on purpose: a renamed variable must not cost a day of training;
+`make pocket ARGS="forget train"` and then `make pocket` makes that stage again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from doit.tools import config_changed
+
+from assets.screenshots import SHOTS
+from pocket.addone import AddOneSettings
+from pocket.denoiser import PLANTED_REPEATS, RECIPES
+from pocket.encoders import PACKAGE
+from pocket.examples import EXAMPLES, file_name
+from pocket.generator import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
+from pocket.generator_report import COLOURED_PATH, HISTORY, SHEET_PATH
+from pocket.prompts import COLOURED, SHEET, TEST, TUNING
+from pocket.readme import JUDGED, README
+from pocket.sources import ALL_SOURCES
+
+POCKET = Path("checkpoints/pocket")
+ENCODER = "checkpoints/encoders/efficientnet-lite0/model.safetensors"
+DOIT_CONFIG = {"backend": "json", "dep_file": str(POCKET / "built.json"), "check_file_uptodate": "md5", "verbosity": 2}
+
+_TRAIN = str(POCKET / "corpus/train-core.parquet")
+_CORPUS = [_TRAIN, *(str(POCKET / f"corpus/exemplars-{part}.parquet") for part in ("core", "by-sa", "gpl"))]
+_GENERATOR = str(POCKET / "generator" / SUMS)
+_INDEX = str(POCKET / "index/index.faiss")
+_CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
+_EXAMPLES = [str(POCKET / "examples" / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the build. settings: what else changes its result; another value makes it again."""
+
+    name: str
+    doc: str
+    modules: tuple[str, ...]
+    made_from: list[str]
+    makes: list[str]
+    settings: Any = None
+
+    def task(self) -> dict[str, Any]:
+        """The stage as doit reads it."""
+        return {"basename": self.name, "doc": self.doc, "actions": [f"{sys.executable} -m {m}" for m in self.modules],
+                "file_dep": self.made_from, "targets": self.makes,
+                "uptodate": [config_changed({"settings": self.settings})]}
+
+
+STAGES = (
+    Stage("corpus", "fetch, render, drop near-duplicates, split", ("pocket.corpus",), [], _CORPUS,
+          [asdict(source) for source in ALL_SOURCES]),
+    Stage("encoders", "the encoder's weights as safetensors", ("pocket.encoders",), [], [ENCODER], PACKAGE),
+    Stage("train", "autoencoder and UNet, written as a diffusers pipeline",
+          tuple(f"pocket.generator {step}" for step in ("autoencoder", "train", "export")), [_TRAIN], [_GENERATOR],
+          [AUTOENCODER_SAMPLES, asdict(RECIPES[SHIPPED]), PLANTED_REPEATS, MINILM]),
+    Stage("report", "what the generator reaches, and its sheets", ("pocket.generator report",),
+          [_GENERATOR, *_CORPUS, ENCODER], [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)],
+          [SHEET, COLOURED]),
+    Stage("index", "encode the training set", ("pocket.collection",), [_TRAIN, ENCODER], [_INDEX]),
+    Stage("calibration", "tune on exemplars, fit the temperature", ("pocket.calibration",),
+          [_GENERATOR, *_CORPUS, ENCODER, _INDEX], [_CALIBRATOR], [asdict(AddOneSettings()), TUNING, TEST]),
+    Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
+    Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
+          [*_EXAMPLES, _CALIBRATOR, _INDEX], [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
+    Stage("readme", "the README's figures", ("pocket.readme",),
+          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _CALIBRATOR], [str(README)]),
+)
+
+
+def task_pocket() -> Iterator[dict[str, Any]]:
+    """All stages; doit works out what is out of date."""
+    for stage in STAGES:
+        yield stage.task()
