@@ -26,10 +26,11 @@ def customize(
     """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
     from tqdm import tqdm
 
-    from attribution_core.customization import OBJECT_CAPTIONS, STYLE_CAPTIONS, TOKEN, prompt_for
     from attribution_core.customization import customize as tune
     from attribution_core.generation import Generator
     from attribution_core.images import read_image
+    from attribution_core.pipeline_edits import TOKEN
+    from attribution_core.tuning import OBJECT_CAPTIONS, STYLE_CAPTIONS, prompt_for
 
     captions = STYLE_CAPTIONS if style else OBJECT_CAPTIONS
     opened = Generator.open(generator or Settings().collection / "generator", device=device)

@@ -14,7 +14,9 @@ from attribution_core.augmentations import Augmentation
 def train_mappers(
     manifest: Annotated[Path, typer.Argument(help="Models to learn from: the released dataset/json, or your own.")],
     validation: Annotated[Path, typer.Option(help="Manifest of other models, on which settings are chosen.")],
-    images: Annotated[Path, typer.Option(help="Folder that the manifests' paths are relative to.")],
+    images: Annotated[
+        list[Path], typer.Option(help="Folder of the manifests' images, as files or Parquet; repeat it for more.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the mapper pair.")],
     encoder: Annotated[str, typer.Option(help="See the command 'encoders'.")] = "efficientnet-lite0",
     kind: Annotated[str, typer.Option(help="linear, channel or mlp.")] = "linear",
@@ -29,6 +31,7 @@ def train_mappers(
     from tqdm import tqdm
 
     from attribution_core.encoders import load_encoder
+    from attribution_core.image_store import ImageStore
     from attribution_core.mapper_fit import FitSettings
     from attribution_core.testcases import read_manifest
     from attribution_core.training import RIGIDITIES, TEMPERATURES, encode_pairs
@@ -36,12 +39,13 @@ def train_mappers(
 
     FitSettings(kind=kind, epochs=epochs, seed=seed)
     entries = [read_manifest(path) for path in (manifest, validation)]
+    store = ImageStore.open(*images)
     network, quiet = load_encoder(encoder, device), not sys.stderr.isatty()
     pairs = []
     for part, chosen, n_views in zip(entries, (augmentation, Augmentation.NONE), (views, 1), strict=True):
         total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in part)
         with tqdm(total=total, unit="image", disable=quiet) as bar:
-            pairs.append(encode_pairs(network, part, images, chosen, n_views, seed, bar.update))
+            pairs.append(encode_pairs(network, part, store, chosen, n_views, seed, bar.update))
     rigidities = RIGIDITIES if rigid else (0.0,)
     fits = len(TEMPERATURES) * (len(rigidities) if kind == "linear" else 1)
     with tqdm(total=fits * epochs, unit="epoch", disable=quiet) as bar:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,16 @@ from attribution_core.errors import (
     CollectionMismatchError,
     InvalidInputError,
 )
-from attribution_core.pipeline_edits import TOKEN, initial_row, key_value_weights, new_token, restore
-from attribution_core.tuning_images import Exemplars, draw_views
+from attribution_core.pipeline_edits import TOKEN, key_value_weights, new_token, restore
+from attribution_core.tuning import (
+    DEFAULTS,
+    OBJECT_CAPTIONS,
+    Subject,
+    TuningSettings,
+    TuningStep,
+    prompt_for,
+    tune,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,21 +39,8 @@ if TYPE_CHECKING:
 
     from attribution_core.generation import Generator
 
-OBJECT_CAPTIONS = ("{token} {category}",)
-STYLE_CAPTIONS = ("{category} in the style of {token} art",)
 _FILE = "customization.safetensors"
 _KIND = "customization"
-# Small networks trained from scratch need a rate that would destroy a large pretrained one.
-_SMALL_NETWORK, _SMALL_RATE, _LARGE_RATE = 100_000_000, 1e-3, 1e-5
-
-
-@dataclass(frozen=True)
-class TuningStep:
-    """Progress of `customize`: step counts from 1 to total; loss is the mean squared error of this step."""
-
-    step: int
-    total: int
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -139,60 +134,38 @@ def customize(
     on_step: progress; what it raises ends the tuning and is passed on. The same seed gives the same result.
     Raises `InvalidInputError` for values out of range.
     """
-    _check(images, category, steps, batch_size, learning_rate, captions, views, seed, precision)
-    import torch
+    subject = Subject(images, category, captions, seed=seed)
+    settings = TuningSettings(steps, batch_size, learning_rate, weight_decay, max_grad_norm, views, precision)
+    return customize_many(generator, [subject], settings, on_step)[0]
 
-    rng, noise = np.random.default_rng(seed), torch.Generator("cpu").manual_seed(seed)
-    losses = np.zeros(steps, dtype=np.float32)
+
+def customize_many(
+    generator: Generator,
+    subjects: Sequence[Subject],
+    settings: TuningSettings = DEFAULTS,
+    on_step: Callable[[TuningStep], None] | None = None,
+) -> list[Customization]:
+    """Tune on several subjects side by side, each apart from the others; one pass of the UNet serves them all.
+
+    Each result is what tuning on that subject alone gives, up to rounding. Memory grows with subjects * batch_size.
+    on_step: its loss is the subjects' mean. Raises `InvalidInputError` for values out of range.
+    """
+    if not subjects:
+        raise InvalidInputError("customize needs at least one subject, given none.")
     with generator.lock:
-        pipeline = generator.pipeline
-        weights = key_value_weights(pipeline.unet)
-        if learning_rate is None:
-            small = sum(p.numel() for p in pipeline.unet.parameters()) < _SMALL_NETWORK
-            learning_rate = _SMALL_RATE if small else _LARGE_RATE
-        exemplars = _encode(pipeline, images, views, rng, noise)
-        row = initial_row(pipeline, category).clone().requires_grad_(True)
-        before = {name: weight.detach().clone() for name, weight in weights.items()}
-        try:
-            with new_token(pipeline, row):
-                for weight in weights.values():
-                    weight.requires_grad_(True)
-                tuned = [*weights.values(), row]
-                optimizer = torch.optim.AdamW(tuned, lr=learning_rate, weight_decay=weight_decay)
-                for step in range(steps):
-                    with torch.autocast(row.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                        loss = _loss(pipeline, exemplars, category, captions, batch_size, rng, noise)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    torch.nn.utils.clip_grad_norm_(tuned, max_grad_norm)
-                    optimizer.step()
-                    losses[step] = loss.item()
-                    if on_step is not None:
-                        on_step(TuningStep(step + 1, steps, float(losses[step])))
-            deltas = {n: (w.detach() - before[n]).half().cpu().numpy() for n, w in weights.items()}
-        finally:
-            restore(weights, before)
-    settings = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "weight_decay": weight_decay,
-        "max_grad_norm": max_grad_norm,
-        "captions": list(captions),
-        "views": views,
-        "images": len(images),
-        "precision": precision,
-    }
-    return Customization(
-        category,
-        generator.name,
-        generator.sha256,
-        deltas,
-        row.detach().half().cpu().numpy(),
-        losses,
-        settings,
-    )
+        learned, used = tune(generator.pipeline, subjects, settings, on_step)
+    return [
+        Customization(
+            subject.category,
+            generator.name,
+            generator.sha256,
+            tuned.deltas,
+            tuned.token_row,
+            tuned.losses,
+            {**asdict(used), "seed": subject.seed, "captions": list(subject.captions), "images": len(subject.images)},
+        )
+        for subject, tuned in zip(subjects, learned, strict=True)
+    ]
 
 
 @contextmanager
@@ -236,108 +209,6 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
                 yield generator
             finally:
                 restore(weights, before)
-
-
-def prompt_for(template: str, category: str, token: str = TOKEN) -> str:
-    """Fill {token} and {category} into a template; token "" gives the prompt for the untuned generator."""
-    return " ".join(template.replace("{token}", token).replace("{category}", category).split())
-
-
-def _check(
-    images: Sequence[Image.Image],
-    category: str,
-    steps: int,
-    batch_size: int,
-    learning_rate: float | None,
-    captions: Sequence[str],
-    views: int,
-    seed: int,
-    precision: str,
-) -> None:
-    if not images:
-        raise InvalidInputError("customize needs at least one image, given none.")
-    if not category.strip():
-        raise InvalidInputError("customize needs a category, the words for what the images show, given none.")
-    for name, value, low in (
-        ("steps", steps, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("views", views, len(images)),
-    ):
-        if value < low:
-            raise InvalidInputError(f"{name} must be at least {low}, given {value}.")
-    if learning_rate is not None and not 0 < learning_rate < 1:
-        raise InvalidInputError(f"learning_rate must be between 0 and 1, given {learning_rate}.")
-    if precision not in ("float32", "bfloat16"):
-        raise InvalidInputError(f"precision must be 'float32' or 'bfloat16', given '{precision}'.")
-    if not captions or any("{token}" not in c for c in captions):
-        raise InvalidInputError(
-            "captions must be templates that hold {token} (and mostly {category}), "
-            f"given {list(captions)}."
-        )
-
-
-def _encode(
-    pipeline: Any, images: Sequence[Image.Image], views: int, rng: np.random.Generator, noise: torch.Generator
-) -> Exemplars:
-    import torch
-
-    factor = pipeline.vae_scale_factor
-    drawn = draw_views(images, views, pipeline.unet.config.sample_size * factor, factor, rng)
-    latents = []
-    with torch.no_grad():
-        for start in range(0, views, 16):
-            pixels = torch.from_numpy(drawn.pixels[start : start + 16]).to(pipeline.device)
-            code = pipeline.vae.encode(pixels)
-            latents.append(code.latents if hasattr(code, "latents") else code.latent_dist.sample(noise))
-    return Exemplars(
-        torch.cat(latents) * pipeline.vae.config.scaling_factor,
-        torch.from_numpy(drawn.masks).to(pipeline.device),
-        drawn.prefixes,
-    )
-
-
-def _loss(
-    pipeline: Any,
-    exemplars: Exemplars,
-    category: str,
-    captions: Sequence[str],
-    batch_size: int,
-    rng: np.random.Generator,
-    noise: torch.Generator,
-) -> torch.Tensor:
-    import torch
-
-    device, scheduler = pipeline.device, pipeline.scheduler
-    # The views of a step share their words, so that one text is encoded instead of one for each view.
-    prefix = exemplars.prefixes[rng.integers(len(exemplars.prefixes))]
-    alike = np.flatnonzero([other == prefix for other in exemplars.prefixes])
-    index = torch.from_numpy(rng.choice(alike, size=batch_size)).to(device)
-    words = prefix + prompt_for(captions[int(rng.integers(len(captions)))], category)
-    states = pipeline.encode_prompt([words], device, 1, False)[0].expand(batch_size, -1, -1)
-    clean, mask = exemplars.latents[index], exemplars.masks[index]
-    drawn = torch.randn(clean.shape, generator=noise).to(clean)
-    # One time from each of batch_size equal spans: the same mean as independent draws, less spread.
-    spans = (torch.arange(batch_size) + torch.rand(batch_size, generator=noise)) / batch_size
-    times = (spans * scheduler.config.num_train_timesteps).long().to(device)
-    alpha = scheduler.alphas_cumprod.to(clean)[times][:, None, None, None]
-    noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * drawn
-    target = {
-        "epsilon": drawn,
-        "sample": clean,
-        "v_prediction": alpha.sqrt() * drawn - (1 - alpha).sqrt() * clean,
-    }[scheduler.config.prediction_type]
-    predicted = pipeline.unet(noisy, times, encoder_hidden_states=states).sample.float()
-    return masked_mean((predicted - target).square(), mask)
-
-
-def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean over the batch of each sample's mean within its mask.
-
-    values: (n, c, h, w); mask: (n, h, w) of 0 and 1.
-    """
-    weight = mask[:, None].expand_as(values)
-    return ((values * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
 
 
 def _probe(pipeline: Any, category: str) -> torch.Tensor:

@@ -56,8 +56,53 @@ def initial_row(pipeline: Any, category: str) -> torch.Tensor:
 
 
 @contextmanager
+def many_weights(unet: Any, count: int) -> Iterator[dict[str, torch.nn.Parameter]]:
+    """Let the UNet hold `count` copies of its cross-attention key and value weights, to be tuned side by side.
+
+    Gives them by name, (count, out, in) each. A batch of count * b samples meets them in turn, b samples each. The
+    weights of before are out of the way meanwhile, and back afterwards.
+    """
+    originals = {name: weight.detach() for name, weight in key_value_weights(unet).items()}
+    layers = {name: unet.get_submodule(name.removesuffix(".weight")) for name in originals}
+    copies = {name: _side_by_side(layer, count) for name, layer in layers.items()}
+    try:
+        for name, copy_ in copies.items():
+            _put(unet, name, copy_)
+        yield {name: copy_.weight for name, copy_ in copies.items()}
+    finally:
+        for name, layer in layers.items():
+            _put(unet, name, layer)
+
+
+def _put(unet: Any, name: str, layer: torch.nn.Module) -> None:
+    parent, child = name.removesuffix(".weight").rsplit(".", 1)
+    setattr(unet.get_submodule(parent), child, layer)
+
+
+def _side_by_side(layer: Any, count: int) -> Any:
+    import torch
+
+    class SideBySide(torch.nn.Module):
+        """A linear layer with a weight for each of `count` parts of the batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(layer.weight.detach().repeat(count, 1, 1))
+
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            parts = states.reshape(count, -1, states.shape[-1]) @ self.weight.transpose(1, 2)
+            parts = parts.reshape(*states.shape[:-1], -1)
+            return parts if layer.bias is None else parts + layer.bias
+
+    return SideBySide()
+
+
+@contextmanager
 def new_token(pipeline: Any, row: torch.Tensor) -> Iterator[None]:
-    """Let the text encoder know `TOKEN` as `row`, (d,); tokenizer and embedding table are put back after."""
+    """Let the text encoder know `TOKEN` as `row`; tokenizer and embedding table are put back after.
+
+    row: (d,), or (n, d) where each of n texts has a meaning of its own for it.
+    """
     tokenizer, table = pipeline.tokenizer, pipeline.text_encoder.get_input_embeddings()
     # A copy, because a tokenizer cannot forget a token again.
     extended = copy.deepcopy(tokenizer)
@@ -87,6 +132,7 @@ def _table_with_row(table: torch.nn.Embedding, token_id: int, row: torch.Tensor)
 
         def forward(self, ids: torch.Tensor) -> torch.Tensor:
             new = ids == token_id
-            return torch.where(new[..., None], row.to(table.weight.dtype), table(ids.masked_fill(new, 0)))
+            meaning = row.to(table.weight.dtype).unsqueeze(-2)  # the same at every place of a text
+            return torch.where(new[..., None], meaning, table(ids.masked_fill(new, 0)))
 
     return TableWithRow()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,18 @@ from attribution_core.cards import read_tensors
 from attribution_core.checks import float_matrix
 from attribution_core.errors import CheckpointError, InvalidInputError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 _BLOCK = 16_384
+_BATCH = 64
+
+
+class Images(Protocol):
+    """Whatever gives the RGB image of a path: an `ImageStore`, or a dict."""
+
+    def __getitem__(self, path: str) -> Image.Image:
+        """Read one image."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,43 @@ class ManifestEntry:
             "category": self.category,
             **self.more,
         }
+
+
+def encode_case(
+    encoder: Any,
+    name: str,
+    entries: Sequence[ManifestEntry],
+    images: Images,
+    on_image: Callable[[], object] | None = None,
+) -> TestCase:
+    """Encode the exemplars and made images of some models, as they are, into a test case.
+
+    encoder: anything with `.dim` and `encode(images) -> (n, d) float32`. images: reads the manifest's paths. on_image:
+    called for each image that was read. Raises `InvalidInputError` where there are no models, and what reading raises.
+    """
+    if not entries:
+        raise InvalidInputError(f"case '{name}' has no models; give a manifest with entries.")
+
+    def features(paths: Sequence[str]) -> NDArray[np.float32]:
+        rows = [np.zeros((0, encoder.dim), np.float32)]
+        for start in range(0, len(paths), _BATCH):
+            batch = []
+            for path in paths[start : start + _BATCH]:
+                batch.append(images[path])
+                if on_image is not None:
+                    on_image()
+            rows.append(encoder.encode(batch))
+        return np.concatenate(rows)
+
+    exemplars = list(itertools.chain.from_iterable(e.exemplars for e in entries))
+    ends = np.cumsum([len(e.exemplars) for e in entries])
+    made = {}
+    for kind in dict.fromkeys(kind for e in entries for kind in e.made):
+        paths = [(k, path) for k, e in enumerate(entries) for path in e.made.get(kind, ())]
+        rows = features([path for _, path in paths])
+        made[kind] = MadeImages(rows, np.array([k for k, _ in paths], np.int64), tuple(path for _, path in paths))
+    chunks = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
+    return TestCase(name, features(exemplars), chunks, made, tuple(exemplars))
 
 
 def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:

@@ -16,11 +16,10 @@ from attribution_core.augmentations import Augmentation, views
 from attribution_core.cards import read_card
 from attribution_core.checks import whole
 from attribution_core.errors import InvalidInputError
-from attribution_core.images import read_image
 from attribution_core.mapper_fit import FeaturePairs, FitSettings
 from attribution_core.mappers import MapperPair
 from attribution_core.metrics import exemplar_places
-from attribution_core.testcases import ManifestEntry
+from attribution_core.testcases import Images, ManifestEntry
 
 TEMPERATURES, RIGIDITIES = (0.02, 0.05, 0.1), (0.1, 1.0, 10.0)
 _BATCH = 64
@@ -58,7 +57,7 @@ class TrainedMappers:
 def encode_pairs(
     encoder: Any,
     entries: Sequence[ManifestEntry],
-    root: str | os.PathLike[str],
+    images: Images,
     augmentation: Augmentation | str = Augmentation.MILD,
     n_views: int = 2,
     seed: int = 0,
@@ -69,7 +68,7 @@ def encode_pairs(
     Args:
         encoder: Anything with `encode(images) -> (n, d) float32`.
         entries: The models, of `read_manifest`.
-        root: Folder that the manifest's paths are relative to.
+        images: Reads the manifest's paths: an `ImageStore`.
         augmentation: "none", "mild" or "strong".
         n_views: Views of each image.
         seed: Fixes the views.
@@ -77,7 +76,8 @@ def encode_pairs(
 
     Raises:
         InvalidInputError: There are no models, or a model lacks exemplars or made images.
-        InvalidImageError: A file cannot be read.
+        CheckpointError: There is no image of a path.
+        InvalidImageError: An image cannot be read.
     """
     whole("n_views", n_views, 1)
     if not entries:
@@ -85,7 +85,7 @@ def encode_pairs(
     sides = []
     for side in ("exemplar", "made"):
         files = [(k, path) for k, entry in enumerate(entries) for path in _paths(entry, side)]
-        features = list(_encoded(encoder, files, Path(root), augmentation, n_views, seed, on_image))
+        features = list(_encoded(encoder, files, images, augmentation, n_views, seed, on_image))
         if not features:
             raise InvalidInputError(f"the models have no {side} images; see the manifest.")
         sides.append((np.concatenate(features), np.repeat([k for k, _ in files], n_views)))
@@ -99,7 +99,7 @@ def _paths(entry: ManifestEntry, side: str) -> tuple[str, ...]:
 def _encoded(
     encoder: Any,
     files: Sequence[tuple[int, str]],
-    root: Path,
+    store: Images,
     augmentation: Augmentation | str,
     n_views: int,
     seed: int,
@@ -108,7 +108,7 @@ def _encoded(
     for start in range(0, len(files), _BATCH):
         images = []
         for number, (_, path) in enumerate(files[start : start + _BATCH], start):
-            images += views(read_image(root / path), augmentation, n_views, seed + number)
+            images += views(store[path], augmentation, n_views, seed + number)
             if on_image is not None:
                 on_image()
         yield encoder.encode(images)

@@ -1,6 +1,8 @@
 """Views of exemplars for tuning: flipped, made smaller or closer, with the area in which the loss counts.
 
-Source: the augmentation of Custom Diffusion (Kumari et al., CVPR 2023).
+Source: the augmentation of Custom Diffusion (Kumari et al., CVPR 2023). "Scattered" views are our own: the whole
+exemplar, smaller, anywhere on a plain canvas that counts too, so that what is made after tuning does not have the
+exemplar's layout.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ NEAR = ("zoomed in ", "close up ")
 _SMALLER = 2 / 3  # probability; else 1.2 to 1.4 times the canvas
 _SMALLEST, _FAR_BELOW = 1 / 3, 0.6
 _NEAR_RANGE = (1.2, 1.4)
+_SCATTERED = (0.5, 0.9)  # of the canvas
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,25 @@ class Exemplars:
 
 
 def draw_views(
-    images: Sequence[Image.Image], count: int, side: int, factor: int, rng: np.random.Generator
+    images: Sequence[Image.Image],
+    count: int,
+    side: int,
+    factor: int,
+    rng: np.random.Generator,
+    scattered: bool = False,
 ) -> Views:
     """Draw views of each image in turn.
 
     side: of the canvas in pixels. factor: pixels a latent cell is wide. A smaller view lies anywhere on a
     canvas of the image's border colour; the mask leaves that out, and the cells that see across its edge.
+    scattered: all views are whole, smaller and anywhere, and the canvas counts.
     Raises `InvalidInputError` where the canvas is too small for a masked view.
     """
     if side // factor < 6:
         raise InvalidInputError(f"views need a latent grid of at least 6 cells, given {side // factor}.")
     squares = [_square(image) for image in images]
-    drawn = [_draw(squares[i % len(squares)], side, factor, rng) for i in range(count)]
+    draw = _scatter if scattered else _draw
+    drawn = [draw(squares[i % len(squares)], side, factor, rng) for i in range(count)]
     pixels = np.stack([p for p, _, _ in drawn]).transpose(0, 3, 1, 2)
     return Views(
         np.ascontiguousarray(pixels), np.stack([m for _, m, _ in drawn]), tuple(c for _, _, c in drawn)
@@ -73,9 +83,7 @@ def _draw(
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if rng.random() < _SMALLER:
         size = int(rng.integers(int(np.ceil(side * _SMALLEST)), side + 1))
-        x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
-        canvas = Image.new("RGB", (side, side), _border_colour(image))
-        canvas.paste(image.resize((size, size), Image.Resampling.LANCZOS), (x, y))
+        canvas, x, y = _placed(image, side, size, rng)
         if size < side:
             mask[:] = 0
             mask[_inside(y, size, factor, cells), _inside(x, size, factor, cells)] = 1
@@ -86,6 +94,24 @@ def _draw(
         canvas = image.resize((size, size), Image.Resampling.LANCZOS).crop((x, y, x + side, y + side))
         prefix = str(rng.choice(NEAR))
     return np.asarray(canvas, dtype=np.float32) / 127.5 - 1, mask, prefix
+
+
+def _scatter(
+    image: Image.Image, side: int, factor: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, str]:
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    canvas, _, _ = _placed(image, side, int(side * rng.uniform(*_SCATTERED)), rng)
+    cells = side // factor
+    return np.asarray(canvas, dtype=np.float32) / 127.5 - 1, np.ones((cells, cells), dtype=np.float32), ""
+
+
+def _placed(image: Image.Image, side: int, size: int, rng: np.random.Generator) -> tuple[Image.Image, int, int]:
+    """The image at a size anywhere on a canvas of its border colour, and where: left, top."""
+    x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
+    canvas = Image.new("RGB", (side, side), _border_colour(image))
+    canvas.paste(image.resize((size, size), Image.Resampling.LANCZOS), (x, y))
+    return canvas, x, y
 
 
 def _inside(start: int, size: int, factor: int, cells: int) -> slice:

@@ -12,14 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.customization import (
-    TOKEN,
-    Customization,
-    customize,
-    customized,
-    masked_mean,
-    prompt_for,
-)
+from attribution_core.customization import Customization, customize, customize_many, customized
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -27,6 +20,8 @@ from attribution_core.errors import (
     InvalidInputError,
 )
 from attribution_core.generation import Generator
+from attribution_core.pipeline_edits import TOKEN
+from attribution_core.tuning import Subject, TuningSettings, masked_mean, prompt_for
 from attribution_core.tuning_images import FAR, NEAR, draw_views
 from tests.tiny_pipeline import make_clip_like, make_pocket_like
 
@@ -256,12 +251,70 @@ def test_views_flip_resize_and_enlarge_about_as_often_as_the_method_says():
     assert 0.4 < flipped < 0.6
 
 
+def test_scattered_views_show_the_whole_image_smaller_and_anywhere_and_the_canvas_counts():
+    inner = Image.new("RGB", (50, 50), "white")
+    inner.paste(Image.new("RGB", (48, 48), "black"), (1, 1))
+    views = draw_views([inner], 200, 64, 4, np.random.default_rng(0), scattered=True)
+    assert views.masks.all() and set(views.prefixes) == {""}
+    black = views.pixels[:, 0] < 0
+    widths, heights = (black.any(axis).sum(1) for axis in (1, 2))
+    assert np.abs(widths - heights).max() <= 1
+    assert 0.45 < widths.min() / 64 < 0.55 and 0.8 < widths.max() / 64 < 0.9
+    lefts = black.any(1).argmax(1)
+    assert lefts.min() <= 1 and lefts.max() >= 25
+    corners = views.pixels[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners > 0.9).all(1).any(1).all()
+
+
 def test_the_loss_counts_each_sample_within_its_mask():
     values, mask = torch.zeros(2, 2, 2, 2), torch.zeros(2, 2, 2)
     values[0, :, 0, 0], mask[0, 0, 0] = 4.0, 1
     values[1] = torch.tensor([[1.0, 1.0], [3.0, 100.0]])
     mask[1] = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    assert masked_mean(values, mask).item() == pytest.approx((4 + 5 / 3) / 2)
+    assert masked_mean(values, mask).tolist() == pytest.approx([4, 5 / 3])
+
+
+def test_subjects_tuned_side_by_side_learn_what_each_learns_alone(generator, exemplar):
+    other = Image.new("RGB", (32, 32), (200, 30, 30))
+    subjects = [
+        Subject([exemplar], "red cat", seed=3),
+        Subject([other, exemplar], "art", ("{category} in the style of {token} art",), ("a dog", "a house"), seed=5),
+    ]
+    settings, before = TuningSettings(**QUICK), state(generator)
+    alone = [customize_many(generator, [subject], settings)[0] for subject in subjects]
+    seen = []
+    together = customize_many(generator, subjects, settings, lambda progress: seen.append(progress.loss))
+    assert same(before, state(generator))
+    assert seen == pytest.approx(np.mean([c.losses for c in together], axis=0), rel=1e-6)
+    for one, beside in zip(alone, together, strict=True):
+        # Adam's first steps are the gradient's signs, so that rounding can turn those of nearly zero entries.
+        assert beside.losses == pytest.approx(one.losses, rel=1e-4)
+        for name, delta in one.deltas.items():
+            assert np.mean(np.abs(beside.deltas[name] - delta) > 1e-4) < 0.01
+        assert beside.token_row == pytest.approx(one.token_row, abs=1e-3)
+        assert (beside.category, beside.settings) == (one.category, one.settings)
+    assert not np.allclose(alone[0].losses, alone[1].losses, rtol=0.01)
+
+
+def test_images_of_a_style_are_called_by_their_own_names(generator, exemplar, monkeypatch):
+    words = []
+    encode = generator.pipeline.encode_prompt
+    monkeypatch.setattr(
+        generator.pipeline, "encode_prompt", lambda texts, *rest: words.append(texts) or encode(texts, *rest)
+    )
+    subject = Subject([exemplar] * 2, "art", ("{category} in the style of {token} art",), ("a dog", "a house"))
+    customize_many(generator, [subject, Subject([exemplar], "cat")], TuningSettings(**QUICK | {"steps": 12}))
+    named = {texts[0].split(" in the style")[0].split()[-1] for texts in words}
+    assert named == {"dog", "house"} and all(t[1].endswith(f"{TOKEN} cat") for t in words)
+
+
+def test_bad_subjects_are_named(generator, exemplar):
+    with pytest.raises(InvalidInputError, match="one for each image"):
+        Subject([exemplar], "art", names=("a dog", "a house"))
+    with pytest.raises(InvalidInputError, match="at least one subject"):
+        customize_many(generator, [])
+    with pytest.raises(InvalidInputError, match="at least 2, one for each image"):
+        customize_many(generator, [Subject([exemplar] * 2, "cat")], TuningSettings(views=1))
 
 
 def test_the_command_tunes_saves_and_says_how_to_name_it(tmp_path):

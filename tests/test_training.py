@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from attribution_core import training as module
 from attribution_core.augmentations import views
 from attribution_core.cli import app
-from attribution_core.errors import InvalidImageError, InvalidInputError
+from attribution_core.errors import CheckpointError, InvalidInputError
+from attribution_core.image_store import ImageStore
 from attribution_core.mapper_fit import FeaturePairs
 from attribution_core.mappers import MapperPair
 from attribution_core.testcases import ManifestEntry, read_manifest
@@ -76,7 +77,7 @@ def manifest(folder, name, entries):
 def test_features_stand_beside_their_models(tmp_path):
     entries = read_manifest(manifest(tmp_path, "m.json", write_benchmark(tmp_path, 3)))
     seen = []
-    pairs = encode_pairs(MeanColour(), entries, tmp_path, "none", 2, on_image=lambda: seen.append(1))
+    pairs = encode_pairs(MeanColour(), entries, ImageStore.open(tmp_path), "none", 2, on_image=lambda: seen.append(1))
     assert len(seen) == 9
     assert pairs.real_model.tolist() == [0, 0, 1, 1, 2, 2]
     assert pairs.synth_model.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -86,12 +87,13 @@ def test_features_stand_beside_their_models(tmp_path):
 
 
 def test_models_without_images_are_named(tmp_path):
+    store = ImageStore.open(tmp_path)
     with pytest.raises(InvalidInputError, match="no models"):
-        encode_pairs(MeanColour(), [], tmp_path)
+        encode_pairs(MeanColour(), [], store)
     with pytest.raises(InvalidInputError, match="no exemplar images"):
-        encode_pairs(MeanColour(), [ManifestEntry((), {}, "", "")], tmp_path)
-    with pytest.raises(InvalidImageError):
-        encode_pairs(MeanColour(), [ManifestEntry(("none.png",), {"gpt": ("none.png",)}, "", "")], tmp_path)
+        encode_pairs(MeanColour(), [ManifestEntry((), {}, "", "")], store)
+    with pytest.raises(CheckpointError, match=r"no image 'none\.png'"):
+        encode_pairs(MeanColour(), [ManifestEntry(("none.png",), {"gpt": ("none.png",)}, "", "")], store)
 
 
 def test_reciprocal_rank_worked_by_hand():
