@@ -62,8 +62,7 @@ def many_weights(unet: Any, count: int) -> Iterator[dict[str, torch.nn.Parameter
     Gives them by name, (count, out, in) each. A batch of count * b samples meets them in turn, b samples each. The
     weights of before are out of the way meanwhile, and back afterwards.
     """
-    originals = {name: weight.detach() for name, weight in key_value_weights(unet).items()}
-    layers = {name: unet.get_submodule(name.removesuffix(".weight")) for name in originals}
+    layers = {name: unet.get_submodule(name.removesuffix(".weight")) for name in key_value_weights(unet)}
     copies = {name: _side_by_side(layer, count) for name, layer in layers.items()}
     try:
         for name, copy_ in copies.items():

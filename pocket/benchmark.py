@@ -14,7 +14,6 @@ import io
 import json
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -35,12 +34,12 @@ from attribution_core.image_store import write_images
 from attribution_core.pipeline_edits import TOKEN
 from attribution_core.testcases import ManifestEntry
 from attribution_core.tuning import Subject, TuningSettings, prompt_for
+from pocket.addone import say
 from pocket.benchmark_plan import KINDS, SPLITS, Model, plan
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
 from pocket.training import fast_arithmetic, native_bfloat16
 
 COLLECTION = Path("checkpoints/pocket")
-OUT = COLLECTION / "benchmark"
 WORK = Path(".work/benchmark")
 SHEETS = {"benchmark_objects": False, "benchmark_styles": True}
 SHEET_MODELS = 20
@@ -67,6 +66,11 @@ class Settings:
     beside: int = 8
     scattered: bool = True
     seed: int = 0
+
+    @property
+    def drawn_untuned(self) -> tuple[int, ...]:
+        """Places, among a model's prompts, of those that the untuned generator draws too."""
+        return tuple(k * self.each + i for k in range(len(KINDS)) for i in range(self.untuned))
 
     def tuning(self) -> TuningSettings:
         """For `customize_many`, in the arithmetic that this machine is fast in."""
@@ -102,14 +106,12 @@ def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], setti
         started = time.monotonic()
         with customized(generator, taught):
             tuned = _draw(generator, model, range(len(model.prompts)), TOKEN, settings)
-        chosen = [k * settings.each + i for k in range(len(KINDS)) for i in range(settings.untuned)]
-        untuned = _draw(generator, model, chosen, "", settings)
+        untuned = _draw(generator, model, settings.drawn_untuned, "", settings)
         made.append(Made(tuned, untuned, taught.losses, tuning + time.monotonic() - started))
     return made
 
 
-def _draw(generator: Generator, model: Model, which: Iterable[int], token: str, settings: Settings) -> np.ndarray:
-    chosen = list(which)
+def _draw(generator: Generator, model: Model, chosen: Sequence[int], token: str, settings: Settings) -> np.ndarray:
     # Without its token, a style's prompt ends in words that only the token gives a meaning.
     prompts = [prompt_for(model.prompts[k], model.category, token).removesuffix(" in the style of art") for k in chosen]
     with fast_arithmetic(torch.device("cpu")):
@@ -165,11 +167,6 @@ def _identity(model: Model) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def say(text: str) -> None:
-    """Report to whoever runs the recipe."""
-    sys.stderr.write(text + "\n")
-
-
 _shop: list[tuple[Generator, Corpus, Settings]] = []
 
 
@@ -189,8 +186,8 @@ def entry(model: Model, exemplars: Corpus, settings: Settings) -> ManifestEntry:
     ids = exemplars.column("id")
     paths = image_paths(model)
     prompts = [prompt_for(prompt, model.category) for prompt in model.prompts]
-    untuned = {kind: [f"untuned/{p}" for p in paths[k * settings.each:][:settings.untuned]]
-               for k, kind in enumerate(KINDS)}
+    untuned = {kind: [f"untuned/{paths[k]}" for k in settings.drawn_untuned if model.kinds[k] == kind]
+               for kind in KINDS}
 
     def by_kind(values: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
         return {kind: tuple(v for v, k in zip(values, model.kinds, strict=True) if k == kind) for kind in KINDS}
@@ -244,7 +241,7 @@ def write(out: Path, collection: Path, models: Sequence[Model], made: Sequence[M
 def _images(model: Model, made: Made, settings: Settings) -> Iterable[tuple[str, bytes]]:
     paths = image_paths(model)
     yield from zip(paths, map(_webp, made.tuned), strict=True)
-    chosen = [f"untuned/{paths[k * settings.each + i]}" for k in range(len(KINDS)) for i in range(settings.untuned)]
+    chosen = [f"untuned/{paths[k]}" for k in settings.drawn_untuned]
     yield from zip(chosen, map(_webp, made.untuned), strict=True)
 
 

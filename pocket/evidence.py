@@ -6,7 +6,6 @@ is worth: tables, reliability, agreement of metrics, and how often tuning took.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer
 
 from attribution_core.cards import atomic_path, read_card, write_json_atomic
 from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
+from pocket.addone import say
 from pocket.benchmark_plan import TEST_SPLITS
 from pocket.learn import (
     LINEAR,
@@ -35,11 +35,6 @@ WORK = Path(".work/features")
 ENCODERS = {"efficientnet-lite0": VARIANTS, "rgb-thumbnail": (LINEAR,)}  # what is learned on the features of each
 BASELINE = "rgb-thumbnail"  # there to be beaten, never chosen
 EVIDENCE = "evidence.json"
-
-
-def say(text: str) -> None:
-    """Report to whoever runs the recipe."""
-    sys.stderr.write(text + "\n")
 
 
 def gather(

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class Benchmark:
         """Models of a split."""
         return tuple(e for e in read_manifest(self.folder / f"{split}.json") if e.more["style"] in styles)
 
+    @cached_property
     def images(self) -> ImageStore:
         """All images by the manifests' paths."""
         return ImageStore.open(self.folder, self.corpus)
@@ -85,6 +87,7 @@ class Features:
         """name: row of `ENCODERS`."""
         self.name, self._benchmark = name, benchmark
         self._encoder = load_encoder(name)
+        self._cases: dict[str, TestCase] = {}
         self.training = self._training()
 
     def blocks(self) -> Iterator[Rows]:
@@ -108,13 +111,19 @@ class Features:
         n_views = 1 if augmentation is Augmentation.NONE else VIEWS
 
         def make() -> dict[str, Any]:
-            return vars(encode_pairs(self._encoder, entries, self._benchmark.images(), augmentation, n_views))
+            return vars(encode_pairs(self._encoder, entries, self._benchmark.images, augmentation, n_views))
 
         return FeaturePairs(**self._kept(f"{split}-{augmentation}-{styles}", make))
 
-    def case(self, split: str, entries: Sequence[ManifestEntry] = ()) -> TestCase:
+    def case(self, split: str) -> TestCase:
         """A split's exemplars and made images as they are."""
-        return encode_case(self._encoder, split, entries or self._benchmark.entries(split), self._benchmark.images())
+        if split not in self._cases:
+            self._cases[split] = self.encoded(split, self._benchmark.entries(split))
+        return self._cases[split]
+
+    def encoded(self, name: str, entries: Sequence[ManifestEntry]) -> TestCase:
+        """Some models' exemplars and made images as they are."""
+        return encode_case(self._encoder, name, entries, self._benchmark.images)
 
     def _kept(self, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         path = self._benchmark.work / f"{self._benchmark.key(self.name, what)}.npz"
@@ -242,10 +251,10 @@ def tuning_took(features: Features, benchmark: Benchmark, split: str) -> dict[st
     """
     told = {}
     for style, name in ((False, "object"), (True, "style")):
-        entries = [e for e in benchmark.entries(split, (style,))]
+        entries = benchmark.entries(split, (style,))
         if not entries:
             continue
-        near = [_nearness(features.case(split, part)) for part in (
+        near = [_nearness(features.encoded(split, part)) for part in (
             [replace(e, made={k: e.made[k][:len(v)] for k, v in e.more["untuned"].items()}) for e in entries],
             [replace(e, made={k: tuple(v) for k, v in e.more["untuned"].items()}) for e in entries],
         )]
