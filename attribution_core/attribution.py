@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,18 +17,22 @@ from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import Encoder, load_encoder
-from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError
+from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError, unknown_name
 from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
 from attribution_core.results import Attribution
+
+_METHODS = "methods"
+_OWN = "own"  # what a collection's own method is called where its card does not name it
 
 
 @dataclass(frozen=True, eq=False)
 class Collection:
     """One training set, ready to attribute over; see `open` and `create`.
 
-    name: shown to people. encoder_name: row in `ENCODERS`. generator_path: a diffusers folder, or None.
+    name: shown to people. method: how it attributes, an encoder with its mappers; one of `methods`. encoder_name: row
+    in `ENCODERS`. generator_path: a diffusers folder, or None.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Collection:
     index: TrainingIndex
     calibrator: Calibrator
     card: Mapping[str, Any] = field(repr=False)
+    method: str = ""
 
     def __post_init__(self) -> None:
         """Check that the parts belong together. Raises `CollectionMismatchError` naming the two that do not."""
@@ -54,20 +60,25 @@ class Collection:
                                           f"{len(self.index)} in the index; build the index again.")
 
     @classmethod
-    def open(cls, directory: Path | str) -> Collection:
+    def open(cls, directory: Path | str, method: str | None = None) -> Collection:
         """Open a collection's folder.
 
-        Raises `CheckpointError` for what is missing or damaged, `CollectionMismatchError` for parts that do
-        not belong together.
+        method: another of its `methods` than the one that it was made for. Raises `CheckpointError` for what is
+        missing or damaged, `CollectionMismatchError` for parts that do not belong together, `UnknownNameError` for a
+        method that it does not have.
         """
         folder = Path(directory)
         card = read_card(folder)
-        encoder = str(card.get("encoder", ""))
-        fitted = (folder / "calibrator/card.json").exists()
-        calibrator = Calibrator.load(folder / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
+        own, others = str(card.get("method", _OWN)), _other_methods(folder)
+        if method not in (None, own, *others):
+            raise unknown_name("method", str(method), [own, *others])
+        parts = folder if method in (None, own) else folder / _METHODS / str(method)
+        encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
+        fitted = (parts / "calibrator/card.json").exists()
+        calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
         return cls(str(card.get("name", folder.name)), folder, Corpus.open(folder / "corpus"), encoder,
-                   MapperPair.load(folder / "mappers", encoder=encoder),
-                   TrainingIndex.load(folder / "index", encoder=encoder), calibrator, card)
+                   MapperPair.load(parts / "mappers", encoder=encoder),
+                   TrainingIndex.load(parts / "index", encoder=encoder), calibrator, card, method or own)
 
     @classmethod
     def create(cls, directory: Path | str, *, name: str, encoder: str, features: NDArray[np.float32],
@@ -76,27 +87,58 @@ class Collection:
         """Make mappers, index and card beside a corpus that is already in `directory`/corpus, and open it.
 
         features: (n, d) float32, raw, one row an image of the corpus, in its order. mappers: identity by
-        default. calibrator: saved if given; without one, attributing needs a temperature.
+        default. calibrator: saved if given; without one, attributing needs a temperature. card: more for the card;
+        its "method" names what is made here, where `add_method` adds others.
         Raises `CollectionMismatchError` if rows and images differ in number.
         """
         folder = Path(directory)
-        pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
-        count = len(Corpus.open(folder / "corpus"))
-        if count != len(features):
-            raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
-                                          "of the corpus, in its order.")
-        pair.save(folder / "mappers")
-        TrainingIndex.build(pair.map_training(features), factory, encoder).save(folder / "index")
-        if calibrator is not None:
-            calibrator.save(folder / "calibrator")
-        write_card(folder, {**(card or {}), "name": name, "encoder": encoder, "n_training": count})
+        _write_parts(folder, folder, encoder, features, mappers, factory, calibrator)
+        write_card(folder, {**(card or {}), "name": name, "encoder": encoder, "n_training": len(features)})
         return cls.open(folder)
+
+    def add_method(self, method: str, *, encoder: str, features: NDArray[np.float32], mappers: MapperPair | None = None,
+                   factory: str = "SQfp16", calibrator: Calibrator | None = None) -> Collection:
+        """Make mappers and index of another encoder or other mappers beside this collection's own, and open it so.
+
+        method: a new name of letters, digits, spaces and .,+-; what is there under that name is written anew. The
+        rest as of `create`. Raises `InvalidInputError` for a name that is no such name or the collection's own.
+        """
+        if not re.fullmatch(r"\w[\w .,+-]*", method) or method == self.methods[0]:
+            raise InvalidInputError(f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
+                                    "and .,+-; give another.")
+        parts = self.path / _METHODS / method
+        _write_parts(self.path, parts, encoder, features, mappers, factory, calibrator)
+        write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
+        return Collection.open(self.path, method)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of all its methods, its own first."""
+        return str(self.card.get("method", _OWN)), *_other_methods(self.path)
 
     @property
     def generator_path(self) -> Path | None:
         """The diffusers folder of the model that was trained on this collection, or None."""
         path = self.path / "generator"
         return path if (path / "model_index.json").exists() else None
+
+
+def _other_methods(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in (folder / _METHODS).glob("*/card.json"))
+
+
+def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.float32], mappers: MapperPair | None,
+                 factory: str, calibrator: Calibrator | None) -> None:
+    """Mappers, index and calibrator of the corpus in `folder`, into `parts`."""
+    pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
+    count = len(Corpus.open(folder / "corpus"))
+    if count != len(features):
+        raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
+                                      "of the corpus, in its order.")
+    pair.save(parts / "mappers")
+    TrainingIndex.build(pair.map_training(features), factory, encoder).save(parts / "index")
+    if calibrator is not None:
+        calibrator.save(parts / "calibrator")
 
 
 class Attributor:

@@ -51,13 +51,14 @@ def attribute(
     collection: Collections = None,
     top: Annotated[int, typer.Option(help="Training images to list.")] = 10,
     temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
+    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
     from attribution_core.attribution import Attributor, Collection
 
-    opened = Collection.open(collection or Settings().collection)
+    opened = Collection.open(collection or Settings().collection, method)
     result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)
     if as_json:
         typer.echo(result.to_json())

@@ -223,6 +223,25 @@ def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Pat
     tab(own, "Attribution")
     expect(own.locator("#headline")).to_contain_text("“black circle, flat style” by Ben")
     expect(own.locator("#rest")).to_contain_text("the 108 others together")
+    # The same image by another method, and back; a new image is attributed by the chosen one.
+    expect(own.locator("#headline.found, #headline .found")).to_have_count(1)
+    choose_method(own, "flatter")
+    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    tab(own, "Scores")
+    expect(own.locator("#tiles")).to_contain_text("5.0000")
+    tab(own, "Generate")
+    shape_image(9).save(tmp_path / "nine.png")
+    own.locator("#upload input[type=file]").set_input_files(tmp_path / "nine.png")
+    tab(own, "Attribution")
+    expect(own.locator("#headline")).to_contain_text("“nine”")
+    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    choose_method(own, "own")
+    expect(own.locator("#headline .found")).to_have_count(1)
+
+
+def choose_method(page: Page, name: str) -> None:
+    page.locator("#method input").click()
+    page.get_by_role("option", name=name).click()
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +249,7 @@ def client(pocket_app: str) -> Client:
     return Client(pocket_app, verbose=False)
 
 
-ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top",
+ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/set_temperature", "/reset_temperature", "/stop", "/attribute_image", "/generate_image"}
 
 
@@ -242,7 +261,7 @@ def test_the_api_makes_an_image_and_attributes_it(client: Client) -> None:
     path = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
     recipe = read_recipe(path)
     assert recipe is not None and recipe["prompt"] == PROMPT
-    result = client.predict(handle_file(path), 7, api_name="/attribute_image")
+    result = client.predict(handle_file(path), 7, "", api_name="/attribute_image")
     assert len(result["top"]) == 7
     assert result["n_training"] == len(Collection.open(Settings().collection).index)
     assert sum(t["influence"] for t in result["top"]) + result["rest"] == pytest.approx(1, abs=1e-9)
@@ -264,10 +283,10 @@ def test_the_api_refuses_bad_values_in_one_sentence(client: Client, arguments: t
 def test_the_api_refuses_bad_images(client: Client, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(AppError, match=r"bad\.png.*cannot be read"):
-        client.predict(handle_file(tmp_path / "bad.png"), 7, api_name="/attribute_image")
+        client.predict(handle_file(tmp_path / "bad.png"), 7, "", api_name="/attribute_image")
     shape_image(3).save(tmp_path / "good.png")
     with pytest.raises(AppError, match="Top is 0"):
-        client.predict(handle_file(tmp_path / "good.png"), 0, api_name="/attribute_image")
+        client.predict(handle_file(tmp_path / "good.png"), 0, "", api_name="/attribute_image")
 
 
 def test_the_tabs_handlers_work_without_a_browser(client: Client) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
+from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
@@ -21,7 +22,9 @@ from attribution_core.errors import (
     InvalidImageError,
     InvalidInputError,
     NotFittedError,
+    UnknownNameError,
 )
+from attribution_core.mappers import Head, MapperKind, MapperPair
 from tests.fakes import ENCODER, fake_collection, shape_image, shape_rows
 
 
@@ -143,3 +146,30 @@ def test_missing_and_damaged_folders_are_refused(copy: Path, tmp_path: Path) -> 
         handle.write(b"x")
     with pytest.raises(CheckpointError, match="differs from its card"):
         Collection.open(copy)
+
+
+def test_another_method_attributes_the_same_images_in_its_own_way(tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path / "shapes", n=40)
+    assert collection.methods == ("own",) and collection.method == "own"
+    features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(40)])
+    # A head that only reads the first row of pixels.
+    weight = np.zeros(768, np.float32)
+    weight[:48] = 1
+    head = Head(weight, np.zeros(768, np.float32))
+    other = collection.add_method("first row, only", encoder=ENCODER, features=features,
+                                  mappers=MapperPair(head, head, ENCODER, MapperKind.CHANNEL),
+                                  calibrator=Calibrator.from_temperature(0.5, ENCODER))
+    assert other.methods == ("own", "first row, only") and other.method == "first row, only"
+    assert Collection.open(collection.path).method == "own"
+    results = [Attributor(Collection.open(collection.path, name)).attribute(shape_image(3), top=40)
+               for name in other.methods]
+    assert [r.temperature for r in results] == [0.02, 0.5]
+    assert results[0].ids[0] == 3 and results[0].similarity[1] < results[1].similarity[1]
+    with pytest.raises(UnknownNameError, match="first row, only"):
+        Collection.open(collection.path, "first row only")
+    for name in ("own", "", "../up", "a/b", " x"):
+        with pytest.raises(InvalidInputError, match="give another"):
+            collection.add_method(name, encoder=ENCODER, features=features)
+    with pytest.raises(CollectionMismatchError, match="39 feature rows for 40"):
+        collection.add_method("short", encoder=ENCODER, features=features[1:])
+    assert Collection.open(collection.path).methods == other.methods

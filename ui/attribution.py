@@ -43,6 +43,9 @@ def build(services: Services, session: Session) -> None:
                 label="Training images by influence", show_label=False, columns=4, allow_preview=False, height="auto",
                 object_fit="contain", elem_id="gallery", buttons=[], interactive=False)
             with gr.Row(elem_id="list-row"):
+                method = gr.Dropdown(
+                    list(services.collection.methods), value=services.collection.method, label="Encoder and mappers",
+                    elem_id="method", scale=2, min_width=220, visible=len(services.collection.methods) > 1)
                 top = gr.Slider(1, most, min(SHOWN, most), step=1, label="Images listed", elem_id="top", scale=3,
                                 min_width=320)
                 csv = gr.DownloadButton("CSV", elem_id="csv", scale=1, min_width=90)
@@ -80,7 +83,15 @@ def build(services: Services, session: Session) -> None:
     def show_details(result: Attribution | None, number: float, event: gr.EventData) -> list[Any]:
         return draw_details(result, place(number, event, 0 if result is None else len(result)))
 
+    @shown_errors
+    def set_method(query: Query | None, method: str) -> list[Any]:
+        services.attributor(method)
+        return [query, method]
+
     session.add_view([headline, image, chosen, facts, top, *listed], draw)
+    switched = method.input(set_method, [session.query, method], [session.made, session.method],
+                            api_name="set_method", show_progress="hidden")
+    session.attribute_after(switched)
     top.release(list_top, [session.result, top], listed, api_name="list_top", show_progress="hidden")
     picked = gallery.select(show_details, [session.result, number], [chosen, facts], api_name="show_details",
                             show_progress="hidden")

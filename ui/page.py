@@ -61,9 +61,9 @@ def _api(services: Services, page: gr.Blocks) -> None:
     """Two calls without a page: `attribute_image` and `generate_image`."""
 
     @shown_errors
-    def attribute_image(image: gr.FileData, top: int = 10) -> dict[str, Any]:
+    def attribute_image(image: gr.FileData, top: int = 10, method: str = "") -> dict[str, Any]:
         """List the training images that most likely influenced an image, with calibrated shares and credits."""
-        result = services.attribute(services.read_upload(image["path"]))
+        result = services.attribute(services.read_upload(image["path"]), method)
         return result.head(top).to_dict()
 
     @shown_errors

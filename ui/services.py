@@ -57,7 +57,8 @@ class Services:
     def __init__(self, settings: Settings, collection: Collection, generator: Generator | None) -> None:
         """generator: None for a collection without one; images are then uploaded."""
         self.settings, self.collection, self.generator = settings, collection, generator
-        self.attributor = Attributor(collection, device=settings.device)
+        self._attributors = {collection.method: Attributor(collection, device=settings.device)}
+        self._opening = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
         self.image_folder = Path(self._folder.name)
         """Training images that were shown, as files; they are gone when the app ends."""
@@ -68,6 +69,15 @@ class Services:
         collection = Collection.open(settings.collection)
         path = collection.generator_path
         return cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+
+    def attributor(self, method: str | None = None) -> Attributor:
+        """What attributes by a method of the collection, opened once. Raises `UnknownNameError`."""
+        name = method or self.collection.method
+        with self._opening:
+            if name not in self._attributors:
+                opened = Collection.open(self.collection.path, name)
+                self._attributors[name] = Attributor(opened, device=self.settings.device)
+            return self._attributors[name]
 
     @property
     def defaults(self) -> Defaults:
@@ -97,7 +107,7 @@ class Services:
 
         def work() -> None:
             try:
-                _ = self.first or self.attributor.encoder
+                _ = self.first or self.attributor().encoder
                 if self.generator is not None:
                     self.generator.load()
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
@@ -105,9 +115,9 @@ class Services:
 
         threading.Thread(target=work, daemon=True, name="warm-up").start()
 
-    def attribute(self, query: Query) -> Attribution:
+    def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
-        return self.attributor.attribute(query.image, top=self.settings.top)
+        return self.attributor(method).attribute(query.image, top=self.settings.top)
 
     def read_upload(self, path: str | None) -> Query:
         """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""

@@ -34,13 +34,15 @@ class View:
 class Session:
     """The states of one visit and the views that are drawn from them; made inside `gr.Blocks`.
 
-    made: the image that is about to be attributed. query, result: what the views show.
+    made: the image that is about to be attributed. query, result: what the views show. method: which of the
+    collection's methods attributes.
     """
 
     def __init__(self, services: Services) -> None:
         """services: the library side, shared by all visits."""
         self.services = services
         self.made, self.query, self.result = (gr.State(None, time_to_live=KEEP_S) for _ in range(3))
+        self.method = gr.State(services.collection.method, time_to_live=KEEP_S)
         self._views: list[View] = []
         self._carriers: list[Any] = []
 
@@ -63,16 +65,16 @@ class Session:
             return draw(*(self.services.first or (None, None)))
 
         @shown_errors
-        def attribute_query(made: Query | None) -> list[Any]:
+        def attribute_query(made: Query | None, method: str | None) -> list[Any]:
             if made is None:
                 raise gr.Error("There is no image yet; generate or upload one.", title="Nothing to attribute")
-            return draw(made, self.services.attribute(made))
+            return draw(made, self.services.attribute(made, method))
 
         outputs = [self.query, self.result, *(component for view in self._views for component in view.outputs)]
         page.load(open_page, None, outputs, api_name="open_page", api_visibility="undocumented",
                   show_progress="hidden")
         for number, event in enumerate(self._carriers, 1):
-            event.success(attribute_query, self.made, outputs, api_name=f"attribute_after_{number}",
+            event.success(attribute_query, [self.made, self.method], outputs, api_name=f"attribute_after_{number}",
                           api_visibility="undocumented", show_progress="minimal", **COMPUTE)
 
 
