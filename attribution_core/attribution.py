@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from attribution_core.errors import CollectionMismatchError, InvalidInputError, 
 from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
-from attribution_core.results import Attribution
+from attribution_core.results import Attribution, Credit, Hits
 
 _METHODS = "methods"
 _OWN = "own"  # what a collection's own method is called where its card does not name it
@@ -72,7 +72,7 @@ class Collection:
         own, others = str(card.get("method", _OWN)), _other_methods(folder)
         if method not in (None, own, *others):
             raise unknown_name("method", str(method), [own, *others])
-        parts = folder if method in (None, own) else folder / _METHODS / str(method)
+        parts = _parts(folder, own, method or own)
         encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
         fitted = (parts / "calibrator/card.json").exists()
         calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
@@ -106,7 +106,7 @@ class Collection:
         if not re.fullmatch(r"\w[\w .,+-]*", method) or method == self.methods[0]:
             raise InvalidInputError(f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
                                     "and .,+-; give another.")
-        parts = self.path / _METHODS / method
+        parts = _parts(self.path, self.methods[0], method)
         _write_parts(self.path, parts, encoder, features, mappers, factory, calibrator)
         write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
         return Collection.open(self.path, method)
@@ -117,10 +117,19 @@ class Collection:
         return str(self.card.get("method", _OWN)), *_other_methods(self.path)
 
     @property
+    def parts(self) -> Path:
+        """Folder of its mappers, index and calibrator."""
+        return _parts(self.path, self.methods[0], self.method)
+
+    @property
     def generator_path(self) -> Path | None:
         """The diffusers folder of the model that was trained on this collection, or None."""
         path = self.path / "generator"
         return path if (path / "model_index.json").exists() else None
+
+
+def _parts(folder: Path, own: str, method: str) -> Path:
+    return folder if method == own else folder / _METHODS / method
 
 
 def _other_methods(folder: Path) -> list[str]:
@@ -141,6 +150,14 @@ def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.f
         calibrator.save(parts / "calibrator")
 
 
+@dataclass(frozen=True)
+class Added:
+    """An image that joins a collection's candidates for one query. credit: what is said of it where it is listed."""
+
+    image: Image.Image
+    credit: Credit = field(default_factory=Credit)
+
+
 class Attributor:
     """Estimates the influence of a collection's training images on any image."""
 
@@ -154,13 +171,14 @@ class Attributor:
         """The collection's encoder. Raises what `load_encoder` raises."""
         return load_encoder(self.collection.encoder_name, device=self.device)
 
-    def attribute(self, image: Image.Image | Path | str, top: int = 100,
-                  temperature: float | None = None) -> Attribution:
+    def attribute(self, image: Image.Image | Path | str, top: int = 100, temperature: float | None = None,
+                  added: Sequence[Added] = ()) -> Attribution:
         """List the training images that most likely influenced an image, with calibrated shares.
 
         image: PIL image or path. top: how many to list, cut to the size of the collection. temperature: in
-        place of the fitted one. Raises `InvalidImageError`, `InvalidInputError`, and `NotFittedError` where
-        the collection has no calibrator and no temperature is given.
+        place of the fitted one. added: more candidates, as if they had been trained on; all of them are listed beside
+        the `top`, with ids that go on behind the corpus. Raises `InvalidImageError`, `InvalidInputError`, and
+        `NotFittedError` where the collection has no calibrator and no temperature is given.
         """
         if top < 1:
             raise InvalidInputError(f"top is {top}, expected at least 1.")
@@ -169,11 +187,24 @@ class Attributor:
             raise NotFittedError(f"collection '{collection.name}' has no fitted calibrator; give a temperature "
                                  "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
                                  f"encoder '{collection.encoder_name}'.")
-        features = self.encoder.encode([read_image(image)])
-        hits = collection.index.search(collection.mappers.map_query(features), min(top, len(collection.index)))
+        query = collection.mappers.map_query(self.encoder.encode([read_image(image)]))
+        hits = collection.index.search(query, min(top, len(collection.index)))
+        credits = collection.corpus.credits([int(i) for i in hits.ids[0]])
+        if added:
+            hits, credits = self._with(hits, credits, query, added)
         fitted = calibrator.temperature_ if calibrator.is_fitted else float(temperature or 0)
         return Attribution.from_hits(
-            hits, collection.corpus.credits([int(i) for i in hits.ids[0]]),
-            temperature=fitted if temperature is None else temperature, fitted_temperature=fitted,
+            hits, credits, temperature=fitted if temperature is None else temperature, fitted_temperature=fitted,
             collection=collection.name, encoder=collection.encoder_name,
             bias=calibrator.bias_ if calibrator.is_fitted else None)
+
+    def _with(self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32],
+              added: Sequence[Added]) -> tuple[Hits, tuple[Credit, ...]]:
+        """The hits with more candidates among them; of equals, the training image comes first."""
+        rows = self.collection.mappers.map_training(self.encoder.encode([a.image for a in added]))
+        similarity = np.concatenate([hits.similarity[0], np.clip(rows @ query[0], -1, 1)])
+        ids = np.concatenate([hits.ids[0], len(self.collection.index) + np.arange(len(added))])
+        every = (*credits, *(a.credit for a in added))
+        order = np.argsort(-similarity, kind="stable")
+        merged = Hits(ids[order][None], similarity[order][None], hits.rest)
+        return merged, tuple(every[k] for k in order)

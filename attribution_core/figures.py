@@ -42,7 +42,7 @@ def influence_by_rank(result: Attribution) -> Figure:
             x=ranks, y=listed, mode="markers", marker={"color": colour, "size": 6}, name=name, legendgroup=name,
             showlegend=False, customdata=captions,
             hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>")
-    _finish(figure, "rank among all training images", "influence")
+    finish(figure, "rank among all training images", "influence")
     figure.update_xaxes(type="log", dtick=1)
     decades = range(0, -1 - int(np.ceil(np.log10(result.n_training / _LEAST))), -1)
     figure.update_yaxes(type="log", range=[decades[-1], 0.15], tickvals=[10.0**d for d in decades],
@@ -64,7 +64,7 @@ def cumulative_share(result: Attribution) -> Figure:
         figure.add_scatter(
             x=rank, y=np.minimum(mass.cumsum(), 1.0), mode="lines", line={"color": colour, "width": 2}, name=name,
             hovertemplate="the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>")
-    _finish(figure, "number of training images", "share of influence")
+    finish(figure, "number of training images", "share of influence")
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.03])
     return figure
@@ -89,7 +89,7 @@ def similarity_histogram(result: Attribution) -> Figure:
         figure.add_bar(x=centres, y=np.where(height > 0, height, np.nan), width=width, name=name,
                        marker={"color": colour, "line": {"width": 0}},
                        hovertemplate="%{y:,.0f} images at similarity %{x:.3f}, " + name + "<extra></extra>")
-    _finish(figure, "similarity to the query (cosine)", "training images")
+    finish(figure, "similarity to the query (cosine)", "training images")
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_yaxes(type="log", dtick=1, tickformat=",~f")
     return figure
@@ -118,7 +118,8 @@ def _caption(result: Attribution, place: int) -> str:
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _finish(figure: Any, x: str, y: str) -> None:
+def finish(figure: Any, x: str, y: str) -> None:
+    """Give a figure the looks that all have: clear ground, mid-grey ink, titles of both axes."""
     clear = "rgba(0, 0, 0, 0)"
     axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "title_font_size": 12, "automargin": True}
     figure.update_layout(

@@ -184,6 +184,17 @@ class Attribution:
         )
 
     @property
+    def rank(self) -> NDArray[np.int64]:
+        """(k,) place of each listed image among all candidates, from 1.
+
+        An added candidate may lie among the rest: it then stands behind all images of the bins above it, and so may
+        be off by the images of one bin.
+        """
+        bins = self.rest_bins
+        above = ((bins.mean[0] >= self.similarity[:, None]) * bins.count[0]).sum(axis=1)
+        return np.arange(1, len(self) + 1) + above
+
+    @property
     def kind(self) -> RestKind:
         """Whether the intervals are certain ("exact") or hold with 99 % confidence ("sampled")."""
         return self.rest_bins.kind
@@ -224,6 +235,7 @@ class Attribution:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1."""
+        rank = self.rank
         return {
             "collection": self.collection,
             "encoder": self.encoder,
@@ -234,7 +246,7 @@ class Attribution:
             "rest_high": self.rest_high,
             "top": [
                 {
-                    "rank": place + 1,
+                    "rank": int(rank[place]),
                     "id": credit.id,
                     "similarity": float(self.similarity[place]),
                     "influence": float(self.influence[place]),

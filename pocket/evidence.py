@@ -1,19 +1,27 @@
-"""Learns mappers and a temperature from the pocket benchmark, and tells what they reach: `python -m pocket.evidence`.
+"""Learns mappers and temperatures from the pocket benchmark, and tells what they reach: `python -m pocket.evidence`.
 
-Mappers and encoder are chosen on validation models, the temperature is fitted on them, and the test models say what it
-is worth: tables, reliability, agreement of metrics, and how often tuning took.
+Writes the collection around them: its own method, the encoder and mappers that do best on validation models; the other
+methods; and `evidence/`, what the test models say of all of them: tables, reliability, agreement of metrics, and how
+often tuning took. Temperatures are fitted on the validation models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from attribution_core.attribution import Collection
+from attribution_core.calibration import Calibrator
 from attribution_core.cards import atomic_path, read_card, write_json_atomic
 from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
+from attribution_core.mappers import MapperPair
 from pocket.addone import say
 from pocket.benchmark_plan import TEST_SPLITS
 from pocket.learn import (
@@ -21,6 +29,7 @@ from pocket.learn import (
     VARIANTS,
     Benchmark,
     Features,
+    Learned,
     Variant,
     as_json,
     calibrate,
@@ -30,64 +39,112 @@ from pocket.learn import (
 )
 
 COLLECTION = Path("checkpoints/pocket")
-OUT = Path(".work/evidence")
 WORK = Path(".work/features")
-ENCODERS = {"efficientnet-lite0": VARIANTS, "rgb-thumbnail": (LINEAR,)}  # what is learned on the features of each
-BASELINE = "rgb-thumbnail"  # there to be beaten, never chosen
-EVIDENCE = "evidence.json"
+BASELINE = "rgb-thumbnail"  # there to be beaten, no method to choose
+# What is learned on the features of each encoder.
+ENCODERS = {"pocket-sscd": VARIANTS, "pocket-clip": VARIANTS, "efficientnet-lite0": VARIANTS, BASELINE: (LINEAR,)}
+PRETRAINED = "pretrained"
+LICENCE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method of the collection, with its temperature and the card of its mappers."""
+
+    encoder: str
+    mapper: str
+    pair: MapperPair
+    calibrator: Calibrator
+    card: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What the collection calls it."""
+        return f"{self.encoder}, {self.mapper}"
+
+
+def choices(learned: Mapping[str, Learned], features: Mapping[str, Features]) -> Iterator[Choice]:
+    """Two methods an encoder: as it is, and with the mappers that did best on validation."""
+    for name, found in learned.items():
+        if name == BASELINE:
+            continue
+        seen, best = features[name], found.trained[found.best]
+        identity = MapperPair.identity(best.pair.dim, name)
+        for mapper, pair, card in ((PRETRAINED, identity, {}), (found.best, best.pair, best.card())):
+            yield Choice(name, mapper, pair, calibrate(seen.case("validation"), pair, seen.training), card)
 
 
 def gather(
     collection: Path,
-    out: Path,
     work: Path,
     encoders: Mapping[str, Sequence[Variant]] = ENCODERS,
     epochs: int = 100,
-) -> None:
-    """Write mappers/, calibrator/, tables.* and evidence.json into `out`.
+) -> Collection:
+    """Learn, choose, calibrate, tell; returns the collection as it is opened.
 
     collection: folder with corpus/ and benchmark/. work: where features are kept. encoders: variants to learn for each.
     """
     benchmark = Benchmark(collection / "benchmark", collection / "corpus", work, say)
     features = {name: Features(name, benchmark) for name in encoders}
     learned = {name: learn(features[name], variants, say, epochs=epochs) for name, variants in encoders.items()}
-    scores = [score for found in learned.values() for score in found.scores]
-    encoder = max((name for name in encoders if name != BASELINE),
-                  key=lambda name: learned[name].trained[learned[name].best].best.reciprocal_rank)
-    variant, seen = learned[encoder].best, features[encoder]
-    chosen = learned[encoder].trained[variant]
-    calibrator = calibrate(seen.case("validation"), chosen.pair, seen.training)
+    methods = list(choices(learned, features))
+    best = max((name for name in encoders if name != BASELINE),
+               key=lambda name: learned[name].trained[learned[name].best].best.reciprocal_rank)
+    own = next(m for m in methods if (m.encoder, m.mapper) == (best, learned[best].best))
     card = read_card(benchmark.folder)
     made_from = {"benchmark_sha256": card["files"], "generator_sha256": card["generator_sha256"]}
-    chosen.pair.save(out / "mappers", {
-        **chosen.card(), "variant": variant, "data": "the benchmark's split 'train'", **made_from,
-        "licence": "Apache-2.0"})
-    calibrator.save(out / "calibrator", {
-        "data": "the benchmark's split 'validation'", "mappers": variant, **made_from,
-        "candidates": len(seen.training), "licence": "Apache-2.0"})
+    opened = Collection.create(
+        collection, name="Pocket", encoder=own.encoder, features=features[own.encoder].training, mappers=own.pair,
+        card={"what": f"{len(features[own.encoder].training):,} drawings with captions and credits, a small diffusion "
+                      "model trained on them and on nothing else, and everything needed to attribute one to the other.",
+              "method": own.name, "licence": f"{LICENCE} for mappers, index and calibrator; images as in "
+                                             "corpus/card.json"})
+    shutil.rmtree(collection / "methods", ignore_errors=True)
+    for method in methods:
+        parts = opened.parts
+        if method is not own:
+            parts = opened.add_method(method.name, encoder=method.encoder, mappers=method.pair,
+                                      features=features[method.encoder].training).parts
+        method.pair.save(parts / "mappers", {**method.card, "variant": method.mapper, "data": "the benchmark's split "
+                                             "'train'", **made_from, "licence": LICENCE})
+        method.calibrator.save(parts / "calibrator", {
+            "data": "the benchmark's split 'validation'", "mappers": method.mapper, **made_from,
+            "candidates": len(features[method.encoder].training), "licence": LICENCE})
+    _tell(collection / "evidence", benchmark, features, learned, methods, own, made_from)
+    return Collection.open(collection)
+
+
+def _tell(out: Path, benchmark: Benchmark, features: Mapping[str, Features], learned: Mapping[str, Learned],
+          methods: Sequence[Choice], own: Choice, made_from: Mapping[str, Any]) -> None:
+    scores = [score for found in learned.values() for score in found.scores]
     for ending, text in (("md", to_markdown(scores)), ("csv", to_csv(scores)), ("json", to_json(scores))):
         with atomic_path(out / f"tables.{ending}") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json_atomic(out / EVIDENCE, as_json({
-        "encoder": encoder, "mappers": variant, "temperature": calibrator.temperature_, **made_from,
-        "validation": {name: {"pretrained": next(iter(found.trained.values())).untrained}
+    told = []
+    for method in methods:
+        seen = features[method.encoder]
+        judged = [judge(method.calibrator, seen.case(split), method.pair, seen.training) for split in TEST_SPLITS]
+        told.append({"name": method.name, "encoder": method.encoder, "mapper": method.mapper,
+                     "temperature": method.calibrator.temperature_, "calibrated": judged})
+    write_json_atomic(out / "evidence.json", as_json({
+        "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(), "own": own.name,
+        **made_from, "methods": told, "scores": scores,
+        "validation": {name: {PRETRAINED: next(iter(found.trained.values())).untrained}
                        | {v: t.best.reciprocal_rank for v, t in found.trained.items()}
                        for name, found in learned.items()},
-        "calibration": [judge(calibrator, seen.case(split), chosen.pair, seen.training) for split in TEST_SPLITS],
         "rank_agreement": rank_agreement(scores),
-        "tuning_took": {split: tuning_took(seen, benchmark, split) for split in TEST_SPLITS},
+        "tuning_took": {split: tuning_took(features[own.encoder], benchmark, split) for split in TEST_SPLITS},
     }))
-    say(f"{encoder}, {variant}: see {out}")
+    say(f"{own.name}: see {out}")
 
 
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and benchmark/.")] = COLLECTION,
-    out: Annotated[Path, typer.Option(help="Where mappers, calibrator and tables are written.")] = OUT,
     work: Annotated[Path, typer.Option(help="Features are kept here.")] = WORK,
     epochs: Annotated[int, typer.Option(help="Of each fit of mappers.")] = 100,
 ) -> None:
     """Learn, choose, calibrate, and tell."""
-    gather(collection, out, work, epochs=epochs)
+    gather(collection, work, epochs=epochs)
 
 
 if __name__ == "__main__":

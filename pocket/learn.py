@@ -18,11 +18,12 @@ from attribution_core.calibration import Calibrator
 from attribution_core.cards import atomic_path, read_card
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
-from attribution_core.evaluation import Estimate, Score, evaluate, over_models
+from attribution_core.evaluation import Score, evaluate, over_models
+from attribution_core.evidence import Calibrated
 from attribution_core.image_store import ImageStore
 from attribution_core.mapper_fit import FeaturePairs
 from attribution_core.mappers import MapperPair
-from attribution_core.reliability import Reliability, reliability
+from attribution_core.reliability import reliability
 from attribution_core.testcases import ManifestEntry, TestCase, encode_case, read_manifest
 from attribution_core.training import RIGIDITIES, TEMPERATURES, TrainedMappers, encode_pairs, train_mappers
 from pocket.benchmark_plan import TEST_SPLITS
@@ -202,35 +203,19 @@ def candidates(case: TestCase, pair: MapperPair, training: Rows) -> Candidates:
     return Candidates(similarity, marks, model)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What a temperature reaches on one case. nll: mean -log influence of the exemplars, with intervals over models.
-
-    uniform: what equal shares give. before, after: uncalibrated (temperature 1) and calibrated.
-    """
-
-    case: str
-    uniform: float
-    before: Estimate
-    after: Estimate
-    gain: Estimate
-    reliability_before: Reliability
-    reliability_after: Reliability
-
-
 def calibrate(case: TestCase, pair: MapperPair, training: Rows) -> Calibrator:
     """Fit the temperature on a case."""
     found = candidates(case, pair, training)
     return Calibrator(pair.encoder).fit(found.similarity, found.is_exemplar)
 
 
-def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Rows) -> Calibration:
+def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Rows) -> Calibrated:
     """Hold a temperature against a case that it was not fitted on."""
     found = candidates(case, pair, training)
     nll = [calibrator.nll(found.similarity, found.is_exemplar, temperature=t) for t in (1.0, calibrator.temperature_)]
     real = found.similarity > _NOWHERE
     shares = [_softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
-    return Calibration(
+    return Calibrated(
         case.name, float(np.log(real.sum(axis=1)).mean()),
         over_models(nll[0], found.model), over_models(nll[1], found.model), over_models(nll[0] - nll[1], found.model),
         *(reliability(share, found.is_exemplar) for share in shares),

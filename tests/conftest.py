@@ -41,13 +41,15 @@ def pocket_app() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app over a collection with two methods, without a generator and without examples."""
+    """The app over a collection with two methods and evidence, without a generator and without examples."""
+    from attribution_core.attribution import Collection
     from attribution_core.calibration import Calibrator
     from attribution_core.encoders import load_encoder
-    from tests.fakes import ENCODER, fake_collection
+    from tests.fakes import ENCODER, fake_collection, fake_evidence
 
     collection = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005)
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(120)])
     collection.add_method("flatter", encoder=ENCODER, features=features,
                           calibrator=Calibrator.from_temperature(5.0, ENCODER))
+    fake_evidence(Collection.open(collection.path))
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))

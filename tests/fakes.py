@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from attribution_core.attribution import Collection
+from attribution_core.attribution import Added, Attributor, Collection
 from attribution_core.calibration import Calibrator
+from attribution_core.cards import write_json_atomic
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
+from attribution_core.evaluation import evaluate, over_models
+from attribution_core.evidence import Calibrated
+from attribution_core.image_store import ImageStore
+from attribution_core.reliability import reliability
+from attribution_core.testcases import encode_case, read_manifest
+from pocket.learn import as_json
 
 ENCODER = "rgb-thumbnail"
 COLOURS = ("red", "green", "blue", "orange", "purple", "teal", "brown", "black")
@@ -67,3 +74,50 @@ def fake_collection(folder: Path, n: int = 200, temperature: float | None = 0.02
     calibrator = None if temperature is None else Calibrator.from_temperature(temperature, ENCODER)
     return Collection.create(folder, name="Shapes", encoder=ENCODER, features=features, calibrator=calibrator,
                              factory="Flat")
+
+
+def fake_benchmark(folder: Path, models: int = 6) -> Path:
+    """A test case of models that draw their exemplar with a bar across it; returns its manifest."""
+    rows = []
+    for k in range(models):
+        shape_image(1000 + k).save(folder / f"{k}-exemplar.png")
+        for i in range(4):
+            made = shape_image(1000 + k)
+            ImageDraw.Draw(made).rectangle([0, 12 * i, 63, 12 * i + 9], fill=COLOURS[(k + i) % len(COLOURS)])
+            made.save(folder / f"{k}-{i}.png")
+        rows.append({"exemplar": [f"{k}-exemplar.png"], "class_id": str(k), "category": f"shape {k}",
+                     "synth": {"written": [f"{k}-0.png", f"{k}-1.png"], "procedural": [f"{k}-2.png", f"{k}-3.png"]},
+                     "prompts": {"written": ["<v*> in a bar", "<v*> & a bar"], "procedural": ["<b>", "bars"]}})
+    write_json_atomic(folder / "test_seen_concept.json", rows)
+    return folder / "test_seen_concept.json"
+
+
+def fake_evidence(collection: Collection) -> None:
+    """Benchmark and evidence of all methods of a collection, measured for real on what `fake_benchmark` draws."""
+    folder = collection.path / "benchmark"
+    folder.mkdir()
+    entries = read_manifest(fake_benchmark(folder))
+    case = encode_case(load_encoder(ENCODER), "test_seen_concept", entries, ImageStore.open(folder))
+    rows = [collection.corpus.image(i) for i in range(len(collection.corpus))]
+    features, scores, methods = load_encoder(ENCODER).encode(rows), [], []
+    for name in collection.methods:
+        opened = Collection.open(collection.path, name)
+        mapper = "pretrained" if name == collection.methods[0] else name
+        scores += evaluate(lambda: iter([features]), [case], opened.mappers, mapper)
+        results, attributor = [], Attributor(opened)
+        for k, entry in enumerate(entries):
+            for path in (p for paths in entry.made.values() for p in paths):
+                own = [Added(Image.open(folder / f"{k}-exemplar.png").convert("RGB"))]
+                shares = [attributor.attribute(folder / path, len(rows), t, own)
+                          for t in (1.0, opened.calibrator.temperature_)]
+                results.append([np.stack([s.influence, s.ids == len(rows)]) for s in shares])
+        table = np.array(results)  # query, temperature, (influence, is exemplar), candidate
+        model = np.repeat(np.arange(len(entries)), 4)
+        nll = -np.log((table[:, :, 0] * table[:, :, 1]).sum(-1))
+        told = [reliability(table[:, t, 0], table[:, t, 1].astype(bool)) for t in (0, 1)]
+        methods.append({"name": name, "encoder": ENCODER, "mapper": mapper,
+                        "temperature": opened.calibrator.temperature_, "calibrated": [Calibrated(
+                            case.name, float(np.log(len(rows) + 1)), *(over_models(v, model) for v in (
+                                nll[:, 0], nll[:, 1], nll[:, 0] - nll[:, 1])), *told)]})
+    write_json_atomic(collection.path / "evidence/evidence.json",
+                      as_json({"own": collection.methods[0], "methods": methods, "scores": scores}))

@@ -47,7 +47,12 @@ def watched(page: Page, url: str) -> Iterator[Page]:
 
 
 def tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
+    shown = page.get_by_role("tab", name=name)
+    if shown.is_visible():
+        shown.click()
+    else:  # on a phone the last tabs are in a menu
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
 
 
 def listed(page: Page) -> Locator:
@@ -203,7 +208,8 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
-    for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg")):
+    for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
+                         ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -225,7 +231,7 @@ def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Pat
     expect(own.locator("#rest")).to_contain_text("the 108 others together")
     # The same image by another method, and back; a new image is attributed by the chosen one.
     expect(own.locator("#headline.found, #headline .found")).to_have_count(1)
-    choose_method(own, "flatter")
+    choose(own, "method", "flatter")
     expect(own.locator("#headline")).to_contain_text("No training image stands out")
     tab(own, "Scores")
     expect(own.locator("#tiles")).to_contain_text("5.0000")
@@ -235,13 +241,39 @@ def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Pat
     tab(own, "Attribution")
     expect(own.locator("#headline")).to_contain_text("“nine”")
     expect(own.locator("#headline")).to_contain_text("No training image stands out")
-    choose_method(own, "own")
+    choose(own, "method", "own")
     expect(own.locator("#headline .found")).to_have_count(1)
 
 
-def choose_method(page: Page, name: str) -> None:
-    page.locator("#method input").click()
-    page.get_by_role("option", name=name).click()
+def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Page) -> None:
+    tab(own, "Evidence")
+    expect(own.locator("#evidence-words")).to_contain_text("6 models were tuned")
+    expect(own.locator("#metrics .main-svg").first).to_be_visible()
+    expect(own.locator("#reliability .main-svg").first).to_be_visible()
+    expect(own.locator("#reliability-tiles")).to_contain_text("Influence in the wrong place")
+    before = own.locator("#reliability-tiles").inner_text()
+    choose(own, "reliability-method", "flatter")
+    expect(own.locator("#reliability-tiles")).not_to_have_text(before, use_inner_text=True)
+    # The exemplar of the first image stands first among 121, by either method, with more or less of the influence.
+    expect(own.locator("#query-prompt")).to_contain_text("<v*> in a bar")
+    for side in ("first", "second"):
+        expect(own.locator(f"#{side}-words")).to_contain_text("number 1 of 121")
+    own.locator("#query-made .thumbnail-item").nth(2).click()
+    expect(own.locator("#query-prompt")).to_contain_text("<b>")
+    choose(own, "second-method", "flatter")
+    expect(own.locator("#second-words")).to_contain_text("flatter")
+    assert own.locator("#first-words").inner_text() != own.locator("#second-words").inner_text()
+    choose(own, "query-model", "3: shape 2")
+    expect(own.locator("#query-prompt")).to_contain_text("<v*> in a bar")
+    red = own.evaluate("getComputedStyle(document.querySelector('#first-gallery .thumbnail-item')).boxShadow")
+    assert "208, 40, 46" in red
+    own.get_by_text("The paper's own figures").click()
+    expect(own.locator("#paper-table")).to_contain_text("SSCD")
+
+
+def choose(page: Page, box: str, name: str) -> None:
+    page.locator(f"#{box} input").click()
+    page.get_by_role("option", name=name, exact=True).click()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.attribution import Attributor, Collection
+from attribution_core.attribution import Added, Attributor, Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
@@ -25,6 +25,7 @@ from attribution_core.errors import (
     UnknownNameError,
 )
 from attribution_core.mappers import Head, MapperKind, MapperPair
+from attribution_core.results import Credit
 from tests.fakes import ENCODER, fake_collection, shape_image, shape_rows
 
 
@@ -173,3 +174,28 @@ def test_another_method_attributes_the_same_images_in_its_own_way(tmp_path: Path
     with pytest.raises(CollectionMismatchError, match="39 feature rows for 40"):
         collection.add_method("short", encoder=ENCODER, features=features[1:])
     assert Collection.open(collection.path).methods == other.methods
+
+
+def test_added_images_join_the_candidates_at_their_true_rank(folder: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    query, more = shape_image(1234), [shape_image(1234), shape_image(1301), shape_image(1402)]
+    added = [Added(image, Credit(id=f"mine {k}", creator="me")) for k, image in enumerate(more)]
+    result = attributor.attribute(query, top=10, added=added)
+    assert result.n_training == 203 and len(result) == 13
+    assert result.ids[0] == 200 and result.credits[0].creator == "me" and result.similarity[0] == pytest.approx(1)
+    # The exact twin: every candidate's similarity and the plain softmax.
+    encoder = load_encoder(ENCODER)
+    rows = encoder.encode([*(attributor.collection.corpus.image(i) for i in range(200)), *more]).astype(np.float64)
+    asked = encoder.encode([query])[0].astype(np.float64)
+    cosine = rows @ asked / np.linalg.norm(rows, axis=1) / np.linalg.norm(asked)
+    weight = np.exp((cosine - cosine.max()) / 0.02)
+    assert result.influence == pytest.approx((weight / weight.sum())[result.ids], rel=1e-3)
+    for place, i in enumerate(result.ids):
+        # Equal ones stand before, never behind: rounding lets two of them change places.
+        least, most = 1 + (cosine > cosine[i] + 1e-6).sum(), (cosine >= cosine[i] - 1e-6).sum()
+        assert least <= result.rank[place] <= most
+    assert [t["rank"] for t in result.to_dict()["top"]] == result.rank.tolist()
+    assert set(result.ids) >= {200, 201, 202}
+    alone = attributor.attribute(query, top=10)
+    assert alone.rank.tolist() == list(range(1, 11))
+    assert result.influence[list(result.ids).index(alone.ids[0])] < alone.influence[0]

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, verify_files, write_card
 from attribution_core.corpus import Corpus
-from attribution_core.errors import InvalidInputError
+from attribution_core.errors import CheckpointError, InvalidInputError
+from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator
 from attribution_core.image_store import ImageStore
 from attribution_core.mappers import MapperPair
@@ -200,31 +202,67 @@ class Thumbnail:
         return np.stack([np.asarray(i.resize((6, 6)), np.float32).ravel() - 127 for i in images])
 
 
-def test_evidence_is_gathered_from_what_was_written(written, tmp_path, monkeypatch):
-    collection, _ = written
-    monkeypatch.setattr(learn, "load_encoder", lambda name: Thumbnail())
+@pytest.fixture(scope="module")
+def gathered(written, tmp_path_factory):
+    """The collection that the recipe builds around a tiny benchmark, with a tiny eye."""
+    folder, work = written[0], tmp_path_factory.mktemp("features")
     variants = (learn.LINEAR, learn.Variant("channel", kind="channel"))
-    evidence.gather(collection, tmp_path / "out", tmp_path / "work", {"efficientnet-lite0": variants}, epochs=3)
-    found = json.loads((tmp_path / "out/evidence.json").read_text())
-    pair = MapperPair.load(tmp_path / "out/mappers", "efficientnet-lite0")
-    calibrator = Calibrator.load(tmp_path / "out/calibrator", "efficientnet-lite0")
-    assert found["temperature"] == calibrator.temperature_ and found["mappers"] in ("linear", "channel")
-    assert str(pair.kind) == found["mappers"]
-    assert set(found["validation"]["efficientnet-lite0"]) == {"pretrained", "linear", "channel"}
-    seen, unseen = found["calibration"][:2]
-    assert seen["case"] == "test_seen_concept" and unseen["case"] == "test_unseen_concept"
-    # 40 training images and the exemplar.
-    assert seen["uniform"] == pytest.approx(np.log(41), abs=1e-5)
-    assert seen["gain"]["value"] == pytest.approx(seen["before"]["value"] - seen["after"]["value"])
-    assert seen["after"]["value"] < seen["before"]["value"] < seen["uniform"]
-    took = found["tuning_took"]["test_seen_concept"]["object"]
+    encoders = {"efficientnet-lite0": variants, "rgb-thumbnail": (learn.LINEAR,)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "load_encoder", lambda name: Thumbnail())
+        collection = evidence.gather(folder, work, encoders, epochs=3)
+        first = {p: p.read_bytes() for p in (folder / "evidence").iterdir()}
+        stored = {p: p.stat().st_mtime_ns for p in work.iterdir()}
+        evidence.gather(folder, work, encoders, epochs=3)
+        assert {p: p.stat().st_mtime_ns for p in work.iterdir()} == stored
+        assert {p: p.read_bytes() for p in (folder / "evidence").iterdir()} == first
+    return collection
+
+
+def test_the_collection_attributes_by_what_did_best_on_validation(gathered):
+    card, found = read_card(gathered.path), Evidence.open(gathered.path)
+    assert gathered.method == card["method"] == found.told["own"]
+    best = max(("linear", "channel"), key=found.told["validation"]["efficientnet-lite0"].get)
+    assert gathered.method == f"efficientnet-lite0, {best}" and str(gathered.mappers.kind) == best
+    assert set(gathered.methods) == {gathered.method, "efficientnet-lite0, pretrained"}
+    for method in found.methods:
+        opened = Collection.open(gathered.path, method.name)
+        assert opened.calibrator.temperature_ == pytest.approx(method.temperature, rel=1e-5)
+        calibrator = read_card(opened.parts / "calibrator")
+        assert calibrator["generator_sha256"] == read_card(gathered.path / "benchmark")["generator_sha256"]
+        assert calibrator["candidates"] == 40
+    assert Collection.open(gathered.path, "efficientnet-lite0, pretrained").mappers.kind == "identity"
+
+
+def test_evidence_tells_what_the_test_models_say(gathered):
+    found = Evidence.open(gathered.path)
+    assert found.cases == learn.TEST_SPLITS and found.kinds("test_seen_concept") == KINDS
+    assert len(found.scores) == (3 + 2) * 3 * 2  # methods, cases, kinds
+    assert {s.mapper for s in found.scores} == {"pretrained", "linear", "channel"}
+    for method in found.methods:
+        seen, unseen = method.calibrated[:2]
+        assert (seen.case, unseen.case) == ("test_seen_concept", "test_unseen_concept")
+        # 40 training images and the exemplar.
+        assert seen.uniform == pytest.approx(np.log(41), abs=1e-5)
+        assert seen.gain.value == pytest.approx(seen.uncalibrated.value - seen.calibrated.value, abs=1e-4)
+        assert seen.calibrated.value < seen.uncalibrated.value < seen.uniform
+        assert seen.after.count.sum() == 41 * 8
+    took = found.told["tuning_took"]["test_seen_concept"]["object"]
     assert took["similarity_tuned"] > took["similarity_untuned"] + 0.1 and took["images"] == took["models"] == 1
-    rows = (tmp_path / "out/tables.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3 * 3 * 2  # methods, cases, kinds
-    stored = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").iterdir()}
-    evidence.gather(collection, tmp_path / "again", tmp_path / "work", {"efficientnet-lite0": variants}, epochs=3)
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "work").iterdir()} == stored
-    assert (tmp_path / "again/tables.json").read_bytes() == (tmp_path / "out/tables.json").read_bytes()
+    model = found.models("test_unseen_style")[0]
+    assert found.images[model.made["written"][0]].size == (SIDE, SIDE)
+    assert found.images[model.exemplars[0]].size == (32, 32)
+    rows = (gathered.path / "evidence/tables.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(found.scores)
+
+
+def test_evidence_that_is_missing_or_damaged(tmp_path):
+    assert Evidence.open(tmp_path) is None
+    (tmp_path / "evidence").mkdir()
+    for text in ("no json", "[]", '{"scores": [{}], "methods": []}', '{"scores": [], "methods": [{"name": "x"}]}'):
+        (tmp_path / "evidence/evidence.json").write_text(text)
+        with pytest.raises(CheckpointError, match="make it again"):
+            Evidence.open(tmp_path)
 
 
 def test_candidates_are_the_training_set_and_the_querys_own_exemplars():
@@ -241,9 +279,9 @@ def test_candidates_are_the_training_set_and_the_querys_own_exemplars():
     second = -np.log(7.389056 / (2 * 7.389056 + 1))
     # The empty place weighs e^-2 in the likelihood of so few candidates.
     padded = -np.log(7.389056 / (2 * 7.389056 + 1 + np.exp(-2)))
-    assert told.after.value == pytest.approx((first + padded) / 2, abs=1e-5)
+    assert told.calibrated.value == pytest.approx((first + padded) / 2, abs=1e-5)
     assert second < padded and told.uniform == pytest.approx((np.log(4) + np.log(3)) / 2)
-    assert told.reliability_after.count.sum() == 8
+    assert told.after.count.sum() == 8
 
 
 def test_the_command_explains_itself():

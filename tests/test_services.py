@@ -16,10 +16,11 @@ from attribution_core.recipe import Recipe
 from attribution_core.rest import Rest
 from attribution_core.results import Attribution, Credit, Hits
 from attribution_core.settings import Settings
-from tests.fakes import fake_collection, shape_image
+from tests.fakes import fake_collection, fake_evidence, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui.attribution import _facts, _headline, _percent, _rest_bar
+from ui.attribution import _facts, _headline, _rest_bar
 from ui.services import Query, Services
+from ui.words import percent
 
 
 @pytest.fixture(scope="module")
@@ -141,15 +142,33 @@ def test_the_bar_adds_up() -> None:
     result = result_of([0.5, 0.45, 0.4] + [0.3] * 97)
     text = _rest_bar(result)
     assert "the 97 others together" in text
-    assert _percent(result.rest) in text and _percent(1 - result.rest) in text
+    assert percent(result.rest) in text and percent(1 - result.rest) in text
 
 
 @pytest.mark.parametrize(("share", "words"), [
     (0.0, "< 0.01%"), (0.00012, "0.01%"), (0.0345, "3.45%"), (0.345, "34.5%"), (1.0, "99.9%")])
 def test_shares_are_never_a_false_zero_or_hundred(share: float, words: str) -> None:
-    assert _percent(share) == words
+    assert percent(share) == words
 
 
 def test_a_broken_collection_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         Services.open(Settings(collection=tmp_path))
+
+
+def test_known_images_are_attributed_beside_their_exemplars(tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path / "shapes", n=60)
+    without = Services.open(Settings(collection=collection.path))
+    assert without.evidence is None
+    fake_evidence(collection)
+    services = Services.open(Settings(collection=collection.path))
+    assert services.evidence is not None
+    model = services.evidence.models("test_seen_concept")[2]
+    result = services.attribute_known(model.made["written"][0], model, "own", 5)
+    assert result.n_training == 61 and len(result) == 6
+    assert result.ids[0] == 60 and result.credits[0].id == "2-exemplar.png"
+    with pytest.raises(CheckpointError, match="no evidence"):
+        without.attribute_known(model.made["written"][0], model, "own", 5)
+    (collection.path / "evidence/evidence.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="make it again"):
+        Services.open(Settings(collection=collection.path))

@@ -10,6 +10,7 @@ import gradio as gr
 from attribution_core.results import Attribution
 from ui.services import Query, Services
 from ui.session import Session, as_file, place, shown_errors
+from ui.words import percent
 
 SHOWN = 12
 COLUMNS = ["rank", "share %", "at least %", "at most %", "similarity", "uncalibrated %", "caption", "creator",
@@ -60,7 +61,7 @@ def build(services: Services, session: Session) -> None:
         if result is None:
             return ["", "", None, None, None, None]
         head = result.head(max(1, min(int(count), most)))
-        images = [(str(services.training_image(int(i))), f"{k} · {_percent(share)}")
+        images = [(str(services.training_image(int(i))), f"{k} · {percent(share)}")
                   for k, (i, share) in enumerate(zip(head.ids, head.influence, strict=True), 1)]
         return [_rest_bar(head), _frames(head), gr.update(value=images, selected_index=None), _rows(head),
                 as_file(csv, head.to_csv().encode(), "attribution.csv"),
@@ -98,13 +99,6 @@ def build(services: Services, session: Session) -> None:
     picked.then(None, js=_BRING_INTO_SIGHT)
 
 
-def _percent(share: float) -> str:
-    """A share for people: two digits that matter, never a false 0 or 100%."""
-    if share < 0.0001:
-        return "< 0.01%"
-    return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
-
-
 def _name(result: Attribution, k: int) -> str:
     credit = result.credits[k]
     return html.escape(credit.caption or credit.id or f"image {result.ids[k]}")
@@ -114,7 +108,7 @@ def _headline(query: Query | None, result: Attribution | None) -> str:
     if query is None or result is None:
         return ('<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
                 "tab.</p></div>")
-    first, by = _percent(float(result.influence[0])), html.escape(result.credits[0].creator)
+    first, by = percent(float(result.influence[0])), html.escape(result.credits[0].creator)
     nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
     if result.stands_out:
         head = f"{nearest} stands out with {first} of the influence"
@@ -131,10 +125,10 @@ def _headline(query: Query | None, result: Attribution | None) -> str:
 def _rest_bar(head: Attribution) -> str:
     others, share = head.n_training - len(head), 1 - head.rest
     listed = "1 listed image" if len(head) == 1 else f"{len(head)} listed images"
-    label = f"{listed}: {_percent(share)}; the {others:,} others together: {_percent(head.rest)}"
+    label = f"{listed}: {percent(share)}; the {others:,} others together: {percent(head.rest)}"
     return (f'<div class="rest" role="img" aria-label="{label}"><div class="track"><div class="fill" '
-            f'style="width:{share:.2%}"></div></div><p><span><b>{_percent(share)}</b> {listed}</span>'
-            f"<span><b>{_percent(head.rest)}</b> the {others:,} others together</span></p></div>")
+            f'style="width:{share:.2%}"></div></div><p><span><b>{percent(share)}</b> {listed}</span>'
+            f"<span><b>{percent(head.rest)}</b> the {others:,} others together</span></p></div>")
 
 
 def _frames(head: Attribution) -> str:
@@ -162,7 +156,7 @@ def _facts(result: Attribution, rank: int) -> str:
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
     certain = "certain bounds" if str(result.kind) == "exact" else "99% interval"
     rows = [
-        ("Influence", f"<b>{_percent(float(result.influence[k]))}</b>"),
+        ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
         (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
         ("Rank", f"{rank} of {result.n_training:,}"),
         ("Similarity", f"{result.similarity[k]:.3f}"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import attribution, generate, scores
+from ui import attribution, evidence, generate, scores
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -18,6 +18,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Generate", generate.build),
     ("Attribution", attribution.build),
     ("Scores", scores.build),
+    ("Evidence", evidence.build),
 )
 
 
@@ -29,7 +30,7 @@ def build(services: Services) -> gr.Blocks:
         gr.HTML(_head(services), elem_id="head")
         with gr.Tabs(elem_id="tabs"):
             for name, draw in TABS:
-                with gr.Tab(name, id=name.lower()):
+                with gr.Tab(name, id=name.lower()) as session.tab:
                     draw(services, session)
         session.connect(page)
         _api(services, page)

@@ -11,13 +11,14 @@ from attribution_core.figures import cumulative_share, influence_by_rank, simila
 from attribution_core.results import Attribution
 from ui.services import Query, Services
 from ui.session import Session, shown_errors
+from ui.words import tiles
 
 SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    sentence, tiles = gr.HTML(elem_id="sentence"), gr.HTML(elem_id="tiles")
+    sentence, numbers = gr.HTML(elem_id="sentence"), gr.HTML(elem_id="tiles")
     with gr.Row(elem_id="temperature-row"):
         doublings = gr.Slider(SHARPER, FLATTER, 0.0, step=0.1, elem_id="temperature", scale=4, min_width=240,
                               label="Temperature, in doublings of the fitted one",
@@ -29,7 +30,7 @@ def build(services: Services, session: Session) -> None:
             cumulative = gr.Plot(label="Share held by the first so many images", elem_id="cumulative")
         with gr.Column(min_width=300):
             histogram = gr.Plot(label="Similarity of all training images", elem_id="histogram")
-    scored = [sentence, tiles, ranks, cumulative]
+    scored = [sentence, numbers, ranks, cumulative]
 
     def draw_scores(query: Query | None, result: Attribution | None) -> list[Any]:
         if query is None or result is None:
@@ -74,13 +75,10 @@ def _sentence(query: Query, result: Attribution) -> str:
 def _tiles(result: Attribution) -> str:
     is_fitted = abs(result.temperature / result.fitted_temperature - 1) < 1e-9
     fitted = "fitted" if is_fitted else f"fitted: {result.fitted_temperature:.4f}"
-    shown = [
+    return tiles([
         ("Temperature", f"{result.temperature:.4f}", fitted),
         ("Effective number of images", f"{result.effective_number:,.1f}",
          f"uncalibrated: {_uncalibrated_number(result):,.0f}"),
         ("Strongest image", f"{result.influence[0]:.2%}", f"uncalibrated: {result.uncalibrated[0]:.3%}"),
         (f"All but the first {len(result)}", f"{result.rest:.1%}", f"uncalibrated: {result.rest_uncalibrated:.1%}"),
-    ]
-    cells = "".join(f'<div class="tile"><span>{name}</span><b>{value}</b><small>{note}</small></div>'
-                    for name, value, note in shown)
-    return f'<div class="tiles">{cells}</div>'
+    ])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import re
@@ -11,16 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
+from attribution_core.encoders import SHIPPED
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.evidence import Evidence
 from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
 from attribution_core.images import read_image, read_recipe, save_png
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
+from attribution_core.testcases import ManifestEntry
 
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
@@ -68,7 +73,9 @@ class Services:
         """Open the collection that the settings name. Raises `AttributionError`."""
         collection = Collection.open(settings.collection)
         path = collection.generator_path
-        return cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+        services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+        _ = services.evidence  # damaged evidence is said at once, not by a page that does not open
+        return services
 
     def attributor(self, method: str | None = None) -> Attributor:
         """What attributes by a method of the collection, opened once. Raises `UnknownNameError`."""
@@ -101,6 +108,25 @@ class Services:
         if not self.examples or not self.collection.calibrator.is_fitted:
             return None
         return self.examples[0], self.attribute(self.examples[0])
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """What is known of how well the collection's methods do. Raises `CheckpointError` where it is damaged."""
+        return Evidence.open(self.collection.path)
+
+    @cached_property
+    def encoder_report(self) -> dict[str, Any]:
+        """What the encoders that ship were measured by; empty where it is not there."""
+        path = SHIPPED / "report.json"
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return report
+
+    def attribute_known(self, path: str, model: ManifestEntry, method: str, top: int) -> Attribution:
+        """Attribute a benchmark image as if its model's exemplars had been trained on. Raises `AttributionError`."""
+        if self.evidence is None:
+            raise CheckpointError("this collection has no evidence, so there is no image whose exemplars are known.")
+        return self.attributor(method).attribute(self.evidence.images[path], top,
+                                                 added=self.evidence.exemplars(model))
 
     def warm_up(self) -> None:
         """Load the encoder and the generator in the background, so that the first visitor does not wait."""

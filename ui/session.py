@@ -35,8 +35,10 @@ class Session:
     """The states of one visit and the views that are drawn from them; made inside `gr.Blocks`.
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
-    collection's methods attributes.
+    collection's methods attributes. tab: the one that is being built.
     """
+
+    tab: gr.Tab
 
     def __init__(self, services: Services) -> None:
         """services: the library side, shared by all visits."""
@@ -120,9 +122,14 @@ def place(number: float, event: gr.EventData, count: int) -> int:
     """Which of `count` things was chosen, from 1: what was clicked, or the number where nothing was."""
     clicked = vars(event).get("_data")  # None where the handler is called through the API, without a click
     chosen = clicked["index"] + 1 if clicked else number
-    if not isinstance(chosen, (int, float)) or not 1 <= chosen <= count:
-        raise InvalidInputError(f"number {chosen} is not on the list; choose one from 1 to {count}.")
-    return int(chosen)
+    return checked_place(chosen, count)
+
+
+def checked_place(number: Any, count: int) -> int:
+    """A place from 1 to `count`. Raises `InvalidInputError` for anything else."""
+    if not isinstance(number, (int, float)) or not 1 <= number <= count:
+        raise InvalidInputError(f"number {number} is not on the list; choose one from 1 to {count}.")
+    return int(number)
 
 
 def image_file(**options: Any) -> gr.Image:
