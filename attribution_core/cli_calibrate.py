@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attribution_core.testcases import TestCase
 
 
 def calibrate(
@@ -29,6 +23,7 @@ def calibrate(
     """Fit a collection's temperature on images of tuned models, whose exemplars are known."""
     from attribution_core.addonein import add_one_in
     from attribution_core.attribution import Collection
+    from attribution_core.cli_cases import read_case
     from attribution_core.errors import InvalidInputError
     from attribution_core.evaluation import over_models
 
@@ -37,7 +32,7 @@ def calibrate(
         raise InvalidInputError(f"'{folder}' holds a calibrator; give --replace to overwrite it, or another --out.")
     opened = Collection.open(collection)
     parts = [models] if test is None else [models, test]
-    cases = [_case(path, opened.encoder_name, images or [], device) for path in parts]
+    cases = [read_case(path, opened.encoder_name, images or [], device) for path in parts]
     queries = [add_one_in(case, opened.mappers, opened.index, listed) for case in cases]
     fitted = queries[0].fit(opened.encoder_name)
     told: dict[str, Any] = {"data": models.name, "models": len(cases[0].chunks), "queries": len(queries[0].model),
@@ -52,21 +47,3 @@ def calibrate(
                      f"{figures['uncalibrated']}, gain {figures['gain']}")
     fitted.save(folder, told)
     typer.echo("\n".join(words))
-
-
-def _case(path: Path, encoder: str, images: Sequence[Path], device: str) -> TestCase:
-    from tqdm import tqdm
-
-    from attribution_core.encoders import load_encoder
-    from attribution_core.errors import InvalidInputError
-    from attribution_core.image_store import ImageStore
-    from attribution_core.testcases import TestCase, encode_case, read_manifest
-
-    if path.suffix == ".pth":
-        return TestCase.from_release(path)
-    entries = read_manifest(path)
-    if not images:
-        raise InvalidInputError(f"'{path}' is a manifest; name the folder of its images with --images.")
-    total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in entries)
-    with tqdm(total=total, unit="image", desc=path.stem, disable=not sys.stderr.isatty()) as bar:
-        return encode_case(load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update)

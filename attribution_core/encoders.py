@@ -85,6 +85,10 @@ ENCODERS: Mapping[str, EncoderSpec] = {
                     "efficientnet-lite0", "Apache-2.0", "Tan and Le, ICML 2019", offline=True),
         EncoderSpec("rgb-thumbnail", 768, Preprocess(16, 16, "bilinear", squash=True), "thumbnail", "", "",
                     "none needed", "baseline: 16 x 16 RGB pixels", offline=True),
+        EncoderSpec("pocket-clip", 256, Preprocess(64, 64), "timm-shipped", "resnet10t", "pocket-clip", "Apache-2.0",
+                    "trained here, after Radford et al., ICML 2021", offline=True),
+        EncoderSpec("pocket-sscd", 256, Preprocess(64, 64), "timm-shipped", "resnet10t", "pocket-sscd", "Apache-2.0",
+                    "trained here, after Pizzi et al., CVPR 2022", offline=True),
         EncoderSpec("clip-vit-b32", 512, Preprocess(224, 224, mean=OPENAI[0], std=OPENAI[1]), "open_clip",
                     "ViT-B-32-quickgelu", "openai", "MIT", "Radford et al., ICML 2021"),
         EncoderSpec("dino-vitb16", 768, Preprocess(256, 224, mean=IMAGENET[0], std=IMAGENET[1]), "timm",
@@ -213,11 +217,14 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path) -> Any:
     timm, safetensors = _library("timm"), _library("safetensors.torch", "safetensors")
     folder = checkpoints / spec.weights
     if not (folder / "model.safetensors").exists():
+        recipe = spec.weights.removeprefix("pocket-") if spec.weights.startswith("pocket-") else "encoders"
         raise CheckpointError(f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
-                              f"or make them with 'python -m pocket.encoders'.")
+                              f"or make them with 'python -m pocket.{recipe}'.")
     verify_files(folder)
-    network = timm.create_model(spec.model, pretrained=False, num_classes=0)
-    load_exactly(network, safetensors.load_file(folder / "model.safetensors"), spec.name)
+    state = safetensors.load_file(folder / "model.safetensors")
+    # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.
+    network = timm.create_model(spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0)
+    load_exactly(network, state, spec.name)
     return network
 
 

@@ -59,22 +59,28 @@ class Method:
 class Evidence:
     """All of it. scores: every encoder and mapper on every test case and kind of prompt. methods: those to choose from.
 
-    told: the rest of the file: validation, agreement of metrics, how often tuning took, what it was made from.
+    told: the rest of the file: validation, agreement of metrics, how often tuning took, what it was made from. scaling:
+    what the own method's temperature is worth with other numbers of candidates, empty where nobody asked.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
     methods: tuple[Method, ...] = field(repr=False)
     told: Mapping[str, Any] = field(repr=False)
     collection: Path
+    scaling: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
     @classmethod
     def open(cls, collection: Path | str) -> Evidence | None:
         """Read a collection's evidence; None where it has none. Raises `CheckpointError` where it is damaged."""
         path = Path(collection) / "evidence/evidence.json"
+        more = path.with_name("scaling.json")
         if not path.exists():
             return None
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
+            scaling = json.loads(more.read_text(encoding="utf-8")) if more.exists() else {}
+            if scaling and not (scaling["numbers"] and scaling["method"] and scaling["fitted_with"]):
+                raise ValueError(f"{more.name} holds no numbers")
             scores = tuple(_score(row) for row in told.pop("scores"))
             methods = tuple(
                 Method(row["name"], row["encoder"], row["mapper"], float(row["temperature"]),
@@ -82,7 +88,7 @@ class Evidence:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             words = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
-        return cls(scores, methods, told, Path(collection))
+        return cls(scores, methods, told, Path(collection), scaling)
 
     @property
     def cases(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution_core.evaluation import RECALL_AT, Estimate, Score
 from attribution_core.evidence import Calibrated
-from attribution_core.figures import CALIBRATED, INK, UNCALIBRATED, finish
+from attribution_core.figures import CALIBRATED, INK, UNCALIBRATED, finish, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -57,12 +57,12 @@ def reliability(calibrated: Calibrated) -> Figure:
     """
     import plotly.graph_objects as go
 
-    figure, least = go.Figure(), 1.0
+    figure, least, rarest = go.Figure(), 1.0, 1.0
     for name, colour, told in (("calibrated", CALIBRATED, calibrated.after),
                                ("uncalibrated", UNCALIBRATED, calibrated.before)):
         low, high = told.interval()
         some = told.observed > 0
-        least = min(least, float(told.predicted.min()))
+        least, rarest = min(least, float(told.predicted.min())), min(rarest, float(low[some].min(initial=1)))
         figure.add_scatter(
             x=told.predicted[some], y=told.observed[some], mode="lines+markers", name=name, legendgroup=name,
             line={"color": colour, "width": 1.5}, marker={"color": colour, "size": 8},
@@ -79,8 +79,37 @@ def reliability(calibrated: Calibrated) -> Figure:
     figure.add_scatter(x=[least, 1], y=[least, 1], mode="lines", name="as it should be", hoverinfo="skip",
                        line={"color": INK, "width": 1, "dash": "dash"})
     finish(figure, "influence that was given", "part that are exemplars")
-    figure.update_xaxes(type="log", tickformat=".3~%", dtick=1)
-    figure.update_yaxes(type="log", tickformat=".3~%", dtick=1)
+    figure.update_xaxes(**share_axis(least))
+    figure.update_yaxes(**share_axis(max(rarest, least)))
+    return figure
+
+
+def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
+    """What a temperature is worth with other numbers of candidates: -log share of the exemplars, and the best one.
+
+    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as `pocket.scaling` writes them.
+    """
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12,
+                           subplot_titles=["-log share of the exemplars (nats)", "temperature that fits best"])
+    x = [row["candidates"] for row in numbers]
+    for key, name, colour, dash, width in (
+        ("nll_uniform", "even shares", INK, "dash", 1.5),
+        ("nll_fixed", "temperature as it was fitted", CALIBRATED, "solid", 5),
+        ("nll_best", "fitted again for each number", UNCALIBRATED, "solid", 2),
+    ):
+        figure.add_scatter(row=1, col=1, x=x, y=[row[key] for row in numbers], mode="lines+markers", name=name,
+                           line={"color": colour, "dash": dash, "width": width}, marker={"size": width + 3},
+                           hovertemplate="%{x:,} candidates: %{y:.3f}<extra>" + name + "</extra>")
+    figure.add_scatter(row=1, col=2, x=x, y=[row["temperature"] for row in numbers], mode="lines+markers",
+                       line={"color": UNCALIBRATED, "width": 2}, name="best temperature", showlegend=False,
+                       hovertemplate="%{x:,} candidates: %{y:.4f}<extra></extra>")
+    finish(figure, "candidates", "")
+    figure.update_xaxes(type="log", dtick=1, tickformat="~s")
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_annotations(font={"size": 12, "color": INK}, yshift=-4)
+    figure.update_layout(legend={"y": 1.12})
     return figure
 
 

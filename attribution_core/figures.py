@@ -44,9 +44,7 @@ def influence_by_rank(result: Attribution) -> Figure:
             hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>")
     finish(figure, "rank among all training images", "influence")
     figure.update_xaxes(type="log", dtick=1)
-    decades = range(0, -1 - int(np.ceil(np.log10(result.n_training / _LEAST))), -1)
-    figure.update_yaxes(type="log", range=[decades[-1], 0.15], tickvals=[10.0**d for d in decades],
-                        ticktext=[f"{100 * 10.0**d:.{max(0, -d - 2)}f}%" for d in decades])
+    figure.update_yaxes(**share_axis(_LEAST / result.n_training))
     return figure
 
 
@@ -114,8 +112,19 @@ def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[
 def _caption(result: Attribution, place: int) -> str:
     credit = result.credits[place]
     words = credit.caption or credit.id or f"image {result.ids[place]}"
-    # Plotly reads a subset of HTML in hover texts, and captions are anybody's words.
+    return plain(words)
+
+
+def plain(words: str) -> str:
+    """Plotly reads a subset of HTML in its texts, and captions and names are anybody's words."""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def share_axis(least: float) -> dict[str, Any]:
+    """A logarithmic axis of shares in per cent, from `least` or the decade below it to 100 %."""
+    decades = range(0, -1 - int(np.ceil(-np.log10(least))), -1)
+    return {"type": "log", "range": [decades[-1], 0.15], "tickvals": [10.0**d for d in decades],
+            "ticktext": [f"{100 * 10.0**d:.{max(0, -d - 2)}f}%" for d in decades]}
 
 
 def finish(figure: Any, x: str, y: str) -> None:

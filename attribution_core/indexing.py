@@ -29,7 +29,7 @@ from attribution_core.mappers import MapperPair
 
 THUMBNAIL = 256
 SHARD = 256
-SHIPPED_CALIBRATOR = Path(__file__).resolve().parent.parent / "checkpoints/pocket/calibrator"
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints/pocket"
 FITTED_ELSEWHERE = "fitted on another collection"
 
 
@@ -219,14 +219,19 @@ def _finish(folder: Path, source: Path, encoder: str, shards: int, pair: MapperP
 
 
 def _borrow_calibrator(folder: Path, encoder: str) -> None:
-    """Copy the shipped calibrator where it was fitted for this encoder, and say in its card that it is borrowed."""
-    if (folder / "calibrator/card.json").exists() or not (SHIPPED_CALIBRATOR / "card.json").exists():
+    """Copy the shipped calibrator that was fitted for this encoder as it is; its card says that it is borrowed."""
+    if (folder / "calibrator/card.json").exists():
         return
-    if read_card(SHIPPED_CALIBRATOR).get("encoder") != encoder:
-        return
-    calibrator = Calibrator.load(SHIPPED_CALIBRATOR, encoder=encoder)
-    shutil.rmtree(folder / "calibrator", ignore_errors=True)
-    calibrator.save(folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"})
+    for parts in (SHIPPED, *sorted((SHIPPED / "methods").glob("*"))):
+        cards = [parts / name / "card.json" for name in ("calibrator", "mappers")]
+        if not all(card.exists() for card in cards):
+            continue
+        fitted, mappers = (read_card(card.parent) for card in cards)
+        if fitted.get("encoder") == encoder and mappers.get("kind") == "identity":
+            calibrator = Calibrator.load(parts / "calibrator", encoder=encoder)
+            shutil.rmtree(folder / "calibrator", ignore_errors=True)
+            calibrator.save(folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"})
+            return
 
 
 def _notice(folder: Path) -> str:

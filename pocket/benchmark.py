@@ -52,8 +52,9 @@ class Settings:
     """How models are tuned and draw; another value is another set of files.
 
     each: images of each kind of prompt a model. untuned: how many of each kind are drawn by the untuned generator too.
-    steps, guidance: of generation. scattered: tune on smaller exemplars anywhere on the canvas, so that the images made
-    do not have their layout. beside: models that are tuned side by side.
+    steps, guidance: of generation. iterations, style_iterations: of tuning on one image, and on a set that shares a
+    style, which takes longer to show. scattered: tune on smaller exemplars anywhere on the canvas, so that the images
+    made do not have their layout. beside: models that are tuned side by side.
     """
 
     each: int = 8
@@ -61,6 +62,7 @@ class Settings:
     steps: int = 10
     guidance: float = 3.5
     iterations: int = 125
+    style_iterations: int = 375
     batch_size: int = 4
     learning_rate: float = 1e-3
     beside: int = 8
@@ -72,11 +74,11 @@ class Settings:
         """Places, among a model's prompts, of those that the untuned generator draws too."""
         return tuple(k * self.each + i for k in range(len(KINDS)) for i in range(self.untuned))
 
-    def tuning(self) -> TuningSettings:
+    def tuning(self, style: bool) -> TuningSettings:
         """For `customize_many`, in the arithmetic that this machine is fast in."""
         precision = "bfloat16" if native_bfloat16(torch.device("cpu")) else "float32"
-        return TuningSettings(self.iterations, self.batch_size, self.learning_rate, precision=precision,
-                              scattered=self.scattered)
+        return TuningSettings(self.style_iterations if style else self.iterations, self.batch_size,
+                              self.learning_rate, precision=precision, scattered=self.scattered)
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,12 @@ class Made:
 
 
 def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], settings: Settings) -> list[Made]:
-    """Tune on each model's exemplars, side by side, and let each draw its prompts."""
+    """Tune on each model's exemplars, side by side, and let each draw its prompts. models: of one sort."""
     started = time.monotonic()
     subjects = [Subject([exemplars.image(i) for i in m.exemplars], m.category, m.captions, m.names, m.seed)
                 for m in models]
     with fast_arithmetic(torch.device("cpu")):
-        learned = customize_many(generator, subjects, settings.tuning())
+        learned = customize_many(generator, subjects, settings.tuning(models[0].style))
     tuning = (time.monotonic() - started) / len(models)
     made = []
     for model, taught in zip(models, learned, strict=True):
@@ -140,7 +142,8 @@ def make_all(collection: Path, work: Path, models: Sequence[Model], settings: Se
     files = {model.number: folder / f"model-{_identity(model)}.npz" for model in models}
     missing = [model for model in models if not files[model.number].exists()]
     say(f"{len(models)} models, {len(models) - len(missing)} of them made by an earlier run, in {folder}")
-    groups = [missing[k:k + settings.beside] for k in range(0, len(missing), settings.beside)]
+    sorts = [[m for m in missing if m.style is style] for style in (True, False)]  # the long ones first
+    groups = [sort[k:k + settings.beside] for sort in sorts for k in range(0, len(sort), settings.beside)]
     jobs = [(group, [files[m.number] for m in group]) for group in groups]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # Spawned, because a forked process would share the parent's thread pools.
@@ -282,13 +285,14 @@ def main(
     limit: Annotated[int | None, typer.Option(help="Models of each split, for a quick look.")] = None,
     each: Annotated[int, typer.Option(help="Images of each kind of prompt a model.")] = Settings.each,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = Settings.steps,
-    iterations: Annotated[int, typer.Option(help="Tuning iterations.")] = Settings.iterations,
+    iterations: Annotated[int, typer.Option(help="Tuning iterations, of objects.")] = Settings.iterations,
+    style_iterations: Annotated[int, typer.Option(help="Of styles.")] = Settings.style_iterations,
     beside: Annotated[int, typer.Option(help="Models that are tuned side by side.")] = Settings.beside,
     workers: Annotated[int, typer.Option(help="Processes; each takes its share of the cores.")] = 2,
 ) -> None:
     """Make the benchmark's models and images and write the data set."""
     settings = Settings(each=each, untuned=min(Settings.untuned, each), steps=steps, iterations=iterations,
-                        beside=beside)
+                        style_iterations=style_iterations, beside=beside)
     exemplars = Corpus.open(collection / "corpus", "exemplars")
     models = plan(exemplars, each, limit, settings.seed)
     made = make_all(collection, work, models, settings, workers)

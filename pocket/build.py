@@ -17,7 +17,9 @@ from typing import Any
 from doit.tools import config_changed
 
 from assets.screenshots import SHOTS
+from pocket import clip, encoder_report, sscd
 from pocket.addone import AddOneSettings
+from pocket.collection import OTHERS, method_name
 from pocket.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.encoders import PACKAGE
 from pocket.examples import EXAMPLES, file_name
@@ -36,6 +38,9 @@ _CORPUS = [_TRAIN, *(str(POCKET / f"corpus/exemplars-{part}.parquet") for part i
 _GENERATOR = str(POCKET / "generator" / SUMS)
 _INDEX = str(POCKET / "index/index.faiss")
 _CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
+_METHODS = [str(POCKET / "methods" / method_name(name)) for name in OTHERS]
+_TRAINED = [f"checkpoints/encoders/{recipe.NAME}/model.safetensors" for recipe in (sscd, clip)]
+_ENCODER_REPORT = str(encoder_report.REPORT)
 _EXAMPLES = [str(POCKET / "examples" / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
 
 
@@ -61,20 +66,30 @@ STAGES = (
     Stage("corpus", "fetch, render, drop near-duplicates, split", ("pocket.corpus",), [], _CORPUS,
           [asdict(source) for source in ALL_SOURCES]),
     Stage("encoders", "the encoder's weights as safetensors", ("pocket.encoders",), [], [ENCODER], PACKAGE),
+    Stage("sscd", "the encoder that tells copies", ("pocket.sscd",), [_TRAIN], _TRAINED[:1],
+          [asdict(sscd.SCHEDULE), sscd.TEMPERATURE, sscd.ENTROPY]),
+    Stage("clip", "the encoder of images and texts", ("pocket.clip",), [_TRAIN], _TRAINED[1:],
+          [asdict(clip.SCHEDULE), MINILM]),
+    Stage("encoder_report", "what the encoders are good for", ("pocket.encoder_report",),
+          [ENCODER, *_TRAINED, *_CORPUS], [_ENCODER_REPORT], [encoder_report.ORIGINALS, list(encoder_report.CHANGES)]),
     Stage("train", "autoencoder and UNet, written as a diffusers pipeline",
           tuple(f"pocket.generator {step}" for step in ("autoencoder", "train", "export")), [_TRAIN], [_GENERATOR],
           [AUTOENCODER_SAMPLES, asdict(RECIPES[SHIPPED]), PLANTED_REPEATS, MINILM]),
     Stage("report", "what the generator reaches, and its sheets", ("pocket.generator report",),
-          [_GENERATOR, *_CORPUS, ENCODER], [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)],
-          [SHEET, COLOURED]),
-    Stage("index", "encode the training set", ("pocket.collection",), [_TRAIN, ENCODER], [_INDEX]),
+          [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
+          [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)], [SHEET, COLOURED]),
+    Stage("index", "encode the training set", ("pocket.collection",), [_TRAIN, ENCODER, *_TRAINED],
+          [_INDEX, *(f"{folder}/index/index.faiss" for folder in _METHODS)]),
     Stage("calibration", "tune on exemplars, fit the temperature", ("pocket.calibration",),
-          [_GENERATOR, *_CORPUS, ENCODER, _INDEX], [_CALIBRATOR], [asdict(AddOneSettings()), TUNING, TEST]),
+          [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED, _INDEX],
+          [_CALIBRATOR, str(POCKET / "evidence/evidence.json"),
+           *(f"{folder}/calibrator/calibrator.safetensors" for folder in _METHODS)],
+          [asdict(AddOneSettings()), TUNING, TEST]),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
           [*_EXAMPLES, _CALIBRATOR, _INDEX], [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
     Stage("readme", "the README's figures", ("pocket.readme",),
-          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _CALIBRATOR], [str(README)]),
+          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _CALIBRATOR, _ENCODER_REPORT], [str(README)]),
 )
 
 

@@ -20,19 +20,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path
+from attribution_core.cards import atomic_path, write_json_atomic
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.errors import NotFittedError
+from attribution_core.evaluation import RECALL_AT, Score, over_models
+from attribution_core.evidence import Calibrated
+from attribution_core.evidence_figures import PRETRAINED
 from attribution_core.generation import Generator
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
+from attribution_core.reliability import reliability
 from pocket.addone import AddOneSettings, Made, make_all, say
+from pocket.collection import ENCODER, OTHERS, method_name
+from pocket.learn import as_json, softmax
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/calibration")
-ENCODER, BASELINE = "efficientnet-lite0", "rgb-thumbnail"
-RECALL_AT = (1, 10, 100)
+BASELINE = "rgb-thumbnail"  # told beside them: layout alone would satisfy it
+CASE, KIND = "held_out", "written"
 _BLOCK = 512
 Rows = NDArray[np.float32]
 
@@ -98,9 +104,9 @@ def of_collection(collection: Path) -> Features:
     )
 
 
-def of_baseline(corpus: Corpus) -> Features:
-    """The 16 x 16 thumbnail, which copies of layout alone would satisfy."""
-    encoder = load_encoder(BASELINE)
+def of_encoder(name: str, corpus: Corpus) -> Features:
+    """Another encoder as it is, without mappers."""
+    encoder = load_encoder(name)
     blocks = range(0, len(corpus), _BLOCK)
     rows = [encoder.encode([corpus.image(i) for i in range(k, min(k + _BLOCK, len(corpus)))]) for k in blocks]
     train = unit_rows(np.concatenate(rows))
@@ -162,6 +168,30 @@ def evaluate(encoder: str, tuned: Queries, untuned: Queries, seed: int) -> tuple
     return calibrator, figures
 
 
+def evidence(calibrators: dict[str, Calibrator], tuned: dict[str, Queries]) -> dict[str, Any]:
+    """What the tab Evidence reads: every encoder's ranks of held-out exemplars, and the influences of the methods.
+
+    calibrators: of each encoder that is a method. tuned: images of the held-out models as each encoder sees them.
+    """
+    scores = []
+    for name, queries in tuned.items():
+        recall = tuple(over_models((queries.rank <= k).astype(float), queries.model) for k in RECALL_AT)
+        scores.append(Score(name, PRETRAINED, CASE, KIND, len(np.unique(queries.model)), len(queries.model), recall,
+                            (1.0,) * len(RECALL_AT), over_models(1 / queries.rank, queries.model)))
+    methods = [{"name": method_name(name), "encoder": name, "mapper": PRETRAINED, "temperature": c.temperature_,
+                "calibrated": [_judged(c, tuned[name])]} for name, c in calibrators.items()]
+    return {"own": method_name(ENCODER), "scores": scores, "methods": methods}
+
+
+def _judged(calibrator: Calibrator, queries: Queries) -> Calibrated:
+    temperatures = (1.0, calibrator.temperature_)
+    nll = [calibrator.nll(queries.similarity, queries.is_exemplar, temperature=t) for t in temperatures]
+    told = [reliability(softmax(queries.similarity, t), queries.is_exemplar) for t in temperatures]
+    uniform = float(np.log(queries.similarity.shape[1]))
+    before, after, gain = (over_models(values, queries.model) for values in (*nll, nll[0] - nll[1]))
+    return Calibrated(CASE, uniform, before, after, gain, told[0], told[1])
+
+
 def contact_sheet(made: list[Made], exemplars: Corpus, path: Path) -> None:
     """One row a held-out model: exemplar, tuned images, then untuned ones of the same prompts and seeds."""
     rows = []
@@ -181,10 +211,20 @@ def run(collection: Path, out: Path, work: Path, settings: AddOneSettings, worke
     made = make_all(folder, corpus_folder, work, settings, workers)
     train, exemplars = Corpus.open(corpus_folder), Corpus.open(corpus_folder, split="exemplars")
     contact_sheet(made, exemplars, work / "sheet.png")
-    results: dict[str, Any] = {BASELINE: _baseline(train, exemplars, made, settings.seed)}
-    features = of_collection(collection)
-    tuned, untuned = (compare(features, exemplars, made, tuned=t) for t in (True, False))
-    fitted, results[ENCODER] = evaluate(ENCODER, tuned, untuned, settings.seed)
+    features = {ENCODER: of_collection(collection)} | {name: of_encoder(name, train) for name in (BASELINE, *OTHERS)}
+    results: dict[str, Any] = {}
+    tested: dict[str, Queries] = {}
+    fitted: dict[str, Calibrator] = {}
+    for name, seen in features.items():
+        tuned, untuned = (compare(seen, exemplars, made, tuned=t) for t in (True, False))
+        tested[name] = tuned.of(held_out=True)
+        try:
+            fitted[name], results[name] = evaluate(name, tuned, untuned, settings.seed)
+        except NotFittedError as error:
+            if name == ENCODER:
+                raise
+            # It is only reported, so its failure is a figure too.
+            results[name] = {"not_fitted": str(error), "held_out_tuned": ranking(tested[name])}
     say(json.dumps(results, indent=2))
     generator = Generator.open(folder)
     held_out = sum(m.task.held_out for m in made)
@@ -205,18 +245,14 @@ def run(collection: Path, out: Path, work: Path, settings: AddOneSettings, worke
         "machine": platform.machine(),
         "licence": "Apache-2.0",
     }
-    fitted.save(out, card)
+    fitted[ENCODER].save(out, card)
+    fitted.pop(BASELINE, None)
+    for name in OTHERS:
+        parts = collection / "methods" / method_name(name)
+        if name in fitted and parts.exists():
+            fitted[name].save(parts / "calibrator", card)
+    write_json_atomic(out.parent / "evidence/evidence.json", as_json(evidence(fitted, tested)))
     return card
-
-
-def _baseline(train: Corpus, exemplars: Corpus, made: list[Made], seed: int) -> dict[str, Any]:
-    features = of_baseline(train)
-    tuned, untuned = (compare(features, exemplars, made, tuned=t) for t in (True, False))
-    try:
-        return evaluate(BASELINE, tuned, untuned, seed)[1]
-    except NotFittedError as error:
-        # The baseline is only reported, so its failure is a figure too.
-        return {"not_fitted": str(error), "held_out_tuned": ranking(tuned.of(held_out=True))}
 
 
 def _exemplar_ids(made: list[Made], exemplars: Corpus, held_out: bool) -> list[str]:

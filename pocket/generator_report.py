@@ -20,7 +20,8 @@ from pocket.style import StyleClassifier, texture
 from pocket.training import LOG
 
 SEED = 7
-ENCODER = "efficientnet-lite0"
+# EfficientNet has seen no drawings of 64 px; beside it judge the encoders that learned on the same training images.
+ENCODER, CONCEPTS, COPIES = "efficientnet-lite0", "pocket-clip", "pocket-sscd"
 NEAREST = 5
 # A made image reproduces its source if the source is its nearest training image and the pixels agree to this
 # root mean square difference (8-bit steps, 64 x 64 px). Looked at: above, it is another drawing of the thing.
@@ -64,11 +65,11 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
     contact_sheet(generator, SHEET, SHEET_PATH)
     contact_sheet(generator, COLOURED, COLOURED_PATH)
     _remember(generator_dir, figures)
-    figures["how"] = (f"{ENCODER} cosine against all {len(corpus)} training images at {judge.size} px; concept: among "
-                      f"the {NEAREST} nearest; style: by a classifier of textures fitted on the training images, and "
-                      f"of at least 3 of the {NEAREST} nearest; reproduced: the source is the nearest and pixels "
-                      f"agree to {SAME_RMS} RMS; seed {SEED}, {generator.defaults.steps} "
-                      f"steps, guidance {generator.defaults.guidance}")
+    figures["how"] = (
+        f"cosine, {ENCODER}'s where no other is named, against all {len(corpus)} training images at {judge.size} px; "
+        f"concept: among the {NEAREST} nearest; style: by a classifier of textures fitted on the training images, and "
+        f"of at least 3 of the {NEAREST} nearest; reproduced: the source is the nearest and pixels agree to {SAME_RMS} "
+        f"RMS; seed {SEED}, {generator.defaults.steps} steps, guidance {generator.defaults.guidance}")
     write_card(generator_dir, read_card(generator_dir) | {"report": figures})
 
 
@@ -78,38 +79,46 @@ class _Judge:
 
     corpus: Corpus
     size: int
-    encoder: Any
-    train: np.ndarray  # (n, d) unit rows
+    encoders: dict[str, Any]
+    train: dict[str, np.ndarray]  # (n, d) unit rows of each encoder
     styles: StyleClassifier
 
     @classmethod
     def of(cls, corpus: Corpus, size: int) -> _Judge:
-        images, encoder = _small(corpus, range(len(corpus)), size), load_encoder(ENCODER)
-        return cls(corpus, size, encoder, _unit(encoder.encode(images)),
+        images = _small(corpus, range(len(corpus)), size)
+        encoders = {name: load_encoder(name) for name in (ENCODER, CONCEPTS, COPIES)}
+        return cls(corpus, size, encoders, {name: _unit(e.encode(images)) for name, e in encoders.items()},
                    StyleClassifier.fit(texture(images), corpus.column("style")))
+
+    def similarity(self, encoder: str, images: list[Image.Image]) -> np.ndarray:
+        """(q, n) to all training images."""
+        return _unit(self.encoders[encoder].encode(images)) @ self.train[encoder].T
 
     def real(self, corpus: Corpus, rows: list[int]) -> list[Image.Image]:
         """What a perfect generator would make: the ceiling of every figure."""
         return _small(corpus, rows, self.size)
 
     def score(self, images: list[Image.Image], asked: _Asked) -> dict[str, float | int]:
-        similarity = _unit(self.encoder.encode(images)) @ self.train.T
         predicted = np.array(self.styles.predict(texture(images)))
         by_texture = round(float((predicted == np.array(asked.styles)).mean()), 3)
-        return _score(similarity, asked, self.corpus) | {"right style by texture": by_texture}
+        told = _score(self.similarity(ENCODER, images), asked, self.corpus) | {"right style by texture": by_texture}
+        for name in (CONCEPTS, COPIES):
+            similarity = self.similarity(name, images)
+            told[f"right concept by {name}"] = _score(similarity, asked, self.corpus)["right concept"]
+        return told
 
     def reproduced(self, generator: Generator, rows: list[int], sheet: Path) -> dict[str, float | int]:
         """Share of training images that come back when their own caption is asked."""
         made = _make(generator, [self.corpus.column("short_caption")[i] for i in rows])
         sources = _small(self.corpus, rows, self.size)
-        nearest = (_unit(self.encoder.encode(made)) @ self.train.T).argmax(axis=1)
+        is_source = {name: self.similarity(name, made).argmax(axis=1) == np.array(rows) for name in (ENCODER, COPIES)}
         rms = np.array([np.sqrt(np.square(np.asarray(a, float) - np.asarray(b, float)).mean())
                         for a, b in zip(made, sources, strict=True)])
-        is_source = nearest == np.array(rows)
         _save(_tiles([t for pair in zip(sources, made, strict=True) for t in pair], 16), sheet)
-        return {"images": len(rows), "source is nearest": round(float(is_source.mean()), 3),
-                "median rms": round(float(np.median(rms)), 1),
-                "reproduced": round(float((is_source & (rms < SAME_RMS)).mean()), 3)}
+        reproduced = {name: round(float((nearest & (rms < SAME_RMS)).mean()), 3) for name, nearest in is_source.items()}
+        return {"images": len(rows), "source is nearest": round(float(is_source[ENCODER].mean()), 3),
+                "median rms": round(float(np.median(rms)), 1), "reproduced": reproduced[ENCODER],
+                f"reproduced by {COPIES}": reproduced[COPIES]}
 
 
 def _small(corpus: Corpus, rows: Iterable[int], size: int) -> list[Image.Image]:

@@ -214,7 +214,7 @@ def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Ro
     found = candidates(case, pair, training)
     nll = [calibrator.nll(found.similarity, found.is_exemplar, temperature=t) for t in (1.0, calibrator.temperature_)]
     real = found.similarity > _NOWHERE
-    shares = [_softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
+    shares = [softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
     return Calibrated(
         case.name, float(np.log(real.sum(axis=1)).mean()),
         over_models(nll[0], found.model), over_models(nll[1], found.model), over_models(nll[0] - nll[1], found.model),
@@ -222,7 +222,8 @@ def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Ro
     )
 
 
-def _softmax(similarity: Rows, temperature: float) -> NDArray[np.float64]:
+def softmax(similarity: Rows, temperature: float) -> NDArray[np.float64]:
+    """(q, n) influences; places without a candidate have none."""
     scaled = np.where(similarity > _NOWHERE, similarity.astype(np.float64) / temperature, -np.inf)
     weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))

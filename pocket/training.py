@@ -141,3 +141,5 @@ class Trainer:
         keep = min(self.ema_decay, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+            for average, now in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                average.copy_(now)  # batch norms' statistics are averages already

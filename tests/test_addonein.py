@@ -18,7 +18,7 @@ from attribution_core.cli import app
 from attribution_core.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.index import TrainingIndex
-from attribution_core.mappers import MapperPair
+from attribution_core.mappers import Head, MapperKind, MapperPair
 from attribution_core.testcases import MadeImages, TestCase
 from tests.fakes import ENCODER, fake_collection, shape_image
 
@@ -151,3 +151,26 @@ def test_released_features_need_no_images(tmp_path):
                                     str(collection.path)])
     assert done.exit_code == 0, done.output
     assert Collection.open(collection.path).calibrator.is_fitted
+
+
+def test_manifests_are_evaluated_against_a_collection(tmp_path):
+    collection = fake_collection(tmp_path / "shapes", n=60)
+    models = write_models(tmp_path, range(9), "test.json")
+    command = ["evaluate", str(models), "--collection", str(collection.path), "--images", str(tmp_path), "--out",
+               str(tmp_path / "tables")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "tables/table.json").read_text())
+    assert (row["encoder"], row["mapper"], row["models"], row["queries"]) == (ENCODER, "pretrained", 9, 9)
+    # Six of nine images are their exemplar; the other three are training images.
+    assert row["recall"][0]["value"] == pytest.approx(6 / 9)
+    features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(60)])
+    scaled = Head(np.ones(768, np.float32), np.full(768, 0.01, np.float32))
+    collection.add_method("shifted", encoder=ENCODER, features=features,
+                          mappers=MapperPair(scaled, scaled, ENCODER, MapperKind.CHANNEL))
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert [r["mapper"] for r in json.loads((tmp_path / "tables/table.json").read_text())] == ["pretrained", "shifted"]
+    for wrong, words in ((command[:2], "either --training"), (command[:4], "--images"),
+                         ([*command[:2], "--training", "x.pth"], "--encoder")):
+        refused = CliRunner().invoke(app, wrong)
+        assert refused.exit_code == 2 and words in refused.output

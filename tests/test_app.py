@@ -209,7 +209,7 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
     for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
-                         ("Evidence", "#paper-fold")):
+                         ("Credit", "#credit-map .main-svg"), ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -243,6 +243,31 @@ def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Pat
     expect(own.locator("#headline")).to_contain_text("No training image stands out")
     choose(own, "method", "own")
     expect(own.locator("#headline .found")).to_have_count(1)
+
+
+def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: Path) -> None:
+    tab(own, "Credit")
+    expect(own.locator("#credit-words")).to_contain_text("Nothing attributed yet")
+    for seed in (7, 9):
+        shape_image(seed).save(tmp_path / f"{seed}.png")
+        tab(own, "Generate")
+        own.locator("#upload input[type=file]").set_input_files(tmp_path / f"{seed}.png")
+        tab(own, "Attribution")
+        expect(own.locator("#headline")).to_contain_text(f"“{seed}”")
+    tab(own, "Credit")
+    # Shape 9 is Ada's; three creators made a third of the training set each.
+    expect(own.locator("#credit-words")).to_contain_text("images of creator “Ada”, who made 33.3% of the training set")
+    expect(own.locator("#credit-map .main-svg").first).to_be_visible()
+    own.get_by_label("all images of this visit").check()
+    expect(own.locator("#credit-words")).to_contain_text("2 images of this visit")
+    expect(own.locator("#credit-table")).to_contain_text("everything else")
+    choose(own, "leave-out", "Ada")
+    expect(own.locator("#credit-words")).to_contain_text("Left out: Ada, which held")
+    rows = list(csv.DictReader(io.StringIO(saved(own, "#credit-csv", tmp_path).read_text())))
+    assert "Ada" not in {r["creator"] for r in rows}
+    assert sum(float(r["influence"]) for r in rows) == pytest.approx(1)
+    own.get_by_label("licence").check()
+    expect(own.locator("#credit-words")).to_contain_text("licence “CC0-1.0”, which is 100.0%")
 
 
 def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Page) -> None:
@@ -282,7 +307,8 @@ def client(pocket_app: str) -> Client:
 
 
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
-             "/set_temperature", "/reset_temperature", "/stop", "/attribute_image", "/generate_image"}
+             "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
+             "/generate_image"}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:

@@ -178,3 +178,5 @@ def test_weights_of_another_dimension_are_refused() -> None:
 def test_missing_or_changed_shipped_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"python -m pocket.encoders"):
         load_encoder("efficientnet-lite0", device="cpu", checkpoints=tmp_path)
+    with pytest.raises(CheckpointError, match=r"python -m pocket.sscd"):
+        load_encoder("pocket-sscd", device="cpu", checkpoints=tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from attribution_core.evaluation import Estimate, Score
 from attribution_core.evidence import Calibrated
-from attribution_core.evidence_figures import copies, metrics, reliability
+from attribution_core.evidence_figures import candidates, copies, metrics, reliability
 from attribution_core.reliability import reliability as measure
 
 
@@ -60,3 +60,11 @@ def test_copies_are_drawn_one_curve_an_encoder() -> None:
     assert [t.name for t in figure.data] == ["one (0.25)", "other (0.75)"]
     assert list(figure.data[1].x) == [0, 0.75] and list(figure.data[1].y) == [1, 0.5]
     assert figure.data[0].line.color != figure.data[1].line.color
+
+
+def test_numbers_of_candidates_are_drawn_as_they_were_measured() -> None:
+    rows = [{"candidates": 10**k, "temperature": 0.1 / k, "nll_uniform": 2.0 * k, "nll_fixed": 1.5 * k, "nll_best": k}
+            for k in (3, 4)]
+    even, fixed, best, temperature = candidates(rows).data
+    assert [list(t.y) for t in (even, fixed, best)] == [[6, 8], [4.5, 6], [3, 4]]
+    assert list(temperature.x) == [1000, 10_000] and list(temperature.y) == pytest.approx([0.1 / 3, 0.1 / 4])

@@ -22,6 +22,7 @@ from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
 from attribution_core.indexing import Progress, build_collection
+from attribution_core.mappers import Head, MapperKind, MapperPair
 from tests.fakes import shape_image, webp
 from tests.test_images import bomb
 
@@ -140,8 +141,15 @@ def test_a_folder_begun_for_something_else_is_left_alone(photos: Path, tmp_path:
 
 
 def test_a_borrowed_calibrator_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Calibrator.from_temperature(0.07, ENCODER).save(tmp_path / "shipped")
-    monkeypatch.setattr(indexing, "SHIPPED_CALIBRATOR", tmp_path / "shipped")
+    # Of the shipped collection's methods, the one without mappers, for it was fitted for plain features.
+    Calibrator.from_temperature(0.05, "other").save(tmp_path / "shipped/calibrator")
+    MapperPair.identity(3, "other").save(tmp_path / "shipped/mappers")
+    head = Head(np.ones(768, np.float32), np.zeros(768, np.float32))
+    for name, temperature, pair in (("a", 0.06, MapperPair(head, head, ENCODER, MapperKind.CHANNEL)),
+                                    ("b", 0.07, MapperPair.identity(768, ENCODER))):
+        Calibrator.from_temperature(temperature, ENCODER).save(tmp_path / f"shipped/methods/{name}/calibrator")
+        pair.save(tmp_path / f"shipped/methods/{name}/mappers")
+    monkeypatch.setattr(indexing, "SHIPPED", tmp_path / "shipped")
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER)
     assert report.collection.calibrator.temperature_ == 0.07
     assert "fitted on another collection" in report.notice

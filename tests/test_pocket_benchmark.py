@@ -29,7 +29,7 @@ from tests.tiny_pipeline import SIDE, make_pocket_like
 
 ROOT = Path(__file__).parent.parent
 EXEMPLARS = ROOT / "checkpoints/pocket/corpus"
-TINY = benchmark.Settings(each=2, untuned=1, steps=1, iterations=2, batch_size=2, beside=2)
+TINY = benchmark.Settings(each=2, untuned=1, steps=1, iterations=2, style_iterations=3, batch_size=2, beside=2)
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +135,10 @@ def test_models_are_tuned_draw_their_prompts_and_leave_the_generator_alone(colle
     generator = Generator.open(collection / "generator", device="cpu")
     exemplars = Corpus.open(collection / "corpus", "exemplars")
     pair = [next(m for m in small if not m.style), next(m for m in small if m.style)]
-    made = benchmark.make(generator, exemplars, pair, TINY)
-    for done in made:
+    made = [done for model in pair for done in benchmark.make(generator, exemplars, [model], TINY)]
+    for done, iterations in zip(made, (2, 3), strict=True):
         assert done.tuned.shape == (4, SIDE, SIDE, 3) and done.untuned.shape == (2, SIDE, SIDE, 3)
-        assert done.losses.shape == (2,) and done.seconds > 0
+        assert done.losses.shape == (iterations,) and done.seconds > 0
         assert not np.array_equal(done.tuned[0], done.untuned[0])
     again = benchmark._draw(generator, pair[0], [0, 2], "", TINY)
     assert np.abs(again.astype(int) - made[0].untuned).max() <= 1
@@ -263,6 +263,11 @@ def test_evidence_that_is_missing_or_damaged(tmp_path):
         (tmp_path / "evidence/evidence.json").write_text(text)
         with pytest.raises(CheckpointError, match="make it again"):
             Evidence.open(tmp_path)
+    (tmp_path / "evidence/evidence.json").write_text('{"scores": [], "methods": []}')
+    assert Evidence.open(tmp_path).scaling == {}
+    (tmp_path / "evidence/scaling.json").write_text('{"method": "x"}')
+    with pytest.raises(CheckpointError, match="numbers"):
+        Evidence.open(tmp_path)
 
 
 def test_candidates_are_the_training_set_and_the_querys_own_exemplars():

@@ -14,6 +14,7 @@ from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card
 from attribution_core.corpus import Corpus
 from attribution_core.errors import InvalidInputError
+from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.images import read_recipe
 from attribution_core.index import TrainingIndex
@@ -147,6 +148,16 @@ def test_the_recipe_writes_a_calibrator_with_its_figures(collection, tmp_path, m
     assert baseline["temperature"] == pytest.approx(figures["temperature"], rel=1e-3)
     assert all(baseline[k] == figures[k] for k in ("held_out_tuned", "held_out_untuned", "fit_tuned"))
     assert str(tmp_path) not in (tmp_path / "calibrator/card.json").read_text()
+    told = Evidence.open(tmp_path)
+    assert told.told["own"] == calibration.method_name(calibration.ENCODER) and told.cases == ("held_out",)
+    found = {s.encoder: s for s in told.scores}
+    assert set(found) == {calibration.ENCODER, calibration.BASELINE, *calibration.OTHERS}
+    assert found[calibration.ENCODER].recall[0].value == figures["held_out_tuned"]["recall@1"]
+    # Every other query is white: of the others, each finds its exemplar first.
+    assert found[calibration.ENCODER].mean_ap.value >= 0.5 and found[calibration.ENCODER].models == 2
+    judged = told.method(calibration.method_name(calibration.ENCODER)).calibrated[0]
+    assert judged.calibrated.value == pytest.approx(figures["held_out_nll_after"][0], abs=1e-4)
+    assert judged.after.count.sum() == 41 * 4
 
 
 def test_ranks_count_ties_against_the_exemplar():
@@ -155,6 +166,7 @@ def test_ranks_count_ties_against_the_exemplar():
     assert queries.rank.tolist() == [1, 2, 3]
     assert ranking(queries) == {
         "recall@1": pytest.approx(1 / 3, abs=1e-4),
+        "recall@5": 1.0,
         "recall@10": 1.0,
         "recall@100": 1.0,
         "median_rank": 2.0,

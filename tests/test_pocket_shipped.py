@@ -9,6 +9,7 @@ import pytest
 
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.cards import read_card
+from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.images import read_image, read_recipe
 from pocket.examples import EXAMPLES, file_name
@@ -23,10 +24,23 @@ def generator() -> Generator:
 
 
 def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator: Generator) -> None:
-    collection, card = Collection.open(POCKET), read_card(POCKET / "calibrator")
-    assert card["generator_sha256"] == generator.sha256
-    assert card["candidates"] == len(collection.index) + 1
-    assert card["temperature"] == collection.calibrator.temperature_
+    methods = Collection.open(POCKET).methods
+    assert len(methods) == 3
+    for method in methods:
+        collection = Collection.open(POCKET, method)
+        card = read_card(collection.parts / "calibrator")
+        assert card["generator_sha256"] == generator.sha256
+        assert card["candidates"] == len(collection.index) + 1
+        assert card["temperature"] == collection.calibrator.temperature_
+
+
+def test_evidence_is_of_the_methods_that_ship() -> None:
+    collection, found = Collection.open(POCKET), Evidence.open(POCKET)
+    assert found is not None and found.told["own"] == collection.method
+    assert {m.name for m in found.methods} == set(collection.methods)
+    for method in found.methods:
+        opened = Collection.open(POCKET, method.name)
+        assert opened.calibrator.temperature_ == pytest.approx(method.temperature)
 
 
 def test_calibration_was_checked_on_models_that_it_never_saw() -> None:

@@ -112,3 +112,13 @@ def test_an_optimizer_that_starts_anew_warms_up_again(tmp_path: Path) -> None:
     trainer.resume()
     next(trainer.run(BATCH))
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(trainer.peak / 200)
+
+
+def test_the_average_carries_batch_norms_statistics(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    trainer = Trainer(model, torch.optim.AdamW(model.parameters(), lr=1.0), 1e-2, 40, tmp_path / "norm.pt")
+    for _ in trainer.run(BATCH):
+        trainer.step(model(5 + torch.randn(BATCH, 3)).square().mean())
+    kept = trainer.average.get_submodule("1")
+    assert torch.equal(kept.get_buffer("running_mean"), model.get_submodule("1").get_buffer("running_mean"))
+    assert kept.get_buffer("running_mean").abs().max() > 0.1

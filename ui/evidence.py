@@ -20,6 +20,7 @@ from ui.words import tiles
 
 PAPER = Path(__file__).resolve().parent.parent / "assets/paper_table2.csv"
 CASES = {
+    "held_out": "drawings that the generator never saw",
     "test_seen_concept": "things that the generator knows, in drawings it never saw",
     "test_unseen_concept": "things that neither generator nor mappers ever saw",
     "test_unseen_style": "styles that neither generator nor mappers ever saw",
@@ -44,6 +45,8 @@ def build(services: Services, session: Session) -> None:
         gr.HTML(_measured(found), elem_id="evidence-words")
         _scores(found)
         _shares(found)
+        if found.scaling:
+            _candidates(found)
         evidence_query.build(services, session, found, case_name)
         gr.HTML(_LIMITS, elem_id="evidence-limits")
     if services.encoder_report:
@@ -62,13 +65,17 @@ def case_name(name: str) -> str:
 def _measured(found: Evidence) -> str:
     own = found.method(found.told["own"])
     models = sum(next(s.models for s in found.scores if s.case == case) for case in found.cases)
-    gains = [f"{case_name(case)}: {_mean_ap(found, case, own.encoder, figures.PRETRAINED):.3f} to "
-             f"{_mean_ap(found, case, own.encoder, own.mapper):.3f}" for case in found.cases]
+    reached = []
+    for case in found.cases:
+        learned, plain = (_mean_ap(found, case, own.encoder, mapper) for mapper in (own.mapper, figures.PRETRAINED))
+        before = "" if own.mapper == figures.PRETRAINED else f" ({plain:.3f} before learning)"
+        reached.append(f"{case_name(case)}: {learned:.3f}{before}")
     return ('<div class="headline"><h2>How well is the right image found, where it is known?</h2><p>'
             f"{models} models were tuned, each on one drawing or one set of drawings that the generator never saw, and "
             "made images of other prompts. Those images are influenced by the drawing, by construction. A good method "
-            "puts it first among all training images. What learning brought to "
-            f"{html.escape(own.encoder)}, in mean average precision: {html.escape('; '.join(gains))}.</p></div>")
+            "puts it first among all training images. The 16 × 16 px rgb-thumbnail is there for comparison: where it "
+            "does well, made images keep their exemplar's layout. Mean average precision of "
+            f"{html.escape(own.encoder)}, {html.escape(own.mapper)}: {html.escape('; '.join(reached))}.</p></div>")
 
 
 def _mean_ap(found: Evidence, case: str, encoder: str, mapper: str) -> float:
@@ -128,6 +135,14 @@ def _shares(found: Evidence) -> None:
 
     gr.on([method.input, case.input], show_reliability, [method, case], [figures_of, plot],
           api_name="show_reliability", api_visibility="undocumented", show_progress="hidden")
+
+
+def _candidates(found: Evidence) -> None:
+    told = found.scaling
+    gr.HTML(f"<h3>Does the temperature hold for other numbers of candidates? It was fitted with "
+            f"{told['fitted_with']:,}; fewer are a random part of them, more are padded with random crops</h3>",
+            elem_classes="caption")
+    gr.Plot(figures.candidates(told["numbers"]), label=told["method"], elem_id="candidates")
 
 
 def _calibrated(found: Evidence, method: str, case: str) -> Calibrated:

@@ -18,6 +18,8 @@ from ui.services import LOG, Query, Services
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
+LEDGER = 100
+"""Attributions that a visit remembers at most; of more, the latest."""
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 1}
 """One lane for everything that keeps the processor or the GPU busy."""
 _UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or with another image."
@@ -35,7 +37,8 @@ class Session:
     """The states of one visit and the views that are drawn from them; made inside `gr.Blocks`.
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
-    collection's methods attributes. tab: the one that is being built.
+    collection's methods attributes. ledger: all that was attributed in this visit, oldest first. tab: the one that is
+    being built.
     """
 
     tab: gr.Tab
@@ -44,6 +47,7 @@ class Session:
         """services: the library side, shared by all visits."""
         self.services = services
         self.made, self.query, self.result = (gr.State(None, time_to_live=KEEP_S) for _ in range(3))
+        self.ledger = gr.State([], time_to_live=KEEP_S)
         self.method = gr.State(services.collection.method, time_to_live=KEEP_S)
         self._views: list[View] = []
         self._carriers: list[Any] = []
@@ -67,16 +71,21 @@ class Session:
             return draw(*(self.services.first or (None, None)))
 
         @shown_errors
-        def attribute_query(made: Query | None, method: str | None) -> list[Any]:
+        def attribute_query(made: Query | None, method: str | None, before: Query | None,
+                            ledger: list[Attribution] | None) -> list[Any]:
             if made is None:
                 raise gr.Error("There is no image yet; generate or upload one.", title="Nothing to attribute")
-            return draw(made, self.services.attribute(made, method))
+            result = self.services.attribute(made, method)
+            # The same image again, by another method say, counts once.
+            earlier = (ledger or [])[:-1] if made == before else ledger or []
+            return [[*earlier, result][-LEDGER:], *draw(made, result)]
 
         outputs = [self.query, self.result, *(component for view in self._views for component in view.outputs)]
         page.load(open_page, None, outputs, api_name="open_page", api_visibility="undocumented",
                   show_progress="hidden")
+        asked = [self.made, self.method, self.query, self.ledger]
         for number, event in enumerate(self._carriers, 1):
-            event.success(attribute_query, [self.made, self.method], outputs, api_name=f"attribute_after_{number}",
+            event.success(attribute_query, asked, [self.ledger, *outputs], api_name=f"attribute_after_{number}",
                           api_visibility="undocumented", show_progress="minimal", **COMPUTE)
 
 

@@ -1,0 +1,53 @@
+"""What the commands `calibrate` and `evaluate` share: test cases, from released features or from manifests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attribution_core.corpus import Corpus
+    from attribution_core.testcases import TestCase
+
+
+def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> TestCase:
+    """A released test case (.pth) as it is, or a manifest whose images are encoded, with progress.
+
+    Raises `InvalidInputError` for a manifest without a folder of images, and what reading raises.
+    """
+    from tqdm import tqdm
+
+    from attribution_core.encoders import load_encoder
+    from attribution_core.errors import InvalidInputError
+    from attribution_core.image_store import ImageStore
+    from attribution_core.testcases import TestCase, encode_case, read_manifest
+
+    if path.suffix == ".pth":
+        return TestCase.from_release(path)
+    entries = read_manifest(path)
+    if not images:
+        raise InvalidInputError(f"'{path}' is a manifest; name the folder of its images with --images.")
+    total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in entries)
+    with tqdm(total=total, unit="image", desc=path.stem, disable=not sys.stderr.isatty()) as bar:
+        return encode_case(load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update)
+
+
+def encode_corpus(corpus: Corpus, encoder: str, device: str, block: int = 512) -> NDArray[np.float32]:
+    """(n, d) raw features of all its images, with progress."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from attribution_core.encoders import load_encoder
+
+    network, rows = load_encoder(encoder, device), []
+    with tqdm(total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()) as bar:
+        for start in range(0, len(corpus), block):
+            images = [corpus.image(i) for i in range(start, min(start + block, len(corpus)))]
+            rows.append(network.encode(images))
+            bar.update(len(images))
+    return np.concatenate(rows)
