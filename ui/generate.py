@@ -86,10 +86,13 @@ def build(services: Services, session: Session) -> None:
 
     session.add_view([image, status, png], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
+    # "once" would drop a click that comes while a stopped generation is still being put away.
     making = gr.on([start.click, prompt.submit], generate, recipe, [image, status, session.made], api_name="generate",
-                   show_progress="hidden", trigger_mode="once", **COMPUTE)
+                   show_progress="hidden", trigger_mode="multiple", **COMPUTE)
     session.attribute_after(making)
-    stop.click(lambda: _line("Stopped."), None, status, cancels=[making], api_name="stop", queue=False)
+    # First the end, then the word, or a preview that was still on its way would stand in its place.
+    stop.click(None, cancels=[making], queue=False).then(lambda: _line("Stopped."), None, status, api_name="stop",
+                                                         queue=False)
     session.attribute_after(upload.upload(read_upload, upload, [session.made, upload], api_name="read_upload"))
     number = gr.Number(1, precision=0, visible=False)  # which example; in the browser the click says it
     session.attribute_after(examples.select(show_example, number, [*recipe, session.made], api_name="show_example"))
