@@ -106,7 +106,7 @@ class Collection:
         if not re.fullmatch(r"\w[\w .,+-]*", method) or method == self.methods[0]:
             raise InvalidInputError(f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
                                     "and .,+-; give another.")
-        parts = _parts(self.path, self.methods[0], method)
+        parts = self.parts_of(method)
         _write_parts(self.path, parts, encoder, features, mappers, factory, calibrator)
         write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
         return Collection.open(self.path, method)
@@ -119,7 +119,11 @@ class Collection:
     @property
     def parts(self) -> Path:
         """Folder of its mappers, index and calibrator."""
-        return _parts(self.path, self.methods[0], self.method)
+        return self.parts_of(self.method)
+
+    def parts_of(self, method: str) -> Path:
+        """The same folder of one of its methods."""
+        return _parts(self.path, self.methods[0], method)
 
     @property
     def generator_path(self) -> Path | None:

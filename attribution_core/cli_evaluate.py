@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from attribution_core.attribution import Collection
     from attribution_core.mappers import MapperPair
 
 
@@ -36,6 +37,8 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Score encoders and mappers: recall@1/5/10/100 and mAP, with 95 % intervals over models."""
+    from tqdm import tqdm
+
     from attribution_core.attribution import Collection
     from attribution_core.cards import atomic_path
     from attribution_core.cli_cases import encode_corpus, read_case
@@ -66,7 +69,7 @@ def evaluate(
         count, blocks = len(features), features.blocks
     scores: list[Score] = []
     for label, pair in pairs:
-        with _bar(count, label) as bar:
+        with tqdm(total=count, unit="image", desc=label, disable=not sys.stderr.isatty()) as bar:
             scores += score(_counted(blocks, bar), tests, pair, label, seed)
     typer.echo(to_markdown(scores), nl=False)
     for ending, text in (("md", to_markdown(scores)), ("csv", to_csv(scores)), ("json", to_json(scores))):
@@ -75,20 +78,14 @@ def evaluate(
                 temporary.write_text(text, encoding="utf-8")
 
 
-def _learned(collection: Any, encoder: str) -> list[tuple[str, MapperPair]]:
+def _learned(collection: Collection | None, encoder: str) -> list[tuple[str, MapperPair]]:
     """The mappers that a collection has learned for an encoder, by the names of its methods."""
-    from attribution_core.attribution import Collection
+    from attribution_core.mappers import MapperPair
 
     if collection is None:
         return []
-    methods = [Collection.open(collection.path, name) for name in collection.methods]
-    return [(m.method, m.mappers) for m in methods if m.encoder_name == encoder and m.mappers.kind != "identity"]
-
-
-def _bar(total: int, label: str) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="image", desc=label, disable=not sys.stderr.isatty())
+    pairs = [(name, MapperPair.load(collection.parts_of(name) / "mappers")) for name in collection.methods]
+    return [(name, pair) for name, pair in pairs if pair.encoder == encoder and pair.kind != "identity"]
 
 
 def _counted(blocks: Callable[[], Iterable[NDArray[np.float32]]],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ class Corpus:
                                   "Corpus.write or with a Hugging Face Image column of that name.")
         self.path = path
         self._table = table
+        self._counts: dict[str, Counter[Any]] = {}
         self._bytes = table["image"].combine_chunks()
 
     @classmethod
@@ -102,6 +104,12 @@ class Corpus:
         if name not in (*TEXT_COLUMNS, *SIZE_COLUMNS):
             raise InvalidInputError(f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}.")
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
+
+    def counts(self, name: str) -> Counter[Any]:
+        """How often each value of a column comes; counted once. Raises `InvalidInputError` for an unknown one."""
+        if name not in self._counts:
+            self._counts[name] = Counter(self.column(name))
+        return self._counts[name]
 
     def credit(self, position: int) -> Credit:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""

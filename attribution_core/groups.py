@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -125,18 +124,17 @@ def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: Grou
     if wrong is not None:
         raise CollectionMismatchError(f"an attribution over {wrong.n_training:,} images cannot be summed by a corpus "
                                       f"of {len(corpus):,}; give those of one collection, without added candidates.")
-    names = [name or UNKNOWN for name in corpus.column(str(column))]
-    images = Counter(names)
+    images = corpus.counts(str(column))
     total: dict[str, list[float]] = {}
     listed: dict[str, set[int]] = {}
     for result in every:
-        for row in zip(result.ids, result.influence, result.influence_low, result.influence_high, strict=True):
-            name = names[int(row[0])]
+        for k, credit in enumerate(result.credits):
+            name = getattr(credit, str(column))
             sums = total.setdefault(name, [0.0, 0.0, 0.0])
-            for k in range(3):
-                sums[k] += float(row[k + 1]) / len(every)
-            listed.setdefault(name, set()).add(int(row[0]))
-    groups = [Group(name, sums[0], sums[1], min(sums[2], 1.0), len(listed[name]), images[name],
+            for place, values in enumerate((result.influence, result.influence_low, result.influence_high)):
+                sums[place] += float(values[k]) / len(every)
+            listed.setdefault(name, set()).add(int(result.ids[k]))
+    groups = [Group(name or UNKNOWN, sums[0], sums[1], min(sums[2], 1.0), len(listed[name]), images[name],
                     images[name] / len(corpus)) for name, sums in total.items()]
     rest, low, high = (_mean(getattr(r, name) for r in every) for name in ("rest", "rest_low", "rest_high"))
     return Groups(column, tuple(sorted(groups, key=lambda g: (-g.influence, g.name))), rest, low, high, len(corpus))

@@ -25,15 +25,14 @@ from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.errors import NotFittedError
 from attribution_core.evaluation import RECALL_AT, Score, over_models
-from attribution_core.evidence import Calibrated
 from attribution_core.evidence_figures import PRETRAINED
 from attribution_core.generation import Generator
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
-from attribution_core.reliability import reliability
 from pocket.addone import AddOneSettings, Made, make_all, say
 from pocket.collection import ENCODER, OTHERS, method_name
-from pocket.learn import as_json, softmax
+from pocket.encoder_report import unit_rows
+from pocket.learn import Candidates, as_json, judge_candidates
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/calibration")
@@ -69,14 +68,14 @@ class Queries:
         return marks
 
     @property
+    def candidates(self) -> Candidates:
+        """The same as `pocket.learn` takes them."""
+        return Candidates(self.similarity, self.is_exemplar, self.model)
+
+    @property
     def rank(self) -> NDArray[np.int64]:
         """(q,) place of the exemplar among all, from 1; equal similarities count against it."""
         return 1 + (self.similarity[:, :-1] >= self.similarity[:, -1:]).sum(axis=1)
-
-
-def unit_rows(features: Rows) -> Rows:
-    """Rows of length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,17 +178,8 @@ def evidence(calibrators: dict[str, Calibrator], tuned: dict[str, Queries]) -> d
         scores.append(Score(name, PRETRAINED, CASE, KIND, len(np.unique(queries.model)), len(queries.model), recall,
                             (1.0,) * len(RECALL_AT), over_models(1 / queries.rank, queries.model)))
     methods = [{"name": method_name(name), "encoder": name, "mapper": PRETRAINED, "temperature": c.temperature_,
-                "calibrated": [_judged(c, tuned[name])]} for name, c in calibrators.items()]
+                "calibrated": [judge_candidates(c, CASE, tuned[name].candidates)]} for name, c in calibrators.items()]
     return {"own": method_name(ENCODER), "scores": scores, "methods": methods}
-
-
-def _judged(calibrator: Calibrator, queries: Queries) -> Calibrated:
-    temperatures = (1.0, calibrator.temperature_)
-    nll = [calibrator.nll(queries.similarity, queries.is_exemplar, temperature=t) for t in temperatures]
-    told = [reliability(softmax(queries.similarity, t), queries.is_exemplar) for t in temperatures]
-    uniform = float(np.log(queries.similarity.shape[1]))
-    before, after, gain = (over_models(values, queries.model) for values in (*nll, nll[0] - nll[1]))
-    return Calibrated(CASE, uniform, before, after, gain, told[0], told[1])
 
 
 def contact_sheet(made: list[Made], exemplars: Corpus, path: Path) -> None:

@@ -7,13 +7,13 @@ the image tower.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
@@ -89,19 +89,13 @@ class ImageText(nn.Module):
 
 def mild_view() -> View:
     """A random view of an image that its caption still describes, 64 x 64 px."""
-    change = v2.Compose([
+    return v2.Compose([
         v2.RandomHorizontalFlip(),
         v2.RandomChoice([small(0.4), small(), v2.Compose([v2.Pad(24, fill=255), small(0.5)])]),
         v2.RandomApply([v2.RandomAffine(15, fill=255, interpolation=v2.InterpolationMode.BILINEAR)], p=0.2),
         v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.02)], p=0.5),
         v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.2),
     ])
-
-    def view(image: Image.Image) -> Image.Image:
-        made: Image.Image = change(image)
-        return made
-
-    return view
 
 
 def image_text_loss(images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -119,7 +113,7 @@ def main(samples: Annotated[int, typer.Option(help="Images to see in all.")] = S
     set_up_log(WORK / f"{NAME}.log")
     corpus, path = Corpus.open(CORPUS), WORK / f"{NAME}.pt"
     vectors, table, many = Captions(corpus).vectors
-    schedule = Schedule(**{**vars(SCHEDULE), "samples": samples})
+    schedule = replace(SCHEDULE, samples=samples)
     model = ImageText()
 
     def loss(features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import atomic_path, read_card, write_json_atomic
 from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
+from attribution_core.evidence_figures import PRETRAINED
 from attribution_core.mappers import MapperPair
 from pocket.addone import say
 from pocket.benchmark_plan import TEST_SPLITS
@@ -43,7 +44,6 @@ WORK = Path(".work/features")
 BASELINE = "rgb-thumbnail"  # there to be beaten, no method to choose
 # What is learned on the features of each encoder.
 ENCODERS = {"pocket-sscd": VARIANTS, "pocket-clip": VARIANTS, "efficientnet-lite0": VARIANTS, BASELINE: (LINEAR,)}
-PRETRAINED = "pretrained"
 LICENCE = "Apache-2.0"
 
 

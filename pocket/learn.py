@@ -211,18 +211,22 @@ def calibrate(case: TestCase, pair: MapperPair, training: Rows) -> Calibrator:
 
 def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Rows) -> Calibrated:
     """Hold a temperature against a case that it was not fitted on."""
-    found = candidates(case, pair, training)
+    return judge_candidates(calibrator, case.name, candidates(case, pair, training))
+
+
+def judge_candidates(calibrator: Calibrator, case: str, found: Candidates) -> Calibrated:
+    """The same of candidates that are at hand. case: its name."""
     nll = [calibrator.nll(found.similarity, found.is_exemplar, temperature=t) for t in (1.0, calibrator.temperature_)]
     real = found.similarity > _NOWHERE
-    shares = [softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
+    shares = [_softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
     return Calibrated(
-        case.name, float(np.log(real.sum(axis=1)).mean()),
+        case, float(np.log(real.sum(axis=1)).mean()),
         over_models(nll[0], found.model), over_models(nll[1], found.model), over_models(nll[0] - nll[1], found.model),
         *(reliability(share, found.is_exemplar) for share in shares),
     )
 
 
-def softmax(similarity: Rows, temperature: float) -> NDArray[np.float64]:
+def _softmax(similarity: Rows, temperature: float) -> NDArray[np.float64]:
     """(q, n) influences; places without a candidate have none."""
     scaled = np.where(similarity > _NOWHERE, similarity.astype(np.float64) / temperature, -np.inf)
     weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))

@@ -8,6 +8,7 @@ other colours, blur, compression, and the image pasted into another one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -99,7 +100,7 @@ def main(samples: Annotated[int, typer.Option(help="Views to see in all.")] = SC
     """Train, resuming where it stopped, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     images, path = pictures(Corpus.open(CORPUS)), WORK / f"{NAME}.pt"
-    schedule = Schedule(**{**vars(SCHEDULE), "samples": samples})
+    schedule = replace(SCHEDULE, samples=samples)
     trained = train(Copies(), schedule, Views(images, copy_view(images), N_VIEWS), N_VIEWS, path,
                     lambda features, rows: copy_loss(features))
     export(NAME, trained.get_submodule("tower"), path, schedule, {

@@ -39,34 +39,31 @@ def build(services: Services, session: Session) -> None:
     shown = [sentence, picture, table, csv]
 
     def draw_groups(results: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
+        """What is shown, and the names that can be left out."""
         if not results:
             return ['<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>',
-                    None, None, None]
+                    None, None, None, []]
         whole = group(results, corpus, by)
         told = whole.without(left_out)
         return [_sentence(told, whole, left_out, len(results), over), group_map(told), _rows(told),
-                as_file(csv, told.to_csv().encode(), f"credit-by-{by}.csv")]
-
-    def names(results: list[Attribution], by: str) -> list[str]:
-        return [g.name for g in group(results, corpus, by).groups] if results else []
+                as_file(csv, told.to_csv().encode(), f"credit-by-{by}.csv"), [g.name for g in whole.groups]]
 
     def chosen(result: Attribution | None, ledger: list[Attribution], over: str) -> list[Attribution]:
         return ledger if over == VISIT else [] if result is None else [result]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
-        results = chosen(result, [], THIS)
-        return [*draw_groups(results, str(GroupBy.CREATOR), [], THIS), str(GroupBy.CREATOR), THIS,
-                gr.update(choices=names(results, str(GroupBy.CREATOR)), value=[])]
+        *drawn, names = draw_groups(chosen(result, [], THIS), str(GroupBy.CREATOR), [], THIS)
+        return [*drawn, str(GroupBy.CREATOR), THIS, gr.update(choices=names, value=[])]
 
     @shown_errors
     def add_up(result: Attribution | None, ledger: list[Attribution], by: str, over: str) -> list[Any]:
-        results = chosen(result, ledger, over)
-        return [*draw_groups(results, by, [], over), gr.update(choices=names(results, by), value=[])]
+        *drawn, names = draw_groups(chosen(result, ledger, over), by, [], over)
+        return [*drawn, gr.update(choices=names, value=[])]
 
     @shown_errors
     def leave_out(result: Attribution | None, ledger: list[Attribution], by: str, over: str,
                   left_out: list[str]) -> list[Any]:
-        return draw_groups(chosen(result, ledger, over), by, left_out or [], over)
+        return draw_groups(chosen(result, ledger, over), by, left_out or [], over)[:-1]
 
     session.add_view([*shown, by, over, out], draw)
     asked = [session.result, session.ledger, by, over]
