@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from attribution_core.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
@@ -86,6 +87,13 @@ class Groups:
                        for g in kept)
         return replace(self, groups=groups, rest=self.rest / left, rest_low=self.rest_low / narrow,
                        rest_high=min(self.rest_high / wide, 1.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text: the groups, and the rest."""
+        groups = [{"name": g.name, "influence": g.influence, "low": g.low, "high": g.high, "listed": g.listed,
+                   "images": g.images, "share_of_training_set": g.share, "lift": g.lift} for g in self.groups]
+        return {"by": str(self.by), "n_training": self.n_training, "rest": self.rest, "rest_low": self.rest_low,
+                "rest_high": self.rest_high, "groups": groups}
 
     def to_csv(self) -> str:
         """One line a group, and one for everything else."""

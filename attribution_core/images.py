@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import warnings
@@ -17,6 +18,7 @@ from attribution_core.errors import InvalidImageError
 
 MAX_PIXELS = 50_000_000
 """Images above this are refused before they are decoded: 17 kB of PNG can hold gigabytes of pixels."""
+_SMALL = 256  # px; drawings of this size keep every pixel in a page
 RECIPE_KEY = "attribution-explorer"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
@@ -104,3 +106,20 @@ def read_recipe(path: Path | str) -> dict[str, Any] | None:
         raise InvalidImageError(f"'{Path(path).name}' cannot be read as an image; give a PNG file that the app "
                                 "or the command line made.") from error
     return recipe if isinstance(recipe, dict) else None
+
+
+def data_uri(image: Image.Image, largest: int) -> str:
+    """An image to write into a page: PNG up to 256 px, else WebP with the longer side at most `largest` px."""
+    out = io.BytesIO()
+    if max(image.size) <= _SMALL:
+        image.save(out, "PNG")
+        return as_data_uri(out.getvalue(), "png")
+    image = image.copy()
+    image.thumbnail((largest, largest))
+    image.save(out, "WEBP", quality=90)
+    return as_data_uri(out.getvalue(), "webp")
+
+
+def as_data_uri(data: bytes, kind: str) -> str:
+    """An encoded image to write into a page. kind: "png", "webp", "gif" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -5,12 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from attribution_core.words import percent
 
-def percent(share: float) -> str:
-    """A share for people: two digits that matter, never a false 0 or 100%."""
-    if share < 0.0001:
-        return "< 0.01%"
-    return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
+__all__ = ["percent", "tiles"]
 
 
 def tiles(shown: Iterable[tuple[str, str, str]]) -> str:
