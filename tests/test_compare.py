@@ -26,7 +26,8 @@ def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") 
 
 
 def test_a_case_worked_by_hand() -> None:
-    # Of 5 and 5, images 3, 1, 4 are on both: 3 of 7. Pairs (3,1), (3,4), (1,4): left 3<1<4; right 1<3<4: 2 alike, 1 not.
+    # Images 3, 1, 4 are on both, 7 on either. The left has the order 3, 1, 4, the right 1, 3, 4: of three pairs, two
+    # stand alike.
     told = compare(listed([3, 1, 4, 10, 11]), listed([1, 20, 3, 21, 4]), 5)
     assert told.shared == (SharedImage(1, 3), SharedImage(2, 1), SharedImage(3, 5))
     assert told.jaccard == pytest.approx(3 / 7)
