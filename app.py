@@ -1,4 +1,4 @@
-"""Attribution Explorer: `python app.py [--collection DIR] [--port N]`; settings come from the environment."""
+"""Attribution Explorer: `python app.py [--collection DIR]... [--port N]`; settings come from the environment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from attribution_core.settings import Settings
 
 
 def main(
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    collection: Annotated[
+        list[Path] | None,
+        typer.Option(help="Collection folder; default: the pocket collection. Give more of them to compare with."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = None,
 ) -> None:
     """Open a collection and serve the page."""
     from ui.page import build, launch
     from ui.services import Services
 
-    given = {"collection": collection, "port": port}
+    first, others = (collection[0], tuple(collection[1:])) if collection else (None, ())
+    given = {"collection": first, "compare_with": others or None, "port": port}
     try:
         settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
         services = Services.open(settings)

@@ -48,7 +48,7 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
     figure.update_xaxes(tickvals=[0, 1], ticktext=[plain(left_name), plain(right_name)], range=[-0.15, 1.15],
                         side="top", gridcolor=GRID, tickfont={"size": 13})
     figure.update_yaxes(range=[count + 0.7, 0.3], dtick=1 if count <= 20 else 10, showgrid=False)
-    figure.update_layout(margin={"t": 40, "b": 40}, legend={"y": -0.02, "yanchor": "top"})
+    figure.update_layout(margin={"t": 70, "b": 40}, legend={"y": -0.02, "yanchor": "top"})
     return figure
 
 

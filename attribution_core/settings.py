@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -16,9 +18,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ATTRIBUTION_", frozen=True)
 
     collection: Path = Field(REPOSITORY / "checkpoints/pocket", description="Collection that the app opens.")
+    compare_with: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="More collections, for the tab Compare; separated as in PATH.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     host: str = Field("127.0.0.1", description="Address that the app listens on; 0.0.0.0 for all.")
     port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")
     top: int = Field(100, ge=1, le=1000, description="Training images listed for a query.")
     max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
     queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")
+
+    @field_validator("compare_with", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value

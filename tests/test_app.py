@@ -209,7 +209,8 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
     for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
-                         ("Credit", "#credit-map .main-svg"), ("Evidence", "#paper-fold")):
+                         ("Credit", "#credit-map .main-svg"), ("Compare", "#slopes .main-svg"),
+                         ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -308,7 +309,7 @@ def client(pocket_app: str) -> Client:
 
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
-             "/generate_image"}
+             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare"}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ def test_the_environment_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTRIBUTION_PORT", "9000")
     settings = Settings()
     assert (settings.collection, settings.port) == (Path("/data/mine"), 9000)
+
+
+def test_several_collections_are_written_as_in_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COMPARE_WITH", os.pathsep.join(["/data/a", "b"]))
+    assert Settings().compare_with == (Path("/data/a"), Path("b"))
+    monkeypatch.setenv("ATTRIBUTION_COMPARE_WITH", "")
+    assert Settings().compare_with == ()
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "99999"), ("PORT", "web"), ("TOP", "0"), ("MAX_UPLOAD_MB", "-1")])

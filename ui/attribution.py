@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.results import Attribution
+from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, place, shown_errors
 from ui.words import percent
@@ -44,13 +45,12 @@ def build(services: Services, session: Session) -> None:
                 label="Training images by influence", show_label=False, columns=4, allow_preview=False, height="auto",
                 object_fit="contain", elem_id="gallery", buttons=[], interactive=False)
             with gr.Row(elem_id="list-row"):
-                method = gr.Dropdown(
-                    list(services.collection.methods), value=services.collection.method, label="Encoder and mappers",
-                    elem_id="method", scale=2, min_width=220, visible=len(services.collection.methods) > 1)
+                session.method.render()
                 top = gr.Slider(1, most, min(SHOWN, most), step=1, label="Images listed", elem_id="top", scale=3,
                                 min_width=320)
                 csv = gr.DownloadButton("CSV", elem_id="csv", scale=1, min_width=90)
                 json = gr.DownloadButton("JSON", elem_id="json", scale=1, min_width=90)
+            take_away.build(services, session, top)
     with gr.Accordion("The same as a table", open=False, elem_id="table-fold"):
         table = gr.Dataframe(headers=COLUMNS, datatype=_TYPES, interactive=False, elem_id="table", wrap=False,
                              show_search="filter", max_height=480)
@@ -85,13 +85,13 @@ def build(services: Services, session: Session) -> None:
         return draw_details(result, place(number, event, 0 if result is None else len(result)))
 
     @shown_errors
-    def set_method(query: Query | None, method: str) -> list[Any]:
+    def set_method(query: Query | None, method: str) -> Query | None:
         services.attributor(method)
-        return [query, method]
+        return query
 
     session.add_view([headline, image, chosen, facts, top, *listed], draw)
-    switched = method.input(set_method, [session.query, method], [session.made, session.method],
-                            api_name="set_method", show_progress="hidden")
+    switched = session.method.input(set_method, [session.query, session.method], session.made,
+                                    api_name="set_method", show_progress="hidden")
     session.attribute_after(switched)
     top.release(list_top, [session.result, top], listed, api_name="list_top", show_progress="hidden")
     picked = gallery.select(show_details, [session.result, number], [chosen, facts], api_name="show_details",

@@ -10,8 +10,10 @@ import gradio as gr
 from attribution_core.group_figures import group_map
 from attribution_core.groups import GroupBy, Groups, group
 from attribution_core.results import Attribution
+from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, shown_errors
+from ui.visit import Seen
 from ui.words import percent
 
 THIS, VISIT = "this image", "all images of this visit"
@@ -36,6 +38,7 @@ def build(services: Services, session: Session) -> None:
     with gr.Row():
         gr.HTML(f"<p class='status'>{_LEFT_OUT}</p>", elem_id="left-out-words")
         csv = gr.DownloadButton("CSV", elem_id="credit-csv", scale=0, min_width=90)
+    take_away.build_ledger(services, session)
     shown = [sentence, picture, table, csv]
 
     def draw_groups(results: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
@@ -48,20 +51,22 @@ def build(services: Services, session: Session) -> None:
         return [_sentence(told, whole, left_out, len(results), over), group_map(told), _rows(told),
                 as_file(csv, told.to_csv().encode(), f"credit-by-{by}.csv"), [g.name for g in whole.groups]]
 
-    def chosen(result: Attribution | None, ledger: list[Attribution], over: str) -> list[Attribution]:
-        return ledger if over == VISIT else [] if result is None else [result]
+    def chosen(result: Attribution | None, ledger: list[Seen], over: str) -> list[Attribution]:
+        if over == VISIT:
+            return [s.entry.attribution for s in ledger]
+        return [] if result is None else [result]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         *drawn, names = draw_groups(chosen(result, [], THIS), str(GroupBy.CREATOR), [], THIS)
         return [*drawn, str(GroupBy.CREATOR), THIS, gr.update(choices=names, value=[])]
 
     @shown_errors
-    def add_up(result: Attribution | None, ledger: list[Attribution], by: str, over: str) -> list[Any]:
+    def add_up(result: Attribution | None, ledger: list[Seen], by: str, over: str) -> list[Any]:
         *drawn, names = draw_groups(chosen(result, ledger, over), by, [], over)
         return [*drawn, gr.update(choices=names, value=[])]
 
     @shown_errors
-    def leave_out(result: Attribution | None, ledger: list[Attribution], by: str, over: str,
+    def leave_out(result: Attribution | None, ledger: list[Seen], by: str, over: str,
                   left_out: list[str]) -> list[Any]:
         return draw_groups(chosen(result, ledger, over), by, left_out or [], over)[:-1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -12,10 +13,20 @@ import gradio as gr
 from attribution_core.generation import StepPreview
 from attribution_core.recipe import MAX_SEED, Recipe
 from attribution_core.results import Attribution
+from ui.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.services import MAX_PROMPT, Query, Services
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
 
 SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
+STEPS, GUIDANCE = (1, 50), (1.0, 10.0)
+_COPY = """async (query, method) => {
+  const url = new URL(location.href.split(/[?#]/)[0] + query);
+  url.searchParams.set('method', method);
+  let copied = true;
+  try { await navigator.clipboard.writeText(url.href); } catch { copied = false; }
+  return [{__type__: 'update', value: url.href, visible: true},
+          `<p class="status" role="status">${copied ? 'Link copied.' : 'Copy the link from the field above.'}</p>`];
+}"""
 
 
 def build(services: Services, session: Session) -> None:
@@ -34,8 +45,8 @@ def build(services: Services, session: Session) -> None:
                                      elem_id="seed", scale=3, min_width=120)
                     dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
-                    steps = gr.Slider(1, 50, usual.steps, step=1, label="Steps", elem_id="steps", min_width=140)
-                    guidance = gr.Slider(1, 10, usual.guidance, step=0.5, label="Guidance", elem_id="guidance",
+                    steps = gr.Slider(*STEPS, usual.steps, step=1, label="Steps", elem_id="steps", min_width=140)
+                    guidance = gr.Slider(*GUIDANCE, usual.guidance, step=0.5, label="Guidance", elem_id="guidance",
                                          min_width=140)
             with gr.Row(visible=can_generate):
                 start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
@@ -52,13 +63,18 @@ def build(services: Services, session: Session) -> None:
             image = gr.Image(label="Image", format="png", interactive=False, elem_id="made", buttons=["fullscreen"],
                              height=360)
             status = gr.HTML(elem_id="status")
+            see = gr.Button("See influences →", variant="primary", elem_id="see")
             with gr.Row():
-                see = gr.Button("See influences →", variant="primary", elem_id="see", min_width=180)
                 png = gr.DownloadButton("Download PNG", elem_id="png", min_width=140)
+                copy = gr.Button("Copy link", elem_id="copy-link", min_width=140)
+            link = gr.Textbox(label="Link to this result", elem_id="link", interactive=False, visible=False,
+                              buttons=["copy"])
+            copied = gr.HTML(elem_id="copied")
             gr.HTML("<h3>Or bring an image of your own</h3>", elem_classes="caption")
             upload = image_file(label="Image of your own", show_label=False, sources=["upload", "clipboard"],
                                 elem_id="upload", height=200, buttons=[])
-    recipe = [prompt, seed, steps, guidance]
+    recipe = session.fields = [prompt, seed, steps, guidance]
+    query_string = gr.Textbox(visible=False)
 
     @shown_errors
     def generate(prompt: str, seed: int, steps: int, guidance: float) -> Iterator[list[Any]]:
@@ -69,34 +85,66 @@ def build(services: Services, session: Session) -> None:
                 yield [event.image, _line("Attributing ..."), event]
 
     @shown_errors
-    def read_upload(path: str | None) -> tuple[Query, Any]:
-        return services.read_upload(path), None
+    def open_link(link: Link) -> Iterator[list[Any]]:
+        asked = link.recipe
+        yield [*filled_in(asked), link.method, None, _line("Making the image that the link asks for ..."), None]
+        kept = [gr.skip()] * (len(recipe) + 1)
+        for image, status, query in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
+            made = query and replace(query, notices=(*query.notices, *link.notices))
+            yield [*kept, image, status, made]
+
+    @shown_errors
+    def read_upload(path: str | None) -> list[Any]:
+        query = services.read_upload(path)
+        if query.recipe is None:
+            return [*[gr.skip()] * len(recipe), query, None]
+        notices = ["This PNG carries its recipe: prompt, seed, steps and guidance are filled in."]
+        if can_generate and not repeats(query.recipe, services):
+            notices.append(OTHER_GENERATOR)
+        return [*filled_in(query.recipe), replace(query, notices=tuple(notices)), None]
 
     @shown_errors
     def show_example(number: float, event: gr.EventData) -> list[Any]:
         query = services.examples[place(number, event, len(services.examples)) - 1]
-        made = query.recipe or Recipe(query.title)
-        return [made.prompt, made.seed, made.steps, made.guidance, query]
+        return [*filled_in(query.recipe or Recipe(query.title)), query]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        address, hidden = write_link(query, services), gr.update(value="", visible=False)
+        linked = [gr.update(visible=bool(address)), address, hidden, ""]
         if query is None:
-            return [None, _line("Nothing yet: write a prompt, or bring an image."), gr.update(value=None)]
+            return [None, _line("Nothing yet: write a prompt, or bring an image."), gr.update(value=None), *linked]
         file = as_file(png, services.png(query), f"{query.file_name}.png")
-        return [query.image, _about(query), gr.update(value=file)]
+        return [query.image, _about(query), gr.update(value=file), *linked]
 
-    session.add_view([image, status, png], draw)
+    session.add_view([image, status, png, copy, query_string, link, copied], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
     # "once" would drop a click that comes while a stopped generation is still being put away.
     making = gr.on([start.click, prompt.submit], generate, recipe, [image, status, session.made], api_name="generate",
                    show_progress="hidden", trigger_mode="multiple", **COMPUTE)
     session.attribute_after(making)
+    opening = session.link.change(open_link, session.link, [*recipe, session.method, image, status, session.made],
+                                  api_name="open_link", api_visibility="undocumented", show_progress="hidden",
+                                  **COMPUTE)
+    session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
-    stop.click(None, cancels=[making], queue=False).then(lambda: _line("Stopped."), None, status, api_name="stop",
-                                                         queue=False)
-    session.attribute_after(upload.upload(read_upload, upload, [session.made, upload], api_name="read_upload"))
+    stop.click(None, cancels=[making, opening], queue=False).then(
+        lambda: _line("Stopped."), None, status, api_name="stop", queue=False)
+    session.attribute_after(upload.upload(read_upload, upload, [*recipe, session.made, upload],
+                                          api_name="read_upload"))
     number = gr.Number(1, precision=0, visible=False)  # which example; in the browser the click says it
     session.attribute_after(examples.select(show_example, number, [*recipe, session.made], api_name="show_example"))
+    copy.click(None, [query_string, session.method], [link, copied], js=_COPY)
     see.click(None, js="() => document.querySelectorAll('[role=tab]')[1].click()")
+
+
+def filled_in(recipe: Recipe) -> list[Any]:
+    """The four fields with a recipe; those whose range is too narrow for it are widened."""
+    low, high = GUIDANCE
+    return [recipe.prompt,
+            recipe.seed if recipe.seed <= SEEDS else gr.update(value=recipe.seed, maximum=MAX_SEED),
+            recipe.steps if recipe.steps <= STEPS[1] else gr.update(value=recipe.steps, maximum=recipe.steps),
+            recipe.guidance if low <= recipe.guidance <= high else
+            gr.update(value=recipe.guidance, minimum=min(low, recipe.guidance), maximum=max(high, recipe.guidance))]
 
 
 def _whole(value: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import attribution, credit, evidence, generate, scores
+from ui import attribution, compare, credit, evidence, generate, history, scores
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -19,20 +19,24 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Attribution", attribution.build),
     ("Scores", scores.build),
     ("Credit", credit.build),
+    ("Compare", compare.build),
     ("Evidence", evidence.build),
 )
 
 
 def build(services: Services) -> gr.Blocks:
     """Draw the page for one opened collection."""
-    gr.set_static_paths([services.image_folder])
+    gr.set_static_paths([one.image_folder for one in (services, *services.others)])
     with gr.Blocks(title="Attribution Explorer", analytics_enabled=False, delete_cache=(KEEP_S, KEEP_S)) as page:
         session = Session(services)
-        gr.HTML(_head(services), elem_id="head")
+        with gr.Row(elem_id="head-row"):
+            gr.HTML(_head(services), elem_id="head")
+            history.build(session)
         with gr.Tabs(elem_id="tabs"):
             for name, draw in TABS:
                 with gr.Tab(name, id=name.lower()) as session.tab:
                     draw(services, session)
+        history.wire(session)
         session.connect(page)
         _api(services, page)
     page.queue(max_size=services.settings.queue_size, default_concurrency_limit=4)

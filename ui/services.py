@@ -52,6 +52,16 @@ class Query:
         return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
 
 
+def checked_prompt(prompt: str | None) -> str:
+    """A prompt without superfluous spaces. Raises `InvalidInputError` where it is empty or too long."""
+    words = " ".join((prompt or "").split())
+    if not words:
+        raise InvalidInputError("the prompt is empty; say what to draw, or choose an example.")
+    if len(words) > MAX_PROMPT:
+        raise InvalidInputError(f"the prompt has {len(words)} characters, at most {MAX_PROMPT} are read.")
+    return words
+
+
 class _StoppedError(Exception):
     """Raised inside a generation whose listener has gone."""
 
@@ -60,8 +70,12 @@ class Services:
     """The opened collection and its generator, shared by all visitors."""
 
     def __init__(self, settings: Settings, collection: Collection, generator: Generator | None) -> None:
-        """generator: None for a collection without one; images are then uploaded."""
+        """generator: None for a collection without one; images are then uploaded.
+
+        others: more collections, which the tab Compare opens beside this one.
+        """
         self.settings, self.collection, self.generator = settings, collection, generator
+        self.others: tuple[Services, ...] = ()
         self._attributors = {collection.method: Attributor(collection, device=settings.device)}
         self._opening = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
@@ -74,6 +88,7 @@ class Services:
         collection = Collection.open(settings.collection)
         path = collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+        services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
         _ = services.evidence  # damaged evidence is said at once, not by a page that does not open
         return services
 
@@ -168,12 +183,7 @@ class Services:
         """
         if self.generator is None:
             raise CheckpointError("this collection has no generator; upload an image to attribute it.")
-        prompt = " ".join((prompt or "").split())
-        if not prompt:
-            raise InvalidInputError("the prompt is empty; say what to draw, or choose an example.")
-        if len(prompt) > MAX_PROMPT:
-            raise InvalidInputError(f"the prompt has {len(prompt)} characters, at most {MAX_PROMPT} are read.")
-        return self._stream(self.generator, Recipe(prompt, seed, steps, guidance))
+        return self._stream(self.generator, Recipe(checked_prompt(prompt), seed, steps, guidance))
 
     def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
         events: queue.SimpleQueue[StepPreview | GeneratedImage | BaseException] = queue.SimpleQueue()

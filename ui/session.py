@@ -14,12 +14,12 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.results import Attribution
+from ui.link import Link, read_link
 from ui.services import LOG, Query, Services
+from ui.visit import Seen, remember
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
-LEDGER = 100
-"""Attributions that a visit remembers at most; of more, the latest."""
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 1}
 """One lane for everything that keeps the processor or the GPU busy."""
 _UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or with another image."
@@ -33,28 +33,56 @@ class View:
     render: Callable[[Query | None, Attribution | None], list[Any]]
 
 
+@dataclass(frozen=True)
+class VisitView:
+    """What one part of the page draws of all that was attributed. render: visit -> one value for each of `outputs`."""
+
+    outputs: list[Any]
+    render: Callable[[list[Seen]], list[Any]]
+
+
 class Session:
     """The states of one visit and the views that are drawn from them; made inside `gr.Blocks`.
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
-    collection's methods attributes. ledger: all that was attributed in this visit, oldest first. tab: the one that is
-    being built.
+    collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
+    visit, oldest first. link: the recipe that the page's own address asked for. fields: prompt, seed, steps and
+    guidance. strip: the pictures of the visit. tab: the one that is being built.
     """
 
     tab: gr.Tab
+    fields: list[Any]
+    strip: gr.Gallery
 
     def __init__(self, services: Services) -> None:
         """services: the library side, shared by all visits."""
         self.services = services
-        self.made, self.query, self.result = (gr.State(None, time_to_live=KEEP_S) for _ in range(3))
+        self.made, self.query, self.result, self.link = (gr.State(None, time_to_live=KEEP_S) for _ in range(4))
         self.ledger = gr.State([], time_to_live=KEEP_S)
-        self.method = gr.State(services.collection.method, time_to_live=KEEP_S)
+        methods = services.collection.methods
+        self.method = gr.Dropdown(list(methods), value=services.collection.method, label="Encoder and mappers",
+                                  elem_id="method", scale=2, min_width=220, visible=len(methods) > 1, render=False)
         self._views: list[View] = []
+        self._visit_views: list[VisitView] = []
         self._carriers: list[Any] = []
+        self._returns: list[Any] = []
+        self._followers: list[tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]] = []
 
     def add_view(self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]) -> None:
         """Draw these components again whenever another image is attributed."""
         self._views.append(View(outputs, render))
+
+    def add_visit_view(self, outputs: list[Any], render: Callable[[list[Seen]], list[Any]]) -> None:
+        """Draw these components again whenever the visit remembers one more."""
+        self._visit_views.append(VisitView(outputs, render))
+
+    def draw_after(self, event: Any) -> None:
+        """Draw all views after this event, from what it put into `query` and `result`."""
+        self._returns.append(event)
+
+    def follow_return(self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any) -> None:
+        """Run this, too, when an earlier image was brought back; for what is no view."""
+        self._followers.append((handler, inputs, outputs, options))
 
     def attribute_after(self, event: Any) -> None:
         """Attribute what is in `made` after this event, and draw all views."""
@@ -67,26 +95,42 @@ class Session:
             return [query, result, *(value for view in self._views for value in view.render(query, result))]
 
         @shown_errors
-        def open_page() -> list[Any]:
-            return draw(*(self.services.first or (None, None)))
+        def open_page(request: gr.Request) -> list[Any]:
+            link: Link | None = None
+            try:
+                link = read_link(dict(request.query_params), self.services)
+            except AttributionError as error:
+                gr.Warning(f"The link asks for something that cannot be made: {error}", title="Link left aside")
+            first = None if link else self.services.first
+            return [link, *draw(*(first or (None, None)))]
 
         @shown_errors
-        def attribute_query(made: Query | None, method: str | None, before: Query | None,
-                            ledger: list[Attribution] | None) -> list[Any]:
+        def draw_again(query: Query | None, result: Attribution | None) -> list[Any]:
+            return draw(query, result)[2:]
+
+        @shown_errors
+        def attribute_query(made: Query | None, method: str | None, ledger: list[Seen] | None) -> list[Any]:
             if made is None:
                 raise gr.Error("There is no image yet; generate or upload one.", title="Nothing to attribute")
             result = self.services.attribute(made, method)
-            # The same image again, by another method say, counts once.
-            earlier = (ledger or [])[:-1] if made == before else ledger or []
-            return [[*earlier, result][-LEDGER:], *draw(made, result)]
+            visit = remember(ledger or [], made, result, method or self.services.collection.method)
+            drawn = [value for view in self._visit_views for value in view.render(visit)]
+            return [visit, *drawn, *draw(made, result)]
 
-        outputs = [self.query, self.result, *(component for view in self._views for component in view.outputs)]
-        page.load(open_page, None, outputs, api_name="open_page", api_visibility="undocumented",
+        shown = [component for view in self._views for component in view.outputs]
+        outputs = [self.query, self.result, *shown]
+        visit = [self.ledger, *(component for view in self._visit_views for component in view.outputs)]
+        page.load(open_page, None, [self.link, *outputs], api_name="open_page", api_visibility="undocumented",
                   show_progress="hidden")
-        asked = [self.made, self.method, self.query, self.ledger]
+        asked = [self.made, self.method, self.ledger]
         for number, event in enumerate(self._carriers, 1):
-            event.success(attribute_query, asked, [self.ledger, *outputs], api_name=f"attribute_after_{number}",
+            event.success(attribute_query, asked, [*visit, *outputs], api_name=f"attribute_after_{number}",
                           api_visibility="undocumented", show_progress="minimal", **COMPUTE)
+        for number, event in enumerate(self._returns, 1):
+            drawn = event.success(draw_again, [self.query, self.result], shown, api_name=f"draw_after_{number}",
+                                  api_visibility="undocumented", show_progress="hidden")
+            for handler, inputs, targets, options in self._followers:
+                drawn.success(handler, inputs, targets, **options)
 
 
 def shown_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
