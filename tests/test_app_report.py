@@ -262,7 +262,8 @@ def test_history_and_compare_fit_a_phone_and_the_dark(browser: Browser, own_app:
                                                      scheme: str) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(own_app)
-    for count in range(1, 10):  # more than stand beside each other on a phone
+    expect(page.get_by_role("tab", name="Generate")).to_be_visible()
+    for count in range(1, 8):  # more than stand beside each other on a phone
         shape_image(count).save(tmp_path / f"{count}.png")
         upload(page, tmp_path / f"{count}.png")
         history(page, count)
