@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class Report:
             "made": self.made,
             "software": self.software,
             "query": {"title": self.title, "image": self.image, "width": self.size[0], "height": self.size[1],
-                      "recipe": None if self.recipe is None else self.recipe.to_dict()},
+                      "recipe": None if self.recipe is None else asdict(self.recipe)},
             "collection": {"name": self.collection, "method": self.method, "encoder": result.encoder,
                            "n_training": result.n_training, "fitted_temperature": result.fitted_temperature,
                            "parts": [dict(vars(part)) for part in self.parts]},

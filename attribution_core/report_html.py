@@ -210,8 +210,8 @@ def _credit(report: Report) -> str:
 
 
 def _sum(told: Groups) -> str:
-    head = "".join(f"<th>{name}</th>" for name in (str(told.by), "", "influence", "interval", "images listed",
-                                                  "in the training set", "lift"))
+    names = ("influence", "interval", "images listed", "in the training set", "lift")
+    head = f"<th>{told.by}</th><td></td>" + "".join(f"<th>{name}</th>" for name in names)
     rows = "".join(
         f'<tr><td class="words">{escape(g.name)}</td><td class="bar">{_bar(g.influence)}</td>'
         f'<td class="n">{percent(g.influence)}</td><td class="n">{_interval(g.low, g.high)}</td>'

@@ -116,7 +116,7 @@ def test_without_a_clipboard_the_link_stands_in_a_field(opened: Page) -> None:
 
 
 @pytest.mark.parametrize(("end", "words"), [
-    ("?prompt=cat&seed=many", "seed"), ("?prompt=cat&steps=0", "steps"), ("?prompt=cat&method=none", "method"),
+    ("?prompt=cat&seed=many", "many"), ("?prompt=cat&steps=0", "steps"), ("?prompt=cat&method=<i>none", "<i>none"),
     (f"?prompt={'x' * 501}", "501 characters"), ("?prompt=cat&guidance=nan", "guidance"),
 ])
 def test_a_bad_link_is_a_toast_over_the_usual_page(page: Page, pocket_app: str, end: str, words: str) -> None:

@@ -25,6 +25,7 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     ([], {"ATTRIBUTION_PORT": "abc"}, "port"),
     ([], {"ATTRIBUTION_COLLECTION": "nowhere"}, "nowhere"),
     (["--port", "70000"], {}, "65535"),
+    (["--collection", "checkpoints/pocket", "--collection", "nowhere"], {}, "nowhere"),
 ])
 def test_a_mistake_ends_with_its_reason_and_code_two(arguments: list[str], environment: dict[str, str],
                                                      words: str) -> None:

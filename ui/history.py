@@ -14,7 +14,7 @@ from ui.visit import Seen, returnable
 def build(session: Session) -> None:
     """Draw the strip; it is there from the first attributed image on."""
     with gr.Column(elem_id="history-box", visible=False, min_width=260) as box:
-        gr.HTML("<h3>This visit, latest first; choose one to come back to it</h3>", elem_classes="caption")
+        gr.HTML("<p class='status'>This visit, latest first; choose one to come back to it</p>")
         strip = gr.Gallery(label="Images of this visit", show_label=False, columns=30, rows=1, allow_preview=False,
                            height="auto", object_fit="contain", elem_id="history", buttons=[], format="png",
                            interactive=False)

@@ -41,7 +41,8 @@ def read_link(values: Mapping[str, str], services: Services) -> Link | None:
     method = values.get("method") or collection.method
     if method not in collection.methods:
         raise unknown_name("method", method, list(collection.methods))
-    same = services.generator.sha256.startswith(values.get("generator", ""))
+    mark = values.get("generator", "")
+    same = not mark or services.generator.sha256.startswith(mark)
     return Link(recipe, method, () if same else (OTHER_GENERATOR,))
 
 
@@ -60,4 +61,4 @@ def repeats(recipe: Recipe, services: Services) -> bool:
     """Whether the collection's generator is the one that the recipe names; a recipe that names none is believed."""
     if services.generator is None or not recipe.prompt:
         return False
-    return recipe.generator_sha256 in ("", services.generator.sha256)
+    return not recipe.generator_sha256 or recipe.generator_sha256 == services.generator.sha256

@@ -151,6 +151,7 @@ class Services:
                 _ = self.first or self.attributor().encoder
                 if self.generator is not None:
                     self.generator.load()
+                    _ = self.generator.sha256
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
 
 from attribution_core.errors import AttributionError, InvalidInputError
+from attribution_core.report import Section
 from attribution_core.results import Attribution
 from ui.link import Link, read_link
 from ui.services import LOG, Query, Services
@@ -66,6 +68,7 @@ class Session:
         self._visit_views: list[VisitView] = []
         self._carriers: list[Any] = []
         self._returns: list[Any] = []
+        self.report_sections: list[Callable[[Query], Section | None]] = []
         self._followers: list[tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]] = []
 
     def add_view(self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]) -> None:
@@ -79,6 +82,10 @@ class Session:
     def draw_after(self, event: Any) -> None:
         """Draw all views after this event, from what it put into `query` and `result`."""
         self._returns.append(event)
+
+    def add_report_section(self, make: Callable[[Query], Section | None]) -> None:
+        """Put a section into the report of a query; None where there is nothing to say of it."""
+        self.report_sections.append(make)
 
     def follow_return(self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any) -> None:
         """Run this, too, when an earlier image was brought back; for what is no view."""
@@ -100,7 +107,7 @@ class Session:
             try:
                 link = read_link(dict(request.query_params), self.services)
             except AttributionError as error:
-                gr.Warning(f"The link asks for something that cannot be made: {error}", title="Link left aside")
+                gr.Warning(f"The link asks for what cannot be made: {_as_words(error)}", title="Link left aside")
             first = None if link else self.services.first
             return [link, *draw(*(first or (None, None)))]
 
@@ -140,7 +147,7 @@ def shown_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(error, gr.Error):
             return error
         if isinstance(error, AttributionError):
-            words = str(error)
+            words = _as_words(error)
             return gr.Error(words[:1].upper() + words[1:], title="That did not work", print_exception=False)
         LOG.error("unexpected error", exc_info=error)
         return gr.Error(_UNEXPECTED, title="Unexpected error", print_exception=False)
@@ -164,6 +171,11 @@ def shown_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
             raise toast(error) from error
 
     return call
+
+
+def _as_words(error: Exception) -> str:
+    """Toasts read HTML, and an error may quote a stranger's file name or link."""
+    return html.escape(str(error), quote=False)
 
 
 def as_file(component: Any, data: bytes, name: str) -> str:

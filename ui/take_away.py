@@ -20,8 +20,9 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
     def report(query: Query | None, result: Attribution | None, method: str, shown: float) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
+        sections = [section for make in session.report_sections if (section := make(query)) is not None]
         return make_report(query.image, result, services.attributor(method).collection, title=query.title,
-                           recipe=query.recipe, shown=int(shown))
+                           recipe=query.recipe, shown=int(shown), sections=sections)
 
     @shown_errors
     def report_html(query: Query | None, result: Attribution | None, method: str, shown: float) -> str:
