@@ -114,9 +114,8 @@ def data_uri(image: Image.Image, largest: int) -> str:
     if max(image.size) <= _SMALL:
         image.save(out, "PNG")
         return as_data_uri(out.getvalue(), "png")
-    image = image.copy()
-    image.thumbnail((largest, largest))
-    image.save(out, "WEBP", quality=90)
+    shown = ImageOps.contain(image, (largest, largest)) if max(image.size) > largest else image
+    shown.save(out, "WEBP", quality=90)
     return as_data_uri(out.getvalue(), "webp")
 
 

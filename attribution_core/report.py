@@ -136,7 +136,10 @@ class Report:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain numbers and text; "attribution" is what `Attribution.to_dict` gives."""
+        """Everything as plain numbers and text; "attribution" is what `Attribution.to_dict` gives.
+
+        "thumbnails" are data URIs of its first images, in their order.
+        """
         result = self.attribution
         return {
             "report": 1,
@@ -149,6 +152,7 @@ class Report:
                            "parts": [dict(vars(part)) for part in self.parts]},
             "intervals": str(result.kind),
             "attribution": result.to_dict(),
+            "thumbnails": list(self.thumbnails),
             "stands_out": result.stands_out,
             "effective_number": result.effective_number,
             "sums": [told.to_dict() for told in self.sums],

@@ -6,6 +6,7 @@ import datetime
 import html.parser
 import json
 import re
+from base64 import b64decode
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def test_the_json_holds_the_attributions_numbers_to_the_last_digit(shapes: Colle
     assert [s["by"] for s in loaded["sums"]] == ["creator", "licence"]
     for told_sum in loaded["sums"]:
         assert sum(g["influence"] for g in told_sum["groups"]) + told_sum["rest"] == pytest.approx(1)
+    assert len(loaded["thumbnails"]) == 4
+    assert b64decode(loaded["thumbnails"][0].split(",")[1]) == shapes.corpus.image_bytes(7), "the closest, as stored"
     assert loaded["made"] == "2026-01-02T03:04:05+00:00"
     assert loaded["limits"] == list(LIMITS)
     assert set(loaded["how"]) >= {"influence", "interval", "similarity", "rest", "sums"}

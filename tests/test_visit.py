@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.errors import AttributionError, CheckpointError
 from attribution_core.recipe import MAX_SEED, Recipe
+from attribution_core.report import Section
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui import visit
+from ui import take_away, visit
 from ui.generate import filled_in
 from ui.link import OTHER_GENERATOR, read_link, write_link
 from ui.services import MAX_PROMPT, Query, Services
+from ui.session import Session
 from ui.visit import Seen, remember, returnable
 
 
@@ -78,9 +82,30 @@ def test_a_link_comes_back_as_it_was_written(services: Services) -> None:
     assert (read.prompt, read.seed, read.steps, read.guidance) == ("a & b = ü #?", 7, 9, 2.5)
 
 
+def test_guidance_keeps_its_digits(services: Services) -> None:
+    words = write_link(Query(shape_image(1), "t", Recipe("cat", guidance=3.14159265358979)), services)
+    link = read_link(dict(parse_qsl(words[1:])), services)
+    assert link is not None and link.recipe.guidance == 3.14159265358979
+
+
+def test_a_report_holds_the_sections_that_other_tabs_add(services: Services, result: Attribution) -> None:
+    query = Query(shape_image(7), "seven")
+    with gr.Blocks() as page:
+        session = Session(services)
+        session.method.render()
+        session.add_report_section(lambda q: Section("Is it a copy?", f"Of {q.title}: no."))
+        session.add_report_section(lambda q: None)
+        take_away.build(services, session, gr.Slider(1, 5, 3))
+    make = next(f.fn for f in page.fns.values() if f.api_name == "report_json")
+    told = json.loads(Path(make(query, result, services.collection.method, 3)).read_text())
+    assert [(s["title"], s["words"]) for s in told["sections"]] == [("Is it a copy?", "Of seven: no.")]
+    assert told["attribution"] == result.to_dict()
+
+
 def test_what_was_made_elsewhere_has_no_link_here(services: Services) -> None:
     assert write_link(None, services) == ""
     assert write_link(Query(shape_image(1), "upload"), services) == ""
+    assert write_link(Query(shape_image(1), "t", Recipe("x" * (MAX_PROMPT + 1))), services) == ""
     assert write_link(Query(shape_image(1), "t", Recipe("t", generator_sha256="0" * 64)), services) == ""
     other = read_link({"prompt": "cat", "generator": "000000"}, services)
     assert other is not None and other.notices == (OTHER_GENERATOR,)

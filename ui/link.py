@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from attribution_core.errors import CheckpointError, unknown_name
 from attribution_core.recipe import Recipe
-from ui.services import Query, Services, checked_prompt
+from ui.services import MAX_PROMPT, Query, Services, checked_prompt
 
 _MARK = 12  # digits of the generator's checksum in a link
 OTHER_GENERATOR = ("It was made by another generator, or by another version of this one: the same fields give another "
@@ -51,7 +51,7 @@ def write_link(query: Query | None, services: Services) -> str:
     if query is None or query.recipe is None or not repeats(query.recipe, services):
         return ""
     made = query.recipe
-    values = {"prompt": made.prompt, "seed": made.seed, "steps": made.steps, "guidance": f"{made.guidance:g}"}
+    values = {"prompt": made.prompt, "seed": made.seed, "steps": made.steps, "guidance": made.guidance}
     if made.generator_sha256:
         values["generator"] = made.generator_sha256[:_MARK]
     return "?" + urlencode(values, quote_via=quote)
@@ -59,6 +59,6 @@ def write_link(query: Query | None, services: Services) -> str:
 
 def repeats(recipe: Recipe, services: Services) -> bool:
     """Whether the collection's generator is the one that the recipe names; a recipe that names none is believed."""
-    if services.generator is None or not recipe.prompt:
+    if services.generator is None or not 0 < len(recipe.prompt) <= MAX_PROMPT:
         return False
     return not recipe.generator_sha256 or recipe.generator_sha256 == services.generator.sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from attribution_core.ledger import LedgerEntry
 from attribution_core.results import Attribution
@@ -33,8 +33,8 @@ class Seen:
 
 def remember(seen: Sequence[Seen], query: Query, result: Attribution, method: str) -> list[Seen]:
     """The visit with one more; the same image again, by another method say, counts once and is the latest."""
-    thumbnail = query.image.copy()
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
+    large = max(query.image.size) > THUMBNAIL
+    thumbnail = ImageOps.contain(query.image, (THUMBNAIL, THUMBNAIL)) if large else query.image
     latest = Seen(seen[-1].number + 1 if seen else 1, LedgerEntry(query.title, method, result, query.recipe), thumbnail,
                   query)
     every = [*(s for s in seen if s.query != query), latest][-LEDGER:]
