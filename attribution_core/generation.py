@@ -66,6 +66,8 @@ class Generator:
         self.device = device
         self.lock = threading.RLock()
         self._folder = folder
+        self._counting = threading.Lock()
+        self._sha256: str | None = None
 
     @classmethod
     def open(cls, path_or_name: Path | str, device: str = "auto") -> Generator:
@@ -89,10 +91,11 @@ class Generator:
     @property
     def folder(self) -> Path:
         """The pipeline's folder; a hub pipeline is downloaded (or found in the hub's cache) by this."""
-        with self.lock:
-            if self._folder is None:
-                self._folder = _download(self.name)
-            return self._folder
+        if self._folder is None:  # known folders are told while an image is being made, too
+            with self.lock:
+                if self._folder is None:
+                    self._folder = _download(self.name)
+        return self._folder
 
     @cached_property
     def defaults(self) -> Defaults:
@@ -100,14 +103,18 @@ class Generator:
         card = {} if self._folder is None or not (self._folder / CARD_NAME).exists() else read_card(self._folder)
         return Defaults(card.get("default_steps", Defaults.steps), card.get("default_guidance", Defaults.guidance))
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """One checksum of all weight files, which identifies the generator."""
-        digest = hashlib.sha256()
-        files = (p for kind in ("*.safetensors", "*.bin") for p in self.folder.rglob(kind))
-        for path in sorted(files):
-            digest.update(f"{path.relative_to(self.folder).as_posix()} {sha256_file(path)}\n".encode())
-        return digest.hexdigest()
+        """One checksum of all weight files, which identifies the generator; counted once."""
+        folder = self.folder  # before the lock: who holds that one must wait for no other
+        with self._counting:
+            if self._sha256 is None:
+                digest = hashlib.sha256()
+                files = (p for kind in ("*.safetensors", "*.bin") for p in folder.rglob(kind))
+                for path in sorted(files):
+                    digest.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+                self._sha256 = digest.hexdigest()
+            return self._sha256
 
     def load(self) -> Generator:
         """Load the weights now, so that the first image does not wait for them. Returns self."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,21 @@ def test_what_on_step_raises_ends_the_generation_and_leaves_it_usable(pocket):
     assert seen == [1, 2]
     assert "step" not in vars(pocket.pipeline.scheduler)
     assert np.array_equal(pixels(before), pixels(pocket.generate("a cat", seed=9, steps=4)))
+
+
+def test_the_checksum_is_told_while_an_image_is_being_made(pocket):
+    # Two threads that each wait for the other's lock would stand still for ever.
+    generator, told = Generator.open(pocket.folder, device="cpu"), []
+    asking = threading.Thread(target=lambda: told.append(generator.sha256), daemon=True)
+
+    def on_step(step: StepPreview) -> None:
+        if step.step == 1:
+            asking.start()
+            asking.join(20)
+            assert told, "it waits for the image"
+
+    made = generator.generate("cat", steps=2, on_step=on_step)
+    assert told == [made.recipe.generator_sha256] == [pocket.sha256]
 
 
 def test_the_recipe_travels_in_the_png_and_repeats_the_image(pocket, tmp_path):
