@@ -190,11 +190,14 @@ def load_encoder(name: str, device: str = "auto", checkpoints: Path | str | None
 
 def _forward(network: Any, device: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     torch = _torch()
-    network = network.eval().to(device)
+    # Convolutions are half as fast in PyTorch's own order of axes.
+    order = torch.contiguous_format if device == "mps" else torch.channels_last
+    network = network.eval().to(device, memory_format=order)
 
     def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(batch).to(device, memory_format=order)
         with torch.inference_mode():
-            return np.asarray(network(torch.from_numpy(batch).to(device)).float().cpu().numpy())
+            return np.asarray(network(pixels).float().cpu().numpy())
 
     return forward
 

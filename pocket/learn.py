@@ -46,11 +46,11 @@ class Variant:
 
 
 LINEAR = Variant("linear")
+# Quick to learn on any number of columns, where the regulariser takes their cube.
+LIGHT = (Variant("linear, no regulariser", rigid=False), Variant("channel", kind="channel"), Variant("MLP", kind="mlp"))
 VARIANTS = (
     LINEAR,
-    Variant("linear, no regulariser", rigid=False),
-    Variant("channel", kind="channel"),
-    Variant("MLP", kind="mlp"),
+    *LIGHT,
     Variant("linear, strong augmentation", augmentation=Augmentation.STRONG),
     Variant("linear, objects only", styles=(False,)),
     Variant("linear, styles only", styles=(True,)),
