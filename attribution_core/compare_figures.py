@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution_core.compare import Comparison
-from attribution_core.figures import CALIBRATED, GRID, INK, MARKED, finish, plain
-from attribution_core.results import Attribution
+from attribution_core.figures import CALIBRATED, GRID, INK, MARKED, caption, finish, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -26,7 +25,7 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
         y: list[int | None] = []
         words: list[str | None] = []
         for s in chosen:
-            told = f"{_caption(comparison.left, s.left)}<br>rank {s.left} on the left, {s.right} on the right"
+            told = f"{caption(comparison.left, s.left - 1)}<br>rank {s.left} on the left, {s.right} on the right"
             x += [0, 1, None]
             y += [s.left, s.right, None]
             words += [told, told, None]
@@ -42,7 +41,7 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
                 x=[place] * len(alone), y=alone, mode="markers", name="on this side only", legendgroup="alone",
                 showlegend=place == 0,
                 marker={"size": 8, "color": "rgba(0, 0, 0, 0)", "line": {"color": INK, "width": 2}},
-                customdata=[_caption(side, rank) for rank in alone],
+                customdata=[caption(side, rank - 1) for rank in alone],
                 hovertemplate="%{customdata}<br>rank %{y}, on this side only<extra></extra>")
     finish(figure, "", "rank")
     figure.update_xaxes(tickvals=[0, 1], ticktext=[plain(left_name), plain(right_name)], range=[-0.15, 1.15],
@@ -50,8 +49,3 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
     figure.update_yaxes(range=[count + 0.7, 0.3], dtick=1 if count <= 20 else 10, showgrid=False)
     figure.update_layout(margin={"t": 70, "b": 40}, legend={"y": -0.02, "yanchor": "top"})
     return figure
-
-
-def _caption(result: Attribution, rank: int) -> str:
-    credit = result.credits[rank - 1]
-    return plain(credit.caption or credit.id or f"image {result.ids[rank - 1]}")

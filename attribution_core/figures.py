@@ -29,7 +29,7 @@ def influence_by_rank(result: Attribution) -> Figure:
     """
     import plotly.graph_objects as go
 
-    ranks, captions = np.arange(1, len(result) + 1), [_caption(result, k) for k in range(len(result))]
+    ranks, captions = np.arange(1, len(result) + 1), [caption(result, k) for k in range(len(result))]
     figure = go.Figure()
     for name, colour, listed, others in (
         ("calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)),
@@ -109,10 +109,9 @@ def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[
     return len(result) + count.cumsum(), share * weight / (weight @ count)
 
 
-def _caption(result: Attribution, place: int) -> str:
-    credit = result.credits[place]
-    words = credit.caption or credit.id or f"image {result.ids[place]}"
-    return plain(words)
+def caption(result: Attribution, place: int) -> str:
+    """The name of a listed image, from place 0 on, for Plotly."""
+    return plain(result.name_of(place))
 
 
 def plain(words: str) -> str:

@@ -29,6 +29,10 @@ class GroupBy(str, Enum):
         return str(self.value)
 
 
+SUMS = (GroupBy.CREATOR, GroupBy.LICENCE)
+"""What reports and ledgers sum by."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Images that share a creator, a source, a licence or a style.

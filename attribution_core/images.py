@@ -19,6 +19,7 @@ from attribution_core.errors import InvalidImageError
 MAX_PIXELS = 50_000_000
 """Images above this are refused before they are decoded: 17 kB of PNG can hold gigabytes of pixels."""
 _SMALL = 256  # px; drawings of this size keep every pixel in a page
+_KINDS = {b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg"}
 RECIPE_KEY = "attribution-explorer"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
@@ -117,6 +118,11 @@ def data_uri(image: Image.Image, largest: int) -> str:
     shown = ImageOps.contain(image, (largest, largest)) if max(image.size) > largest else image
     shown.save(out, "WEBP", quality=90)
     return as_data_uri(out.getvalue(), "webp")
+
+
+def kind_of(data: bytes) -> str:
+    """What browsers show of encoded images, told by the first bytes: "png", "webp", "gif", "jpeg", or ""."""
+    return next((name for start, name in _KINDS.items() if data.startswith(start)), "")
 
 
 def as_data_uri(data: bytes, kind: str) -> str:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from attribution_core.corpus import Corpus
-from attribution_core.groups import GroupBy, Groups, group
+from attribution_core.groups import SUMS, Groups, group
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 
 TOP = 3
 """Credits that a row names."""
-SUMS = (GroupBy.CREATOR, GroupBy.LICENCE)
-"""What the ledger sums by."""
 _CREDIT = ("id", "caption", "creator", "licence", "influence")
 
 

@@ -16,18 +16,15 @@ from attribution_core.attribution import Collection
 from attribution_core.cards import CARD_NAME, read_card, sha256_file
 from attribution_core.checks import whole
 from attribution_core.corpus import Corpus
-from attribution_core.groups import GroupBy, Groups, group
-from attribution_core.images import as_data_uri, data_uri
+from attribution_core.groups import SUMS, Groups, group
+from attribution_core.images import as_data_uri, data_uri, kind_of
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.words import LIMITS, MEANING
 
-SUMS = (GroupBy.CREATOR, GroupBy.LICENCE)
-"""What a report sums influence by."""
 LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
 """Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
 _AS_STORED = 40_000  # bytes; a training image up to this goes in as its file
-_KINDS = {b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg"}
 
 
 @dataclass(frozen=True)
@@ -203,7 +200,7 @@ def make_report(image: Image.Image, attribution: Attribution, collection: Collec
 
 def _thumbnail(corpus: Corpus, position: int) -> str:
     data = corpus.image_bytes(position)
-    kind = next((name for start, name in _KINDS.items() if data.startswith(start)), "")
+    kind = kind_of(data)
     if kind and len(data) <= _AS_STORED:
         return as_data_uri(data, kind)
     return data_uri(corpus.image(position), LARGEST_THUMBNAIL)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attribution_core.groups import Groups
 from attribution_core.images import data_uri
-from attribution_core.words import LIMITS, MEANING, percent
+from attribution_core.words import LIMITS, MEANING, percent, web_link
 
 if TYPE_CHECKING:
     from attribution_core.report import Part, Report, Section
@@ -75,7 +75,7 @@ def page(report: Report) -> str:
 
 def _head(report: Report) -> str:
     result, first = report.attribution, report.attribution.credits[0]
-    name = f"“{first.caption or first.id}”" + (f" by {first.creator}" if first.creator else "")
+    name = f"“{result.name_of(0)}”" + (f" by {first.creator}" if first.creator else "")
     share = percent(float(result.influence[0]))
     if result.stands_out:
         verdict, text = f"{name} stands out with {share} of the influence.", ""
@@ -120,14 +120,6 @@ def _interval(low: float, high: float) -> str:
     return f"{low:.4%} to {high:.4%}"
 
 
-def _link(link: str, name: str = "") -> str:
-    """A link that is followed only on a click, by its address or a name; what is no web address stays text."""
-    shown = escape(link, quote=True)
-    if not link.lower().startswith(("https://", "http://")):
-        return shown
-    return f'<a href="{shown}" rel="noopener noreferrer">{name or shown.split("//", 1)[-1]}</a>'
-
-
 def _images(report: Report) -> str:
     result, count = report.attribution, len(report.thumbnails)
     head = result.head(count)
@@ -135,13 +127,13 @@ def _images(report: Report) -> str:
     cards = []
     for k, picture in enumerate(report.thumbnails):
         credit, share = result.credits[k], float(result.influence[k])
-        name = escape(credit.caption or credit.id)
+        name = escape(result.name_of(k))
         cards.append(
             f'<li class="card"><img src="{picture}" alt="{name}"><p><b>{percent(share)}</b> · rank '
             f"{int(result.rank[k]):,}</p>{_bar(share / strongest)}<p class='how'>"
             f"{_interval(float(result.influence_low[k]), float(result.influence_high[k]))}</p>"
             f"<p>{name}</p><p>{escape(credit.creator) or 'creator unknown'}, "
-            f"{escape(credit.licence) or 'licence not stated'}</p><p>{_link(credit.link)}</p></li>")
+            f"{escape(credit.licence) or 'licence not stated'}</p><p>{web_link(credit.link)}</p></li>")
     others = result.n_training - count
     known = [("These images together", percent(1 - head.rest))]
     if others:
@@ -158,7 +150,8 @@ def _table(report: Report) -> str:
         f'<tr><td class="n">{top["rank"]:,}</td><td class="n">{top["influence"]:.4%}</td>'
         f'<td class="n">{_interval(top["low"], top["high"])}</td><td class="n">{top["similarity"]:.4f}</td>'
         f'<td class="n">{top["uncalibrated"]:.4%}</td><td class="words">{escape(top["caption"] or top["id"])}</td>'
-        f'<td>{escape(top["creator"])}</td><td>{escape(top["licence"])}</td><td>{_link(top["link"], "open")}</td></tr>'
+        f'<td>{escape(top["creator"])}</td><td>{escape(top["licence"])}</td>'
+        f'<td>{web_link(top["link"], "open")}</td></tr>'
         for top in report.attribution.to_dict()["top"])
     head = "".join(f"<th>{name}</th>" for name in ("rank", "influence", "interval", "similarity", "uncalibrated",
                                                   "caption", "creator", "licence", "link"))

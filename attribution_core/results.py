@@ -263,6 +263,11 @@ class Attribution:
             ],
         }
 
+    def name_of(self, place: int) -> str:
+        """What a listed image is called: its caption, else its id, else its number. place: from 0."""
+        credit = self.credits[place]
+        return credit.caption or credit.id or f"image {self.ids[place]}"
+
     def to_json(self) -> str:
         """Return `to_dict` as indented JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)

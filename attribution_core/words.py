@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 MEANING = (
     "A score is an estimated influence: how much of the softmax an image holds, on a scale fitted to images whose "
     "influence is known by construction. Read it as \"of all training images, these resemble the result in the way "
@@ -28,3 +30,12 @@ def percent(share: float) -> str:
     if share < 0.0001:
         return "< 0.01%"
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
+
+
+def web_link(link: str, name: str = "", *, new_tab: bool = False) -> str:
+    """A stranger's link as HTML, by its address or a name (HTML already); what is no web address stays text."""
+    shown = escape(link, quote=True)
+    if not link.lower().startswith(("https://", "http://")):
+        return shown
+    target = 'target="_blank" ' if new_tab else ""
+    return f'<a href="{shown}" {target}rel="noopener noreferrer">{name or shown.split("//", 1)[-1]}</a>'

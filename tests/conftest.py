@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from attribution_core.settings import Settings
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +55,25 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                           calibrator=Calibrator.from_temperature(5.0, ENCODER))
     fake_evidence(Collection.open(collection.path))
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))
+
+
+def watched(page: Page, url: str) -> Iterator[Page]:
+    """The page at an address; fails on script errors and on requests to other hosts."""
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(r.url))
+    page.goto(url)
+    expect(page.get_by_role("tab", name="Generate")).to_be_visible()
+    yield page
+    assert wrong == []
+
+
+@pytest.fixture
+def opened(page: Page, pocket_app: str) -> Iterator[Page]:
+    """The page on its first example."""
+    yield from watched(page, pocket_app)
+
+
+@pytest.fixture
+def own(page: Page, own_app: str) -> Iterator[Page]:
+    yield from watched(page, own_app)

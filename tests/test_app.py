@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,28 +21,6 @@ from tests.fakes import shape_image
 
 PROMPT = "red heart, fluent style"
 N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
-expect.set_options(timeout=30_000)
-
-
-@pytest.fixture
-def opened(page: Page, pocket_app: str) -> Iterator[Page]:
-    """The page on its first example; fails on script errors and on requests to other hosts."""
-    yield from watched(page, pocket_app)
-
-
-@pytest.fixture
-def own(page: Page, own_app: str) -> Iterator[Page]:
-    yield from watched(page, own_app)
-
-
-def watched(page: Page, url: str) -> Iterator[Page]:
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(r.url))
-    page.goto(url)
-    expect(page.get_by_role("tab", name="Generate")).to_be_visible()
-    yield page
-    assert wrong == []
 
 
 def tab(page: Page, name: str) -> None:

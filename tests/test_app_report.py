@@ -18,19 +18,9 @@ from attribution_core.attribution import Attributor, Collection
 from attribution_core.images import read_image, read_recipe, save_png
 from attribution_core.recipe import Recipe
 from attribution_core.settings import Settings
-from tests.conftest import start
+from tests.conftest import start, watched
 from tests.fakes import fake_collection, shape_image
-from tests.test_app import PROMPT, choose, generate, listed, saved, tab, watched
-
-
-@pytest.fixture
-def opened(page: Page, pocket_app: str) -> Iterator[Page]:
-    yield from watched(page, pocket_app)
-
-
-@pytest.fixture
-def own(page: Page, own_app: str) -> Iterator[Page]:
-    yield from watched(page, own_app)
+from tests.test_app import PROMPT, choose, generate, listed, saved, tab
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.results import Attribution
+from attribution_core.words import web_link
 from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, place, shown_errors
@@ -100,8 +101,7 @@ def build(services: Services, session: Session) -> None:
 
 
 def _name(result: Attribution, k: int) -> str:
-    credit = result.credits[k]
-    return html.escape(credit.caption or credit.id or f"image {result.ids[k]}")
+    return html.escape(result.name_of(k))
 
 
 def _headline(query: Query | None, result: Attribution | None) -> str:
@@ -150,8 +150,6 @@ def _rows(head: Attribution) -> list[list[Any]]:
 
 def _facts(result: Attribution, rank: int) -> str:
     k, credit = rank - 1, result.credits[rank - 1]
-    link = html.escape(credit.link, quote=True)
-    anchor = f'<a href="{link}" target="_blank" rel="noopener noreferrer">{link.split("//", 1)[-1]}</a>'
     size = f"{credit.width} × {credit.height} px" if credit.width else ""
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
     certain = "certain bounds" if str(result.kind) == "exact" else "99% interval"
@@ -164,7 +162,7 @@ def _facts(result: Attribution, rank: int) -> str:
         ("Creator", html.escape(credit.creator) or "unknown"),
         ("Licence", html.escape(credit.licence) or "not stated"),
         ("Style", html.escape(credit.style)), ("Source", html.escape(credit.source)),
-        ("Link", anchor if credit.link.startswith(("https://", "http://")) else link),
+        ("Link", web_link(credit.link, new_tab=True)),
         ("Size", size), ("Id", html.escape(credit.id)),
     ]
     cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows if value)

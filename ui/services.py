@@ -21,7 +21,7 @@ from attribution_core.encoders import SHIPPED
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
-from attribution_core.images import read_image, read_recipe, save_png
+from attribution_core.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
@@ -30,7 +30,6 @@ from attribution_core.testcases import ManifestEntry
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
-_ENDINGS = {b"RIFF": ".webp", b"\x89PNG": ".png", b"GIF8": ".gif", b"\xff\xd8\xff\xe0": ".jpg"}
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ class Services:
     def training_image(self, position: int) -> Path:
         """A training image as a file, as it is stored in the corpus."""
         data = self.collection.corpus.image_bytes(position)
-        path = self.image_folder / f"{position}{_ENDINGS.get(data[:4], '.jpg')}"
+        path = self.image_folder / f"{position}.{kind_of(data) or 'jpeg'}"
         if not path.exists():
             path.write_bytes(data)
         return path

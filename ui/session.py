@@ -63,7 +63,7 @@ class Session:
         self.ledger = gr.State([], time_to_live=KEEP_S)
         methods = services.collection.methods
         self.method = gr.Dropdown(list(methods), value=services.collection.method, label="Encoder and mappers",
-                                  elem_id="method", scale=2, min_width=220, visible=len(methods) > 1, render=False)
+                                  elem_id="method", scale=3, min_width=240, visible=len(methods) > 1, render=False)
         self._views: list[View] = []
         self._visit_views: list[VisitView] = []
         self._carriers: list[Any] = []
