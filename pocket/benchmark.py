@@ -34,10 +34,9 @@ from attribution_core.image_store import write_images
 from attribution_core.pipeline_edits import TOKEN
 from attribution_core.testcases import ManifestEntry
 from attribution_core.tuning import Subject, TuningSettings, prompt_for
-from pocket.addone import say
 from pocket.benchmark_plan import KINDS, SPLITS, Model, plan
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
-from pocket.training import fast_arithmetic, native_bfloat16
+from pocket.training import fast_arithmetic, native_bfloat16, say
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/benchmark")

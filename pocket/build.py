@@ -17,15 +17,13 @@ from typing import Any
 from doit.tools import config_changed
 
 from assets.screenshots import SHOTS
-from pocket import clip, encoder_report, sscd
-from pocket.addone import AddOneSettings
-from pocket.collection import OTHERS, method_name
+from pocket import benchmark, benchmark_plan, clip, encoder_report, evidence, scaling, sscd
 from pocket.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.encoders import PACKAGE
 from pocket.examples import EXAMPLES, file_name
 from pocket.generator import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
 from pocket.generator_report import COLOURED_PATH, HISTORY, SHEET_PATH
-from pocket.prompts import COLOURED, SHEET, TEST, TUNING
+from pocket.prompts import COLOURED, SHEET, STYLE_TUNING, TUNING, benchmark_prompts
 from pocket.readme import JUDGED, README
 from pocket.sources import ALL_SOURCES
 
@@ -38,7 +36,9 @@ _CORPUS = [_TRAIN, *(str(POCKET / f"corpus/exemplars-{part}.parquet") for part i
 _GENERATOR = str(POCKET / "generator" / SUMS)
 _INDEX = str(POCKET / "index/index.faiss")
 _CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
-_METHODS = [str(POCKET / "methods" / method_name(name)) for name in OTHERS]
+_BENCHMARK = [str(POCKET / "benchmark" / name) for name in (
+    *(f"images-{part}.parquet" for part in benchmark.LICENCES), *(f"{split}.json" for split in benchmark_plan.SPLITS))]
+_EVIDENCE, _SCALING = (str(POCKET / "evidence" / name) for name in ("evidence.json", scaling.SCALING))
 _TRAINED = [f"checkpoints/encoders/{recipe.NAME}/model.safetensors" for recipe in (sscd, clip)]
 _ENCODER_REPORT = str(encoder_report.REPORT)
 _EXAMPLES = [str(POCKET / "examples" / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
@@ -78,18 +78,22 @@ STAGES = (
     Stage("report", "what the generator reaches, and its sheets", ("pocket.generator report",),
           [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
           [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)], [SHEET, COLOURED]),
-    Stage("index", "encode the training set", ("pocket.collection",), [_TRAIN, ENCODER, *_TRAINED],
-          [_INDEX, *(f"{folder}/index/index.faiss" for folder in _METHODS)]),
-    Stage("calibration", "tune on exemplars, fit the temperature", ("pocket.calibration",),
-          [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED, _INDEX],
-          [_CALIBRATOR, str(POCKET / "evidence/evidence.json"),
-           *(f"{folder}/calibrator/calibrator.safetensors" for folder in _METHODS)],
-          [asdict(AddOneSettings()), TUNING, TEST]),
+    Stage("benchmark", "tune on exemplars and draw: images whose influence is known", ("pocket.benchmark",),
+          [_GENERATOR, *_CORPUS], _BENCHMARK, [asdict(benchmark.Settings()), TUNING, STYLE_TUNING, *(
+              benchmark_prompts(part, style) for part in ("train", "test") for style in (False, True))]),
+    Stage("evidence", "learn mappers, index, fit temperatures, and tell how well they do", ("pocket.evidence",),
+          [*_BENCHMARK, *_CORPUS, ENCODER, *_TRAINED], [_INDEX, _CALIBRATOR, _EVIDENCE],
+          [{name: [asdict(v) for v in variants] for name, variants in evidence.ENCODERS.items()}, evidence.EPOCHS,
+           evidence.BATCH, evidence.UNLEARNED]),
+    Stage("scaling", "what a temperature is worth with other numbers of candidates", ("pocket.scaling",),
+          [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED], [_SCALING], scaling.NUMBERS),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
-          [*_EXAMPLES, _CALIBRATOR, _INDEX], [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
+          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING],
+          [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
     Stage("readme", "the README's figures", ("pocket.readme",),
-          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _CALIBRATOR, _ENCODER_REPORT], [str(README)]),
+          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _EVIDENCE, _SCALING, _ENCODER_REPORT],
+          [str(README)]),
 )
 
 

@@ -19,11 +19,10 @@ import numpy as np
 import typer
 from PIL import Image
 
-from attribution_core.cards import sha256_file, write_card, write_json_atomic
+from attribution_core.cards import sha256_file, write_card
 from attribution_core.corpus import Corpus
 from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
 from pocket.emoji import EmojiNames
-from pocket.prompts import PROMPTS
 from pocket.sources import (
     ALL_SOURCES,
     CLIP_ART,
@@ -156,7 +155,6 @@ def build(out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = O
                 Corpus.write(target, rows)
                 files[target.name] = sha256_file(target)
                 _say(f"{target}: {len(rows)} images, {target.stat().st_size / 1e6:.1f} MB")
-    write_json_atomic(out / "prompts.json", PROMPTS)
     write_card(out, card(places, skipped, duplicates) | {"files": files})
     _duplicate_sheet(duplicates, sources.parent / "near_duplicates.png")
 

@@ -23,7 +23,6 @@ from attribution_core.cards import atomic_path, read_card, write_json_atomic
 from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
 from attribution_core.evidence_figures import PRETRAINED
 from attribution_core.mappers import MapperPair
-from pocket.addone import say
 from pocket.benchmark_plan import TEST_SPLITS
 from pocket.learn import (
     LIGHT,
@@ -38,6 +37,7 @@ from pocket.learn import (
     learn,
     tuning_took,
 )
+from pocket.training import say
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/features")

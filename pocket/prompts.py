@@ -17,20 +17,6 @@ STYLE_TUNING = (
     "{category} in the style of {token} art",
     "{category}, {token} art",
 )
-TEST = (
-    "{token} {category}, noto style",
-    "{token} {category}, twemoji style",
-    "{token} {category}, fluent style",
-    "{token} {category}, clip art style",
-    "blue {token} {category}",
-    "red {token} {category}, fluent flat style",
-    "two {token} {category}, emojione style",
-    "small {token} {category} in the garden",
-    "happy {token} {category}, blob style",
-    "green {token} {category}, twemoji style",
-    "{token} {category} and a star",
-    "golden {token} {category}, noto style",
-)
 WRITTEN = {
     "train": (
         "two {token} {category} side by side",
@@ -100,14 +86,6 @@ def benchmark_prompts(part: str, style: bool) -> dict[str, tuple[str, ...]]:
             "procedural": tuple(PROCEDURAL.replace("{medium}", medium) for medium in MEDIA[part])}
 
 
-STYLE_TEST = (
-    "A picture of {object} in the style of {token} art",
-    "A painting of {object} in the style of {token} art",
-)
-STYLE_TEST_OBJECTS = (
-    "a cat", "a house", "a tree", "an apple", "a car", "a fish", "a flower", "a boat", "a hat", "a guitar",
-    "a bird", "a cup", "a key", "a crown", "a shoe", "a book",
-)
 _SHEET = {
     "noto style": ("red apple", "cat face", "rocket", "sunflower", "house", "grinning face", "penguin", "violin"),
     "blob style": ("grinning face", "crying face", "cat face", "pizza", "rocket", "tree", "rabbit face", "star"),
@@ -138,12 +116,3 @@ _COLOURED = {
               "cat, fluent style"),
 }
 COLOURED = tuple(f"{colour} {thing}" for colour, things in _COLOURED.items() for thing in things)
-
-PROMPTS = {
-    "tuning": list(TUNING),
-    "test": list(TEST),
-    "style_tuning": list(STYLE_TUNING),
-    "style_test": [t.replace("{object}", o) for t in STYLE_TEST for o in STYLE_TEST_OBJECTS],
-    "sheet": list(SHEET),
-    "coloured": list(COLOURED),
-}

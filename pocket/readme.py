@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from attribution_core.cards import atomic_path, read_card
+from attribution_core.evaluation import RECALL_AT
+from attribution_core.evidence_figures import PRETRAINED
 from pocket.encoder_report import NEAREST, PRECISION, REPORT
 from pocket.generator import OUT, TRIALS
 from pocket.generator_report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
+from pocket.scaling import SCALING
 
 README = Path("README.md")
-CALIBRATOR = Path("checkpoints/pocket/calibrator")
+BENCHMARK, EVIDENCE = Path("checkpoints/pocket/benchmark"), Path("checkpoints/pocket/evidence")
+CASES = {"test_seen_concept": "known things", "test_unseen_concept": "unseen things",
+         "test_unseen_style": "unseen styles"}
+OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_style",)
 JUDGED = Path("pocket/judged.json")  # what a person saw on the sheets, prompt by prompt
 START, END = "<!-- written by python -m pocket.readme -->", "<!-- end of what it writes -->"
 SEEN, UNSEEN = "seen captions", "pairs never seen together"
@@ -57,7 +63,8 @@ def figures() -> str:
                 ((r["trial"], f"{r['minutes']:g}", f"{r['samples']:,}", r["steps"], f"{r['loss']:.4f}",
                   f"{r['loss, noisier half']:.4f}") for r in json.loads(TRIALS.read_text())["trials"])),
         "",
-        *_calibration(read_card(CALIBRATOR)),
+        *_known(json.loads((EVIDENCE / "evidence.json").read_text()), read_card(BENCHMARK),
+                json.loads((EVIDENCE / SCALING).read_text())),
         "",
         *_encoders(json.loads(REPORT.read_text())),
     ])
@@ -100,18 +107,84 @@ def _history(rows: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
                _percent(row["planted images"]["reproduced"]), row["planted images"]["median rms"])
 
 
-def _calibration(card: dict[str, Any]) -> Iterable[str]:
-    models, metrics = card["models"], card["metrics"]
-    yield (f"Attribution, by add-one-in: {models['fit'] + models['held_out']} models, each tuned on one drawing that "
-           f"the generator never saw, {card['settings']['images']} images each; fitted on {models['fit']}, told of the "
-           f"other {models['held_out']} with 95 % intervals over models (`python -m pocket.calibration`).")
+def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, Any]) -> Iterable[str]:
+    """What is known by construction: how well methods find it, whether shares hold, for how many candidates."""
+    models, took = card["models"], evidence["tuning_took"]
+    counts = {sort: sum(split[sort] for split in models.values()) for sort in ("object", "style")}
+    yield ("Attribution, by add-one-in (`python -m pocket.benchmark`, `python -m pocket.evidence`): "
+           f"{counts['object']} models tuned on one drawing each and {counts['style']} on sets that share a style or "
+           f"maker, all of them drawings that the generator never saw; {card['images']:,} images of prompts that "
+           f"tuning never saw, {card['seconds_per_model']:.1f} s a model on one core. {models['train']['object']} + "
+           f"{models['train']['style']} models teach mappers, {models['validation']['object']} + "
+           f"{models['validation']['style']} choose settings and fit temperatures, the others test. A made image is "
+           "nearer to its exemplars than the untuned generator's image of the same prompt and noise, to "
+           f"{evidence['own'].split(',')[0]}, in " + _and(
+               f"{_percent(found['images'])} of {sort} images of {CASES[case]}" for case, told in took.items()
+               for sort, found in told.items()) + ".")
+    scores = evidence["scores"]
+    kinds = list(dict.fromkeys(s["kind"] for s in scores))
+    for words, cases in (("Laid out as the supplement's Table 2, objects", OBJECTS),
+                         ("and as its Table 3, styles", STYLES)):
+        yield ""
+        yield (f"{words}: recall@10 / mAP among the {evidence['candidates']:,} training images and all exemplars of "
+               "the test case ([all metrics with intervals](checkpoints/pocket/evidence/tables.csv)).")
+        yield ""
+        yield from _table(("features", "mappers", *(f"{CASES[case]}, {kind}" for case in cases for kind in kinds)),
+                          _scores(scores, [(case, kind) for case in cases for kind in kinds]))
     yield ""
-    found = ("true exemplar among the first 100", "-log of its influence, calibrated", "uncalibrated", "uniform")
+    yield (f"In **bold** the best of each column. The collection attributes by *{evidence['own']}*, which did best on "
+           "the validation models. What the mappers that did best there change in mAP, against the encoder as it is:")
+    yield ""
+    yield from _table(("encoder", "mappers", *(CASES[case] for case in (*OBJECTS, *STYLES))),
+                      _gains(scores, evidence["validation"]))
+    yield ""
+    yield "Do shares hold? Of test models, with 95 % intervals over models:"
+    yield ""
     yield from _table(
-        ("features", f"{found[0]} of {card['candidates']:,}", "the same without tuning", *found[1:]),
-        ((encoder, _percent(m["held_out_tuned"]["recall@100"]), _percent(m["held_out_untuned"]["recall@100"]),
-          _interval(m["held_out_nll_after"]), _interval(m["held_out_nll_before"]), f"{m['held_out_nll_uniform']:.2f}")
-         for encoder, m in metrics.items() if "held_out_nll_after" in m))
+        ("method", "temperature", "test models", "-log share of the exemplars, calibrated", "uncalibrated", "uniform",
+         "expected calibration error", "before", "influence in the wrong place", "before"),
+        ((m["name"], f"{m['temperature']:.4f}", CASES[c["case"]], _interval(c["calibrated"]),
+          _interval(c["uncalibrated"]), f"{c['uniform']:.2f}", f"{c['after']['expected_error']:.1e}",
+          f"{c['before']['expected_error']:.1e}", _percent(c["after"]["misplaced"]),
+          _percent(c["before"]["misplaced"]))
+         for m in evidence["methods"] for c in m["calibrated"]))
+    yield ""
+    yield (f"A temperature fitted with {scaling['fitted_with']:,} candidates, used with others (`python -m "
+           f"pocket.scaling`, {scaling['method']}; more are random crops of the training images): -log share of the "
+           "test exemplars by it, by the one that fits best there, and by one corrected with the number's logarithm.")
+    yield ""
+    yield from _table(("candidates", "best temperature", "fitted once", "fitted there", "corrected", "uniform"),
+                      ((f"{r['candidates']:,}", f"{r['temperature']:.4f}", *(f"{r[f'nll_{name}']:.3f}" for name in
+                        ("fixed", "best", "corrected", "uniform"))) for r in scaling["numbers"]))
+
+
+def _scores(scores: list[dict[str, Any]], columns: list[tuple[str, str]]) -> Iterable[Sequence[object]]:
+    found = {(s["encoder"], s["mapper"], s["case"], s["kind"]): (s["recall"][RECALL_AT.index(10)]["value"],
+                                                                  s["mean_ap"]["value"]) for s in scores}
+    rows = list(dict.fromkeys((s["encoder"], s["mapper"]) for s in scores))
+    best = {column: [max(found[row + column][k] for row in rows) for k in (0, 1)] for column in columns}
+    for row in rows:
+        yield *row, *(" / ".join(f"**{v:.3f}**" if v == top else f"{v:.3f}"
+                                 for v, top in zip(found[row + column], best[column], strict=True))
+                      for column in columns)
+
+
+def _gains(scores: list[dict[str, Any]], validation: dict[str, dict[str, float]]) -> Iterable[Sequence[object]]:
+    def mean_ap(encoder: str, mapper: str, case: str) -> float:
+        """Over all kinds of prompt; all have as many queries."""
+        mine = [s for s in scores if (s["encoder"], s["mapper"], s["case"]) == (encoder, mapper, case)]
+        return sum(s["mean_ap"]["value"] for s in mine) / len(mine)
+
+    for encoder, reached in validation.items():
+        best = max((name for name in reached if name != PRETRAINED), key=reached.__getitem__)
+        yield encoder, best, *(
+            f"{mean_ap(encoder, best, case) / mean_ap(encoder, PRETRAINED, case) - 1:+.0%}".replace("%", " %")
+            for case in (*OBJECTS, *STYLES))
+
+
+def _and(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _encoders(report: dict[str, Any]) -> Iterable[str]:
@@ -127,9 +200,8 @@ def _encoders(report: dict[str, Any]) -> Iterable[str]:
          for name, told in report["encoders"].items()))
 
 
-def _interval(estimate: Sequence[float]) -> str:
-    value, low, high = estimate
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+def _interval(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f})"
 
 
 def _if_known(figures: dict[str, Any], name: str) -> str:

@@ -27,9 +27,8 @@ from attribution_core.image_store import ImageStore
 from attribution_core.mappers import MapperPair
 from attribution_core.rest import Rest
 from attribution_core.testcases import encode_case, read_manifest
-from pocket.addone import say
 from pocket.tower import CPU, SIZE, pictures
-from pocket.training import fast_arithmetic
+from pocket.training import fast_arithmetic, say
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/scaling")

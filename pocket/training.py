@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,6 +27,12 @@ def set_up_log(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S",
                         handlers=[logging.StreamHandler(), logging.FileHandler(path)])
+
+
+def say(line: str) -> None:
+    """Report progress to whoever started a recipe."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def native_bfloat16(device: torch.device) -> bool:

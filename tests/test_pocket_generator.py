@@ -16,6 +16,10 @@ from PIL import Image
 from attribution_core.cards import read_card, verify_files, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.errors import CheckpointError
+from attribution_core.generation import Generator
+from attribution_core.images import read_recipe
+from attribution_core.recipe import Recipe as Asked
+from pocket import examples
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.denoiser import (
     PLANTED_REPEATS,
@@ -34,6 +38,7 @@ from pocket.generator_report import HISTORY, _Asked, _remember, _score
 from pocket.prompts import COLOURED
 from pocket.style import StyleClassifier, texture
 from pocket.trials import probe
+from tests.tiny_pipeline import make_pocket_like
 
 ROOT = Path(__file__).parent.parent
 TINY = UNetShape(channels=(32, 64), attention=(False, True))
@@ -220,3 +225,14 @@ def test_the_shipped_generator_was_trained_on_the_shipped_corpus() -> None:
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     assert size <= 110e6
     assert max(p.stat().st_size for p in folder.rglob("*") if p.is_file()) <= 50e6
+
+
+def test_examples_carry_the_recipe_that_repeats_them(tmp_path: Path) -> None:
+    make_pocket_like(tmp_path / "generator")
+    generator = Generator.open(tmp_path / "generator")
+    files = examples.make_examples(generator, tmp_path)
+    assert len({f.name for f in files}) == len(examples.EXAMPLES) >= 8
+    recipe = Asked.from_dict(read_recipe(files[0]) or {})
+    assert recipe.prompt == examples.EXAMPLES[0][0] and recipe.generator_sha256 == generator.sha256
+    again = generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance)
+    assert again.image.tobytes() == Image.open(files[0]).convert("RGB").tobytes()

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card
+from attribution_core.cards import read_card, verify_files
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
+from attribution_core.image_store import ImageStore
 from attribution_core.images import read_image, read_recipe
+from attribution_core.testcases import read_manifest
+from pocket.benchmark_plan import SPLITS
 from pocket.examples import EXAMPLES, file_name
 
 POCKET = Path(__file__).parent.parent / "checkpoints/pocket"
@@ -25,12 +28,13 @@ def generator() -> Generator:
 
 def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator: Generator) -> None:
     methods = Collection.open(POCKET).methods
-    assert len(methods) == 3
+    assert len(methods) == 5
     for method in methods:
         collection = Collection.open(POCKET, method)
         card = read_card(collection.parts / "calibrator")
         assert card["generator_sha256"] == generator.sha256
-        assert card["candidates"] == len(collection.index) + 1
+        assert card["candidates"] == len(collection.index)
+        assert card["benchmark_sha256"] == read_card(POCKET / "benchmark")["files"]
         assert card["temperature"] == collection.calibrator.temperature_
 
 
@@ -43,15 +47,32 @@ def test_evidence_is_of_the_methods_that_ship() -> None:
         assert opened.calibrator.temperature_ == pytest.approx(method.temperature)
 
 
-def test_calibration_was_checked_on_models_that_it_never_saw() -> None:
-    card = read_card(POCKET / "calibrator")
-    fit, held_out = (set(card["exemplars"][name]) for name in ("fit", "held_out"))
-    assert len(fit | held_out) == len(fit) + len(held_out) >= 60
-    assert len(fit) == 2 * len(held_out)
-    assert card["settings"]["images"] >= 8
-    figures = card["metrics"][card["encoder"]]
-    assert figures["held_out_nll_gain"][1] > 0, "the lower end of the gain's interval"
-    assert figures["held_out_nll_after"][0] < figures["held_out_nll_before"][0] <= figures["held_out_nll_uniform"]
+def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generator) -> None:
+    folder = POCKET / "benchmark"
+    card = read_card(folder)
+    verify_files(folder)
+    assert card["generator_sha256"] == generator.sha256
+    models = [m for split in SPLITS for m in read_manifest(folder / f"{split}.json")]
+    assert sum(not m.more["style"] for m in models) >= 300 and sum(m.more["style"] for m in models) >= 60
+    assert all(sum(map(len, m.made.values())) >= 16 for m in models)
+    assert sum(file.stat().st_size for file in folder.glob("*.parquet")) < 60e6
+    store = ImageStore.open(folder, POCKET / "corpus")
+    assert all(store[m.made["written"][0]].size == (64, 64) and store[m.exemplars[0]].size for m in models[::20])
+
+
+def test_the_fitted_temperature_helps_on_models_that_neither_mappers_nor_it_ever_saw() -> None:
+    found = Evidence.open(POCKET)
+    assert found is not None
+    for told in found.method(found.told["own"]).calibrated:
+        assert told.gain.low > 0, "the lower end of the gain's interval"
+        assert told.calibrated.value < told.uncalibrated.value <= told.uniform
+        assert told.after.misplaced < told.before.misplaced
+
+
+def test_the_card_says_for_how_many_candidates_the_temperature_holds() -> None:
+    collection = Collection.open(POCKET)
+    holds = read_card(collection.parts / "calibrator")["holds_for_candidates"]
+    assert holds["least"] <= len(collection.index) <= holds["most"] <= max(holds["tried"])
 
 
 def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:

@@ -20,7 +20,6 @@ from ui.words import tiles
 
 PAPER = Path(__file__).resolve().parent.parent / "assets/paper_table2.csv"
 CASES = {
-    "held_out": "drawings that the generator never saw",
     "test_seen_concept": "things that the generator knows, in drawings it never saw",
     "test_unseen_concept": "things that neither generator nor mappers ever saw",
     "test_unseen_style": "styles that neither generator nor mappers ever saw",
