@@ -21,7 +21,8 @@ GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", 
 MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
           "image_store"}
-UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
+UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
+         "region_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html"}
 TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
