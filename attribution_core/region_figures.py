@@ -29,10 +29,10 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
     figure, width, height = go.Figure(), image.width, image.height
     figure.add_layout_image(source=data_uri(image.convert("RGB"), _LARGEST), xref="x", yref="y", x=0, y=0,
                             sizex=width, sizey=height, sizing="stretch", layer="below")
-    letters = {part.name: chr(65 + k) for k, part in enumerate(grid.parts[:len(COLOURS)])}
-    shown = [(part.name, COLOURS[k], letters[part.name], (part.name,),
-              f"{part.share:.0%} of the fields, {part.training_share:.1%} of the training set")
-             for k, part in enumerate(grid.parts[:len(COLOURS)])]
+    shown: list[tuple[str, str, str, tuple[str, ...], str]] = [
+        (part.name, COLOURS[k], chr(65 + k), (part.name,),
+         f"{part.share:.0%} of the fields, {part.training_share:.1%} of the training set")
+        for k, part in enumerate(grid.parts[:len(COLOURS)])]
     if others := grid.parts[len(COLOURS):]:
         shown.append((f"{len(others)} others", OTHERS, "·", tuple(p.name for p in others),
                       f"{sum(p.share for p in others):.0%} of the fields"))
@@ -44,8 +44,9 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
                              line={"color": "white", "width": 2}, layer="above")
         centres = [_centre(cell, width, height) for cell, _ in mine]
         figure.add_scatter(
-            x=[x for x, _ in centres], y=[y for _, y in centres], mode="markers+text", name=f"{letter}: {plain(name)}",
-            text=[letter] * len(mine), textfont={"color": "white", "size": 12},
+            x=[x for x, _ in centres], y=[y for _, y in centres], mode="markers+text",
+            name=f"{letter}: {plain(name)} ({len(mine)})", text=[letter] * len(mine),
+            textfont={"color": "white", "size": 12},
             marker={"symbol": "square", "size": 22, "color": colour, "line": {"color": "white", "width": 1}},
             customdata=[[plain(caption), f"{cell.similarity:.3f}", plain(cell.name)] for cell, caption in mine],
             hovertemplate="closest to “%{customdata[0]}”<br>%{customdata[2]}, similarity %{customdata[1]}<br>"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from attribution_core.attribution import Attributor
 from attribution_core.checks import whole
@@ -160,6 +160,21 @@ def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
     pixels = np.where(where[..., None], np.asarray(image.convert("RGB")), np.array(ground, np.uint8))
     return Region(_square(Image.fromarray(pixels.astype(np.uint8)).crop(edges), ground),
                   Box.from_pixels(*edges, image.size), float(where.mean()), True)
+
+
+def outlined(image: Image.Image, box: Box, side: int = 512) -> Image.Image:
+    """The image, its longer side `side` px, with what lies outside of the box darkened and its edge drawn."""
+    scale = side / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    large = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    edges = box.pixels(size)
+    shown = Image.blend(large, Image.new("RGB", size, (60, 66, 80)), 0.6)
+    shown.paste(large.crop(edges), edges[:2])
+    left, top, right, bottom = edges
+    draw = ImageDraw.Draw(shown)
+    for colour, width in (("white", 5), ((29, 78, 216), 3)):
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=width)
+    return shown
 
 
 def attribute_region(attributor: Attributor, region: Region, top: int = 100) -> Attribution:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card
+from attribution_core.cards import read_card, sha256_file
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.images import read_image, read_recipe
@@ -41,6 +42,15 @@ def test_evidence_is_of_the_methods_that_ship() -> None:
     for method in found.methods:
         opened = Collection.open(POCKET, method.name)
         assert opened.calibrator.temperature_ == pytest.approx(method.temperature)
+
+
+def test_the_region_test_is_of_the_corpus_and_the_methods_that_ship() -> None:
+    told = json.loads((POCKET / "evidence/regions.json").read_text())
+    assert told["corpus_sha256"] == {p.name: sha256_file(p) for p in (POCKET / "corpus").glob("*.parquet")}
+    assert set(told["methods"]) == set(Collection.open(POCKET).methods)
+    assert told["candidates"] == len(Collection.open(POCKET).index) + 1
+    for method in told["methods"].values():
+        assert method["true box"]["recall@1"]["low"] > method["whole image"]["recall@1"]["high"]
 
 
 def test_calibration_was_checked_on_models_that_it_never_saw() -> None:

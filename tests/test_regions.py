@@ -181,7 +181,7 @@ def test_the_figure_has_a_letter_a_colour_and_a_share_for_every_name(attributor:
     image = quarters(7, 12, 21, 38)
     told = grid(attributor, image, "creator", 4)
     figure = grid_map(told, image)
-    assert [trace.name for trace in figure.data] == [f"{letter}: {part.name}" for letter, part in
+    assert [trace.name for trace in figure.data] == [f"{letter}: {part.name} ({part.cells})" for letter, part in
                                                      zip("ABC", told.parts, strict=False)]
     assert [len(trace.x) for trace in figure.data] == [part.cells for part in told.parts]
     assert [trace.marker.color for trace in figure.data] == list(COLOURS[:len(told.parts)])
@@ -206,6 +206,6 @@ def test_names_after_the_eighth_share_a_grey(tmp_path: Path, monkeypatch: pytest
     assert len(told.parts) == 10
     assert sum(p.share for p in told.parts) == pytest.approx(1)
     figure = grid_map(told, strip)
-    assert figure.data[-1].name == "·: 2 others"
+    assert figure.data[-1].name .startswith("·: 2 others (")
     assert len(figure.data) == 9
     assert "&lt;b&gt;" in figure.data[0].name

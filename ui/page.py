@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import attribution, compare, credit, evidence, generate, history, scores
+from ui import attribution, compare, credit, evidence, generate, history, regions, scores
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -18,6 +18,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Generate", generate.build),
     ("Attribution", attribution.build),
     ("Scores", scores.build),
+    ("Regions", regions.build),
     ("Credit", credit.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),
