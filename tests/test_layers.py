@@ -22,7 +22,7 @@ MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "r
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
           "image_store"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
-         "region_figures",
+         "region_figures", "unlearning", "second_opinion", "second_opinion_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html"}
 TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
