@@ -37,7 +37,7 @@ def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
             customdata=[plain(told.credits[k].caption or told.credits[k].id) for k in rows],
             hovertemplate="%{customdata}<br>place %{x} by similarity, %{y} by unlearning<extra></extra>")
     finish(figure, "place by similarity", "place by unlearning")
-    figure.update_xaxes(range=[0, count + 1])
-    figure.update_yaxes(range=[count + 1, 0])
-    figure.update_layout(height=440)
+    figure.update_xaxes(range=[0, 1.02 * count])
+    figure.update_yaxes(range=[1.02 * count, 0])
+    figure.update_layout(height=460, legend={"y": -0.14, "yanchor": "top"})
     return figure

@@ -17,7 +17,7 @@ from typing import Any
 from doit.tools import config_changed
 
 from assets.screenshots import SHOTS
-from pocket import clip, encoder_report, regions, sscd
+from pocket import clip, encoder_report, regions, second_opinion, sscd
 from pocket.addone import AddOneSettings
 from pocket.collection import OTHERS, method_name
 from pocket.denoiser import PLANTED_REPEATS, RECIPES
@@ -88,6 +88,9 @@ STAGES = (
     Stage("regions", "whether a region of an image finds what it shows", ("pocket.regions",),
           [*_CORPUS, ENCODER, *_TRAINED, _INDEX, *(f"{folder}/index/index.faiss" for folder in _METHODS)],
           [str(regions.OUT)], asdict(regions.RegionSettings())),
+    Stage("second_opinion", "similarity against unlearning, where the right image is known", ("pocket.second_opinion",),
+          [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX], [str(second_opinion.OUT)],
+          [asdict(second_opinion.OpinionSettings()), TUNING, TEST]),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
           [*_EXAMPLES, _CALIBRATOR, _INDEX], [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
