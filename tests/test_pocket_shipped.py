@@ -53,6 +53,15 @@ def test_the_region_test_is_of_the_corpus_and_the_methods_that_ship() -> None:
         assert method["true box"]["recall@1"]["low"] > method["whole image"]["recall@1"]["high"]
 
 
+def test_the_second_opinion_was_measured_on_the_generator_that_ships(generator: Generator) -> None:
+    told = json.loads((POCKET / "evidence/second_opinion.json").read_text())
+    assert told["generator_sha256"] == generator.sha256
+    assert told["method"] == Collection.open(POCKET).method
+    for kind in ("planted", "tuned"):
+        assert len(told[kind]["each"]) == told[kind]["images"] > 0
+        assert all(row["loss"][1] > row["loss"][0] for row in told[kind]["each"]), "the image was forgotten"
+
+
 def test_calibration_was_checked_on_models_that_it_never_saw() -> None:
     card = read_card(POCKET / "calibrator")
     fit, held_out = (set(card["exemplars"][name]) for name in ("fit", "held_out"))
