@@ -54,7 +54,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
     finish(figure, "", "")
     figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
     figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x", constrain="domain")
-    figure.update_layout(height=520, margin={"l": 4, "r": 4, "t": 8, "b": 8}, showlegend=True,
+    figure.update_layout(height=460, margin={"l": 4, "r": 4, "t": 8, "b": 8}, showlegend=True,
                          legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.02, "yanchor": "top",
                                  "font": {"color": INK}})
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +103,16 @@ def test_what_is_painted_is_looked_at_and_stays_when_the_tab_is_left(opened: Pag
     before = opened.locator("#region-found").inner_text()
     tab(opened, "Scores")
     tab(opened, "Regions")
-    opened.wait_for_timeout(500)
-    assert opened.locator("#region-found").inner_text() == before
+    expect(opened.locator("#region-found")).to_be_visible()
+    opened.wait_for_timeout(1500)  # what would be drawn anew would be by now
+    expect(opened.locator("#region-found")).to_have_text(before, use_inner_text=True)
     opened.get_by_label("style", exact=True).last.check()
+    cells = opened.locator("#grid-cells input[type=number]")
+    cells.fill("7")
+    cells.press("Enter")
+    cells.blur()
     expect(opened.locator("#grid-words")).to_contain_text("of style")
+    expect(opened.locator("#grid-words")).to_contain_text(re.compile(r"of (2[0-9]|3[0-9]|4[0-9]) fields"))
     opened.locator("#regions-know button").first.click()
     expect(opened.locator("#regions-measured")).to_contain_text("box off by 25%")
 

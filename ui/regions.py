@@ -160,7 +160,7 @@ def build(services: Services, session: Session) -> None:
     look_paint.click(attribute_painted, [session.query, session.result, session.method, editor], found,
                      api_name="attribute_painted", api_visibility="undocumented", show_progress="minimal", **COMPUTE)
     gr.on([by.input, cells.release], region_grid, asked_grid, [told, picture], api_name="region_grid",
-          show_progress="minimal", **COMPUTE)
+          trigger_mode="always_last", show_progress="minimal", **COMPUTE)
 
 
 def _painter(**options: Any) -> gr.ImageEditor:
