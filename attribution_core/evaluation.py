@@ -25,7 +25,7 @@ Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over queries with its 95 % bootstrap interval over models, all in [0, 1]."""
+    """A figure with its 95 % interval; of a score: a mean over queries, its interval from drawing models again."""
 
     value: float
     low: float
