@@ -42,9 +42,9 @@ class UnlearningSettings:
     same before and after, and for all images. seed: of all noise.
     """
 
-    steps: int = 4
+    steps: int = 8
     rate: float = 0.002
-    batch_size: int = 8
+    batch_size: int = 16
     draws: int = 4
     seed: int = 0
 

@@ -38,10 +38,14 @@ TOP = 10
 
 @dataclass(frozen=True)
 class OpinionSettings:
-    """planted: prompts, of those that were planted. models: tuned ones, one image each. seed: of images and choices."""
+    """planted: prompts, of those that were planted. models: tuned ones, one image each. seed: of images and choices.
 
-    planted: int = 12
-    models: int = 8
+    first: models before it were looked at when it was chosen how to unlearn, and are left out.
+    """
+
+    planted: int = 8
+    models: int = 6
+    first: int = 10
     seed: int = 7
     tuning: AddOneSettings = field(default_factory=lambda: AddOneSettings(models=66, images=1))
     unlearning: UnlearningSettings = field(default_factory=UnlearningSettings)
@@ -70,7 +74,7 @@ def tuned(attributor: Attributor, generator: Generator, held_out: Corpus, prompt
     """For images of tuned models: where the exemplar stands by both methods, unlearning within the tuned model."""
     how, told = settings.tuning, []
     tasks = plan(held_out, prompts["test"], how)
-    for k, task in enumerate(tasks[: settings.models]):
+    for k, task in enumerate(tasks[settings.first : settings.first + settings.models], settings.first):
         exemplar, other = (held_out.image(t.exemplar) for t in (task, tasks[k - 1]))
         model = customize(generator, [exemplar], task.category, steps=how.iterations, batch_size=how.batch_size,
                           learning_rate=how.learning_rate, captions=prompts["tuning"], seed=task.seed)

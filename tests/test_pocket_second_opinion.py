@@ -56,7 +56,7 @@ def test_both_tests_run_in_small(tmp_path: Path) -> None:
     generator = Generator.open(make_pocket_like(tmp_path / "generator"), device="cpu")
     held_out = Corpus.open(tmp_path / "shapes/corpus", split="exemplars")
     quick = UnlearningSettings(steps=1, batch_size=2, draws=1)
-    settings = OpinionSettings(2, 1, 7, AddOneSettings(models=2, images=1, steps=2, iterations=2), quick)
+    settings = OpinionSettings(2, 1, 1, 7, AddOneSettings(models=2, images=1, steps=2, iterations=2), quick)
     first = planted(opened, generator, held_out, settings)
     assert len({row["source"] for row in first}) == 2
     words = {"test": ["a {token} {category}"], "tuning": ["{token} {category}"]}
