@@ -75,8 +75,9 @@ def build(services: Services, session: Session) -> None:
                        *_drawn(event, services)]
 
     session.add_view([status, start, *shown], draw)
+    # "once" would drop a click that comes while a stopped one is still being put away.
     asking = start.click(ask_opinion, [session.query, session.method], [status, *shown], api_name="second_opinion",
-                         show_progress="hidden", **COMPUTE)
+                         show_progress="hidden", trigger_mode="multiple", **COMPUTE)
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: _line("Stopped. The generator is as it was."), None, status, api_name="stop_opinion", queue=False,
         api_visibility="undocumented")
