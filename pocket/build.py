@@ -17,7 +17,17 @@ from typing import Any
 from doit.tools import config_changed
 
 from assets.screenshots import SHOTS
-from pocket import benchmark, benchmark_plan, clip, encoder_report, evidence, scaling, sscd
+from pocket import (
+    benchmark,
+    benchmark_plan,
+    clip,
+    encoder_report,
+    evidence,
+    regions,
+    scaling,
+    second_opinion,
+    sscd,
+)
 from pocket.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.encoders import PACKAGE
 from pocket.examples import EXAMPLES, file_name
@@ -84,9 +94,14 @@ STAGES = (
     Stage("evidence", "learn mappers, index, fit temperatures, and tell how well they do", ("pocket.evidence",),
           [*_BENCHMARK, *_CORPUS, ENCODER, *_TRAINED], [_INDEX, _CALIBRATOR, _EVIDENCE],
           [{name: [asdict(v) for v in variants] for name, variants in evidence.ENCODERS.items()}, evidence.EPOCHS,
-           evidence.BATCH, evidence.UNLEARNED]),
+           evidence.BATCH, evidence.SHIPPED]),
     Stage("scaling", "what a temperature is worth with other numbers of candidates", ("pocket.scaling",),
           [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED], [_SCALING], scaling.NUMBERS),
+    Stage("regions", "whether a region of an image finds what it shows", ("pocket.regions",),
+          [*_CORPUS, ENCODER, *_TRAINED, _INDEX, _EVIDENCE], [str(regions.OUT)], asdict(regions.RegionSettings())),
+    Stage("second_opinion", "similarity against unlearning, where the right image is known", ("pocket.second_opinion",),
+          [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX], [str(second_opinion.OUT)],
+          [asdict(second_opinion.OpinionSettings()), TUNING]),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
           [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING],

@@ -42,10 +42,14 @@ from pocket.training import say
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/features")
 BASELINE = "rgb-thumbnail"  # there to be beaten, no method to choose
+LEARNED = "learned"
 # What is learned on the features of each encoder.
-ENCODERS = {"pocket-clip": VARIANTS, "pocket-sscd": VARIANTS, "efficientnet-lite0": LIGHT, BASELINE: LIGHT}
-# Its learned mappers stand in the tables, but with their index of 1,280 columns they would take 30 MB to ship.
-UNLEARNED = ("efficientnet-lite0",)
+ENCODERS = {"pocket-clip": VARIANTS, "pocket-clip-rgb": LIGHT, "pocket-sscd": VARIANTS, "efficientnet-lite0": LIGHT,
+            BASELINE: LIGHT}
+# Which of them become methods to choose, as they are or learned; the others stand in the tables, because the index of
+# each takes 4 to 20 MB.
+SHIPPED = {"pocket-clip": (PRETRAINED, LEARNED), "pocket-clip-rgb": (LEARNED,), "pocket-sscd": (PRETRAINED,),
+           "efficientnet-lite0": (PRETRAINED,)}
 # Of a few hundred models, not of thousands as in the paper: smaller batches and more epochs, for as many steps.
 EPOCHS, BATCH = 400, 128
 LICENCE = "Apache-2.0"
@@ -72,14 +76,14 @@ class Choice:
 
 
 def choices(learned: Mapping[str, Learned], features: Mapping[str, Features]) -> Iterator[Choice]:
-    """Two methods an encoder: as it is, and with the mappers that did best on validation."""
+    """The methods of each encoder: as it is, and with the mappers that did best on validation."""
     for name, found in learned.items():
-        if name == BASELINE:
-            continue
+        shipped = SHIPPED.get(name, ())
         seen, best = features[name], found.trained[found.best]
-        pairs: list[tuple[str, MapperPair, Mapping[str, Any], float]] = [
-            (PRETRAINED, MapperPair.identity(best.pair.dim, name), {}, best.untrained)]
-        if name not in UNLEARNED:
+        pairs: list[tuple[str, MapperPair, Mapping[str, Any], float]] = []
+        if PRETRAINED in shipped:
+            pairs.append((PRETRAINED, MapperPair.identity(best.pair.dim, name), {}, best.untrained))
+        if LEARNED in shipped:
             pairs.append((found.best, best.pair, best.card(), best.best.reciprocal_rank))
         for mapper, pair, card, reached in pairs:
             yield Choice(name, mapper, pair, calibrate(seen.case("validation"), pair, seen.training), card, reached)

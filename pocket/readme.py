@@ -149,6 +149,7 @@ def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, An
           _percent(c["before"]["misplaced"]))
          for m in evidence["methods"] for c in m["calibrated"]))
     yield ""
+    yield from _misleading(evidence["methods"])
     yield (f"A temperature fitted with {scaling['fitted_with']:,} candidates, used with others (`python -m "
            f"pocket.scaling`, {scaling['method']}; more are random crops of the training images): -log share of the "
            "test exemplars by it, by the one that fits best there, and by one corrected with the number's logarithm.")
@@ -156,6 +157,18 @@ def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, An
     yield from _table(("candidates", "best temperature", "fitted once", "fitted there", "corrected", "uniform"),
                       ((f"{r['candidates']:,}", f"{r['temperature']:.4f}", *(f"{r[f'nll_{name}']:.3f}" for name in
                         ("fixed", "best", "corrected", "uniform"))) for r in scaling["numbers"]))
+
+
+def _misleading(methods: list[dict[str, Any]]) -> Iterable[str]:
+    """Where shares are no better than equal ones, so that nobody relies on them there."""
+    worse = {case: [m["name"] for m in methods for c in m["calibrated"]
+                    if c["case"] == case and c["calibrated"]["low"] > c["uniform"]] for case in CASES}
+    for case, names in worse.items():
+        if names:
+            which = "every method" if len(names) == len(methods) else _and(f"*{name}*" for name in names)
+            yield (f"For {CASES[case]}, shares mislead: those of {which} give the exemplars less than equal shares "
+                   "would. Do not rely on a share where a style, and not a thing, is what an image took.")
+            yield ""
 
 
 def _scores(scores: list[dict[str, Any]], columns: list[tuple[str, str]]) -> Iterable[Sequence[object]]:

@@ -254,6 +254,7 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     expect(own.locator("#metrics .main-svg").first).to_be_visible()
     expect(own.locator("#reliability .main-svg").first).to_be_visible()
     expect(own.locator("#reliability-tiles")).to_contain_text("Influence in the wrong place")
+    expect(own.locator("#reliability-tiles")).to_contain_text("On these models the shares help")
     before = own.locator("#reliability-tiles").inner_text()
     choose(own, "reliability-method", "flatter")
     expect(own.locator("#reliability-tiles")).not_to_have_text(before, use_inner_text=True)
@@ -286,7 +287,8 @@ def client(pocket_app: str) -> Client:
 
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
-             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare"}
+             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare",
+             "/attribute_box", "/region_grid", "/second_opinion"}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:

@@ -112,3 +112,21 @@ def test_help_explains_every_command() -> None:
     output = run("--help").output
     for command in ("attribute", "generate", "customize", "index", "encoders"):
         assert command in output
+
+
+def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:
+    collection = fake_collection(tmp_path / "own", n=30).path
+    make_pocket_like(collection / "generator")
+    result = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--json", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [row["by_unlearning"] for row in told["images"]] == list(range(1, 31))
+    assert sorted(row["by_similarity"] for row in told["images"]) == list(range(1, 31))
+    assert told["agreement"]["low"] <= told["agreement"]["value"] <= told["agreement"]["high"]
+    plain = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--top", 2, "--device", "cpu")
+    assert [line.split()[0] for line in plain.stdout.splitlines()[1:3]] == ["1", "2"]
+    for arguments, words in ((("second-opinion", "cat", "--collection", shapes), "no generator"),
+                             (("second-opinion", "cat", "--top", 0), "top is 0"),
+                             (("second-opinion", "cat", "--seed", -1, "--collection", collection), "seed")):
+        wrong = run(*arguments)
+        assert wrong.exit_code == 2 and words in wrong.stderr and wrong.stdout == ""

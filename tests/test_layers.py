@@ -21,10 +21,11 @@ GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", 
 MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
           "image_store"}
-UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
+UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
+         "region_figures", "unlearning", "second_opinion", "second_opinion_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html"}
-TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
+TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_opinion", "cli_report",
        "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card, verify_files
+from attribution_core.cards import read_card, sha256_file, verify_files
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.image_store import ImageStore
@@ -60,10 +61,12 @@ def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generato
     assert all(store[m.made["written"][0]].size == (64, 64) and store[m.exemplars[0]].size for m in models[::20])
 
 
-def test_the_fitted_temperature_helps_on_models_that_neither_mappers_nor_it_ever_saw() -> None:
+def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever_saw() -> None:
     found = Evidence.open(POCKET)
     assert found is not None
-    for told in found.method(found.told["own"]).calibrated:
+    things = [t for t in found.method(found.told["own"]).calibrated if t.case.endswith("_concept")]
+    assert len(things) == 2
+    for told in things:
         assert told.gain.low > 0, "the lower end of the gain's interval"
         assert told.calibrated.value < told.uncalibrated.value <= told.uniform
         assert told.after.misplaced < told.before.misplaced
@@ -73,6 +76,24 @@ def test_the_card_says_for_how_many_candidates_the_temperature_holds() -> None:
     collection = Collection.open(POCKET)
     holds = read_card(collection.parts / "calibrator")["holds_for_candidates"]
     assert holds["least"] <= len(collection.index) <= holds["most"] <= max(holds["tried"])
+
+
+def test_the_region_test_is_of_the_corpus_and_the_methods_that_ship() -> None:
+    told = json.loads((POCKET / "evidence/regions.json").read_text())
+    assert told["corpus_sha256"] == {p.name: sha256_file(p) for p in (POCKET / "corpus").glob("*.parquet")}
+    assert set(told["methods"]) == set(Collection.open(POCKET).methods)
+    assert told["candidates"] == len(Collection.open(POCKET).index) + 1
+    for method in told["methods"].values():
+        assert method["true box"]["recall@1"]["low"] > method["whole image"]["recall@1"]["high"]
+
+
+def test_the_second_opinion_was_measured_on_the_generator_that_ships(generator: Generator) -> None:
+    told = json.loads((POCKET / "evidence/second_opinion.json").read_text())
+    assert told["generator_sha256"] == generator.sha256
+    assert told["method"] == Collection.open(POCKET).method
+    for kind in ("planted", "tuned"):
+        assert len(told[kind]["each"]) == told[kind]["images"] > 0
+        assert all(row["loss"][1] > row["loss"][0] for row in told[kind]["each"]), "the image was forgotten"
 
 
 def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:

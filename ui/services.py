@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from attribution_core.testcases import ManifestEntry
+from ui.background import in_background
 
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
@@ -59,10 +60,6 @@ def checked_prompt(prompt: str | None) -> str:
     if len(words) > MAX_PROMPT:
         raise InvalidInputError(f"the prompt has {len(words)} characters, at most {MAX_PROMPT} are read.")
     return words
-
-
-class _StoppedError(Exception):
-    """Raised inside a generation whose listener has gone."""
 
 
 class Services:
@@ -186,34 +183,15 @@ class Services:
         return self._stream(self.generator, Recipe(checked_prompt(prompt), seed, steps, guidance))
 
     def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
-        events: queue.SimpleQueue[StepPreview | GeneratedImage | BaseException] = queue.SimpleQueue()
-        gone = threading.Event()
+        def work(on_step: Callable[[StepPreview], None]) -> GeneratedImage:
+            return generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step)
 
-        def on_step(step: StepPreview) -> None:
-            if gone.is_set():
-                raise _StoppedError
-            events.put(step)
-
-        def work() -> None:
-            try:
-                events.put(generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step))
-            except BaseException as error:  # handed to the listener, who raises it
-                events.put(error)
-
-        threading.Thread(target=work, daemon=True, name="generation").start()
-        try:
-            while True:
-                event = events.get()
-                while isinstance(event, StepPreview) and not events.empty():
-                    event = events.get()
-                if isinstance(event, BaseException):
-                    raise event
+        with closing(in_background(work, "generation")) as events:
+            for event in events:
                 if isinstance(event, GeneratedImage):
                     yield Query(event.image, recipe.prompt, event.recipe, event.notices)
-                    return
-                yield event
-        finally:
-            gone.set()
+                else:
+                    yield event
 
     def training_image(self, position: int) -> Path:
         """A training image as a file, as it is stored in the corpus."""
