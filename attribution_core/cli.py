@@ -141,14 +141,15 @@ def encoders(as_json: AsJson = False) -> None:
     from attribution_core.encoders import ENCODERS
 
     rows = [{"name": s.name, "dim": s.dim, "input_size": s.input_size, "licence": s.licence or "none stated",
-             "ships": s.offline, "paper": s.paper} for s in ENCODERS.values()]
+             "ships": s.offline, "by_hand": s.by_hand, "paper": s.paper} for s in ENCODERS.values()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':14s}{'weights':22s}paper")
+    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':16s}{'weights':22s}paper")
     for row in rows:
-        weights = "in the repository" if row["ships"] else "fetched on first use"
-        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:14s}{weights:22s}"
+        weights = "in the repository" if row["ships"] else "see the README" if row["by_hand"] else \
+            "fetched on first use"
+        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
                    f"{row['paper']}")
 
 
