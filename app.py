@@ -21,6 +21,10 @@ def main(
         list[Path] | None,
         typer.Option(help="Collection folder; default: the pocket collection. Give more of them to compare with."),
     ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="In place of the collection's own: a name (see the command 'generators'), a "
+                                      "folder or a hub name."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = None,
 ) -> None:
     """Open a collection and serve the page."""
@@ -28,12 +32,14 @@ def main(
     from ui.services import Services
 
     first, others = (collection[0], tuple(collection[1:])) if collection else (None, ())
-    given = {"collection": first, "compare_with": others or None, "port": port}
+    given = {"collection": first, "compare_with": others or None, "port": port, "generator": generator}
     try:
         settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
         services = Services.open(settings)
     except (AttributionError, ValueError) as error:  # pydantic's errors about settings are ValueErrors
         _fail(str(error))
+    if services.generator is not None and services.generator.licence_notice:
+        typer.echo(services.generator.licence_notice, err=True)
     services.warm_up()
     try:
         launch(build(services), services)

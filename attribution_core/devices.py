@@ -65,13 +65,19 @@ def memory_errors(what: str, mend: str) -> Iterator[None]:
     except NotEnoughMemoryError:
         raise
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in _SHORT):
+        if not is_short(error):
             raise
         gc.collect()
         torch = _torch()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise NotEnoughMemoryError(f"memory ran out while {what}; {mend}.") from error
+
+
+def is_short(error: Exception) -> bool:
+    """Whether an error says that memory ran out, in any device's words."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORT))
 
 
 def _torch() -> Any:

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     collection: Path = Field(REPOSITORY / "checkpoints/pocket", description="Collection that the app opens.")
     compare_with: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="More collections, for the tab Compare; separated as in PATH.")
+    generator: str = Field("", description="In place of the collection's own generator: a name, folder or hub name.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     host: str = Field("127.0.0.1", description="Address that the app listens on; 0.0.0.0 for all.")
     port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")

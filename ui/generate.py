@@ -45,16 +45,18 @@ def build(services: Services, session: Session) -> None:
                                      elem_id="seed", scale=3, min_width=120)
                     dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
-                    steps = gr.Slider(*STEPS, usual.steps, step=1, label="Steps", elem_id="steps", min_width=140)
-                    guidance = gr.Slider(*GUIDANCE, usual.guidance, step=0.5, label="Guidance", elem_id="guidance",
-                                         min_width=140)
+                    steps = gr.Slider(*_with(STEPS, usual.steps), usual.steps, step=1, label="Steps", elem_id="steps",
+                                      min_width=140)
+                    guidance = gr.Slider(*_with(GUIDANCE, usual.guidance), usual.guidance, step=0.5, label="Guidance",
+                                         elem_id="guidance", min_width=140)
             with gr.Row(visible=can_generate):
                 start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
                 stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
             if not can_generate:
                 gr.Markdown("This collection has no generator: upload or paste an image to attribute it.")
             with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
-                gr.HTML("<h3>Examples of this generator</h3>", elem_classes="caption")
+                of = "this generator" if not services.settings.generator else "the collection's own generator"
+                gr.HTML(f"<h3>Examples of {of}</h3>", elem_classes="caption")
                 examples = gr.Gallery(
                     [(query.image, query.title) for query in services.examples], label="Examples of this generator",
                     show_label=False, columns=4, allow_preview=False, height="auto", object_fit="contain",
@@ -145,6 +147,11 @@ def filled_in(recipe: Recipe) -> list[Any]:
             recipe.steps if recipe.steps <= STEPS[1] else gr.update(value=recipe.steps, maximum=recipe.steps),
             recipe.guidance if low <= recipe.guidance <= high else
             gr.update(value=recipe.guidance, minimum=min(low, recipe.guidance), maximum=max(high, recipe.guidance))]
+
+
+def _with(span: tuple[float, float], value: float) -> tuple[float, float]:
+    """A slider's range, widened where a generator's own value lies outside: turbo models draw without guidance."""
+    return min(span[0], value), max(span[1], value)
 
 
 def _whole(value: Any) -> int:

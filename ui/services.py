@@ -20,7 +20,8 @@ from attribution_core.attribution import Attributor, Collection
 from attribution_core.encoders import SHIPPED
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence import Evidence
-from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
+from attribution_core.generation import GeneratedImage, Generator, StepPreview
+from attribution_core.generators import Defaults
 from attribution_core.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
@@ -82,7 +83,7 @@ class Services:
     def open(cls, settings: Settings) -> Services:
         """Open the collection that the settings name. Raises `AttributionError`."""
         collection = Collection.open(settings.collection)
-        path = collection.generator_path
+        path = settings.generator or collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
         services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
         _ = services.evidence  # damaged evidence is said at once, not by a page that does not open
