@@ -327,11 +327,11 @@ def test_generators_are_listed_and_chosen_on_the_command_line(tmp_path: Path, mo
 
 def test_the_app_draws_with_another_generator(tmp_path: Path) -> None:
     from attribution_core.settings import Settings
-    from ui.services import Query, Services
+    from ui.services import OTHERS, Query, Services
 
     folder = make_clip_like(tmp_path / "clip")
     services = Services.open(Settings(generator=str(folder), device="cpu"))
     *_, made = services.generate("a cat", 1, 2, 3.0)
     assert isinstance(made, Query) and made.image.size == (SIDE, SIDE)
-    assert made.recipe.generator.endswith("/clip")
+    assert made.recipe.generator.endswith("/clip") and made.notices == (OTHERS,)
     assert services.defaults == PIPELINES["StableDiffusionPipeline"]

@@ -166,5 +166,5 @@ def _about(query: Query) -> str:
     made = query.recipe
     words = f"“{query.title}”"
     if made is not None:
-        words += f" · seed {made.seed} · {made.steps} steps · guidance {made.guidance:g}"
+        words += f" · seed {made.seed} · {made.steps} step{'s' * (made.steps != 1)} · guidance {made.guidance:g}"
     return _line(words) + "".join(_line(notice) for notice in query.notices)

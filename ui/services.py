@@ -32,6 +32,8 @@ from ui.background import in_background
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
+OTHERS = ("It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
+          "generator was trained on them.")
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ class Services:
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    yield Query(event.image, recipe.prompt, event.recipe, event.notices)
+                    notices = (*event.notices, OTHERS) if self.settings.generator else event.notices
+                    yield Query(event.image, recipe.prompt, event.recipe, notices)
                 else:
                     yield event
 
