@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _FITTED: WeakKeyDictionary[Any, torch.Tensor] = WeakKeyDictionary()
-_SIDE, _FIELDS = 256, 16  # px, and coloured fields across, of the pictures that colours are fitted on
+_SIDE, _FIELDS = 128, 8  # px, and coloured fields across, of the pictures that colours are fitted on
 
 
 @contextmanager

@@ -299,6 +299,20 @@ def test_a_generator_in_half_precision_draws_and_is_not_tuned(tmp_path: Path, mo
         _ = spared.tunable
 
 
+@pytest.mark.parametrize("make", [make_clip_like, large.make_sd3])
+def test_parts_that_wait_in_main_memory_draw_the_same_image(make, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU the hooks move parts from main memory to main memory; what they do to the drawing is the same."""
+    folder, seen = make(tmp_path / "made"), []
+    plain = Generator.open(folder, device="cpu").generate("a cat", 1, 2)
+    monkeypatch.setattr(generation, "plan_memory", lambda *a: generator_memory.MemoryPlan(offload="model"))
+    spared = Generator.open(folder, device="cpu")
+    for _ in range(2):
+        made = spared.generate("a cat", 1, 2, on_step=seen.append)
+        assert np.array_equal(pixels(made.image), pixels(plain.image))
+    assert len(seen) >= 4 and hasattr(spared.pipeline.vae, "_hf_hook")
+
+
 def test_generators_are_listed_and_chosen_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
