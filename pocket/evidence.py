@@ -158,7 +158,7 @@ def _tell(out: Path, benchmark: Benchmark, features: Mapping[str, Features], lea
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and benchmark/.")] = COLLECTION,
     work: Annotated[Path, typer.Option(help="Features are kept here.")] = WORK,
-    epochs: Annotated[int, typer.Option(help="Of each fit of mappers.")] = EPOCHS,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each fit of mappers.")] = EPOCHS,
 ) -> None:
     """Learn, choose, calibrate, and tell."""
     gather(collection, work, epochs=epochs)
