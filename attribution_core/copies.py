@@ -79,6 +79,12 @@ def copy_encoder(collection: Collection) -> str | None:
     return name
 
 
+def is_stored(collection: Collection) -> bool:
+    """Whether a method of the collection looks through its copy encoder alone, so that nothing has to be encoded."""
+    name = copy_encoder(collection)
+    return name is not None and _stored(collection, name) is not None
+
+
 @dataclass(frozen=True, eq=False)
 class CopyHits:
     """The training images most like an image to the copy encoder. ids, similarity: (k,), most similar first."""
@@ -112,10 +118,10 @@ class CopyIndex:
         if name is None:
             raise InvalidInputError(HOW_TO_ADD)
         stored = _stored(collection, name)
-        if stored is None:
-            rows = _encoded(collection.corpus, load_encoder(name, device), on_progress)
-            stored = TrainingIndex.build(_unit(rows), _FACTORY, name)
-        return cls(collection, stored, device)
+        if stored is not None:
+            return cls(collection, TrainingIndex.load(stored, name), device)
+        rows = _encoded(collection.corpus, load_encoder(name, device), on_progress)
+        return cls(collection, TrainingIndex.build(_unit(rows), _FACTORY, name), device)
 
     @property
     def encoder_name(self) -> str:
@@ -141,13 +147,12 @@ class CopyIndex:
         return [CopyHits(ids, similarity) for ids, similarity in zip(hits.ids, hits.similarity, strict=True)]
 
 
-def _stored(collection: Collection, name: str) -> TrainingIndex | None:
-    """The index of a method of that encoder without mappers; None where there is none."""
+def _stored(collection: Collection, name: str) -> Path | None:
+    """The folder of the index of a method of that encoder without mappers; None where there is none."""
     for method in collection.methods:
-        parts = collection.parts_of(method)
-        card = read_card(parts / "mappers")
-        if card.get("encoder") == name and card.get("kind") == "identity":
-            return TrainingIndex.load(parts / "index", name)
+        card = read_card(collection.parts_of(method) / "mappers")
+        if (card.get("encoder"), card.get("kind")) == (name, "identity"):
+            return collection.parts_of(method) / "index"
     return None
 
 

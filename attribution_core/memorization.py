@@ -15,7 +15,7 @@ from PIL import Image
 
 from attribution_core.alignment import Alignment, align
 from attribution_core.attribution import Collection
-from attribution_core.copies import CopyIndex, Threshold, copy_encoder, threshold_of
+from attribution_core.copies import CopyIndex, Threshold, copy_encoder, is_stored, threshold_of
 from attribution_core.errors import InvalidInputError
 from attribution_core.images import read_image
 from attribution_core.matching import Where, where
@@ -80,22 +80,24 @@ class Verdict:
         """The verdict in a few words."""
         if self.is_copy is None:
             return "No verdict: no threshold is known"
-        return "This is most likely a copy of a training image" if self.is_copy else "This is no copy, as far as we see"
+        if self.copies > 1:
+            return f"As close as a copy, but to {self.copies} training images at once"
+        return "Most likely a copy of a training image" if self.is_copy else "No copy, as far as can be seen"
 
     @property
     def sentence(self) -> str:
         """The verdict in one or two sentences."""
         first = float(self.similarity[0])
+        closest = f"The closest of {self.n_training:,} training images is {self.name}, at a similarity of {first:.3f}"
         if self.threshold is None:
-            return (f"The closest of {self.n_training:,} training images is {self.name}, at a similarity of {first:.3f}; "
-                    f"from which similarity on {self.encoder} sees a copy was never measured.")
+            return f"{closest}; from which similarity on {self.encoder} sees a copy was never measured."
         limit = f"{self.threshold.value:.3f}"
         if not self.is_copy:
-            return (f"The closest of {self.n_training:,} training images is {self.name}, at a similarity of {first:.3f}. "
-                    f"We speak of a copy from {limit} on.")
-        others = self.copies - 1
-        more = f" {others} more {'is' if others == 1 else 'are'} as close as a copy." if others else ""
-        return f"It matches {self.name}, at a similarity of {first:.3f}. We speak of a copy from {limit} on.{more}"
+            return f"{closest}. We speak of a copy from {limit} on."
+        several = self.copies > 1
+        more = " Where several training images look alike, it need not be a copy of one of them." if several else ""
+        return (f"It matches {self.name}{' best' if several else ''}, at a similarity of {first:.3f}. We speak of a copy "
+                f"from {limit} on.{more}")
 
     @property
     def how(self) -> str:
@@ -177,11 +179,9 @@ def returned(verdicts: Sequence[Verdict]) -> Returned:
 class Memorization:
     """Tells copies over one collection; encoder and index are opened at the first question."""
 
-    def __init__(self, collection: Collection, device: str = "auto",
-                 on_progress: Callable[[int, int], None] | None = None) -> None:
-        """on_progress: called with (images done, of all) where the training images have to be encoded first."""
+    def __init__(self, collection: Collection, device: str = "auto") -> None:
+        """device: "auto", "cpu", "cuda" or "mps"."""
         self.collection, self.device = collection, device
-        self._on_progress = on_progress
         self._lock = threading.Lock()
         self._index: CopyIndex | None = None
 
@@ -191,12 +191,25 @@ class Memorization:
         return copy_encoder(self.collection) is not None
 
     @property
-    def index(self) -> CopyIndex:
-        """The training images as the copy encoder sees them, opened once. Raises what `CopyIndex.open` raises."""
+    def is_quick(self) -> bool:
+        """Whether a first question need not wait until all training images are encoded."""
+        return self._index is not None or (self.is_possible and is_stored(self.collection))
+
+    def prepare(self, on_progress: Callable[[int, int], None] | None = None) -> CopyIndex:
+        """The training images as the copy encoder sees them, opened once.
+
+        on_progress: called with (images done, of all) where they have to be encoded first. Raises what
+        `CopyIndex.open` raises.
+        """
         with self._lock:
             if self._index is None:
-                self._index = CopyIndex.open(self.collection, self.device, self._on_progress)
+                self._index = CopyIndex.open(self.collection, self.device, on_progress)
             return self._index
+
+    @property
+    def index(self) -> CopyIndex:
+        """The same without a word on progress."""
+        return self.prepare()
 
     def check(self, image: Image.Image | Path | str, top: int = TOP) -> Verdict:
         """Whether an image is a copy of a training image.

@@ -75,12 +75,28 @@ class MemorizationEvidence:
                 {name: np.array(values, dtype=np.float64) for name, values in found["steps"].items()},
                 {name: Estimate(**value) for name, value in found["auc"].items()},
                 (int(told["steps"]), float(told["guidance"])))
-            if "training" not in signals.auc or not all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values()):
+            whole = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            if "training" not in signals.auc or not whole:
                 raise ValueError("a group of prompts holds no numbers")
-            return cls(str(told["generator_sha256"]), signals, told)
+            read = cls(str(told["generator_sha256"]), signals, told)
+            _ = read.how_copies  # what is missing is said at once
+            return read
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
                                   "'python -m pocket.memorization', or delete it.") from error
+
+    @property
+    def how_copies(self) -> str:
+        """How well copies are told among this generator's own images."""
+        made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
+        right = "" if made["precision"] is None else (
+            f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a matched "
+            "one that was not repeated;")
+        return (f"On this generator's own images: of those of prompts that were repeated in training on purpose "
+                f"{made['recall']['value']:.0%} are found to be copies, after changes such as mirroring and cropping "
+                f"{changed['recall']['value']:.0%};{right} of images of other training prompts "
+                f"{groups['training']['called']:.1%} are called copies, of those of prompts it never saw "
+                f"{groups['fresh']['called']:.1%}.")
 
     @property
     def how(self) -> str:
@@ -91,8 +107,8 @@ class MemorizationEvidence:
                 f"Measured on this generator at {told.at[0]} steps and guidance {told.at[1]:g}.")
 
 
-HOW_SIGNAL = ("At each step the generator predicts the noise with and without the words. The signal is the length of the "
-              "difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite.")
+HOW_SIGNAL = ("At each step the generator predicts the noise with and without the words. The signal is the length of "
+              "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite.")
 
 
 def _and(parts: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ STABLE_DIFFUSION_1: tuple[KnownPrompt, ...] = (
 _NAMES = re.compile(r"stable[-_ ]?diffusion[-_ ]?v?-?1[-_.]?[1-5]|\bsd[-_]?v?1[-_.]?[1-5]\b", re.IGNORECASE)
 
 
-def known_prompts(generator: str) -> tuple[KnownPrompt, ...]:
-    """Documented prompts of a generator, by its name or folder; empty where none are known."""
-    return STABLE_DIFFUSION_1 if _NAMES.search(generator) else ()
+def known_prompts(folder: Path | None) -> tuple[KnownPrompt, ...]:
+    """Documented prompts of a diffusers folder, by its path and by what its `model_index.json` says it came from.
+
+    Empty where none are known, and without a folder.
+    """
+    if folder is None:
+        return ()
+    try:
+        origin = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_name_or_path", "")
+    except (OSError, ValueError, AttributeError):  # the generator itself will say what is wrong with it
+        origin = ""
+    return STABLE_DIFFUSION_1 if _NAMES.search(f"{'/'.join(folder.parts[-2:])} {origin}") else ()

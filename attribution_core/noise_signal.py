@@ -1,8 +1,8 @@
-"""How strongly the words pull on each step of a generation: the signal of Wen et al. by which memorized prompts stand out.
+"""How strongly the words pull on each step of a generation: the signal by which memorized prompts stand out.
 
-Source: *Detecting, Explaining, and Mitigating Memorization in Diffusion Models* (Wen, Liu, Chen and Lyu, ICLR 2024): the
-mean over steps of the norm of the difference between the noise predicted with and without the text. Classifier-free
-guidance computes both for every step, so that reading the network's output along the way costs next to nothing.
+Source: *Detecting, Explaining, and Mitigating Memorization in Diffusion Models* (Wen, Liu, Chen and Lyu, ICLR 2024):
+the mean over steps of the norm of the difference between the noise predicted with and without the text. Guidance
+computes both for every step, so that reading the network's output along the way costs next to nothing.
 """
 
 from __future__ import annotations

@@ -151,8 +151,8 @@ def judged(copies: Mapping[str, list[Verdict]], rest: Mapping[str, list[Verdict]
     wrong = {name: np.array([bool(v.is_copy) for v in verdicts]) for name, verdicts in rest.items()}
     told = found(np.concatenate(list(right.values())), np.concatenate(list(wrong.values())),
                  np.tile(copies_of, len(right)), np.tile(rest_of, len(wrong)))
-    return told | {"by_change": {name: {"recall": _round(right[name].mean()), "false alarms": _round(wrong[name].mean())}
-                                 for name in right}}
+    return told | {"by_change": {
+        name: {"recall": _round(right[name].mean()), "false alarms": _round(wrong[name].mean())} for name in right}}
 
 
 def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[s
     threshold = planted.verdicts[0].threshold
     own = np.arange(count)
     return {
-        "what": "what the generator memorized: images of planted prompts, of matched controls, of other training prompts "
-                "and of prompts that it never saw",
+        "what": "what the generator memorized: images of planted prompts, of matched controls, of other training "
+                "prompts and of prompts that it never saw",
         "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(),
         "generator_sha256": generator.sha256, "copy_encoder": checker.index.encoder_name,
         "threshold": None if threshold is None else threshold.value,

@@ -20,12 +20,13 @@ GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", 
           "previews", "words"}
 MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
-          "image_store"}
+          "image_store", "noise_signal"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
-         "report", "report_html"}
-TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
-       "cli_train", "__main__", "__init__"}
+         "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",
+         "memorization_figures", "memorization_html", "memorized_prompts", "scan"}
+TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate",
+       "cli_memorization", "cli_report", "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
 HELPERS = {"pipeline_edits", "tuning_images", "tuning", "mapper_fit"}
