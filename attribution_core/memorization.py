@@ -82,7 +82,7 @@ class Verdict:
             return "No verdict: no threshold is known"
         if self.copies > 1:
             return f"As close as a copy, but to {self.copies} training images at once"
-        return "Most likely a copy of a training image" if self.is_copy else "No copy, as far as can be seen"
+        return "Most likely a copy of a training image" if self.is_copy else "Not close enough to be called a copy"
 
     @property
     def sentence(self) -> str:
@@ -94,17 +94,18 @@ class Verdict:
         limit = f"{self.threshold.value:.3f}"
         if not self.is_copy:
             return f"{closest}. We speak of a copy from {limit} on."
-        several = self.copies > 1
-        more = " Where several training images look alike, it need not be a copy of one of them." if several else ""
-        return (f"It matches {self.name}{' best' if several else ''}, at a similarity of {first:.3f}. We speak of a copy "
-                f"from {limit} on.{more}")
+        limit = f"We speak of a copy from {limit} on."
+        if self.copies == 1:
+            return f"It matches {self.name}, at a similarity of {first:.3f}. {limit}"
+        return (f"It matches {self.name} best, at a similarity of {first:.3f}. {limit} Where several training images "
+                "look alike, it need not be a copy of one of them.")
 
     @property
     def how(self) -> str:
         """How that is known."""
-        words = (f"Similarity is the cosine between both images in the features of {self.encoder}, an encoder of "
-                 f"{'copies' if 'sscd' in self.encoder else 'images'}; all {self.n_training:,} training images were "
-                 "compared.")
+        trained = ", which was trained to tell copies" if "sscd" in self.encoder else ""
+        words = (f"Similarity is the cosine between both images in the features of {self.encoder}{trained}; all "
+                 f"{self.n_training:,} training images were compared.")
         told = self.threshold
         if told is None:
             return words + " No verdict is given on a bare number."

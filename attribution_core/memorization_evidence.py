@@ -79,19 +79,23 @@ class MemorizationEvidence:
             if "training" not in signals.auc or not whole:
                 raise ValueError("a group of prompts holds no numbers")
             read = cls(str(told["generator_sha256"]), signals, told)
-            _ = read.how_copies  # what is missing is said at once
+            _ = read.how_copies, read.stands_apart(1, 0.0)  # what is missing is said at once
             return read
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
                                   "'python -m pocket.memorization', or delete it.") from error
+
+    def stands_apart(self, after: int, drop: float) -> bool:
+        """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
+        return after == 1 and drop > float(self.told["copies"]["groups"]["training"]["drop_95"])
 
     @property
     def how_copies(self) -> str:
         """How well copies are told among this generator's own images."""
         made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
         right = "" if made["precision"] is None else (
-            f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a matched "
-            "one that was not repeated;")
+            f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a "
+            "matched one that was not repeated;")
         return (f"On this generator's own images: of those of prompts that were repeated in training on purpose "
                 f"{made['recall']['value']:.0%} are found to be copies, after changes such as mirroring and cropping "
                 f"{changed['recall']['value']:.0%};{right} of images of other training prompts "

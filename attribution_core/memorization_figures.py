@@ -19,6 +19,8 @@ _COLOURS = {"planted": MARKED, "control": INK, "training": UNCALIBRATED, "fresh"
 _NAMES = {"planted": "planted", "control": "matched, not planted", "training": "training prompts",
           "fresh": "never seen"}
 _THIS = "#8e44c9"
+# Beside the plot's label there is no room for the legend on a phone.
+_LEGEND_BELOW = {"margin": {"t": 40, "b": 70}, "legend": {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"}}
 
 
 def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
@@ -40,6 +42,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
                 marker={"color": colour, "size": 8}, customdata=[w for w, c in zip(words, chosen, strict=True) if c],
                 hovertemplate="%{customdata}<br>number %{x}, similarity %{y:.3f}<extra></extra>")
     finish(figure, "nearest training images, in order", "similarity to this image")
+    figure.update_layout(**_LEGEND_BELOW)
     least = float(similarity.min())
     if verdict.threshold is not None:
         least = min(least, verdict.threshold.value)
@@ -96,4 +99,5 @@ def by_step(signals: Signals | None, signal: NoiseSignal | None) -> Figure:
                            name="this image", line={"color": _THIS, "width": 3}, marker={"size": 6},
                            hovertemplate="step %{x}, signal %{y:.2f}<extra></extra>")
     finish(figure, "step", "noise signal")
+    figure.update_layout(**_LEGEND_BELOW)
     return figure

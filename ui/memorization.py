@@ -140,9 +140,11 @@ def _impossible(why: str) -> str:
 def _headline(own: MemorizationServices, query: Query, verdict: Verdict) -> str:
     found = own.services.memorization_evidence
     kind = {True: "copy", False: "found", None: "spread"}[verdict.is_copy]
+    apart = found is not None and verdict.is_copy is False and found.stands_apart(verdict.drop.after, verdict.drop.size)
+    but = " But it stands apart from all others as copies do: look at both below." if apart else ""
     return (f'<div class="headline {kind}" aria-live="polite"><h2>{html.escape(verdict.title)}</h2>'
-            f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict.sentence)}</p></div>"
-            + _how(f"{verdict.how} {found.how_copies if found else ''}"))
+            f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict.sentence + but)}</p></div>"
+            + _how(verdict.how) + (f"<p class='status'>{html.escape(found.how_copies)}</p>" if found else ""))
 
 
 def _close_up(own: MemorizationServices, query: Query, position: int) -> list[Any]:

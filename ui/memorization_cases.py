@@ -19,6 +19,8 @@ from ui.session import COMPUTE, KEEP_S, Session, checked_place, place, shown_err
 PLANTED, CONTROLS = "planted: repeated in training on purpose", "controls: matched, not repeated"
 _LABELS = {"planted": PLANTED, "control": CONTROLS}
 _SEED = 1
+_TO_THE_VERDICT = """() =>
+  document.getElementById('memorization-words').scrollIntoView({behavior: 'smooth', block: 'start'})"""
 
 
 def build(services: Services, session: Session, own: MemorizationServices) -> None:
@@ -63,8 +65,10 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
             yield from make(cases[place(number, event, len(cases)) - 1].prompt, _SEED)
 
         kind.input(show_cases, kind, gallery, api_name="show_cases", api_visibility="undocumented", **quiet)
-        session.attribute_after(gallery.select(make_case, [kind, number], [status, session.made, *session.fields],
-                                               api_name="make_case", **quiet, **COMPUTE))
+        made = gallery.select(make_case, [kind, number], [status, session.made, *session.fields], api_name="make_case",
+                              **quiet, **COMPUTE)
+        session.attribute_after(made)
+        made.success(None, js=_TO_THE_VERDICT)
     if own.documented:
         gr.HTML("<h3>Prompts documented in the literature; an image is made only on request</h3>",
                 elem_classes="caption")
@@ -80,8 +84,10 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
         def make_documented(which: float) -> Iterator[list[Any]]:
             yield from make(own.documented[checked_place(which, len(own.documented)) - 1].prompt, _SEED)
 
-        session.attribute_after(ask.click(make_documented, which, [told, session.made, *session.fields],
-                                          api_name="make_documented", **quiet, **COMPUTE))
+        made = ask.click(make_documented, which, [told, session.made, *session.fields], api_name="make_documented",
+                         **quiet, **COMPUTE)
+        session.attribute_after(made)
+        made.success(None, js=_TO_THE_VERDICT)
 
 
 def _seeds(services: Services, session: Session, own: MemorizationServices) -> None:
@@ -92,8 +98,9 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
         start = gr.Button("Try them", variant="primary", elem_id="try-seeds", scale=1, min_width=110)
         stop = gr.Button("Stop", elem_id="stop-seeds", scale=0, min_width=80)
     words = gr.HTML(elem_id="seeds-words")
-    strip = gr.Gallery(visible=False, show_label=False, columns=8, allow_preview=False, height="auto", buttons=[], format="png",
-                       object_fit="contain", interactive=False, elem_id="seeds-strip", elem_classes="known")
+    strip = gr.Gallery(visible=False, show_label=False, columns=8, allow_preview=False, height="auto", buttons=[],
+                       format="png", object_fit="contain", interactive=False, elem_id="seeds-strip",
+                       elem_classes="known")
     tried = gr.State([], time_to_live=KEEP_S)
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
 
@@ -120,9 +127,10 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
     stop.click(None, cancels=[running], queue=False).then(
         lambda found: _summary(own, found, len(found), "Stopped. ") if found else _status("Stopped."), tried, words,
         api_name="stop_seeds", api_visibility="undocumented", queue=False)
-    session.attribute_after(strip.select(choose_seed, [tried, number], [session.made, *session.fields],
-                                         api_name="choose_seed", api_visibility="undocumented",
-                                         show_progress="hidden"))
+    chosen = strip.select(choose_seed, [tried, number], [session.made, *session.fields], api_name="choose_seed",
+                          api_visibility="undocumented", show_progress="hidden")
+    session.attribute_after(chosen)
+    chosen.success(None, js=_TO_THE_VERDICT)
 
 
 def _checked(own: MemorizationServices, kind: Any) -> str:
@@ -136,7 +144,7 @@ def _pictures(own: MemorizationServices, kind: str) -> list[tuple[str, str]]:
 
 
 def _strip(found: list[Tried]) -> Any:
-    pictures = [(one.query.image, f"{'copy' if one.verdict.is_copy else 'no copy'} · {one.verdict.similarity[0]:.2f}")
+    pictures = [(one.query.image, f"{'copy ' if one.verdict.is_copy else ''}{one.verdict.similarity[0]:.3f}")
                 for one in found]
     return gr.update(value=pictures, visible=True, selected_index=None)
 
