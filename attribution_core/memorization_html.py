@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from attribution_core.images import data_uri
 from attribution_core.report_html import STYLE, how
-from attribution_core.scan import Item, Scan
 from attribution_core.words import web_link
+
+if TYPE_CHECKING:
+    from attribution_core.scan import Item, Scan
 
 _PICTURE = 200  # px
 

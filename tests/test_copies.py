@@ -13,7 +13,12 @@ from attribution_core.attribution import Collection
 from attribution_core.cards import write_card
 from attribution_core.copies import KEY, CopyIndex, copy_encoder, is_stored, threshold_of
 from attribution_core.encoders import SHIPPED, load_encoder
-from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, UnknownNameError
+from attribution_core.errors import (
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+    UnknownNameError,
+)
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
 from attribution_core.matching import where

@@ -17,10 +17,10 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
-          "previews", "words"}
+          "previews", "words", "noise_signal"}
 MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
-          "image_store", "noise_signal"}
+          "image_store"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",

@@ -10,7 +10,7 @@ import pytest
 
 from attribution_core.generation import Generator, StepPreview
 from attribution_core.noise_signal import NoiseSignal, signals_of
-from tests.tiny_pipeline import make_pocket_like, make_clip_like
+from tests.tiny_pipeline import make_clip_like, make_pocket_like
 
 SEEDS = (3, 8)
 
