@@ -122,8 +122,9 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
         return [gr.skip() if query is None or query.recipe is None else query.recipe.prompt[:MAX_PROMPT]]
 
     session.add_view([prompt], suggest)
+    # "once" would drop a click that comes while stopped work is still being put away.
     running = gr.on([start.click, prompt.submit], try_seeds, [prompt, count], [words, strip, tried],
-                    api_name="try_seeds", show_progress="hidden", **COMPUTE)
+                    api_name="try_seeds", show_progress="hidden", trigger_mode="multiple", **COMPUTE)
     stop.click(None, cancels=[running], queue=False).then(
         lambda found: _summary(own, found, len(found), "Stopped. ") if found else _status("Stopped."), tried, words,
         api_name="stop_seeds", api_visibility="undocumented", queue=False)
