@@ -16,6 +16,7 @@ from attribution_core.checks import whole
 
 SIDE = 64
 """Pixels to which both images are brought; centre crops, as encoders and generators see them."""
+LARGEST = 1024
 SCALES = (1.0, *(k / 20 for k in range(10, 31) if k != 20))
 _FINER = (0.025, 0.0125)  # steps around the best of the grid, one after the other
 _SAME = 1e-6  # a change of place must be better than this, so that of equals the plainest stands
@@ -33,7 +34,7 @@ class Alignment:
         rms: Root mean square difference at `SIDE` px, in 8-bit steps (0 to 255), after aligning.
         rms_before: The same with both laid over each other as they are.
         difference: (s, s) the same for each pixel, over the three colours.
-        aligned: The match as it was laid, RGB, of the query's size.
+        aligned: The match as it was laid over the query's centre square, RGB, of its size, at most `LARGEST` px.
     """
 
     flipped: bool
@@ -77,9 +78,9 @@ def align(query: Image.Image, match: Image.Image, side: int = SIDE) -> Alignment
     query, match: RGB of any size. side: px at which they are compared, 16 to 256. Raises `InvalidInputError` outside.
     """
     whole("side", side, 16, 256)
-    shown = ImageOps.fit(query.convert("RGB"), (min(query.size),) * 2)
+    shown = _square(query)
     target = _pixels(ImageOps.fit(shown, (side, side)))
-    source = ImageOps.fit(match.convert("RGB"), (min(match.size),) * 2)
+    source = _square(match)
     ground = background(source)
     best = plain = _Place(_error(target, _laid(source, _Place(0.0), side, side, ground)))
     for flipped, scale in ((flipped, scale) for scale in SCALES for flipped in (False, True)):
@@ -94,6 +95,11 @@ def align(query: Image.Image, match: Image.Image, side: int = SIDE) -> Alignment
     aligned = Image.fromarray(_laid(source, best, side, shown.width, ground).round().astype(np.uint8))
     return Alignment(best.flipped, round(best.scale, 4), *centre, _rms(_error(target, laid)), _rms(plain.error),
                      difference, aligned)
+
+
+def _square(image: Image.Image) -> Image.Image:
+    """The centre square, at most `LARGEST` px: what is compared is smaller by far."""
+    return ImageOps.fit(image.convert("RGB"), (min(*image.size, LARGEST),) * 2)
 
 
 def background(image: Image.Image) -> Pixels:

@@ -93,7 +93,7 @@ STAGES = (
           [asdict(memorization.Settings()), list(encoder_report.CHANGES)]),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
-          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING],
+          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
           [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
     Stage("readme", "the README's figures", ("pocket.readme",),
           [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _EVIDENCE, _SCALING, _ENCODER_REPORT,

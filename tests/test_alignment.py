@@ -70,6 +70,11 @@ def test_the_aligned_image_has_the_querys_size_and_differs_where_the_map_says() 
     assert spot.min() > 100 > 20 > np.median(rest)
 
 
+def test_a_large_image_is_laid_at_a_size_that_fits_into_memory() -> None:
+    found = align(drawing(64).resize((2400, 2400)), drawing())
+    assert found.aligned.size == (1024, 1024) and found.rms < 20
+
+
 def test_of_two_unlike_images_it_never_makes_matters_worse() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     found = align(noise, drawing())
