@@ -59,6 +59,8 @@ def test_from_a_planted_case_to_its_verdict_and_a_close_look(opened: Page, tmp_p
     for name in ("query", "match", "difference", "heat-query", "heat-match"):
         expect(opened.locator(f"#copy-{name} img")).to_be_visible()
     expect(opened.locator("#copy-slider img")).to_have_count(2)
+    places = [image.bounding_box() for image in opened.locator("#copy-slider img").all()]
+    assert places[0] == places[1], "both halves lie over each other"
     expect(opened.locator("#drop-words")).to_contain_text("after 1 image")
     # The signal was recorded on the way, and stands among the measured ones.
     expect(opened.locator("#signal-words")).to_contain_text("The words pulled with a signal of")
