@@ -20,6 +20,7 @@ from attribution_core.generator_loading import check_kind, download, load_pipeli
 from attribution_core.generator_memory import MemoryPlan, native_side, plan_memory, weight_counts
 from attribution_core.generators import GENERATORS, PIPELINES, Defaults, find, licence_notice
 from attribution_core.images import save_png
+from attribution_core.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.previews import preview, tap_predicted_original
 from attribution_core.recipe import Recipe
 from attribution_core.settings import REPOSITORY
@@ -44,11 +45,15 @@ class StepPreview:
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A made image (RGB), its recipe, and sentences for the user about what the generator left aside."""
+    """A made image (RGB), its recipe, and sentences for the user about what the generator left aside.
+
+    noise_signal: how strongly the words pulled on each step; None without guidance.
+    """
 
     image: Image.Image
     recipe: Recipe
     notices: tuple[str, ...] = ()
+    noise_signal: NoiseSignal | None = None
 
     def save(self, path: Path | str) -> None:
         """Write a PNG with the recipe in its text chunks."""
@@ -239,13 +244,15 @@ class Generator:
             spec = find(self.name)
             if spec is not None and spec.text_tokens:
                 call["max_sequence_length"] = spec.text_tokens
-            with memory_errors(f"'{self.name}' was making {len(recipes)} at a time", _LESS):
+            with tap_noise_signal(pipeline, len(recipes)) as norms, memory_errors(
+                    f"'{self.name}' was making {len(recipes)} at a time", _LESS):
                 result = _called(pipeline, call, on_step)
             flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
             room = call.get("max_sequence_length", 0)
             return [
-                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room))
-                for image, recipe, bad in zip(result.images, recipes, flagged, strict=True)
+                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room), signal)
+                for image, recipe, bad, signal in zip(
+                    result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True)
             ]
 
     def _recipe(self, prompt: str, seed: int, steps: int | None, guidance: float | None) -> Recipe:

@@ -9,7 +9,18 @@ from typing import Any
 
 import gradio as gr
 
-from ui import attribution, compare, credit, evidence, generate, history, opinion, regions, scores
+from ui import (
+    attribution,
+    compare,
+    credit,
+    evidence,
+    generate,
+    history,
+    memorization,
+    opinion,
+    regions,
+    scores,
+)
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -20,6 +31,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Scores", scores.build),
     ("Regions", regions.build),
     ("Credit", credit.build),
+    ("Memorization", memorization.build),
     ("Second opinion", opinion.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),
