@@ -15,6 +15,7 @@ from attribution_core.generator_memory import MemoryPlan, weight_counts
 from attribution_core.generators import PIPELINES, licence_notice
 
 _LARGE = 500_000_000  # weights; larger networks are not made twice on the way into memory
+_UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"}
 
 
 def check_kind(folder: Path) -> str:
@@ -47,12 +48,20 @@ def download(name: str) -> Path:
     """Fetch a pipeline from the hub, or find it in the hub's cache. Raises `CheckpointError` that says why not."""
     diffusers = _diffusers()
     try:
-        folder = Path(diffusers.DiffusionPipeline.download(name))
+        with _quiet():  # of the hub's own progress bars nothing is hidden
+            folder = Path(diffusers.DiffusionPipeline.download(name))
     except Exception as error:
         causes = _causes(error)
-        if any(type(e).__name__ == "GatedRepoError" for e in causes):
+        kinds = {type(e).__name__ for e in causes}
+        if "GatedRepoError" in kinds:
             raise CheckpointError(f"the hub did not give the generator '{name}': its licence was not accepted with "
                                   f"this account. {licence_notice(name)}") from error
+        if "RepositoryNotFoundError" in kinds:
+            raise CheckpointError(f"the hub knows no '{name}', or keeps it private; check the name, or log in with "
+                                  "'hf auth login'.") from error
+        if kinds & _UNREACHABLE:
+            raise CheckpointError(f"the hub cannot be reached, and not all of '{name}' is in its cache here; "
+                                  "go online once, or give the folder of a downloaded diffusers pipeline.") from error
         if any("no space left" in str(e).lower() for e in causes):
             raise CheckpointError(f"the disk is full, so '{name}' was not fetched; make room, or set HF_HOME to a "
                                   "folder on a larger one. What was fetched is kept.") from error

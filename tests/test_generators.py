@@ -13,7 +13,13 @@ from PIL import Image
 
 from attribution_core import generation, generator_memory
 from attribution_core.cli import app
-from attribution_core.errors import CheckpointError, InvalidInputError, NotEnoughMemoryError, UnknownNameError
+from attribution_core.errors import (
+    CheckpointError,
+    InvalidInputError,
+    MissingDependencyError,
+    NotEnoughMemoryError,
+    UnknownNameError,
+)
 from attribution_core.generation import Generator, StepPreview
 from attribution_core.generators import GENERATORS, PIPELINES, find, licence_notice
 from attribution_core.previews import latent_colours, predicted_original, preview
@@ -245,14 +251,20 @@ def test_a_generator_in_the_hubs_cache_opens_without_a_notice_and_without_readin
     assert np.array_equal(pixels(opened.generate("a cat", 1, 2).image), pixels(plain.generate("a cat", 1, 2).image))
 
 
-class GatedRepoError(OSError):
+class RepositoryNotFoundError(OSError):
+    pass
+
+
+class GatedRepoError(RepositoryNotFoundError):  # on the hub a gated model is one that is not there for everybody
     pass
 
 
 @pytest.mark.parametrize(("cause", "words"), [
     (GatedRepoError("403 Client Error"), "licence was not accepted with this account.*sd-3|stable-diffusion-3"),
     (OSError(28, "No space left on device"), "the disk is full.*HF_HOME"),
-    (ConnectionError("no route"), "could not be fetched.*check the name and the connection"),
+    (ConnectionError("no route"), "the hub cannot be reached.*go online once"),
+    (RepositoryNotFoundError("404 Client Error"), "the hub knows no 'stabilityai/.*check the name"),
+    (ValueError("odd"), "could not be fetched.*check the name and the connection"),
 ])
 def test_what_keeps_a_generator_from_being_fetched_is_told(cause: Exception, words: str,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +276,17 @@ def test_what_keeps_a_generator_from_being_fetched_is_told(cause: Exception, wor
     monkeypatch.setattr(diffusers.DiffusionPipeline, "download", fail)
     with pytest.raises(CheckpointError, match=words):
         Generator.open("sd-3-medium", device="cpu").load()
+
+
+def test_a_tokenizer_that_needs_another_package_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import diffusers
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise ImportError("T5Tokenizer requires the SentencePiece library but it was not found")
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "from_pretrained", fail)
+    with pytest.raises(MissingDependencyError, match="pip install sentencepiece"):
+        Generator.open(make_clip_like(tmp_path / "clip"), device="cpu").load()
 
 
 def test_memory_that_runs_out_is_one_sentence_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
