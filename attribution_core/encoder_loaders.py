@@ -71,6 +71,29 @@ def csd_style_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
     return tower
 
 
+_ALADIN = (
+    ("enc_style.", ""), ("transformer.embeddings.position_embeddings", "pos_embed"),
+    ("transformer.embeddings.cls_token", "cls_token"), ("transformer.embeddings.patch_embeddings", "patch_embed.proj"),
+    ("transformer.encoder.encoder_norm", "norm"), ("transformer.encoder.layer.", "blocks."),
+    (".attention_norm.", ".norm1."), (".ffn_norm.", ".norm2."), (".ffn.", ".mlp."), (".attn.out.", ".attn.proj."),
+    ("proj_head.fc1", "head.1"), ("proj_head.fc2", "head.3"),
+)
+
+
+def aladin_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """ALADIN's ViT-B/16 with its projection head, by the names of timm's: queries, keys and values in one matrix."""
+    torch, tower = _library("torch"), {}
+    for key, value in state.items():
+        for theirs, ours in _ALADIN:
+            key = key.replace(theirs, ours)
+        tower[key] = value
+    for key in [key for key in tower if ".attn.query." in key]:
+        parts = [key.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
+        if all(part in tower for part in parts):
+            tower[key.replace(".query.", ".qkv.")] = torch.cat([tower.pop(part) for part in parts])
+    return tower
+
+
 def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     timm, safetensors = _library("timm"), _library("safetensors.torch", "safetensors")
     folder = checkpoints / spec.weights
@@ -130,6 +153,19 @@ def _load_moco(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
+def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+    timm, nn = _library("timm"), _library("torch.nn", "torch")
+    network = timm.create_model(spec.model, pretrained=False, num_classes=0)
+    middle = (network.num_features + spec.dim) // 2
+    network.head = nn.Sequential(nn.LeakyReLU(), nn.Linear(network.num_features, middle), nn.LeakyReLU(),
+                                 nn.Linear(middle, spec.dim))
+    state = read_tensors(_weights_file(spec))
+    if not isinstance(state, dict):
+        raise CheckpointError(f"the file given for '{spec.name}' holds no weights; get it from the release again.")
+    load_exactly(network, aladin_tower(state), spec.name)
+    return network
+
+
 def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     open_clip, torch = _library("open_clip", "open_clip_torch"), _library("torch")
     functional = _library("torch.nn.functional", "torch")
@@ -156,7 +192,7 @@ def _load_torchscript(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
 
 _LOADERS: Mapping[str, Callable[[EncoderSpec, Path, Rows], Any]] = {
     "timm-shipped": _load_shipped, "timm": _load_timm, "open_clip": _load_open_clip, "moco": _load_moco,
-    "csd": _load_csd, "torchscript": _load_torchscript, "with-colours": _load_with_colours,
+    "aladin": _load_aladin, "csd": _load_csd, "torchscript": _load_torchscript, "with-colours": _load_with_colours,
 }
 
 

@@ -83,7 +83,7 @@ class EncoderSpec:
     @property
     def by_hand(self) -> bool:
         """Whether the weights are a file that is put in place by hand."""
-        return self.loader in ("moco", "csd", "torchscript")
+        return self.loader in ("moco", "aladin", "csd", "torchscript")
 
     @property
     def file(self) -> str:

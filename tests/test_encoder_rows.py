@@ -41,7 +41,7 @@ DOCUMENTED = {
     "dino-vitb16": documented(256, 224, BICUBIC, IMAGENET),
     "moco-v3-vitb16": documented(256, 224, BILINEAR, IMAGENET),
     "vit-b16-384": documented(384, 384, BILINEAR, HALF),
-    "aladin": documented((224, 224), 224, BICUBIC, HALF),
+    "aladin": documented((224, 224), 224, BILINEAR, HALF),
     "sscd": documented(288, 288, BILINEAR, IMAGENET),
     "dinov2-vitb14": documented(256, 224, BICUBIC, IMAGENET),
     "csd-vitl14": documented(224, 224, BICUBIC, OPENAI),
@@ -99,7 +99,7 @@ def without_weights(name: str, device: str = "meta") -> torch.nn.Module:
         return timm.create_model(spec.model.split(".")[0], num_classes=0, **dict(spec.options)).eval()
 
 
-@pytest.mark.parametrize("name", [name for name, spec in ROWS.items() if spec.loader != "torchscript"])
+@pytest.mark.parametrize("name", [name for name, spec in ROWS.items() if spec.loader not in ("torchscript", "aladin")])
 def test_the_architecture_gives_the_rows_dimension(name: str) -> None:
     size = ROWS[name].input_size
     assert without_weights(name)(torch.empty(2, 3, size, size, device="meta")).shape == (2, ROWS[name].dim)
@@ -203,6 +203,64 @@ def test_a_csd_file_that_would_run_code_is_refused(monkeypatch: pytest.MonkeyPat
     with pytest.raises(CheckpointError, match="refused"):
         load_encoder("csd-vitl14", device="cpu")
     assert not (tmp_path / "ran").exists()
+
+
+def aladin_by_hand(state: dict[str, torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
+    """ALADIN's forward pass in the words of its own checkpoint, of any width and depth."""
+    functional, at = torch.nn.functional, "enc_style.transformer."
+
+    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def norm(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-6)
+
+    patches = state[f"{at}embeddings.patch_embeddings.weight"]
+    x = functional.conv2d(pixels, patches, state[f"{at}embeddings.patch_embeddings.bias"], stride=patches.shape[-1])
+    x = torch.cat([state[f"{at}embeddings.cls_token"], x.flatten(2).transpose(1, 2)], dim=1)
+    x = x + state[f"{at}embeddings.position_embeddings"]
+    for k in range(sum(key.endswith("attn.out.bias") for key in state)):
+        block = f"{at}encoder.layer.{k}"
+        y = norm(f"{block}.attention_norm", x)
+        heads = [linear(f"{block}.attn.{part}", y).unflatten(2, (-1, 64)).transpose(1, 2)
+                 for part in ("query", "key", "value")]
+        weight = (heads[0] @ heads[1].transpose(2, 3) / 8).softmax(-1)
+        x = x + linear(f"{block}.attn.out", (weight @ heads[2]).transpose(1, 2).flatten(2))
+        y = functional.gelu(linear(f"{block}.ffn.fc1", norm(f"{block}.ffn_norm", x)))
+        x = x + linear(f"{block}.ffn.fc2", y)
+    code = functional.leaky_relu(norm(f"{at}encoder.encoder_norm", x)[:, 0])
+    return linear("enc_style.proj_head.fc2", functional.leaky_relu(linear("enc_style.proj_head.fc1", code)))
+
+
+def test_aladin_computes_what_its_own_code_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made, spec = timm.create_model, ROWS["aladin"]
+    tiny = made(spec.model, num_classes=0, depth=2).state_dict()
+    tiny |= {"head.1.weight": torch.empty(512, 768), "head.1.bias": torch.empty(512),
+             "head.3.weight": torch.empty(256, 512), "head.3.bias": torch.empty(256)}
+    back = [(ours, theirs) for theirs, ours in encoder_loaders._ALADIN if ours]
+    state = {}
+    for key, value in tiny.items():
+        values = torch.randn_like(value) * 0.05
+        for ours, theirs in back:
+            key = key.replace(ours, theirs) if ours != "norm" else \
+                key.replace("norm", theirs) if key.startswith("norm.") else key
+        parts = zip(("query", "key", "value"), values.chunk(3), strict=True) if ".qkv." in key else [("", values)]
+        state |= {f"enc_style.{key.replace('qkv', part)}": chunk for part, chunk in parts}
+    layer = "enc_style.transformer.encoder.layer"
+    assert {"enc_style.transformer.embeddings.position_embeddings", "enc_style.transformer.encoder.encoder_norm.bias",
+            f"{layer}.1.attn.key.weight", f"{layer}.0.ffn.fc2.bias", f"{layer}.0.attention_norm.weight",
+            "enc_style.proj_head.fc2.weight"} <= set(state)
+    torch.save(state, tmp_path / spec.file)
+    monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
+    monkeypatch.setattr(timm, "create_model", lambda *a, **k: made(*a, **k, depth=2))
+    features = load_encoder("aladin", device="cpu").encode([shape_image(5)])
+    expected = aladin_by_hand(state, torch.from_numpy(spec.preprocess(shape_image(5))[None]))
+    np.testing.assert_allclose(features, expected.numpy(), rtol=1e-3, atol=1e-4)
+    state.pop(f"{layer}.1.attn.key.weight")
+    torch.save(state, tmp_path / spec.file)
+    with pytest.raises(CheckpointError, match="do not fit its network"):
+        load_encoder("aladin", device="cpu")
 
 
 def test_moco_surgery_fits_the_whole_network() -> None:

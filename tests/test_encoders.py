@@ -32,7 +32,7 @@ PAPER_ROWS = {
     "dino-vitb16": (768, 256, 224, "bicubic", False, 0.485),
     "moco-v3-vitb16": (768, 256, 224, "bilinear", False, 0.485),
     "vit-b16-384": (768, 384, 384, "bilinear", False, 0.5),
-    "aladin": (256, 224, 224, "bicubic", True, 0.5),
+    "aladin": (256, 224, 224, "bilinear", True, 0.5),
     "sscd": (512, 288, 288, "bilinear", False, 0.485),
 }
 
