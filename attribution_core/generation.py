@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+BLACKED_OUT = ("The generator's own safety checker took this image for unsafe and blacked it out, so nothing about its "
+               "influences can be learned from it; try another seed or other words.")
 _LESS = ("close other programs, make fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
          "command 'generators')")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,13 +49,15 @@ class StepPreview:
 class GeneratedImage:
     """A made image (RGB), its recipe, and sentences for the user about what the generator left aside.
 
-    noise_signal: how strongly the words pulled on each step; None without guidance.
+    noise_signal: how strongly the words pulled on each step; None without guidance. blacked_out: whether the
+    generator's safety checker did so, which `notices` say, too.
     """
 
     image: Image.Image
     recipe: Recipe
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
+    blacked_out: bool = False
 
     def save(self, path: Path | str) -> None:
         """Write a PNG with the recipe in its text chunks."""
@@ -250,7 +254,8 @@ class Generator:
             flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
             room = call.get("max_sequence_length", 0)
             return [
-                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room), signal)
+                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room), signal,
+                               bool(bad))
                 for image, recipe, bad, signal in zip(
                     result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True)
             ]
@@ -318,6 +323,5 @@ def _notices(pipeline: Any, prompt: str, flagged: bool, room: int = 0) -> tuple[
         words = [w for w in prompt.split() if unknown in tokenizer(w, add_special_tokens=False)["input_ids"]]
         notices.append(f"The generator does not know: {', '.join(words)}.")
     if flagged:
-        notices.append("The generator's own safety checker took this image for unsafe and blacked it out, so nothing "
-                       "about its influences can be learned from it; try another seed or other words.")
+        notices.append(BLACKED_OUT)
     return tuple(notices)

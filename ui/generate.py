@@ -10,7 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.generation import StepPreview
+from attribution_core.errors import InvalidInputError
+from attribution_core.generation import BLACKED_OUT, StepPreview
 from attribution_core.recipe import MAX_SEED, Recipe
 from attribution_core.results import Attribution
 from ui.link import OTHER_GENERATOR, Link, repeats, write_link
@@ -83,6 +84,9 @@ def build(services: Services, session: Session) -> None:
         for event in services.generate(prompt, _whole(seed), _whole(steps), guidance):
             if isinstance(event, StepPreview):
                 yield [event.image, _line(f"Step {event.step} of {event.total}"), None]
+            elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
+                yield [event.image, _about(event), None]
+                raise InvalidInputError(BLACKED_OUT)
             else:
                 yield [event.image, _line("Attributing ..."), event]
 

@@ -43,7 +43,7 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
-    noise_signal: of its making, where that was here.
+    noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker.
     """
 
     image: Image.Image
@@ -51,6 +51,7 @@ class Query:
     recipe: Recipe | None = None
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
+    blacked_out: bool = False
 
     @property
     def file_name(self) -> str:
@@ -202,8 +203,10 @@ class Services:
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    notices = (*event.notices, OTHERS) if self.settings.generator else event.notices
-                    yield Query(event.image, recipe.prompt, event.recipe, notices, event.noise_signal)
+                    foreign = self.settings.generator and not event.blacked_out
+                    notices = (*event.notices, OTHERS) if foreign else event.notices
+                    yield Query(event.image, recipe.prompt, event.recipe, notices, event.noise_signal,
+                                event.blacked_out)
                 else:
                     yield event
 
