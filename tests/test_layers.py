@@ -23,7 +23,7 @@ MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "r
           "image_store"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
-         "report", "report_html"}
+         "report", "report_html", "artwork", "artwork_figures", "artwork_learned", "artwork_survey"}
 TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
        "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)

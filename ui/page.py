@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import attribution, compare, credit, evidence, generate, history, scores
+from ui import artwork, attribution, compare, credit, evidence, generate, history, scores
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -19,6 +19,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Attribution", attribution.build),
     ("Scores", scores.build),
     ("Credit", credit.build),
+    ("My artwork", artwork.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),
 )
