@@ -35,7 +35,7 @@ def build(services: Services, session: Session) -> None:
                                 elem_id="artist")
             upload = gr.File(label=f"1 to {MOST_IMAGES} images of yours", file_count="multiple", file_types=["image"],
                              elem_id="artwork-upload", height=170)
-            forget = gr.Button("Forget my artwork", elem_id="forget-artwork", variant="stop", interactive=False)
+            forget = gr.Button("Forget my artwork", elem_id="forget-artwork", interactive=False)
         with gr.Column(scale=3, min_width=300):
             pieces = gr.HTML(words.pieces(Desk()), elem_id="artwork-pieces")
             gr.HTML(words.PRIVACY, elem_id="artwork-privacy")
@@ -82,14 +82,14 @@ def build(services: Services, session: Session) -> None:
 def _credited(services: Services, session: Session, asked: ArtworkServices, desk: gr.State,
               artist: gr.Textbox) -> list[Any]:
     """The first question; gives what is emptied with the desk."""
-    gr.HTML("<h3>Would I be credited for the image shown now?</h3>", elem_classes="caption")
+    gr.HTML("<h2>Would I be credited for the image shown now?</h2>", elem_classes="part")
     with gr.Row(elem_id="credited-row"):
         about = gr.HTML(words.about(None), elem_id="credited-about")
         ask = gr.Button("Would I be credited?", variant="primary", elem_id="ask-credited", scale=0, min_width=230)
     with gr.Column(visible=False, elem_id="credited") as box:
         told = gr.HTML(elem_id="credited-words")
         tiles = gr.HTML(elem_id="credited-tiles")
-        plot = gr.Plot(label="Your images beside the strongest training images; dashed: an even share",
+        plot = gr.Plot(label="Your images beside the strongest training images; dashed: an even share of one image",
                        elem_id="credited-plot")
         with gr.Accordion("The same as a table", open=False, elem_id="credited-fold"):
             table = gr.Dataframe(headers=words.PIECES, datatype=["number", "str", *["number"] * 6], interactive=False,
@@ -117,7 +117,7 @@ def _credited(services: Services, session: Session, asked: ArtworkServices, desk
 def _prompts(session: Session, asked: ArtworkServices, desk: gr.State,
              artist: gr.Textbox) -> tuple[list[Any], list[Any]]:
     """The second question; gives what is emptied with the desk, and what is stopped with it."""
-    gr.HTML("<h3>Which prompts come close to my work?</h3>", elem_classes="caption")
+    gr.HTML("<h2>Which prompts come close to my work?</h2>", elem_classes="part")
     with gr.Row(elem_id="survey-row"):
         prompts = gr.Textbox("\n".join(asked.prompts()), label=f"Prompts, one on a line, at most {MOST_PROMPTS}",
                              lines=5, max_lines=MOST_PROMPTS, elem_id="survey-prompts", scale=4, min_width=280)
@@ -167,13 +167,14 @@ def _learned(session: Session, asked: ArtworkServices, desk: gr.State,
     """The third question; gives what is emptied with the desk, and what is stopped with it."""
     styles = [str(name) for name, _ in session.services.collection.corpus.counts("style").most_common() if name]
     usual = {kind: "\n".join(Lesson(style=kind == STYLE).examples(styles)) for kind in (THING, STYLE)}
-    gr.HTML("<h3>What if the model had learned from me?</h3>", elem_classes="caption")
+    gr.HTML("<h2>What if the model had learned from me?</h2>", elem_classes="part")
     gr.HTML(words.LEARNING, elem_id="learn-what")
     with gr.Row(elem_id="learn-row"):
         prompts = gr.Textbox(usual[THING], label=f"Prompts with {MARK} for your work, one on a line, at most {PROMPTS}",
                              lines=5, max_lines=PROMPTS, elem_id="learn-prompts", scale=3, min_width=280)
         with gr.Column(scale=3, min_width=280):
-            kind = gr.Radio([THING, STYLE], value=THING, label="My images", elem_id="learn-kind")
+            kind = gr.Radio([THING, STYLE], value=THING, label="My images", elem_id="learn-kind",
+                            info="Works that differ in what they show mostly share a style.")
             with gr.Row():
                 subject = gr.Textbox("drawing", label="What they show, in a word", max_length=40, lines=1,
                                      elem_id="learn-subject", min_width=150)

@@ -37,6 +37,7 @@ LEARNING = ("<p class='status'>The generator is tuned on your images: for about 
             f"new word, {MARK}, for them. Then it draws each prompt twice from the same noise, without and with what "
             "it learned. Others who generate wait meanwhile; afterwards the generator is exactly as before.</p>")
 _KNOW = "<details class='status'><summary>How do we know?</summary><p>{}</p></details>"
+_CAPTIONS = "<p class='status'>Under each picture: your share, and the place of your closest image.</p>"
 HOW_CREDITED = _KNOW.format(
     "Your images pass through the same encoder and mappers as every training image, and all shares are computed anew "
     "with them among the candidates; they add up to 1. “At least” and “at most” are bounds of the search, not of the "
@@ -78,6 +79,11 @@ def progress(step: ArtworkStep) -> str:
             f'style="width:{done:.1%}"></div></div><p><span>{html.escape(text)}</span></p></div>')
 
 
+def fine(share: float) -> str:
+    """A share to three digits that matter, however small."""
+    return f"{100 * share:.3g}%" if share < 0.9995 else percent(share)
+
+
 def _figure(image: Image.Image, name: str, largest: int, note: str = "") -> str:
     words = f"<figcaption>{html.escape(note or name)}</figcaption>"
     return f'<figure><img src="{data_uri(image, largest)}" alt="{html.escape(name, quote=True)}">{words}</figure>'
@@ -114,10 +120,10 @@ def credited_tiles(standing: Standing) -> str:
     sure = "certain" if best.rank_low == best.rank_high else f"between {best.rank_low:,} and {best.rank_high:,}"
     return tiles([
         ("Your images together" if count > 1 else "Your image", percent(standing.share),
-         f"of the influence; at least {standing.share_low:.4%}, at most {standing.share_high:.4%}"),
+         f"of the influence; at least {fine(standing.share_low)}, at most {fine(standing.share_high)}"),
         ("Your closest stands at", rank, f"of {told.n_training:,}; {sure}"),
-        ("Times an even share", f"{standing.lift:.1f}", f"even: {count / told.n_training:.4%} for {count} of "
-                                                        f"{told.n_training:,} candidates"),
+        ("Times an even share", f"{standing.lift:,.1f}" if standing.lift >= 0.1 else f"{standing.lift:.1g}",
+         f"even: {fine(count / told.n_training)}, for {count} of {told.n_training:,} candidates"),
         ("Strongest training image", percent(float(told.influence[first])),
          f"{told.name_of(first)}" + (f", by {told.credits[first].creator}" if told.credits[first].creator else "")),
     ])
@@ -135,7 +141,7 @@ def survey_pictures(survey: Survey) -> str:
         _figure(row.image, row.prompt, _PICTURE,
                 f"{row.prompt}: {percent(row.standing.share)}, number {row.standing.best.rank:,}")
         for row in survey.ranked)
-    return f'<div class="pieces">{shown}</div>'
+    return f'{_CAPTIONS}<div class="pieces">{shown}</div>'
 
 
 def survey_rows(survey: Survey) -> list[list[Any]]:
@@ -159,7 +165,7 @@ def pairs(told: WithAndWithout) -> str:
             for image, name, standing in ((pair.without, "as it is", pair.before),
                                           (pair.learned, "having learned from you", pair.after)))
         cells.append(f'<div class="pair"><h4>{html.escape(pair.prompt)}</h4><div>{shown}</div></div>')
-    return f'<div class="pairs">{"".join(cells)}</div>'
+    return f'{_CAPTIONS}<div class="pairs">{"".join(cells)}</div>'
 
 
 def moved_rows(told: WithAndWithout) -> list[list[Any]]:
@@ -175,8 +181,8 @@ def moved_rows(told: WithAndWithout) -> list[list[Any]]:
 def section(standing: Standing) -> Section:
     """What a report says of it: names, ranks and shares, no picture."""
     told = [Fact("Together", percent(standing.share), standing.share,
-                 f"The sum over {len(standing.pieces)} images; at least {standing.share_low:.4%}, at most "
-                 f"{standing.share_high:.4%}.")]
+                 f"The sum over {len(standing.pieces)} images; at least {fine(standing.share_low)}, at most "
+                 f"{fine(standing.share_high)}.")]
     told += [Fact(p.title, f"number {p.rank:,}, {percent(p.influence)}", p.influence) for p in standing.pieces]
     return Section(
         f"Would {standing.artist} be credited?",
