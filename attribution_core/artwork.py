@@ -28,6 +28,8 @@ LARGEST = 1024
 LISTED = 12
 """How many first places count as "in the list": what the app shows at first."""
 LIST_LENGTH = 100
+LEVEL = 1e-4
+"""Similarities that differ by less are equal to a reader; the same image twice differs by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,13 @@ class Standing:
     @property
     def named_first(self) -> bool:
         """Whether an image of the artist comes first and stands out, so that the app would name it."""
-        return self.best.rank == 1 and self.attribution.stands_out
+        return self.best.rank == 1 and self.attribution.stands_out and not self.level
+
+    @property
+    def level(self) -> bool:
+        """Whether the artist's closest image is first together with a training image: it may be that very image."""
+        nearest = float(self.attribution.similarity[self.strongest[0]])
+        return self.best.rank <= 2 and abs(self.best.similarity - nearest) < LEVEL
 
     @property
     def sentence(self) -> str:
@@ -176,6 +184,9 @@ class Standing:
         first = self.strongest[0]
         strongest = (f"“{self.attribution.name_of(first)}”, the strongest training image, with "
                      f"{percent(float(self.attribution.influence[first]))}")
+        if self.level:
+            return (f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
+                    f"the same image, so that yours is in the training set already.{together}")
         if self.named_first:
             return f"Yes: {title} would be named first of {n:,} images, with {held}, before {strongest}.{together}"
         if best.rank == 1:

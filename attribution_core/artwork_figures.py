@@ -47,8 +47,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
                           "<br>%{customdata[1]}<extra></extra>")
     _even_line(figure, even)
     finish(figure, "share of the influence", "")
-    figure.update_layout(height=110 + 24 * len(rows))
-    figure.update_xaxes(**share_axis(least))
+    _below(figure, 24 * len(rows), least)
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[_short(row[0]) for row in rows],
                         range=[-0.7, len(rows) - 0.3])
     return figure
@@ -76,8 +75,7 @@ def shares_by_prompt(survey: Survey) -> Figure:
         hovertemplate="%{customdata[0]}: %{x:.4%}<br>your closest at number %{customdata[1]}<extra></extra>")
     _even_line(figure, even)
     finish(figure, "share of the influence", "")
-    _prompt_rows(figure, [r.prompt for r in rows])
-    figure.update_xaxes(**share_axis(least))
+    _prompt_rows(figure, [r.prompt for r in rows], least)
     return figure
 
 
@@ -93,8 +91,8 @@ def ranks_by_prompt(survey: Survey) -> Figure:
         if shown:
             figure.add_scatter(
                 x=[p.rank for _, p in shown], y=[y for y, _ in shown], mode="markers", name=name,
-                marker={"size": 11 if first else 7, "color": MINE, "symbol": "diamond" if first else "circle-open",
-                        "opacity": 1 if first else 0.7},
+                marker={"size": 11 if first else 7, "color": MINE if first else INK,
+                        "symbol": "diamond" if first else "circle-open"},
                 customdata=[plain(p.title) for _, p in shown],
                 hovertemplate="%{customdata}: number %{x:,}<extra></extra>")
     finish(figure, "rank among all candidates", "")
@@ -126,8 +124,7 @@ def moved(told: WithAndWithout) -> Figure:
                           + "</extra>")
     _even_line(figure, even)
     finish(figure, "your share of the influence", "")
-    _prompt_rows(figure, [r.prompt for r in rows])
-    figure.update_xaxes(**share_axis(least))
+    _prompt_rows(figure, [r.prompt for r in rows], least)
     return figure
 
 
@@ -142,15 +139,31 @@ def _short(name: str) -> str:
     return plain(name if len(name) <= _SHORT else f"{name[:_SHORT - 1]}…")
 
 
-def _prompt_rows(figure: Any, prompts: Sequence[str]) -> None:
-    figure.update_layout(height=120 + ROW * len(prompts))
+def _below(figure: Any, height: int, least: float | None) -> None:
+    """Room for `height` px of rows; the legend stands below, where it may take two lines on a phone.
+
+    least: where an axis of shares begins; every other decade is named where there are many.
+    """
+    figure.update_layout(height=158 + height, margin={"t": 58, "b": 92}, legend={
+        "x": 0.5, "xanchor": "center", "yref": "container", "y": 0, "yanchor": "bottom"})
+    if least is not None:
+        axis = share_axis(least)
+        step = 1 if len(axis["tickvals"]) <= 5 else 2
+        figure.update_xaxes(**{**axis, "tickvals": axis["tickvals"][::step], "ticktext": axis["ticktext"][::step],
+                               "tickangle": 0})
+
+
+def _prompt_rows(figure: Any, prompts: Sequence[str], least: float | None = None) -> None:
+    _below(figure, ROW * len(prompts), least)
     figure.update_yaxes(tickvals=list(range(len(prompts))), ticktext=[_short(p) for p in prompts],
                         range=[-0.7, len(prompts) - 0.3])
 
 
 def _even_line(figure: Any, even: float) -> None:
     """Where every share would be if all candidates had the same."""
-    figure.add_vline(x=even, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.add_vline(x=even, line={"color": INK, "width": 1, "dash": "dash"}, annotation={
+        "text": "even share", "font": {"size": 11, "color": INK}, "yshift": 4, "yanchor": "bottom"},
+        annotation_position="top")
 
 
 def _bars(values: Sequence[tuple[float, ...]], colour: str) -> dict[str, Any]:

@@ -286,7 +286,8 @@ def client(pocket_app: str) -> Client:
 
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
-             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare"}
+             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare",
+             "/would_be_credited"}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:

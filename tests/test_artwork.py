@@ -93,6 +93,13 @@ def test_a_copy_of_the_query_is_named_first(attributor: Attributor) -> None:
     assert "piece 4001" in told.sentence and "2 images together" in told.sentence
 
 
+def test_an_image_that_is_a_training_image_says_so(attributor: Attributor, collection: Collection) -> None:
+    told = asked(attributor, 17, 17)
+    assert told.level and not told.named_first and "training set already" in told.sentence
+    assert collection.corpus.credit(17).caption in told.sentence
+    assert not asked(attributor, 4001, 4001).level
+
+
 def test_something_else_is_not_credited(attributor: Attributor) -> None:
     night = Artwork("Ben", (Image.new("RGB", (64, 64), "black"),), ("night",))
     told = would_be_credited(attributor, shape_image(3), embed(attributor, night))

@@ -72,11 +72,12 @@ def build(services: Services, session: Session) -> None:
     dropped = upload.upload(drop, [desk, upload, session.told], outputs, api_name="drop_artwork",
                             api_visibility="undocumented", show_progress="minimal")
     # The files are gone, so their names must go, too, also where one of them could not be read.
-    dropped.then(lambda: None, None, upload, api_name="empty_drop", **_QUIET)
+    for number, ended in enumerate((dropped.success, dropped.failure), 1):
+        ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
     forget.click(forget_all, [desk, session.told], [artist, *outputs], api_name="forget_artwork",
                  cancels=running, queue=False, **_QUIET)
     session.on_leave(asked.leave)
-    _api(services, asked)
+    _api(asked)
 
 
 def _credited(services: Services, session: Session, asked: ArtworkServices, desk: gr.State,
@@ -89,8 +90,7 @@ def _credited(services: Services, session: Session, asked: ArtworkServices, desk
     with gr.Column(visible=False, elem_id="credited") as box:
         told = gr.HTML(elem_id="credited-words")
         tiles = gr.HTML(elem_id="credited-tiles")
-        plot = gr.Plot(label="Your images beside the strongest training images; dashed: an even share of one image",
-                       elem_id="credited-plot")
+        plot = gr.Plot(label="Your images beside the strongest training images", elem_id="credited-plot")
         with gr.Accordion("The same as a table", open=False, elem_id="credited-fold"):
             table = gr.Dataframe(headers=words.PIECES, datatype=["number", "str", *["number"] * 6], interactive=False,
                                  elem_id="credited-table", max_height=420)
@@ -132,7 +132,7 @@ def _prompts(session: Session, asked: ArtworkServices, desk: gr.State,
         told = gr.HTML(elem_id="survey-words")
         pictures = gr.HTML(elem_id="survey-pictures")
         with gr.Row():
-            shares = gr.Plot(label="Shares by prompt; dashed: an even share", elem_id="survey-shares", min_width=300)
+            shares = gr.Plot(label="Shares by prompt", elem_id="survey-shares", min_width=300)
             ranks = gr.Plot(label="Ranks of your images by prompt", elem_id="survey-ranks", min_width=300)
         with gr.Accordion("The same as a table", open=False, elem_id="survey-fold"):
             table = gr.Dataframe(headers=words.PROMPTS, datatype=["str", *["number"] * 6, "str", "number"],
@@ -188,7 +188,7 @@ def _learned(session: Session, asked: ArtworkServices, desk: gr.State,
     with gr.Column(visible=False, elem_id="learned") as box:
         told = gr.HTML(elem_id="learned-words")
         pairs = gr.HTML(elem_id="learned-pairs")
-        plot = gr.Plot(label="Your share before and after, by prompt; dashed: an even share", elem_id="learned-plot")
+        plot = gr.Plot(label="Your share before and after", elem_id="learned-plot")
         with gr.Accordion("The same as a table", open=False, elem_id="learned-fold"):
             table = gr.Dataframe(headers=words.MOVED, datatype=["str", *["number"] * 6], interactive=False,
                                  elem_id="learned-table", max_height=480)
@@ -220,15 +220,18 @@ def _learned(session: Session, asked: ArtworkServices, desk: gr.State,
     return shown, [asking]
 
 
-def _api(services: Services, asked: ArtworkServices) -> None:
+def _api(asked: ArtworkServices) -> None:
     """A call without a page."""
 
     @shown_errors
     def would_be_credited(artwork: list[gr.FileData], artist: str, image: gr.FileData,
                           method: str = "") -> dict[str, Any]:
-        """Say where an artist's images would stand among the training images of an image; no file is kept."""
+        """Say where an artist's images would stand among the training images of an image.
+
+        Uploaded files are deleted as soon as they are read.
+        """
+        query = asked.read_query(image["path"])  # first: it may be one of the files that are deleted
         desk = asked.drop(None, [file["path"] for file in artwork])
-        query = services.read_upload(image["path"])
         return asked.credited(desk, artist, method, query).to_dict()
 
     gr.api(would_be_credited, api_name="would_be_credited", **COMPUTE)

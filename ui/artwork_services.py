@@ -87,6 +87,10 @@ class ArtworkServices:
             self._open[visit] = kept
         return kept
 
+    def read_query(self, path: str) -> Query:
+        """Read an uploaded image to ask about; its file may be one of those that `drop` is given."""
+        return self._services.read_upload(str(self._uploaded(path)))
+
     def read(self, paths: Sequence[str], before: int = 0) -> list[Image.Image]:
         """Read uploaded images and delete their files, also where one of them cannot be read.
 
