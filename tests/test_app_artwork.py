@@ -247,7 +247,7 @@ def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(app: st
     told = client.predict(files, "Ada", handle_file(tmp_path / "piece-17.png"), "", api_name="/would_be_credited")
     assert told["n_candidates"] == 62 and told["pieces"][0]["title"] == "piece-17"
     assert told["share"] == pytest.approx(sum(p["influence"] for p in told["pieces"]))
-    assert holds(uploads, 900, 17) == []
+    assert holds(uploads, 900, 17, 3) == []
     with pytest.raises(AppError, match="name is empty"):
         client.predict(files, "", handle_file(tmp_path / "piece-3.png"), "", api_name="/would_be_credited")
     with pytest.raises(AppError, match="no images"):
@@ -255,6 +255,7 @@ def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(app: st
     with pytest.raises(AppError):
         client.predict([{"path": str(tmp_path / "piece-900.png")}], "Ada", handle_file(tmp_path / "piece-3.png"), "",
                        api_name="/would_be_credited")
+    assert holds(uploads, 900, 17) == []
     assert (tmp_path / "piece-900.png").exists(), "only uploaded files are deleted"
 
 

@@ -24,7 +24,7 @@ MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "r
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html", "artwork", "artwork_figures", "artwork_learned", "artwork_survey"}
-TOP = {"cli", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
+TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_evaluate", "cli_report",
        "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.

@@ -230,9 +230,7 @@ def _api(asked: ArtworkServices) -> None:
 
         Uploaded files are deleted as soon as they are read.
         """
-        query = asked.read_query(image["path"])  # first: it may be one of the files that are deleted
-        desk = asked.drop(None, [file["path"] for file in artwork])
-        return asked.credited(desk, artist, method, query).to_dict()
+        return asked.answer([file["path"] for file in artwork], artist, image["path"], method).to_dict()
 
     gr.api(would_be_credited, api_name="would_be_credited", **COMPUTE)
 

@@ -87,10 +87,6 @@ class ArtworkServices:
             self._open[visit] = kept
         return kept
 
-    def read_query(self, path: str) -> Query:
-        """Read an uploaded image to ask about; its file may be one of those that `drop` is given."""
-        return self._services.read_upload(str(self._uploaded(path)))
-
     def read(self, paths: Sequence[str], before: int = 0) -> list[Image.Image]:
         """Read uploaded images and delete their files, also where one of them cannot be read.
 
@@ -149,6 +145,18 @@ class ArtworkServices:
             raise InvalidInputError("there is no image to ask about yet; generate or upload one on the first tab.")
         attributor, top = self._services.attributor(method), self._services.settings.top
         return would_be_credited(attributor, query.image, candidates, top)
+
+    def answer(self, paths: Sequence[str], artist: str, query: str, method: str | None) -> Standing:
+        """The same of uploaded files alone, all of which are deleted. Raises `InvalidInputError`, `InvalidImageError`.
+
+        query: the file of the image to ask about.
+        """
+        file = self._uploaded(query)
+        try:
+            asked = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
+            return self.credited(self.drop(None, paths), artist, method, asked)
+        finally:
+            _delete(file)
 
     def prompts(self) -> tuple[str, ...]:
         """Prompts to begin with: those of the stored examples, else captions from all over the training set."""
