@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log10
 from typing import TYPE_CHECKING, Any
 
 from attribution_core.artwork import Standing
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 MINE, TRAINING = MARKED, CALIBRATED
 ROW = 30  # px of one row
-_SHORT = 26  # characters of a name beside an axis
+_SHORT = 22  # characters of a name beside an axis
+_TICKS = 4  # decades with a name, so that they stand apart on a phone
 
 
 def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
@@ -129,9 +131,7 @@ def moved(told: WithAndWithout) -> Figure:
 
 
 def _log(share: float) -> float:
-    """Plotly places arrows on a logarithmic axis by the exponent."""
-    from math import log10
-
+    """Plotly places arrows and words on a logarithmic axis by the exponent."""
     return log10(max(share, 1e-12))
 
 
@@ -142,13 +142,13 @@ def _short(name: str) -> str:
 def _below(figure: Any, height: int, least: float | None) -> None:
     """Room for `height` px of rows; the legend stands below, where it may take two lines on a phone.
 
-    least: where an axis of shares begins; every other decade is named where there are many.
+    least: where an axis of shares begins; of many decades only some are named.
     """
     figure.update_layout(height=158 + height, margin={"t": 58, "b": 92}, legend={
         "x": 0.5, "xanchor": "center", "yref": "container", "y": 0, "yanchor": "bottom"})
     if least is not None:
         axis = share_axis(least)
-        step = 1 if len(axis["tickvals"]) <= 5 else 2
+        step = -(-len(axis["tickvals"]) // _TICKS)
         figure.update_xaxes(**{**axis, "tickvals": axis["tickvals"][::step], "ticktext": axis["ticktext"][::step],
                                "tickangle": 0})
 
@@ -161,9 +161,9 @@ def _prompt_rows(figure: Any, prompts: Sequence[str], least: float | None = None
 
 def _even_line(figure: Any, even: float) -> None:
     """Where every share would be if all candidates had the same."""
-    figure.add_vline(x=even, line={"color": INK, "width": 1, "dash": "dash"}, annotation={
-        "text": "even share", "font": {"size": 11, "color": INK}, "yshift": 4, "yanchor": "bottom"},
-        annotation_position="top")
+    figure.add_vline(x=even, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.add_annotation(x=_log(even), y=1, yref="paper", yanchor="bottom", text="even share", showarrow=False,
+                          font={"size": 11, "color": INK})
 
 
 def _bars(values: Sequence[tuple[float, ...]], colour: str) -> dict[str, Any]:

@@ -192,6 +192,8 @@ def _drawn(told: Survey) -> None:
     assert list(mine.x) == [r.standing.share for r in told.ranked[::-1]]
     closest = next(t for t in ranks.data if t.name == "your closest")
     assert list(closest.x) == [r.standing.best.rank for r in told.ranked[::-1]]
+    word, line = shares.layout.annotations[0], shares.layout.shapes[0]
+    assert word.text == "even share" and 10**word.x == pytest.approx(line.x0) == pytest.approx(2 / (N + 2))
 
 
 def test_the_figure_holds_both_sides_and_words_of_others_as_words(attributor: Attributor) -> None:

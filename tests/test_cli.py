@@ -133,10 +133,10 @@ def test_artwork_draws_prompts(tmp_path: Path) -> None:
     make_pocket_like(folder / "generator")
     shape_image(900).save(tmp_path / "mine.png")
     (tmp_path / "prompts.txt").write_text("red cat\n\nblue dog\n")
-    told = json.loads(run("artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt",
-                          "--json").stdout)
+    asked = ["artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt"]
+    told = json.loads(run(*asked, "--json").stdout)
     assert {p["prompt"] for p in told["survey"]["prompts"]} == {"red cat", "blue dog"} and told["images"] == []
-    shown = run("artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt")
+    shown = run(*asked)
     assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(("red cat", "blue dog"))
-    missing = run("artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "none.txt")
+    missing = run(*asked[:-1], tmp_path / "none.txt")
     assert missing.exit_code == 2 and "is no file" in missing.stderr
