@@ -32,8 +32,9 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
         rows.append(("your images together", standing.share, standing.share_low, standing.share_high, MINE, ""))
     rows += [(f"yours: {p.title}", p.influence, p.low, p.high, MINE, f"number {p.rank:,}")
              for p in standing.pieces[:top]]
-    rows += [(told.name_of(k), float(told.influence[k]), float(told.influence_low[k]), float(told.influence_high[k]),
-              TRAINING, f"number {int(told.rank[k]):,}") for k in standing.strongest[:top]]
+    rows += [(told.credits[k].short_caption or told.name_of(k), float(told.influence[k]),
+              float(told.influence_low[k]), float(told.influence_high[k]), TRAINING, f"number {int(told.rank[k]):,}")
+             for k in standing.strongest[:top]]
     even = 1 / told.n_training
     rows.sort(key=lambda row: row[1])
     least = min(even, min(row[1] for row in rows)) / 2

@@ -186,8 +186,8 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
     for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
-                         ("Credit", "#credit-map .main-svg"), ("Compare", "#slopes .main-svg"),
-                         ("Evidence", "#paper-fold")):
+                         ("Credit", "#credit-map .main-svg"), ("My artwork", "#artwork-upload"),
+                         ("Compare", "#slopes .main-svg"), ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name

@@ -129,7 +129,7 @@ class ArtworkServices:
         """The images on the desk as candidates of a method; embedded once. Raises `InvalidInputError`."""
         if desk is None or not desk.images:
             raise InvalidInputError("there is no artwork here: drop 1 to 30 images first. It is forgotten when the "
-                                    "page is closed or loses its connection.")
+                                    "page is closed or loses its connection, and after an hour.")
         artwork, key = Artwork(artist or "", desk.images, desk.titles), method or self._services.collection.method
         rows: np.ndarray | None = desk.rows.get(key)
         if rows is None:
