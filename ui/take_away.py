@@ -20,7 +20,7 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
     """Two buttons of the tab Attribution. top: how many training images are shown with a picture."""
 
     def report(query: Query | None, result: Attribution | None, method: str, shown: float,
-               told: dict[str, Any] | None) -> Report:
+               told: dict[str, Any] | None = None) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
         sections = [section for make in session.report_sections if (section := make(query)) is not None]
@@ -30,13 +30,13 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
 
     @shown_errors
     def report_html(query: Query | None, result: Attribution | None, method: str, shown: float,
-                    told: dict[str, Any] | None) -> str:
+                    told: dict[str, Any] | None = None) -> str:
         data = report(query, result, method, shown, told).to_html().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.html")
 
     @shown_errors
     def report_json(query: Query | None, result: Attribution | None, method: str, shown: float,
-                    told: dict[str, Any] | None) -> str:
+                    told: dict[str, Any] | None = None) -> str:
         data = report(query, result, method, shown, told).to_json().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.json")
 
