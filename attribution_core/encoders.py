@@ -89,6 +89,8 @@ ENCODERS: Mapping[str, EncoderSpec] = {
                     "trained here, after Radford et al., ICML 2021", offline=True),
         EncoderSpec("pocket-sscd", 256, Preprocess(64, 64), "timm-shipped", "resnet10t", "pocket-sscd", "Apache-2.0",
                     "trained here, after Pizzi et al., CVPR 2022", offline=True),
+        EncoderSpec("pocket-clip-rgb", 448, Preprocess(64, 64), "with-colours", "pocket-clip", "pocket-clip",
+                    "Apache-2.0", "pocket-clip beside 8 x 8 RGB pixels", offline=True),
         EncoderSpec("clip-vit-b32", 512, Preprocess(224, 224, mean=OPENAI[0], std=OPENAI[1]), "open_clip",
                     "ViT-B-32-quickgelu", "openai", "MIT", "Radford et al., ICML 2021"),
         EncoderSpec("dino-vitb16", 768, Preprocess(256, 224, mean=IMAGENET[0], std=IMAGENET[1]), "timm",
@@ -231,6 +233,25 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path) -> Any:
     return network
 
 
+def _load_with_colours(spec: EncoderSpec, checkpoints: Path) -> Any:
+    """Another row's network and, half as heavy, the picture itself in few pixels around grey: what is where in colour.
+
+    Networks learn to see through colours and places; for mappers to learn what those are worth, they must be there.
+    """
+    functional = _library("torch.nn.functional")
+    inner = ENCODERS[spec.model]
+    network = _LOADERS[inner.loader](inner, checkpoints)
+    side, plain = round(((spec.dim - inner.dim) / 3) ** 0.5), network.forward
+
+    def forward(pixels: Any) -> Any:
+        colours = functional.adaptive_avg_pool2d(pixels, side).flatten(1)
+        seen = functional.normalize(plain(pixels)), functional.normalize(colours) * 0.5**0.5
+        return _torch().cat(seen, dim=1)
+
+    network.forward = forward
+    return network
+
+
 def _load_timm(spec: EncoderSpec, checkpoints: Path) -> Any:
     timm = _library("timm")
     try:
@@ -268,7 +289,7 @@ def _load_torchscript(spec: EncoderSpec, checkpoints: Path) -> Any:
 
 _LOADERS: Mapping[str, Callable[[EncoderSpec, Path], Any]] = {
     "timm-shipped": _load_shipped, "timm": _load_timm, "open_clip": _load_open_clip, "moco": _load_moco,
-    "torchscript": _load_torchscript,
+    "torchscript": _load_torchscript, "with-colours": _load_with_colours,
 }
 
 

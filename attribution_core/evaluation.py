@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from attribution_core.checks import whole
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
@@ -25,7 +25,7 @@ Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over queries with its 95 % bootstrap interval over models, all in [0, 1]."""
+    """A figure with its 95 % interval; of a score: a mean over queries, its interval from drawing models again."""
 
     value: float
     low: float
@@ -145,6 +145,17 @@ def over_models(values: NDArray[np.float64], model: NDArray[np.int64], seed: int
     means = total[drawn].sum(axis=1) / many[drawn].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Estimate(float(values.mean()), float(low), float(high))
+
+
+def proportion(found: NDArray[np.bool_]) -> Estimate:
+    """The part of independent yes-or-no cases that is yes, with Wilson's 95 % interval, which is honest at 0 and 1.
+
+    Raises `InvalidInputError` where there is no case.
+    """
+    if not len(found):
+        raise InvalidInputError("a part of no cases says nothing; give one or more.")
+    interval = binomtest(int(np.sum(found)), len(found)).proportion_ci(method="wilson")
+    return Estimate(float(np.mean(found)), float(interval.low), float(interval.high))
 
 
 def rank_agreement(scores: Sequence[Score]) -> dict[str, dict[str, float]]:

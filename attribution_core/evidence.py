@@ -43,6 +43,13 @@ class Calibrated:
     before: Reliability = field(repr=False)
     after: Reliability = field(repr=False)
 
+    @property
+    def better_than_even(self) -> bool | None:
+        """Whether fitted shares give the exemplars more than equal ones; None where the interval leaves it open."""
+        if self.calibrated.low <= self.uniform <= self.calibrated.high:
+            return None
+        return self.calibrated.high < self.uniform
+
 
 @dataclass(frozen=True)
 class Method:

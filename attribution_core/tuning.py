@@ -235,16 +235,23 @@ def _losses(pipeline: Any, pupils: Sequence[_Pupil]) -> torch.Tensor:
         torch.cat([getattr(d, name) for d in drawn]) for name in ("clean", "mask", "noise", "times")
     )
     states = pipeline.encode_prompt([d.words for d in drawn], pipeline.device, 1, False)[0]
+    noisy, target = noised(scheduler, clean, noise, times)
+    each = len(clean) // len(pupils)
+    predicted = pipeline.unet(noisy, times, encoder_hidden_states=states.repeat_interleave(each, 0)).sample.float()
+    return masked_mean((predicted - target).square(), mask).reshape(len(pupils), each).mean(1)
+
+
+def noised(
+    scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the UNet is given, and what it should answer: both as `clean`, (n, c, h, h). times: (n,)."""
     alpha = scheduler.alphas_cumprod.to(clean)[times][:, None, None, None]
-    noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
     target = {
         "epsilon": noise,
         "sample": clean,
         "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * clean,
     }[scheduler.config.prediction_type]
-    each = len(clean) // len(pupils)
-    predicted = pipeline.unet(noisy, times, encoder_hidden_states=states.repeat_interleave(each, 0)).sample.float()
-    return masked_mean((predicted - target).square(), mask).reshape(len(pupils), each).mean(1)
+    return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, target
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

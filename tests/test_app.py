@@ -187,7 +187,8 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     expect(page.locator("#made img")).to_be_visible()
     for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
                          ("Credit", "#credit-map .main-svg"), ("My artwork", "#artwork-upload"),
-                         ("Compare", "#slopes .main-svg"), ("Evidence", "#paper-fold")):
+                         ("Memorization", "#drop-off .main-svg"), ("Compare", "#slopes .main-svg"),
+                         ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -254,6 +255,7 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     expect(own.locator("#metrics .main-svg").first).to_be_visible()
     expect(own.locator("#reliability .main-svg").first).to_be_visible()
     expect(own.locator("#reliability-tiles")).to_contain_text("Influence in the wrong place")
+    expect(own.locator("#reliability-tiles")).to_contain_text("On these models the shares help")
     before = own.locator("#reliability-tiles").inner_text()
     choose(own, "reliability-method", "flatter")
     expect(own.locator("#reliability-tiles")).not_to_have_text(before, use_inner_text=True)
@@ -287,6 +289,7 @@ def client(pocket_app: str) -> Client:
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
              "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare",
+             "/attribute_box", "/region_grid", "/second_opinion", "/make_case", "/try_seeds", "/check_copy",
              "/would_be_credited"}
 
 

@@ -140,3 +140,21 @@ def test_artwork_draws_prompts(tmp_path: Path) -> None:
     assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(("red cat", "blue dog"))
     missing = run(*asked[:-1], tmp_path / "none.txt")
     assert missing.exit_code == 2 and "is no file" in missing.stderr
+
+
+def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:
+    collection = fake_collection(tmp_path / "own", n=30).path
+    make_pocket_like(collection / "generator")
+    result = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--json", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [row["by_unlearning"] for row in told["images"]] == list(range(1, 31))
+    assert sorted(row["by_similarity"] for row in told["images"]) == list(range(1, 31))
+    assert told["agreement"]["low"] <= told["agreement"]["value"] <= told["agreement"]["high"]
+    plain = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--top", 2, "--device", "cpu")
+    assert [line.split()[0] for line in plain.stdout.splitlines()[1:3]] == ["1", "2"]
+    for arguments, words in ((("second-opinion", "cat", "--collection", shapes), "no generator"),
+                             (("second-opinion", "cat", "--top", 0), "top is 0"),
+                             (("second-opinion", "cat", "--seed", -1, "--collection", collection), "seed")):
+        wrong = run(*arguments)
+        assert wrong.exit_code == 2 and words in wrong.stderr and wrong.stdout == ""

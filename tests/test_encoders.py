@@ -175,6 +175,16 @@ def test_weights_of_another_dimension_are_refused() -> None:
         Encoder(spec, lambda batch: batch.reshape(len(batch), -1), "cpu").encode([shape_image(1)])
 
 
+def test_colours_stand_beside_what_the_network_sees() -> None:
+    image = shape_image(3)
+    beside = load_encoder("pocket-clip-rgb", device="cpu").encode([image])[0]
+    network = load_encoder("pocket-clip", device="cpu").encode([image])[0]
+    assert beside[:256] == pytest.approx(network / np.linalg.norm(network), abs=1e-5)
+    pixels = ENCODERS["pocket-clip"].preprocess(image)  # -1 to 1, so that grey is 0
+    colours = pixels.reshape(3, 8, 8, 8, 8).mean(axis=(2, 4)).ravel()
+    assert beside[256:] == pytest.approx(colours / np.linalg.norm(colours) * 0.5**0.5, abs=1e-5)
+
+
 def test_missing_or_changed_shipped_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"python -m pocket.encoders"):
         load_encoder("efficientnet-lite0", device="cpu", checkpoints=tmp_path)

@@ -14,6 +14,7 @@ from attribution_core.evaluation import (
     RECALL_AT,
     evaluate,
     over_models,
+    proportion,
     rank_agreement,
     to_csv,
     to_json,
@@ -219,3 +220,12 @@ def test_the_command_writes_tables_of_released_files(tmp_path):
     assert (tmp_path / "tables/table.md").read_text() in done.output
     wrong = CliRunner().invoke(app, [*command[:5], "clip", *command[6:]])
     assert wrong.exit_code == 2 and "unknown encoder 'clip'" in wrong.output
+
+
+def test_a_proportion_has_wilsons_interval():
+    told = proportion(np.array([True] * 8 + [False] * 2))
+    # By hand: z = 1.95996; centre (8 + z^2 / 2) / (10 + z^2), half width z / (10 + z^2) * sqrt(1.6 + z^2 / 4).
+    assert (told.value, told.low, told.high) == pytest.approx((0.8, 0.49016, 0.94332), abs=1e-4)
+    assert proportion(np.ones(50, bool)).low == pytest.approx(50 / (50 + 1.95996**2), abs=1e-4)
+    with pytest.raises(InvalidInputError, match="no cases"):
+        proportion(np.zeros(0, bool))

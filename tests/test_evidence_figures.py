@@ -53,6 +53,14 @@ def test_reliability_shows_what_was_given_and_what_was_right() -> None:
     assert list(others[-1].x) == list(others[-1].y)
 
 
+@pytest.mark.parametrize(("low", "high", "told"), [(2.0, 3.8, True), (3.0, 4.2, None), (4.0, 5.0, False)])
+def test_shares_help_only_where_the_whole_interval_beats_equal_ones(low: float, high: float, told: bool | None) -> None:
+    marks = np.eye(50, dtype=bool)
+    same = measure(np.full(marks.shape, 1 / 50), marks)
+    fitted = Estimate((low + high) / 2, low, high)
+    assert Calibrated("case", 3.9, fitted, fitted, fitted, same, same).better_than_even is told
+
+
 def test_copies_are_drawn_one_curve_an_encoder() -> None:
     told = {name: {"copies": {"curve": [[0.0, 1.0], [share, 0.5]], "average_precision": share}}
             for name, share in (("one", 0.25), ("other", 0.75))}

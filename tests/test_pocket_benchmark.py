@@ -210,7 +210,7 @@ def gathered(written, tmp_path_factory):
     encoders = {"efficientnet-lite0": variants, "rgb-thumbnail": (learn.LINEAR,)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn, "load_encoder", lambda name: Thumbnail())
-        patch.setattr(evidence, "UNLEARNED", ())
+        patch.setitem(evidence.SHIPPED, "efficientnet-lite0", (evidence.PRETRAINED, evidence.LEARNED))
         collection = evidence.gather(folder, work, encoders, epochs=3)
         first = {p: p.read_bytes() for p in (folder / "evidence").iterdir()}
         stored = {p: p.stat().st_mtime_ns for p in work.iterdir()}

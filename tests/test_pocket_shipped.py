@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card, verify_files
+from attribution_core.cards import read_card, sha256_file, verify_files
+from attribution_core.copies import copy_encoder, threshold_of
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.image_store import ImageStore
 from attribution_core.images import read_image, read_recipe
+from attribution_core.memorization import Memorization
+from attribution_core.memorization_evidence import MemorizationEvidence
 from attribution_core.testcases import read_manifest
 from pocket.benchmark_plan import SPLITS
 from pocket.examples import EXAMPLES, file_name
@@ -60,10 +64,12 @@ def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generato
     assert all(store[m.made["written"][0]].size == (64, 64) and store[m.exemplars[0]].size for m in models[::20])
 
 
-def test_the_fitted_temperature_helps_on_models_that_neither_mappers_nor_it_ever_saw() -> None:
+def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever_saw() -> None:
     found = Evidence.open(POCKET)
     assert found is not None
-    for told in found.method(found.told["own"]).calibrated:
+    things = [t for t in found.method(found.told["own"]).calibrated if t.case.endswith("_concept")]
+    assert len(things) == 2
+    for told in things:
         assert told.gain.low > 0, "the lower end of the gain's interval"
         assert told.calibrated.value < told.uncalibrated.value <= told.uniform
         assert told.after.misplaced < told.before.misplaced
@@ -73,6 +79,24 @@ def test_the_card_says_for_how_many_candidates_the_temperature_holds() -> None:
     collection = Collection.open(POCKET)
     holds = read_card(collection.parts / "calibrator")["holds_for_candidates"]
     assert holds["least"] <= len(collection.index) <= holds["most"] <= max(holds["tried"])
+
+
+def test_the_region_test_is_of_the_corpus_and_the_methods_that_ship() -> None:
+    told = json.loads((POCKET / "evidence/regions.json").read_text())
+    assert told["corpus_sha256"] == {p.name: sha256_file(p) for p in (POCKET / "corpus").glob("*.parquet")}
+    assert set(told["methods"]) == set(Collection.open(POCKET).methods)
+    assert told["candidates"] == len(Collection.open(POCKET).index) + 1
+    for method in told["methods"].values():
+        assert method["true box"]["recall@1"]["low"] > method["whole image"]["recall@1"]["high"]
+
+
+def test_the_second_opinion_was_measured_on_the_generator_that_ships(generator: Generator) -> None:
+    told = json.loads((POCKET / "evidence/second_opinion.json").read_text())
+    assert told["generator_sha256"] == generator.sha256
+    assert told["method"] == Collection.open(POCKET).method
+    for kind in ("planted", "tuned"):
+        assert len(told[kind]["each"]) == told[kind]["images"] > 0
+        assert all(row["loss"][1] > row["loss"][0] for row in told[kind]["each"]), "the image was forgotten"
 
 
 def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:
@@ -94,3 +118,24 @@ def test_a_training_image_is_its_own_nearest() -> None:
     result = Attributor(collection, device="cpu").attribute(collection.corpus.image(4321), top=5)
     assert result.ids[0] == 4321
     assert result.similarity[0] == pytest.approx(1, abs=5e-3)
+
+
+def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:
+    collection, found = Collection.open(POCKET), MemorizationEvidence.open(POCKET)
+    assert found is not None and found.generator_sha256 == generator.sha256
+    assert found.told["copy_encoder"] == copy_encoder(collection)
+    threshold = threshold_of(found.told["copy_encoder"])
+    assert threshold is not None and found.told["threshold"] == threshold.value
+    assert found.signals.at == (generator.defaults.steps, generator.defaults.guidance)
+    groups = found.told["copies"]["groups"]
+    assert groups["planted"]["called"] > groups["training"]["called"] >= groups["fresh"]["called"]
+    assert all(auc.low > 0.5 for auc in found.signals.auc.values()), "the signal tells planted prompts from others"
+
+
+def test_copies_are_told_through_an_index_that_ships() -> None:
+    collection = Collection.open(POCKET)
+    checker = Memorization(collection, device="cpu")
+    assert checker.is_quick
+    planted = collection.corpus.column("planted").index("planted")
+    told = checker.check(collection.corpus.image(planted).resize((96, 96)).convert("L"))
+    assert told.is_copy and told.ids[0] == planted

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -36,9 +34,9 @@ from attribution_core.customization import Customization
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation import Generator
 from attribution_core.recipe import Recipe
+from ui.background import in_background
 from ui.services import Query, Services
 
-Result = TypeVar("Result")
 PROMPTS = 8
 
 
@@ -61,10 +59,6 @@ class Desk:
     def forget(self) -> None:
         """Let go of everything."""
         self.put((), ())
-
-
-class _StoppedError(Exception):
-    """Raised inside the work when nobody listens any more."""
 
 
 class ArtworkServices:
@@ -181,8 +175,12 @@ class ArtworkServices:
         wanted = checked_prompts((prompts or "").splitlines())
         candidates = self.candidates(desk, artist, method)
         Recipe(wanted[0], seed)
-        return _listened(lambda on_step: survey(attributor, generator, candidates, wanted, seed=seed,
-                                                top=self._services.settings.top, on_step=on_step), Survey)
+
+        def work(on_step: Callable[[ArtworkStep], None]) -> Survey:
+            return survey(attributor, generator, candidates, wanted, seed=seed, top=self._services.settings.top,
+                          on_step=on_step)
+
+        return in_background(work, "artwork prompts")
 
     def ask_learned(self, desk: Desk | None, artist: str, method: str | None, lesson: Lesson, steps: int, prompts: str,
                     seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
@@ -205,7 +203,7 @@ class ArtworkServices:
             return with_and_without(attributor, generator, candidates, known[1], lesson, wanted, seed=seed,
                                     top=self._services.settings.top, on_step=on_step)
 
-        return _listened(work, WithAndWithout)
+        return in_background(work, "artwork learning")
 
     def _generator(self) -> Generator:
         if self._services.generator is None:
@@ -218,35 +216,3 @@ def _delete(path: Path) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another file is in it, or it is gone already
         path.parent.rmdir()
-
-
-def _listened(work: Callable[[Callable[[ArtworkStep], None]], Result],
-              last: type[Result]) -> Iterator[ArtworkStep | Result]:
-    """Run work in a thread and yield its progress, skipping what nobody fetched in time, and its result."""
-    events: queue.SimpleQueue[ArtworkStep | Result | BaseException] = queue.SimpleQueue()
-    gone = threading.Event()
-
-    def on_step(step: ArtworkStep) -> None:
-        if gone.is_set():
-            raise _StoppedError
-        events.put(step)
-
-    def run() -> None:
-        try:
-            events.put(work(on_step))
-        except BaseException as error:  # handed to the listener, who raises it
-            events.put(error)
-
-    threading.Thread(target=run, daemon=True, name="artwork").start()
-    try:
-        while True:
-            event = events.get()
-            while isinstance(event, ArtworkStep) and not events.empty():
-                event = events.get()
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-            if isinstance(event, last):
-                return
-    finally:
-        gone.set()

@@ -124,13 +124,13 @@ def _shares(found: Evidence) -> None:
         case = gr.Dropdown([(case_name(name), name) for name in found.cases], value=found.cases[0],
                            label="Test models", elem_id="reliability-case", min_width=260)
     first = _calibrated(found, own, found.cases[0])
-    figures_of = gr.HTML(_tiles(first), elem_id="reliability-tiles")
+    figures_of = gr.HTML(_told(first), elem_id="reliability-tiles")
     plot = gr.Plot(figures.reliability(first), label="Given and observed", elem_id="reliability")
 
     @shown_errors
     def show_reliability(method: str, case: str) -> list[Any]:
         told = _calibrated(found, method, case)
-        return [_tiles(told), figures.reliability(told)]
+        return [_told(told), figures.reliability(told)]
 
     gr.on([method.input, case.input], show_reliability, [method, case], [figures_of, plot],
           api_name="show_reliability", api_visibility="undocumented", show_progress="hidden")
@@ -146,6 +146,18 @@ def _candidates(found: Evidence) -> None:
 
 def _calibrated(found: Evidence, method: str, case: str) -> Calibrated:
     return next(told for told in found.method(method).calibrated if told.case == case)
+
+
+_SHARES_HELP = {
+    True: "On these models the shares help: they give the exemplars more than equal shares would.",
+    None: "On these models it stays open whether the shares tell more than equal ones.",
+    False: "On these models the shares mislead: they give the exemplars less than equal shares would. Do not rely on "
+           "them for such images.",
+}
+
+
+def _told(told: Calibrated) -> str:
+    return f"<p class='status'>{_SHARES_HELP[told.better_than_even]}</p>{_tiles(told)}"
 
 
 def _tiles(told: Calibrated) -> str:

@@ -9,7 +9,19 @@ from typing import Any
 
 import gradio as gr
 
-from ui import artwork, attribution, compare, credit, evidence, generate, history, scores
+from ui import (
+    artwork,
+    attribution,
+    compare,
+    credit,
+    evidence,
+    generate,
+    history,
+    memorization,
+    opinion,
+    regions,
+    scores,
+)
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
 from ui.theme import CSS, theme
@@ -18,8 +30,11 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Generate", generate.build),
     ("Attribution", attribution.build),
     ("Scores", scores.build),
+    ("Regions", regions.build),
     ("Credit", credit.build),
     ("My artwork", artwork.build),
+    ("Memorization", memorization.build),
+    ("Second opinion", opinion.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),
 )
@@ -35,7 +50,7 @@ def build(services: Services) -> gr.Blocks:
             history.build(session)
         with gr.Tabs(elem_id="tabs"):
             for name, draw in TABS:
-                with gr.Tab(name, id=name.lower()) as session.tab:
+                with gr.Tab(name, id=name.lower().replace(" ", "-")) as session.tab:
                     draw(services, session)
         history.wire(session)
         session.connect(page)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,13 @@ from attribution_core.errors import AttributionError, CheckpointError, InvalidIm
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
 from attribution_core.images import kind_of, read_image, read_recipe, save_png
+from attribution_core.memorization_evidence import MemorizationEvidence
+from attribution_core.noise_signal import NoiseSignal
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from attribution_core.testcases import ManifestEntry
+from ui.background import in_background
 
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
@@ -37,12 +40,14 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
+    noise_signal: of its making, where that was here.
     """
 
     image: Image.Image
     title: str
     recipe: Recipe | None = None
     notices: tuple[str, ...] = ()
+    noise_signal: NoiseSignal | None = None
 
     @property
     def file_name(self) -> str:
@@ -59,10 +64,6 @@ def checked_prompt(prompt: str | None) -> str:
     if len(words) > MAX_PROMPT:
         raise InvalidInputError(f"the prompt has {len(words)} characters, at most {MAX_PROMPT} are read.")
     return words
-
-
-class _StoppedError(Exception):
-    """Raised inside a generation whose listener has gone."""
 
 
 class Services:
@@ -88,7 +89,8 @@ class Services:
         path = collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
         services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
-        _ = services.evidence  # damaged evidence is said at once, not by a page that does not open
+        # Damaged evidence is said at once, not by a page that does not open.
+        _ = services.evidence, services.memorization_evidence
         return services
 
     def attributor(self, method: str | None = None) -> Attributor:
@@ -127,6 +129,11 @@ class Services:
     def evidence(self) -> Evidence | None:
         """What is known of how well the collection's methods do. Raises `CheckpointError` where it is damaged."""
         return Evidence.open(self.collection.path)
+
+    @cached_property
+    def memorization_evidence(self) -> MemorizationEvidence | None:
+        """What the generator was measured to memorize. Raises `CheckpointError` where it is damaged."""
+        return MemorizationEvidence.open(self.collection.path)
 
     @cached_property
     def encoder_report(self) -> dict[str, Any]:
@@ -186,34 +193,15 @@ class Services:
         return self._stream(self.generator, Recipe(checked_prompt(prompt), seed, steps, guidance))
 
     def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
-        events: queue.SimpleQueue[StepPreview | GeneratedImage | BaseException] = queue.SimpleQueue()
-        gone = threading.Event()
+        def work(on_step: Callable[[StepPreview], None]) -> GeneratedImage:
+            return generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step)
 
-        def on_step(step: StepPreview) -> None:
-            if gone.is_set():
-                raise _StoppedError
-            events.put(step)
-
-        def work() -> None:
-            try:
-                events.put(generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step))
-            except BaseException as error:  # handed to the listener, who raises it
-                events.put(error)
-
-        threading.Thread(target=work, daemon=True, name="generation").start()
-        try:
-            while True:
-                event = events.get()
-                while isinstance(event, StepPreview) and not events.empty():
-                    event = events.get()
-                if isinstance(event, BaseException):
-                    raise event
+        with closing(in_background(work, "generation")) as events:
+            for event in events:
                 if isinstance(event, GeneratedImage):
-                    yield Query(event.image, recipe.prompt, event.recipe, event.notices)
-                    return
-                yield event
-        finally:
-            gone.set()
+                    yield Query(event.image, recipe.prompt, event.recipe, event.notices, event.noise_signal)
+                else:
+                    yield event
 
     def training_image(self, position: int) -> Path:
         """A training image as a file, as it is stored in the corpus."""
