@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from attribution_core.cli_artwork import artwork
 from attribution_core.cli_calibrate import calibrate
 from attribution_core.cli_customize import customize
 from attribution_core.cli_evaluate import evaluate
@@ -179,6 +180,7 @@ def generators(as_json: AsJson = False) -> None:
                    f"{where}")
 
 
+app.command()(one_line_errors(artwork))
 app.command()(one_line_errors(calibrate))
 app.command()(one_line_errors(customize))
 app.command()(one_line_errors(evaluate))

@@ -1,6 +1,7 @@
 """Generators by name: one row each in `GENERATORS`, and the kinds of pipelines that can be opened.
 
-Steps and guidance are those of each model's card. A licence is shown before anything is fetched.
+Steps and guidance follow each model's card, as far as they are known here: no hub is in reach where this is
+developed. A licence is shown before anything is fetched, with the page that has the last word.
 """
 
 from __future__ import annotations

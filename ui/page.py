@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ui import (
+    artwork,
     attribution,
     compare,
     credit,
@@ -31,6 +32,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Scores", scores.build),
     ("Regions", regions.build),
     ("Credit", credit.build),
+    ("My artwork", artwork.build),
     ("Memorization", memorization.build),
     ("Second opinion", opinion.build),
     ("Compare", compare.build),
