@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")
     top: int = Field(100, ge=1, le=1000, description="Training images listed for a query.")
     max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
+    mcp: bool = Field(False, description="Also serve `attribute_image` and `generate_image` as MCP tools.")
     queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")
 
     @field_validator("compare_with", mode="before")
