@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +28,23 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(collection: Path) -> Iterator[Served]:
-    """Run `python app.py`; it is stopped when the block ends. Raises `RuntimeError` with the app's last words."""
+def serve(collection: Path, root: Path = ROOT, prefix: Sequence[str] = (),
+          environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """Run `python app.py`; it is stopped when the block ends.
+
+    root: the folder that it runs from. prefix: a command that starts it. environment: more variables. Raises
+    `RuntimeError` with the app's last words.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
-                   "ATTRIBUTION_COLLECTION": str(collection)}
+    variables = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
+                 "ATTRIBUTION_COLLECTION": str(collection), **(environment or {})}
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([*prefix, sys.executable, "app.py"], cwd=root, env=variables, stdout=log,
+                                   stderr=log)
         try:
             while not _answers(url):
                 if process.poll() is not None or time.perf_counter() - start > PATIENCE_S:
