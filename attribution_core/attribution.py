@@ -16,11 +16,12 @@ from PIL import Image
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
-from attribution_core.encoders import Encoder, load_encoder
+from attribution_core.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError, unknown_name
 from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
+from attribution_core.protocols import ImageEncoder
 from attribution_core.results import Attribution, Credit, Hits
 
 _METHODS = "methods"
@@ -165,13 +166,23 @@ class Added:
 class Attributor:
     """Estimates the influence of a collection's training images on any image."""
 
-    def __init__(self, collection: Collection, device: str = "auto") -> None:
-        """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query."""
+    def __init__(self, collection: Collection, device: str = "auto", encoder: ImageEncoder | None = None) -> None:
+        """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query.
+
+        encoder: what to encode with, in place of the table's row; the one that the collection was made with. Raises
+        `CollectionMismatchError` where it is another.
+        """
         self.collection = collection
         self.device = device
+        if encoder is not None:
+            if encoder.name != collection.encoder_name:
+                raise CollectionMismatchError(f"collection '{collection.name}' was made with encoder "
+                                              f"'{collection.encoder_name}', given '{encoder.name}'; give that one, or "
+                                              "make the collection again.")
+            self.encoder = encoder
 
     @cached_property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> ImageEncoder:
         """The collection's encoder. Raises what `load_encoder` raises."""
         return load_encoder(self.collection.encoder_name, device=self.device)
 

@@ -1,0 +1,98 @@
+"""GPU work: here without detours, and on a ZeroGPU Space in forks that hand back all that they compute."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attribution_core.errors as errors
+from attribution_core.attribution import Attributor, Collection
+from attribution_core.calibration import Calibrator
+from attribution_core.encoders import load_encoder
+from attribution_core.generation import Generator
+from attribution_core.images import save_png
+from attribution_core.recipe import Recipe
+from attribution_core.second_opinion import second_opinion
+from tests.fakes import ENCODER, fake_collection, shape_image
+from tests.tiny_pipeline import make_pocket_like
+from ui import gpu
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def on_zero_gpu(*command: str, packages: str = "tests/zero_gpu") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SPACES_ZERO_GPU": "true", "OMP_NUM_THREADS": "1",
+                   "PYTHONPATH": os.pathsep.join([str(ROOT / packages), str(ROOT)])}
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True,
+                          timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("zero") / "shapes"
+    collection = fake_collection(folder, n=60)
+    make_pocket_like(folder / "generator")
+    features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(60)])
+    collection.add_method("flatter", encoder=ENCODER, features=features,
+                          calibrator=Calibrator.from_temperature(5.0, ENCODER))
+    save_png(shape_image(1), folder / "examples/1.png", Recipe("shape 1", 1).to_dict())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def visit(folder: Path) -> dict[str, Any]:
+    done = on_zero_gpu("tests/zero_gpu/visit.py", str(folder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_everything_is_loaded_before_the_first_fork(visit: dict[str, Any]) -> None:
+    assert visit["loaded"] and visit["methods"] == ["flatter", "own"]
+    assert visit["before"] == [] and visit["forks of the first"] == 0
+
+
+def test_what_the_forks_compute_is_what_is_computed_here(visit: dict[str, Any], folder: Path) -> None:
+    made = Generator.open(folder / "generator", "cpu").generate("red cat", 3, 3, 2.0)
+    pixels, recipe, previews = visit["made"]
+    assert bytes.fromhex(pixels) == made.image.tobytes()
+    assert recipe == made.recipe.to_dict() and 1 <= previews <= 3
+    attributor = Attributor(Collection.open(folder), "cpu")
+    assert visit["attributed"] == json.loads(json.dumps(attributor.attribute(made.image, 20).to_dict()))
+    assert visit["first"] == json.loads(json.dumps(attributor.attribute(shape_image(1), 20).to_dict()))
+    assert visit["other method"] == 5.0
+    opinion = second_opinion(attributor, Generator.open(folder / "generator", "cpu"), made.image, "red cat")
+    assert np.array_equal(visit["opinion"], opinion.rank_unlearning)
+
+
+def test_only_gpu_work_takes_the_gpu_and_says_for_how_long(visit: dict[str, Any]) -> None:
+    assert visit["forks"] == [["_stream", gpu.GENERATION_S], ["encode", gpu.ENCODING_S], ["encode", gpu.ENCODING_S],
+                              ["encode", gpu.ENCODING_S], ["_judge", gpu.UNLEARNING_S], ["_stream", gpu.GENERATION_S]]
+
+
+def test_a_users_mistake_in_a_fork_is_told_as_it_is(visit: dict[str, Any]) -> None:
+    assert visit["mistake"] == ["InvalidInputError", "batch_size is 0, expected at least 1."]
+
+
+@pytest.mark.parametrize("name", [n for n in vars(errors) if n.endswith("Error")])
+def test_every_error_can_be_handed_over(name: str) -> None:
+    again = pickle.loads(pickle.dumps(getattr(errors, name)("why")))
+    assert type(again).__name__ == name and str(again) == "why"
+
+
+def test_without_a_zero_gpu_nothing_is_wrapped() -> None:
+    assert gpu.SPACES is None
+    assert gpu.on_gpu(shape_image, 5) is shape_image
+
+
+def test_without_the_package_a_zero_gpu_space_computes_where_it_is(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['spaces'] = None; from ui import gpu; print(gpu.SPACES, gpu.on_gpu(len, 1) is len)"
+    assert on_zero_gpu("-c", code).stdout == "None True\n"
