@@ -16,13 +16,21 @@ from PIL import Image
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
-from attribution_core.encoders import load_encoder
-from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError, unknown_name
+from attribution_core.encoders import ENCODERS, load_encoder
+from attribution_core.errors import (
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+    NotFittedError,
+    UnknownNameError,
+    unknown_name,
+)
 from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
 from attribution_core.protocols import ImageEncoder
 from attribution_core.results import Attribution, Credit, Hits
+from attribution_core.settings import shipped
 
 _METHODS = "methods"
 _OWN = "own"  # what a collection's own method is called where its card does not name it
@@ -69,6 +77,10 @@ class Collection:
         method that it does not have.
         """
         folder = Path(directory)
+        if folder == shipped("pocket") and not folder.exists():
+            raise CheckpointError(f"'{folder}' is not there: an installed package holds nothing of what ships. Clone "
+                                  "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
+                                  "a collection of your own.")
         card = read_card(folder)
         own, others = str(card.get("method", _OWN)), _other_methods(folder)
         if method not in (None, own, *others):
@@ -184,7 +196,11 @@ class Attributor:
     @cached_property
     def encoder(self) -> ImageEncoder:
         """The collection's encoder. Raises what `load_encoder` raises."""
-        return load_encoder(self.collection.encoder_name, device=self.device)
+        name = self.collection.encoder_name
+        if name not in ENCODERS:
+            raise UnknownNameError(f"collection '{self.collection.name}' was made with '{name}', which is not in the "
+                                   "table of encoders; hand yours over: Attributor(collection, encoder=...).")
+        return load_encoder(name, device=self.device)
 
     def attribute(self, image: Image.Image | Path | str, top: int = 100, temperature: float | None = None,
                   added: Sequence[Added] = ()) -> Attribution:

@@ -17,11 +17,12 @@ from PIL import Image
 
 from attribution_core.cards import verify_files
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError, unknown_name
+from attribution_core.settings import shipped
 
 if TYPE_CHECKING:
     import torch
 
-SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints/encoders"
+SHIPPED = shipped("encoders")
 DOWNLOADED = Path.home() / ".cache/attribution-explorer/encoders"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -224,7 +225,8 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path) -> Any:
     if not (folder / "model.safetensors").exists():
         recipe = spec.weights.removeprefix("pocket-") if spec.weights.startswith("pocket-") else "encoders"
         raise CheckpointError(f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
-                              f"or make them with 'python -m pocket.{recipe}'.")
+                              "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "
+                              f"make them with 'python -m pocket.{recipe}'.")
     verify_files(folder)
     state = safetensors.load_file(folder / "model.safetensors")
     # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.

@@ -27,10 +27,11 @@ from attribution_core.errors import CheckpointError, InvalidImageError, InvalidI
 from attribution_core.images import SUFFIXES, read_image
 from attribution_core.mappers import MapperPair
 from attribution_core.protocols import ImageEncoder
+from attribution_core.settings import shipped
 
 THUMBNAIL = 256
 SHARD = 256
-SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints/pocket"
+SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
 
 

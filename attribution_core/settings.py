@@ -12,12 +12,21 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def shipped(name: str) -> Path:
+    """Where what ships lies: a folder in `checkpoints` of the repository, or of what ATTRIBUTION_CHECKPOINTS names.
+
+    An installed package does not hold it. name: "encoders" or "pocket".
+    """
+    return Path(os.environ.get("ATTRIBUTION_CHECKPOINTS") or REPOSITORY / "checkpoints") / name
+
+
 class Settings(BaseSettings):
     """Each setting is an environment variable `ATTRIBUTION_<NAME>`, such as ATTRIBUTION_PORT=8080."""
 
     model_config = SettingsConfigDict(env_prefix="ATTRIBUTION_", frozen=True)
 
-    collection: Path = Field(REPOSITORY / "checkpoints/pocket", description="Collection that the app opens.")
+    checkpoints: Path = Field(REPOSITORY / "checkpoints", description="What ships: encoders, the pocket collection.")
+    collection: Path = Field(default_factory=lambda: shipped("pocket"), description="Collection that the app opens.")
     compare_with: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="More collections, for the tab Compare; separated as in PATH.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
