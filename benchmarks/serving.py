@@ -21,10 +21,19 @@ PATIENCE_S = 300
 
 @dataclass(frozen=True)
 class Served:
-    """A running app. seconds: from the command to the first page that answers."""
+    """A running app. seconds: from the command to the first page that answers. process: its number."""
 
     url: str
     seconds: float
+    process: int
+
+    def computed(self) -> float | None:
+        """Processor seconds that it has used, which other programs do not stretch; None where that is not told."""
+        told = Path(f"/proc/{self.process}/stat")
+        if not told.exists():
+            return None
+        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -51,7 +60,7 @@ def serve(collection: Path, root: Path = ROOT, prefix: Sequence[str] = (),
                     log.seek(0)
                     raise RuntimeError(f"the app did not start:\n{log.read().decode(errors='replace')[-2000:]}")
                 time.sleep(0.05)
-            yield Served(url, time.perf_counter() - start)
+            yield Served(url, time.perf_counter() - start, process.pid)
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
