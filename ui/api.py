@@ -33,7 +33,7 @@ def build(services: Services, page: gr.Blocks) -> None:
 
         Args:
             image: The generated image: PNG, JPEG, WebP, GIF, BMP or TIFF.
-            top: How many training images to list, from 1 up; the most influential come first.
+            top: How many training images to list, from 1 to what the server keeps, usually 100; most influential first.
             method: Another of the collection's methods (encoder and mappers) by its name; empty for the usual one.
 
         Returns:
@@ -55,7 +55,7 @@ def build(services: Services, page: gr.Blocks) -> None:
             seed: A whole number from 0 to 4294967295; another seed gives another image.
             steps: Denoising steps, 1 to 200; more take longer.
             guidance: How closely to follow the prompt, 0 to 30.
-            top: How many training images to list, from 1 up; the most influential come first.
+            top: How many training images to list, from 1 to what the server keeps, usually 100; most influential first.
             method: Another of the collection's methods (encoder and mappers) by its name; empty for the usual one.
 
         Returns:
