@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -43,6 +43,13 @@ def copied() -> set[str]:
 def test_the_dockerfile_copies_what_the_list_says() -> None:
     assert copied() == set(APP)
     assert all((ROOT / name).exists() for name in APP)
+
+
+def test_the_build_context_holds_what_is_copied() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    names = [*chosen(FILES, APP), *(name.rstrip("/") for name in APP)]
+    assert {(name, one) for name in names for one in ignored if PurePosixPath(name).match(one)
+            or name.startswith(f"{one}/")} == set()
 
 
 def test_the_image_is_small_and_runs_as_nobody_special() -> None:

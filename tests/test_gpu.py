@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pickle
@@ -28,9 +29,11 @@ from ui import gpu
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def on_zero_gpu(*command: str, packages: str = "tests/zero_gpu") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SPACES_ZERO_GPU": "true", "OMP_NUM_THREADS": "1",
-                   "PYTHONPATH": os.pathsep.join([str(ROOT / packages), str(ROOT)])}
+def on_zero_gpu(*command: str, real: bool = False, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with `spaces` of tests/zero_gpu, or with the real package, whose parent process needs no GPU."""
+    path = [str(ROOT)] if real else [str(ROOT / "tests/zero_gpu"), str(ROOT)]
+    environment = {**os.environ, "SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:9",
+                   "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path), **more}
     return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True,
                           timeout=300)
 
@@ -96,3 +99,32 @@ def test_without_a_zero_gpu_nothing_is_wrapped() -> None:
 def test_without_the_package_a_zero_gpu_space_computes_where_it_is(tmp_path: Path) -> None:
     code = "import sys; sys.modules['spaces'] = None; from ui import gpu; print(gpu.SPACES, gpu.on_gpu(len, 1) is len)"
     assert on_zero_gpu("-c", code).stdout == "None True\n"
+
+
+REAL = """
+import json, sys
+from pathlib import Path
+from attribution_core.settings import Settings
+from ui import gpu
+from ui.services import Services
+import spaces.zero
+services = Services.open(Settings(collection=Path(sys.argv[1]), top=20))
+services.warm_up()
+pipeline = services.generator._pipeline
+print(json.dumps({
+    "emulated": gpu.SPACES is spaces, "first": services.first[1].to_dict()["top"][0]["id"],
+    "devices": sorted({str(p.device) for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+                       for p in part.parameters()}),
+    "packed": spaces.zero.torch.pack(), "marked": sorted({f.__name__ for f in spaces.zero.decorator.decorated_cache})}))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("spaces") is None, reason="the package spaces is not installed")
+def test_the_real_package_finds_all_weights_on_its_gpu_before_the_launch(folder: Path, tmp_path: Path) -> None:
+    done = on_zero_gpu("-c", REAL, str(folder), real=True, ZEROGPU_OFFLOAD_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    weights = sum(path.stat().st_size for path in (folder / "generator").rglob("*.safetensors"))
+    assert told["emulated"] and told["first"] == "shape/0001"
+    assert told["devices"] == ["cuda:0"] and told["packed"] > 0.8 * weights
+    assert {"encode", "_stream"} <= set(told["marked"])
