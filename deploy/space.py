@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,9 +84,11 @@ def deploy(planned: Plan, api: Any, private: bool = False) -> str:
         made = api.create_repo(planned.space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
         there = set(api.list_repo_files(planned.space, repo_type="space"))
         gone = sorted(there - set(planned.files) - _KEPT)
-        api.create_commit(planned.space, repo_type="space", commit_message=planned.message, operations=[
-            *(CommitOperationAdd(name, path) for name, path in planned.files.items()),
-            *(CommitOperationDelete(name) for name in gone)])
+        with warnings.catch_warnings():  # the client thinks that Parquet belongs into a data set
+            warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")
+            api.create_commit(planned.space, repo_type="space", commit_message=planned.message, operations=[
+                *(CommitOperationAdd(name, path) for name, path in planned.files.items()),
+                *(CommitOperationDelete(name) for name in gone)])
         for name, value in planned.variables.items():
             api.add_space_variable(planned.space, name, value)
     except Exception as error:

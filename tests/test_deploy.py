@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import huggingface_hub.constants
 import pytest
 from gradio_client import Client, handle_file
 from huggingface_hub import HfApi
@@ -114,6 +115,7 @@ class Hub(ThreadingHTTPServer):
         self.made: list[dict[str, Any]] = []
         self.commits: list[dict[str, Any]] = []
         self.variables: dict[str, str] = {}
+        self.store: dict[str, bytes] = {}
 
     @property
     def url(self) -> str:
@@ -146,6 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
                                {"id": "ada/it", "sha": "1" * 40, "siblings": listed, "private": False, "tags": []})
         return self.answer({"error": f"no {self.path}"}, 404)
 
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.store[hashlib.sha256(data).hexdigest()] = data
+        self.answer({})
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/api/repos/create":
@@ -154,8 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/validate-yaml":
             return self.answer({"errors": [], "warnings": []})
         if self.path.endswith("/preupload/main"):
-            return self.answer({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False}
+            return self.answer({"files": [{"path": f["path"], "shouldIgnore": False, "uploadMode":
+                                           "lfs" if f["path"].endswith(".safetensors") else "regular"}
                                           for f in json.loads(body)["files"]]})
+        if self.path.endswith("/info/lfs/objects/batch"):
+            return self.answer({"transfer": "basic", "objects": [
+                {**o, "actions": {"upload": {"href": f"{self.server.url}/store/{o['oid']}"}}}
+                for o in json.loads(body)["objects"]]})
         if self.path.endswith("/variables"):
             told = json.loads(body)
             self.server.variables[told["key"]] = told["value"]
@@ -167,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
                 value = row["value"]
                 if row["key"] == "file":
                     self.server.files[value["path"]] = base64.b64decode(value["content"])
+                elif row["key"] == "lfsFile":
+                    self.server.files[value["path"]] = self.server.store[value["oid"]]
                 else:
                     assert row["key"] == "deletedFile", row["key"]
                     del self.server.files[value["path"]]
@@ -176,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)  # large files by LFS: plain HTTP
     server = Hub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -191,8 +206,8 @@ def checkout(tmp_path: Path) -> Path:
     """A small repository: what a Space needs, what it does not, and what git does not keep."""
     root = tmp_path / "repository"
     for name in ("app.py", "ui/page.py", "attribution_core/a.py", "checkpoints/pocket/card.json", "README.md",
-                 "requirements.txt", "tests/test_a.py", "benchmarks/query.py", "assets/app.css", "assets/seen.png",
-                 "assets/screenshots.py", "pocket/corpus.py"):
+                 "checkpoints/a.safetensors", "requirements.txt", "tests/test_a.py", "benchmarks/query.py",
+                 "assets/app.css", "assets/seen.png", "assets/screenshots.py", "pocket/corpus.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"this is {name}\n")
     git = ["git", "-C", str(root), "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
@@ -203,7 +218,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 NEEDED = {"app.py", "ui/page.py", "attribution_core/a.py", "checkpoints/pocket/card.json", "README.md",
-          "requirements.txt", "assets/app.css", "assets/seen.png"}
+          "checkpoints/a.safetensors", "requirements.txt", "assets/app.css", "assets/seen.png"}
 
 
 def test_an_upload_is_one_commit_of_exactly_what_is_needed(hub: Hub, checkout: Path) -> None:
@@ -215,6 +230,8 @@ def test_an_upload_is_one_commit_of_exactly_what_is_needed(hub: Hub, checkout: P
     assert len(hub.commits) == 1 and hub.commits[0]["summary"].startswith("Attribution Explorer at ")
     assert set(hub.files) == NEEDED | {".gitattributes"}
     assert hub.files["ui/page.py"] == b"this is ui/page.py\n"
+    assert hub.files["checkpoints/a.safetensors"] == b"this is checkpoints/a.safetensors\n"
+    assert list(hub.store) == [hashlib.sha256(hub.files["checkpoints/a.safetensors"]).hexdigest()]
     assert hub.variables == {}
 
 

@@ -54,7 +54,7 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
     settings = services.settings
     if settings.mcp:
         api.need_mcp()
-    # Where nothing is set, Gradio reads GRADIO_SERVER_NAME and GRADIO_MCP_SERVER, which Hugging Face Spaces set.
+    # Where nothing is set, Gradio reads GRADIO_SERVER_NAME, which Hugging Face Spaces set, and GRADIO_MCP_SERVER.
     host = settings.host if "host" in settings.model_fields_set else None
     mcp = settings.mcp if "mcp" in settings.model_fields_set else None
     options = {"prevent_thread_lock": False, **options}
