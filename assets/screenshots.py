@@ -18,13 +18,15 @@ OUT = ROOT / "assets"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 412, "height": 900}
 # what a tab draws last
 DRAWN = {"Generate": "#examples img", "Attribution": "#gallery img", "Scores": "#histogram .main-svg",
-         "Credit": "#credit-map .main-svg", "Compare": "#slopes .main-svg", "Evidence": "#copies .main-svg"}
+         "Credit": "#credit-map .main-svg", "Memorization": "#drop-off .main-svg",
+         "Compare": "#slopes .main-svg", "Evidence": "#copies .main-svg"}
 # name, tab, colour scheme, window
 SHOTS = (
     ("generate", "Generate", "light", DESKTOP),
     ("attribution", "Attribution", "light", DESKTOP),
     ("scores", "Scores", "light", DESKTOP),
     ("credit", "Credit", "light", DESKTOP),
+    ("memorization", "Memorization", "light", DESKTOP),
     ("compare", "Compare", "light", DESKTOP),
     ("evidence", "Evidence", "light", DESKTOP),
     ("attribution-dark", "Attribution", "dark", DESKTOP),

@@ -169,10 +169,14 @@ def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.f
 
 @dataclass(frozen=True)
 class Added:
-    """An image that joins a collection's candidates for one query. credit: what is said of it where it is listed."""
+    """An image that joins a collection's candidates for one query. credit: what is said of it where it is listed.
 
-    image: Image.Image
+    row: (m,) float32, its row of `Attributor.embed` where that is known; else it is embedded at each query.
+    """
+
+    image: Image.Image = field(repr=False)
     credit: Credit = field(default_factory=Credit)
+    row: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 class Attributor:
@@ -201,6 +205,10 @@ class Attributor:
             raise UnknownNameError(f"collection '{self.collection.name}' was made with '{name}', which is not in the "
                                    "table of encoders; hand yours over: Attributor(collection, encoder=...).")
         return load_encoder(name, device=self.device)
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Rows of images as training images, (n, m) float32 unit rows: what the index holds of the corpus."""
+        return self.collection.mappers.map_training(self.encoder.encode(images))
 
     def attribute(self, image: Image.Image | Path | str, top: int = 100, temperature: float | None = None,
                   added: Sequence[Added] = ()) -> Attribution:
@@ -232,10 +240,24 @@ class Attributor:
     def _with(self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32],
               added: Sequence[Added]) -> tuple[Hits, tuple[Credit, ...]]:
         """The hits with more candidates among them; of equals, the training image comes first."""
-        rows = self.collection.mappers.map_training(self.encoder.encode([a.image for a in added]))
+        rows = self._rows(added)
         similarity = np.concatenate([hits.similarity[0], np.clip(rows @ query[0], -1, 1)])
         ids = np.concatenate([hits.ids[0], len(self.collection.index) + np.arange(len(added))])
         every = (*credits, *(a.credit for a in added))
         order = np.argsort(-similarity, kind="stable")
         merged = Hits(ids[order][None], similarity[order][None], hits.rest)
         return merged, tuple(every[k] for k in order)
+
+    def _rows(self, added: Sequence[Added]) -> NDArray[np.float32]:
+        """(n, m) of the added images; those that bring no row are embedded. Raises `CollectionMismatchError`."""
+        rows = np.zeros((len(added), self.collection.index.dim), dtype=np.float32)
+        for k, one in enumerate(added):
+            if one.row is not None and one.row.shape != rows[k].shape:
+                raise CollectionMismatchError(f"an added image has a row of shape {one.row.shape}, expected "
+                                              f"{rows[k].shape}; embed it with this collection's method.")
+            if one.row is not None:
+                rows[k] = one.row
+        bare = [k for k, one in enumerate(added) if one.row is None]
+        if bare:
+            rows[bare] = self.embed([added[k].image for k in bare])
+        return rows

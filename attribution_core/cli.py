@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from attribution_core.cli_artwork import artwork
 from attribution_core.cli_calibrate import calibrate
 from attribution_core.cli_customize import customize
 from attribution_core.cli_evaluate import evaluate
+from attribution_core.cli_memorization import memorization
 from attribution_core.cli_opinion import second_opinion
 from attribution_core.cli_report import report
 from attribution_core.cli_train import train_mappers
@@ -152,9 +154,11 @@ def encoders(as_json: AsJson = False) -> None:
                    f"{row['paper']}")
 
 
+app.command()(one_line_errors(artwork))
 app.command()(one_line_errors(calibrate))
 app.command()(one_line_errors(customize))
 app.command()(one_line_errors(evaluate))
+app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(report))
 app.command()(one_line_errors(second_opinion))
 app.command()(one_line_errors(train_mappers))

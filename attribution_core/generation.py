@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.cards import CARD_NAME, read_card, sha256_file
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
 from attribution_core.images import save_png
+from attribution_core.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.previews import preview, tap_predicted_original
 from attribution_core.recipe import Recipe
 
@@ -38,11 +39,15 @@ class StepPreview:
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A made image (RGB), its recipe, and sentences for the user about what the generator left aside."""
+    """A made image (RGB), its recipe, and sentences for the user about what the generator left aside.
+
+    noise_signal: how strongly the words pulled on each step; None without guidance.
+    """
 
     image: Image.Image
     recipe: Recipe
     notices: tuple[str, ...] = ()
+    noise_signal: NoiseSignal | None = None
 
     def save(self, path: Path | str) -> None:
         """Write a PNG with the recipe in its text chunks."""
@@ -185,22 +190,13 @@ class Generator:
                 generator=seeded,
                 output_type="pil",
             )
-            if on_step is None:
-                result = pipeline(**call)
-            else:
-                with tap_predicted_original(pipeline.scheduler) as last:
-
-                    def report(
-                        pipe: Any, index: int, timestep: Any, kwargs: dict[str, Any]
-                    ) -> dict[str, Any]:
-                        on_step(StepPreview(index + 1, pipe.num_timesteps, preview(pipe, last[0])))
-                        return {}
-
-                    result = pipeline(**call, callback_on_step_end=report)
+            with tap_noise_signal(pipeline, len(recipes)) as norms:
+                result = _called(pipeline, call, on_step)
             flagged = result.nsfw_content_detected or [False] * len(recipes)
             return [
-                GeneratedImage(image, self._signed(recipe), _notices(pipeline.tokenizer, recipe.prompt, bad))
-                for image, recipe, bad in zip(result.images, recipes, flagged, strict=True)
+                GeneratedImage(image, self._signed(recipe), _notices(pipeline.tokenizer, recipe.prompt, bad), signal)
+                for image, recipe, bad, signal in zip(
+                    result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True)
             ]
 
     def _recipe(self, prompt: str, seed: int, steps: int | None, guidance: float | None) -> Recipe:
@@ -210,6 +206,18 @@ class Generator:
 
     def _signed(self, recipe: Recipe) -> Recipe:
         return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())
+
+
+def _called(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview], None] | None) -> Any:
+    if on_step is None:
+        return pipeline(**call)
+    with tap_predicted_original(pipeline.scheduler) as last:
+
+        def report(pipe: Any, index: int, timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+            on_step(StepPreview(index + 1, pipe.num_timesteps, preview(pipe, last[0])))
+            return {}
+
+        return pipeline(**call, callback_on_step_end=report)
 
 
 def resolve_device(device: str) -> str:

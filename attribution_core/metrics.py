@@ -57,6 +57,24 @@ def average_precision(is_exemplar_ranked: ArrayLike) -> float:
     return precision_of_places(np.flatnonzero(_ranked(is_exemplar_ranked)) + 1)
 
 
+def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float:
+    """Return how often a positive value is above a negative one, over all pairs, in [0, 1]; equal ones count half.
+
+    The area under the receiver operating characteristic: 0.5 is chance.
+
+    Args:
+        positive: (p,) values of what should be found.
+        negative: (n,) values of all else.
+    """
+    above, below = (float_matrix(name, np.asarray(values)[None, :], np.float64)[0]
+                    for name, values in (("positive", positive), ("negative", negative)))
+    if not above.size or not below.size:
+        raise InvalidInputError("an area under the curve needs at least one positive and one negative value.")
+    ranked = np.sort(below)
+    less, equal = np.searchsorted(ranked, above), np.searchsorted(ranked, above, side="right")
+    return float((less + equal).mean() / 2 / below.size)
+
+
 def recall_of_places(places: NDArray[np.int64], k: int) -> float:
     """Part of the exemplars among the first k, from what `exemplar_places` gives for one query."""
     return float((places <= whole("k", k, 1)).mean())

@@ -16,7 +16,7 @@ from attribution_core.words import LIMITS, MEANING, percent, web_link
 if TYPE_CHECKING:
     from attribution_core.report import Part, Report, Section
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;
   --bar: #1d4fc4; --rest: #98a2b3; --link: #1d4fc4; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf2; --soft: #a9b4c8; --line: #38445a; --ground: #10151f;
@@ -69,7 +69,7 @@ def page(report: Report) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
             "style-src 'unsafe-inline'\">"
-            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
+            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{STYLE}</style></head>'
             f"<body><main>{''.join(parts)}</main></body></html>\n")
 
 
@@ -87,10 +87,11 @@ def _head(report: Report) -> str:
     return (f"<h1>Which training images influenced this image?</h1><p class='how'>Attribution report · "
             f"{escape(report.made.replace('T', ' ').replace('+00:00', ' UTC'))} · {escape(report.software)}</p>"
             f'<div class="verdict{kind}"><strong>{escape(verdict)}</strong>{escape(text)}'
-            f"{_how(report.how['stands_out'])}</div>")
+            f"{how(report.how['stands_out'])}</div>")
 
 
-def _how(*sentences: str) -> str:
+def how(*sentences: str) -> str:
+    """Under a number: how it is known, as HTML."""
     return f'<p class="how"><b>How do we know?</b> {escape(" ".join(sentences))}</p>'
 
 
@@ -111,7 +112,7 @@ def _query(report: Report) -> str:
     rows += [("Collection", f"{escape(report.collection)}, {result.n_training:,} training images"),
              ("Method", escape(report.method)), ("Encoder", escape(result.encoder)),
              ("Temperature", f"{result.temperature:.6g}")]
-    origin = ("" if made else _how("The image was brought along without a recipe: what made it is not known."))
+    origin = ("" if made else how("The image was brought along without a recipe: what made it is not known."))
     return (f'<h2>The image in question</h2><div class="query"><img src="{report.image}" alt="The image in question">'
             f"{_facts(rows)}</div>{origin}")
 
@@ -139,9 +140,9 @@ def _images(report: Report) -> str:
     if others:
         known.append((f"The {others:,} others together", f"{percent(head.rest)} "
                       f"({_interval(head.rest_low, head.rest_high)})"))
-    return (f"<h2>The {count} most influential training images</h2>{_facts(known)}{_how(report.how['rest'])}"
+    return (f"<h2>The {count} most influential training images</h2>{_facts(known)}{how(report.how['rest'])}"
             f'<ol class="cards">{"".join(cards)}</ol>'
-            f"{_how(report.how['influence'], 'The small numbers are its interval.', report.how['interval'])}")
+            f"{how(report.how['influence'], 'The small numbers are its interval.', report.how['interval'])}")
 
 
 def _table(report: Report) -> str:
@@ -158,7 +159,7 @@ def _table(report: Report) -> str:
     return (f"<h2>All {len(report.attribution)} listed images</h2>"
             f'<div class="wide" tabindex="0" role="region" aria-label="All listed images"><table><thead><tr>{head}'
             f"</tr></thead><tbody>{rows}</tbody></table></div>"
-            f"{_how(report.how['similarity'], 'Uncalibrated:', report.how['uncalibrated'])}")
+            f"{how(report.how['similarity'], 'Uncalibrated:', report.how['uncalibrated'])}")
 
 
 def _bar(part: float, kind: str = "fill") -> str:
@@ -194,12 +195,12 @@ def _spread(report: Report) -> str:
             f'<text x="0" y="{bottom + 15}">rank 1</text><text x="{_WIDE}" y="{bottom + 15}" text-anchor="end">'
             f"rank {len(result)}</text></svg><p>{escape(words)}. The dashed line is an even share, "
             f"{1 / result.n_training:.4%}. As many equally influential images as would be so spread out: about "
-            f"{result.effective_number:,.0f}.</p>{_how(report.how['effective_number'], report.how['interval'])}")
+            f"{result.effective_number:,.0f}.</p>{how(report.how['effective_number'], report.how['interval'])}")
 
 
 def _credit(report: Report) -> str:
     tables = "".join(_sum(told) for told in report.sums)
-    return f"<h2>Whose credit</h2>{tables}{_how(report.how['sums'])}"
+    return f"<h2>Whose credit</h2>{tables}{how(report.how['sums'])}"
 
 
 def _sum(told: Groups) -> str:
@@ -218,7 +219,7 @@ def _sum(told: Groups) -> str:
 
 
 def _section(section: Section) -> str:
-    facts = "".join(f"<dt>{escape(f.name)}</dt><dd><b>{escape(f.value)}</b>{_how(f.how) if f.how else ''}</dd>"
+    facts = "".join(f"<dt>{escape(f.name)}</dt><dd><b>{escape(f.value)}</b>{how(f.how) if f.how else ''}</dd>"
                     for f in section.facts)
     pictures = "".join(f'<figure><img src="{data_uri(p.image, _PICTURE)}" alt="{escape(p.caption)}">'
                        f"<figcaption>{escape(p.caption)}</figcaption></figure>" for p in section.pictures)
@@ -233,7 +234,7 @@ def _meaning() -> str:
 
 
 def _made_with(report: Report) -> str:
-    return (f"<h2>What the numbers were made from</h2>{_how(report.how['checksums'])}"
+    return (f"<h2>What the numbers were made from</h2>{how(report.how['checksums'])}"
             + "".join(_part(part) for part in report.parts))
 
 

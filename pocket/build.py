@@ -23,6 +23,7 @@ from pocket import (
     clip,
     encoder_report,
     evidence,
+    memorization,
     regions,
     scaling,
     second_opinion,
@@ -49,6 +50,7 @@ _CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
 _BENCHMARK = [str(POCKET / "benchmark" / name) for name in (
     *(f"images-{part}.parquet" for part in benchmark.LICENCES), *(f"{split}.json" for split in benchmark_plan.SPLITS))]
 _EVIDENCE, _SCALING = (str(POCKET / "evidence" / name) for name in ("evidence.json", scaling.SCALING))
+_MEMORIZATION = str(POCKET / "evidence/memorization.json")
 _TRAINED = [f"checkpoints/encoders/{recipe.NAME}/model.safetensors" for recipe in (sscd, clip)]
 _ENCODER_REPORT = str(encoder_report.REPORT)
 _EXAMPLES = [str(POCKET / "examples" / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
@@ -102,13 +104,16 @@ STAGES = (
     Stage("second_opinion", "similarity against unlearning, where the right image is known", ("pocket.second_opinion",),
           [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX], [str(second_opinion.OUT)],
           [asdict(second_opinion.OpinionSettings()), TUNING]),
+    Stage("memorization", "what the generator memorized, and how well that is told", ("pocket.memorization",),
+          [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT], [_MEMORIZATION],
+          [asdict(memorization.Settings()), list(encoder_report.CHANGES)]),
     Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
     Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
-          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING],
+          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
           [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
     Stage("readme", "the README's figures", ("pocket.readme",),
-          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _EVIDENCE, _SCALING, _ENCODER_REPORT],
-          [str(README)]),
+          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _EVIDENCE, _SCALING, _ENCODER_REPORT,
+           _MEMORIZATION], [str(README)]),
 )
 
 

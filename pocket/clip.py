@@ -108,7 +108,7 @@ def image_text_loss(images: torch.Tensor, texts: torch.Tensor, same: torch.Tenso
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def main(samples: Annotated[int, typer.Option(help="Images to see in all.")] = SCHEDULE.samples) -> None:
+def main(samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = SCHEDULE.samples) -> None:
     """Train, resuming where it stopped, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     corpus, path = Corpus.open(CORPUS), WORK / f"{NAME}.pt"

@@ -158,7 +158,7 @@ def measure(name: str, originals: int = ORIGINALS) -> dict[str, Any]:
     return figures | ({"captions": captions(encoder, held_out)} if name == clip.NAME else {})
 
 
-def main(originals: Annotated[int, typer.Option(help="Held-out images to copy.")] = ORIGINALS) -> None:
+def main(originals: Annotated[int, typer.Option(min=2, help="Held-out images to copy.")] = ORIGINALS) -> None:
     """Measure all encoders that work offline; writes the report, and into the cards of those that ship."""
     told: dict[str, Any] = {
         "what": f"{originals} held-out images, changed in {len(CHANGES)} ways, among {originals} images without an "

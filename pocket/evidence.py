@@ -20,9 +20,11 @@ import typer
 from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import atomic_path, read_card, write_json_atomic
+from attribution_core.copies import KEY as COPY_ENCODER
 from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
 from attribution_core.evidence_figures import PRETRAINED
 from attribution_core.mappers import MapperPair
+from pocket import sscd
 from pocket.benchmark_plan import TEST_SPLITS
 from pocket.learn import (
     LIGHT,
@@ -114,7 +116,7 @@ def gather(
         collection, name="Pocket", encoder=own.encoder, features=training, mappers=own.pair, calibrator=own.calibrator,
         card={"what": f"{len(training):,} drawings with captions and credits, a small diffusion model trained on them "
                       "and on nothing else, and everything needed to attribute one to the other.",
-              "method": own.name,
+              "method": own.name, COPY_ENCODER: sscd.NAME,
               "licence": f"{LICENCE} for mappers, index and calibrator; images as in corpus/card.json"})
     shutil.rmtree(collection / "methods", ignore_errors=True)
     for method in methods:
@@ -158,7 +160,7 @@ def _tell(out: Path, benchmark: Benchmark, features: Mapping[str, Features], lea
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and benchmark/.")] = COLLECTION,
     work: Annotated[Path, typer.Option(help="Features are kept here.")] = WORK,
-    epochs: Annotated[int, typer.Option(help="Of each fit of mappers.")] = EPOCHS,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each fit of mappers.")] = EPOCHS,
 ) -> None:
     """Learn, choose, calibrate, and tell."""
     gather(collection, work, epochs=epochs)

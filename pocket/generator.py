@@ -154,7 +154,9 @@ def _device() -> torch.device:
 
 
 @app.command()
-def autoencoder(samples: Annotated[int, typer.Option(help="Images to see in all.")] = AUTOENCODER_SAMPLES) -> None:
+def autoencoder(
+    samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = AUTOENCODER_SAMPLES,
+) -> None:
     """Train the autoencoder, about ten minutes on two cores; where one ships for this corpus, it is taken."""
     set_up_log(WORK / "train.log")
     if _ships():
@@ -173,7 +175,7 @@ _Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", call
 
 @app.command()
 def train(recipe: _Recipe = SHIPPED,
-          samples: Annotated[int | None, typer.Option(help="Images to see in all, if not the recipe's own.")] = None,
+          samples: Annotated[int | None, typer.Option(min=1, help="Images in all; default: the recipe's.")] = None,
           minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
           ) -> None:
     """Train the UNet, resuming from the last checkpoint, or from the weights that ship."""
@@ -237,7 +239,7 @@ def _count(module: torch.nn.Module) -> int:
 
 
 @app.command()
-def report(limit: Annotated[int, typer.Option(help="Captions per question, for a quick look.")] = 400) -> None:
+def report(limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400) -> None:
     """Measure the shipped generator against its training set; writes `card.json` and a contact sheet."""
     from pocket.generator_report import write_report
 

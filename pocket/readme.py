@@ -6,10 +6,12 @@ What stands between the two marks is replaced; a test fails where it is not what
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from attribution_core import memorization_evidence
 from attribution_core.cards import atomic_path, read_card
 from attribution_core.evaluation import RECALL_AT
 from attribution_core.evidence_figures import PRETRAINED
@@ -25,6 +27,7 @@ CASES = {"test_seen_concept": "known things", "test_unseen_concept": "unseen thi
 OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_style",)
 JUDGED = Path("pocket/judged.json")  # what a person saw on the sheets, prompt by prompt
 START, END = "<!-- written by python -m pocket.readme -->", "<!-- end of what it writes -->"
+MEMORIZED = OUT.parent / memorization_evidence.FILE
 SEEN, UNSEEN = "seen captions", "pairs never seen together"
 
 
@@ -66,8 +69,44 @@ def figures() -> str:
         *_known(json.loads((EVIDENCE / "evidence.json").read_text()), read_card(BENCHMARK),
                 json.loads((EVIDENCE / SCALING).read_text())),
         "",
+        *_memorized(json.loads(MEMORIZED.read_text())),
+        "",
         *_encoders(json.loads(REPORT.read_text())),
     ])
+
+
+def _memorized(told: dict[str, Any]) -> Iterable[str]:
+    """What is known of copies and of the noise signal."""
+    copies, signal, seconds = told["copies"], told["signal"], told["seconds"]
+    made, edited, real = (copies[name] for name in ("made", "made and changed", "training images, changed"))
+    yield (f"Memorization (`python -m pocket.memorization`, {told['took']:.0f} s on one core; {len(told['seeds'])} "
+           f"seeds of each prompt). By {told['copy_encoder']}, at the threshold {told['threshold']:g} that its report "
+           "gives, with 95 % intervals over prompts or images:")
+    yield ""
+    yield from _table(
+        ("what is asked", "copies", "others", "precision", "recall"),
+        ((words, f"{t['copies']:,}", f"{t['no copies']:,}", _part(t["precision"]), _part(t["recall"])) for words, t in (
+            ("images of planted prompts, among those of matched controls", made),
+            (f"the same after {len(edited['by_change'])} changes", edited),
+            ("training images after these changes, among changed images that were held out", real))))
+    yield ""
+    yield from _table(
+        ("images of", "number", "called copies", "similarity of the nearest, median", "drop-off, median",
+         "noise signal, median", "AUC of the signal, planted against these"),
+        ((memorization_evidence.GROUPS[name], f"{group['images']:,}", _percent(group["called"]),
+          f"{group['similarity']:.3f}", f"{group['drop']:.3f}", f"{statistics.median(signal['means'][name]):.2f}",
+          _part(signal["auc"].get(name), digits=3)) for name, group in copies["groups"].items()))
+    yield ""
+    yield (f"An image of {told['steps']} steps takes {seconds['make one image, signal recorded']:.2f} s with its "
+           f"signal, a verdict {seconds['is it a copy']:.3f} s, aligning {seconds['align']:.2f} s and the maps of "
+           f"where both agree {seconds['where both agree']:.2f} s.")
+
+
+def _part(estimate: dict[str, float] | None, digits: int = 2) -> str:
+    if estimate is None:
+        return ""
+    value, low, high = (f"{estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _looked_at(judged: dict[str, Any]) -> str:

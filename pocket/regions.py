@@ -104,7 +104,7 @@ def measure(collection: Collection, cases: list[Pasted], exemplars: Corpus) -> d
 def main(
     collection: Annotated[Path, typer.Option(help="Collection folder with held-out drawings.")] = COLLECTION,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = OUT,
-    cases: Annotated[int, typer.Option(help="Pasted drawings.")] = RegionSettings.cases,
+    cases: Annotated[int, typer.Option(min=1, help="Pasted drawings.")] = RegionSettings.cases,
 ) -> None:
     """Measure all of the collection's methods."""
     settings = RegionSettings(cases=cases)

@@ -177,7 +177,7 @@ def study(training: Rows, more: Iterator[Rows], fit: Queries, test: Queries,
 def main(
     collection: Annotated[Path, typer.Option(help="Collection with benchmark/.")] = COLLECTION,
     method: Annotated[str | None, typer.Option(help="Of the collection; default: its own.")] = None,
-    most: Annotated[int, typer.Option(help="Candidates at most.")] = NUMBERS[-1],
+    most: Annotated[int, typer.Option(min=1000, help="Candidates at most.")] = NUMBERS[-1],
     work: Annotated[Path, typer.Option(help="Features of crops are kept here.")] = WORK,
 ) -> None:
     """Run the study and write it beside the collection's evidence."""

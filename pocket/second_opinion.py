@@ -140,8 +140,8 @@ def say(rows: Sequence[dict[str, Any]]) -> None:
 def main(
     collection: Annotated[Path, typer.Option(help="Collection folder with a generator.")] = COLLECTION,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = OUT,
-    prompts: Annotated[int, typer.Option(help="Planted prompts.")] = OpinionSettings.planted,
-    models: Annotated[int, typer.Option(help="Tuned models.")] = OpinionSettings.models,
+    prompts: Annotated[int, typer.Option(min=1, help="Planted prompts.")] = OpinionSettings.planted,
+    models: Annotated[int, typer.Option(min=2, help="Tuned models.")] = OpinionSettings.models,
 ) -> None:
     """Measure both."""
     settings = OpinionSettings(prompts, models)

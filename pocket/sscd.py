@@ -96,7 +96,7 @@ def copy_loss(features: torch.Tensor, temperature: float = TEMPERATURE, entropy:
     return contrast - entropy * distance.log().mean()
 
 
-def main(samples: Annotated[int, typer.Option(help="Views to see in all.")] = SCHEDULE.samples) -> None:
+def main(samples: Annotated[int, typer.Option(min=1, help="Views to see in all.")] = SCHEDULE.samples) -> None:
     """Train, resuming where it stopped, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     images, path = pictures(Corpus.open(CORPUS)), WORK / f"{NAME}.pt"

@@ -95,7 +95,7 @@ def run_trial(name: str, minutes: float) -> dict[str, Any]:
 @app.command()
 def main(names: Annotated[list[str] | None, typer.Argument(help="Which trials; all of them by default.")] = None,
          minutes: Annotated[float, typer.Option(help="Training time of each.")] = 5,
-         side_by_side: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = 2) -> None:
+         side_by_side: Annotated[int, typer.Option(min=1, help="Trials at once, one thread each.")] = 2) -> None:
     """Run the trials and write their table."""
     unknown = [n for n in names or [] if n not in TRIALS]
     if unknown:

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 
 from attribution_core.attribution import Added, Attributor, Collection
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import write_json_atomic
+from attribution_core.cards import write_card, write_json_atomic
+from attribution_core.copies import KEY
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.evaluation import evaluate, over_models
@@ -74,6 +75,13 @@ def fake_collection(folder: Path, n: int = 200, temperature: float | None = 0.02
     calibrator = None if temperature is None else Calibrator.from_temperature(temperature, ENCODER)
     return Collection.create(folder, name="Shapes", encoder=ENCODER, features=features, calibrator=calibrator,
                              factory="Flat")
+
+
+def copying_collection(folder: Path, n: int = 60) -> Collection:
+    """The same with a copy encoder."""
+    collection = fake_collection(folder, n)
+    write_card(folder, {**collection.card, KEY: ENCODER})
+    return Collection.open(folder)
 
 
 def fake_benchmark(folder: Path, models: int = 6) -> Path:

@@ -186,7 +186,8 @@ def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_a
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
     for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
-                         ("Credit", "#credit-map .main-svg"), ("Compare", "#slopes .main-svg"),
+                         ("Credit", "#credit-map .main-svg"), ("My artwork", "#artwork-upload"),
+                         ("Memorization", "#drop-off .main-svg"), ("Compare", "#slopes .main-svg"),
                          ("Evidence", "#paper-fold")):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
@@ -288,7 +289,8 @@ def client(pocket_app: str) -> Client:
 ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
              "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
              "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare",
-             "/attribute_box", "/region_grid", "/second_opinion"}
+             "/attribute_box", "/region_grid", "/second_opinion", "/make_case", "/try_seeds", "/check_copy",
+             "/would_be_credited"}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:

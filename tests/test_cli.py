@@ -114,6 +114,34 @@ def test_help_explains_every_command() -> None:
         assert command in output
 
 
+def test_artwork_answers_for_images_and_prompts(shapes: Path, query: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for seed in (7, 900):
+        shape_image(seed).save(tmp_path / f"mine/piece-{seed}.png")
+    (tmp_path / "mine/notes.txt").write_text("no image")
+    result = run("artwork", tmp_path / "mine", "--artist", "Ada", "--image", query, "--collection", shapes)
+    assert result.exit_code == 0, result.output
+    assert "“piece-7” would be as close as “black circle, flat style”" in result.stdout
+    told = json.loads(run("artwork", tmp_path / "mine", "--image", query, "--collection", shapes, "--json").stdout)
+    assert [p["title"] for p in told["images"][0]["pieces"]] == ["piece-7", "piece-900"] and told["survey"] is None
+    refused = run("artwork", tmp_path / "mine", "--collection", shapes)
+    assert refused.exit_code == 2 and "has no generator" in refused.stderr
+
+
+def test_artwork_draws_prompts(tmp_path: Path) -> None:
+    folder = fake_collection(tmp_path / "shapes", n=20).path
+    make_pocket_like(folder / "generator")
+    shape_image(900).save(tmp_path / "mine.png")
+    (tmp_path / "prompts.txt").write_text("red cat\n\nblue dog\n")
+    asked = ["artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt"]
+    told = json.loads(run(*asked, "--json").stdout)
+    assert {p["prompt"] for p in told["survey"]["prompts"]} == {"red cat", "blue dog"} and told["images"] == []
+    shown = run(*asked)
+    assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(("red cat", "blue dog"))
+    missing = run(*asked[:-1], tmp_path / "none.txt")
+    assert missing.exit_code == 2 and "is no file" in missing.stderr
+
+
 def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:
     collection = fake_collection(tmp_path / "own", n=30).path
     make_pocket_like(collection / "generator")

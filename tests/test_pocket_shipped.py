@@ -10,10 +10,13 @@ import pytest
 
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.cards import read_card, sha256_file, verify_files
+from attribution_core.copies import copy_encoder, threshold_of
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Generator, Recipe
 from attribution_core.image_store import ImageStore
 from attribution_core.images import read_image, read_recipe
+from attribution_core.memorization import Memorization
+from attribution_core.memorization_evidence import MemorizationEvidence
 from attribution_core.testcases import read_manifest
 from pocket.benchmark_plan import SPLITS
 from pocket.examples import EXAMPLES, file_name
@@ -115,3 +118,24 @@ def test_a_training_image_is_its_own_nearest() -> None:
     result = Attributor(collection, device="cpu").attribute(collection.corpus.image(4321), top=5)
     assert result.ids[0] == 4321
     assert result.similarity[0] == pytest.approx(1, abs=5e-3)
+
+
+def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:
+    collection, found = Collection.open(POCKET), MemorizationEvidence.open(POCKET)
+    assert found is not None and found.generator_sha256 == generator.sha256
+    assert found.told["copy_encoder"] == copy_encoder(collection)
+    threshold = threshold_of(found.told["copy_encoder"])
+    assert threshold is not None and found.told["threshold"] == threshold.value
+    assert found.signals.at == (generator.defaults.steps, generator.defaults.guidance)
+    groups = found.told["copies"]["groups"]
+    assert groups["planted"]["called"] > groups["training"]["called"] >= groups["fresh"]["called"]
+    assert all(auc.low > 0.5 for auc in found.signals.auc.values()), "the signal tells planted prompts from others"
+
+
+def test_copies_are_told_through_an_index_that_ships() -> None:
+    collection = Collection.open(POCKET)
+    checker = Memorization(collection, device="cpu")
+    assert checker.is_quick
+    planted = collection.corpus.column("planted").index("planted")
+    told = checker.check(collection.corpus.image(planted).resize((96, 96)).convert("L"))
+    assert told.is_copy and told.ids[0] == planted

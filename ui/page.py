@@ -9,7 +9,20 @@ from typing import Any
 
 import gradio as gr
 
-from ui import api, attribution, compare, credit, evidence, generate, history, opinion, regions, scores
+from ui import (
+    api,
+    artwork,
+    attribution,
+    compare,
+    credit,
+    evidence,
+    generate,
+    history,
+    memorization,
+    opinion,
+    regions,
+    scores,
+)
 from ui.services import Services
 from ui.session import KEEP_S, Session
 from ui.theme import CSS, theme
@@ -20,6 +33,8 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Scores", scores.build),
     ("Regions", regions.build),
     ("Credit", credit.build),
+    ("My artwork", artwork.build),
+    ("Memorization", memorization.build),
     ("Second opinion", opinion.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),

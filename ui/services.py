@@ -22,6 +22,8 @@ from attribution_core.errors import AttributionError, CheckpointError, InvalidIm
 from attribution_core.evidence import Evidence
 from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
 from attribution_core.images import kind_of, read_image, read_recipe, save_png
+from attribution_core.memorization_evidence import MemorizationEvidence
+from attribution_core.noise_signal import NoiseSignal
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
@@ -39,12 +41,14 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
+    noise_signal: of its making, where that was here.
     """
 
     image: Image.Image
     title: str
     recipe: Recipe | None = None
     notices: tuple[str, ...] = ()
+    noise_signal: NoiseSignal | None = None
 
     @property
     def file_name(self) -> str:
@@ -87,7 +91,8 @@ class Services:
         path = collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
         services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
-        _ = services.evidence  # damaged evidence is said at once, not by a page that does not open
+        # Damaged evidence is said at once, not by a page that does not open.
+        _ = services.evidence, services.memorization_evidence
         return services
 
     def attributor(self, method: str | None = None) -> Attributor:
@@ -136,6 +141,11 @@ class Services:
     def evidence(self) -> Evidence | None:
         """What is known of how well the collection's methods do. Raises `CheckpointError` where it is damaged."""
         return Evidence.open(self.collection.path)
+
+    @cached_property
+    def memorization_evidence(self) -> MemorizationEvidence | None:
+        """What the generator was measured to memorize. Raises `CheckpointError` where it is damaged."""
+        return MemorizationEvidence.open(self.collection.path)
 
     @cached_property
     def encoder_report(self) -> dict[str, Any]:
@@ -214,7 +224,7 @@ class Services:
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    yield Query(event.image, recipe.prompt, event.recipe, event.notices)
+                    yield Query(event.image, recipe.prompt, event.recipe, event.notices, event.noise_signal)
                 else:
                     yield event
 

@@ -48,8 +48,9 @@ class Session:
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
     collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
-    visit, oldest first. link: the recipe that the page's own address asked for. fields: prompt, seed, steps and
-    guidance. strip: the pictures of the visit. tab: the one that is being built.
+    visit, oldest first. link: the recipe that the page's own address asked for. told: what tabs add to the report of
+    one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the visit.
+    tab: the one that is being built.
     """
 
     tab: gr.Tab
@@ -61,6 +62,7 @@ class Session:
         self.services = services
         self.made, self.query, self.result, self.link = (gr.State(None, time_to_live=KEEP_S) for _ in range(4))
         self.ledger = gr.State([], time_to_live=KEEP_S)
+        self.told = gr.State({}, time_to_live=KEEP_S)
         methods = services.collection.methods
         self.method = gr.Dropdown(list(methods), value=services.collection.method, label="Encoder and mappers",
                                   elem_id="method", scale=3, min_width=240, visible=len(methods) > 1, render=False)
@@ -69,6 +71,7 @@ class Session:
         self._carriers: list[Any] = []
         self._returns: list[Any] = []
         self.report_sections: list[Callable[[Query], Section | None]] = []
+        self._leavers: list[Callable[[str], None]] = []
         self._followers: list[tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]] = []
 
     def add_view(self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]) -> None:
@@ -86,6 +89,10 @@ class Session:
     def add_report_section(self, make: Callable[[Query], Section | None]) -> None:
         """Put a section into the report of a query; None where there is nothing to say of it."""
         self.report_sections.append(make)
+
+    def on_leave(self, leave: Callable[[str], None]) -> None:
+        """Call this with the visit's number when its page is closed or loaded again."""
+        self._leavers.append(leave)
 
     def follow_return(self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any) -> None:
         """Run this, too, when an earlier image was brought back; for what is no view."""
@@ -124,6 +131,11 @@ class Session:
             drawn = [value for view in self._visit_views for value in view.render(visit)]
             return [visit, *drawn, *draw(made, result)]
 
+        def close_page(request: gr.Request) -> None:
+            for leave in self._leavers:
+                leave(request.session_hash or "")
+
+        page.unload(close_page)
         shown = [component for view in self._views for component in view.outputs]
         outputs = [self.query, self.result, *shown]
         visit = [self.ledger, *(component for view in self._visit_views for component in view.outputs)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from attribution_core.errors import InvalidInputError
@@ -17,24 +19,28 @@ from ui.visit import Seen
 def build(services: Services, session: Session, top: gr.Slider) -> None:
     """Two buttons of the tab Attribution. top: how many training images are shown with a picture."""
 
-    def report(query: Query | None, result: Attribution | None, method: str, shown: float) -> Report:
+    def report(query: Query | None, result: Attribution | None, method: str, shown: float,
+               told: dict[str, Any] | None = None) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
         sections = [section for make in session.report_sections if (section := make(query)) is not None]
+        sections += [section for asked, section in (told or {}).values() if asked is query]
         return make_report(query.image, result, services.attributor(method).collection, title=query.title,
                            recipe=query.recipe, shown=int(shown), sections=sections)
 
     @shown_errors
-    def report_html(query: Query | None, result: Attribution | None, method: str, shown: float) -> str:
-        data = report(query, result, method, shown).to_html().encode()
+    def report_html(query: Query | None, result: Attribution | None, method: str, shown: float,
+                    told: dict[str, Any] | None = None) -> str:
+        data = report(query, result, method, shown, told).to_html().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.html")
 
     @shown_errors
-    def report_json(query: Query | None, result: Attribution | None, method: str, shown: float) -> str:
-        data = report(query, result, method, shown).to_json().encode()
+    def report_json(query: Query | None, result: Attribution | None, method: str, shown: float,
+                    told: dict[str, Any] | None = None) -> str:
+        data = report(query, result, method, shown, told).to_json().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.json")
 
-    asked = [session.query, session.result, session.method, top]
+    asked = [session.query, session.result, session.method, top, session.told]
     with gr.Row(elem_id="report-row"):
         gr.HTML("<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "
                 "their limits, in one file that opens without a network.</p>")

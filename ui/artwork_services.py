@@ -1,0 +1,218 @@
+"""What the tab My artwork asks of the library: read images and delete their files, keep them in memory, ask."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from PIL import Image
+
+from attribution_core.artwork import (
+    Artwork,
+    Candidates,
+    Standing,
+    check_count,
+    embed,
+    read_piece,
+    would_be_credited,
+)
+from attribution_core.artwork_learned import (
+    LEARNING,
+    Lesson,
+    WithAndWithout,
+    checked_steps,
+    learn,
+    with_and_without,
+)
+from attribution_core.artwork_survey import ArtworkStep, Survey, checked_prompts, close_prompts, survey
+from attribution_core.customization import Customization
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.generation import Generator
+from attribution_core.recipe import Recipe
+from ui.background import in_background
+from ui.services import Query, Services
+
+PROMPTS = 8
+
+
+@dataclass(eq=False)
+class Desk:
+    """An artist's images in one visit, and what was made of them; all of it in memory only.
+
+    rows: their embeddings by method. learned: what the generator was last taught, and from what.
+    """
+
+    images: tuple[Image.Image, ...] = field(default=(), repr=False)
+    titles: tuple[str, ...] = ()
+    rows: dict[str, Any] = field(default_factory=dict, repr=False)
+    learned: tuple[Any, Customization] | None = field(default=None, repr=False)
+
+    def put(self, images: Sequence[Image.Image], titles: Sequence[str]) -> None:
+        """Lay images down in place of what is there."""
+        self.images, self.titles, self.rows, self.learned = tuple(images), tuple(titles), {}, None
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self.put((), ())
+
+
+class ArtworkServices:
+    """The library side of the tab My artwork."""
+
+    def __init__(self, services: Services, uploads: Path) -> None:
+        """services: the opened collection and its generator. uploads: where uploaded files lie until they are read."""
+        self._services, self._uploads = services, uploads.resolve()
+        self._open: WeakValueDictionary[str, Desk] = WeakValueDictionary()
+
+    def drop(self, desk: Desk | None, paths: Sequence[str] | None, visit: str = "") -> Desk:
+        """Lay uploaded images beside those on the desk, all or none of them; the files are deleted in any case.
+
+        visit: its number, by which `leave` finds the desk again. Raises `InvalidInputError`, `InvalidImageError`.
+        """
+        kept = desk or Desk()
+        images = self.read(paths or (), len(kept.images))
+        kept.put((*kept.images, *images), (*kept.titles, *(Path(p).stem for p in paths or ())))
+        if visit:
+            self._open[visit] = kept
+        return kept
+
+    def read(self, paths: Sequence[str], before: int = 0) -> list[Image.Image]:
+        """Read uploaded images and delete their files, also where one of them cannot be read.
+
+        before: how many there are already. Raises `InvalidInputError`, `InvalidImageError`.
+        """
+        files = [self._uploaded(path) for path in paths]
+        read: dict[Path, Image.Image] = {}  # the same file twice is one file
+        try:
+            if not files:
+                check_count(0)
+            check_count(before + len(files))
+            for path in files:
+                if path not in read:
+                    read[path] = self._piece(path)
+                    _delete(path)
+        finally:
+            for path in files:
+                _delete(path)
+        return [read[path] for path in files]
+
+    def _uploaded(self, path: str) -> Path:
+        file = Path(path).resolve()
+        if self._uploads not in file.parents:  # or anybody could have any file deleted
+            raise InvalidInputError("that is no uploaded file; upload the images first.")
+        return file
+
+    def _piece(self, path: Path) -> Image.Image:
+        limit = self._services.settings.max_upload_mb
+        if path.exists() and path.stat().st_size > limit * 1_000_000:
+            raise InvalidImageError(f"'{path.name}' is larger than {limit} MB; give a smaller file.")
+        return read_piece(path)
+
+    def leave(self, visit: str) -> None:
+        """Forget the desk of a visit whose page was closed."""
+        desk = self._open.pop(visit, None)
+        if desk is not None:
+            desk.forget()
+
+    def candidates(self, desk: Desk | None, artist: str, method: str | None) -> Candidates:
+        """The images on the desk as candidates of a method; embedded once. Raises `InvalidInputError`."""
+        if desk is None or not desk.images:
+            raise InvalidInputError("there is no artwork here: drop 1 to 30 images first. It is forgotten when the "
+                                    "page is closed or loses its connection, and after an hour.")
+        artwork, key = Artwork(artist or "", desk.images, desk.titles), method or self._services.collection.method
+        rows: np.ndarray | None = desk.rows.get(key)
+        if rows is None:
+            rows = embed(self._services.attributor(method), artwork).rows
+            if desk.images is artwork.images:  # not forgotten or added to meanwhile
+                desk.rows[key] = rows
+        return Candidates(artwork, rows)
+
+    def credited(self, desk: Desk | None, artist: str, method: str | None, query: Query | None) -> Standing:
+        """Would the artist be credited for the query? Raises `InvalidInputError`."""
+        candidates = self.candidates(desk, artist, method)
+        if query is None:
+            raise InvalidInputError("there is no image to ask about yet; generate or upload one on the first tab.")
+        attributor, top = self._services.attributor(method), self._services.settings.top
+        return would_be_credited(attributor, query.image, candidates, top)
+
+    def answer(self, paths: Sequence[str], artist: str, query: str, method: str | None) -> Standing:
+        """The same of uploaded files alone, all of which are deleted. Raises `InvalidInputError`, `InvalidImageError`.
+
+        query: the file of the image to ask about.
+        """
+        file = self._uploaded(query)
+        try:
+            asked = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
+            return self.credited(self.drop(None, paths), artist, method, asked)
+        finally:
+            _delete(file)
+
+    def prompts(self) -> tuple[str, ...]:
+        """Prompts to begin with: those of the stored examples, else captions from all over the training set."""
+        told = [query.title for query in self._services.examples]
+        corpus = self._services.collection.corpus
+        places = np.linspace(0, len(corpus) - 1, PROMPTS).astype(int)
+        told = told or [c.caption for c in corpus.credits([int(p) for p in places]) if c.caption.strip()]
+        return checked_prompts(told[:PROMPTS]) if told else ()
+
+    def near(self, desk: Desk | None, artist: str, method: str | None) -> tuple[str, ...]:
+        """Captions of the training images closest to the artist's. Raises `InvalidInputError`."""
+        candidates = self.candidates(desk, artist or "artist", method)
+        found = close_prompts(self._services.attributor(method), candidates, PROMPTS)
+        if not found:
+            raise InvalidInputError("the training images closest to yours have no captions; write prompts yourself.")
+        return found
+
+    def ask_prompts(self, desk: Desk | None, artist: str, method: str | None, prompts: str,
+                    seed: int) -> Iterator[ArtworkStep | Survey]:
+        """Yield progress and the answer at the end; closing it stops the work. Raises `InvalidInputError`."""
+        generator, attributor = self._generator(), self._services.attributor(method)
+        wanted = checked_prompts((prompts or "").splitlines())
+        candidates = self.candidates(desk, artist, method)
+        Recipe(wanted[0], seed)
+
+        def work(on_step: Callable[[ArtworkStep], None]) -> Survey:
+            return survey(attributor, generator, candidates, wanted, seed=seed, top=self._services.settings.top,
+                          on_step=on_step)
+
+        return in_background(work, "artwork prompts")
+
+    def ask_learned(self, desk: Desk | None, artist: str, method: str | None, lesson: Lesson, steps: int, prompts: str,
+                    seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
+        """The same for what the generator draws once it has learned from the images; it learns a lesson once."""
+        generator, attributor = self._generator(), self._services.attributor(method)
+        wanted = checked_prompts((prompts or "").splitlines(), PROMPTS)
+        candidates = self.candidates(desk, artist, method)
+        for prompt in wanted:
+            lesson.with_token(prompt)
+        Recipe(wanted[0], seed)
+        checked = checked_steps(steps)
+
+        def work(on_step: Callable[[ArtworkStep], None]) -> WithAndWithout:
+            key, images = (lesson, checked), candidates.artwork.images
+            known = desk.learned if desk is not None else None
+            if known is None or known[0] != key:
+                known = (key, learn(generator, candidates, lesson, replace(LEARNING, steps=checked), on_step=on_step))
+                if desk is not None and desk.images is images:
+                    desk.learned = known
+            return with_and_without(attributor, generator, candidates, known[1], lesson, wanted, seed=seed,
+                                    top=self._services.settings.top, on_step=on_step)
+
+        return in_background(work, "artwork learning")
+
+    def _generator(self) -> Generator:
+        if self._services.generator is None:
+            raise CheckpointError("this collection has no generator, so nothing can be drawn or learned here.")
+        return self._services.generator
+
+
+def _delete(path: Path) -> None:
+    """Delete an uploaded file, and its folder, whose name is the file's checksum."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another file is in it, or it is gone already
+        path.parent.rmdir()
