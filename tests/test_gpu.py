@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import numpy as np
 import pytest
 
 import attribution_core.errors as errors
+from attribution_core.artwork import Artwork, embed
+from attribution_core.artwork_learned import LEARNING, MARK, Lesson, learn, with_and_without
+from attribution_core.artwork_survey import survey
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.encoders import load_encoder
@@ -76,9 +80,23 @@ def test_what_the_forks_compute_is_what_is_computed_here(visit: dict[str, Any], 
     assert np.array_equal(visit["opinion"], opinion.rank_unlearning)
 
 
+def test_what_was_learned_in_a_fork_is_kept_for_the_next(visit: dict[str, Any], folder: Path) -> None:
+    attributor, generator = Attributor(Collection.open(folder), "cpu"), Generator.open(folder / "generator", "cpu")
+    images = tuple(shape_image(500 + k) for k in range(3))
+    candidates, lesson = embed(attributor, Artwork("Ada", images, ("a", "b", "c"))), Lesson("cat")
+    rows = survey(attributor, generator, candidates, ("red cat",), seed=2, top=20).rows
+    assert visit["survey"] == [row.standing.best.rank for row in rows]
+    learned = learn(generator, candidates, lesson, replace(LEARNING, steps=25))
+    pairs = with_and_without(attributor, generator, candidates, learned, lesson, (f"red {MARK}",), seed=2, top=20).pairs
+    assert np.allclose(visit["learned"], [[pair.before.share, pair.after.share] for pair in pairs], rtol=1e-3)
+    assert visit["kept"]
+
+
 def test_only_gpu_work_takes_the_gpu_and_says_for_how_long(visit: dict[str, Any]) -> None:
     assert visit["forks"] == [["_stream", gpu.GENERATION_S], ["encode", gpu.ENCODING_S], ["encode", gpu.ENCODING_S],
-                              ["encode", gpu.ENCODING_S], ["_judge", gpu.UNLEARNING_S], ["_stream", gpu.GENERATION_S]]
+                              ["encode", gpu.ENCODING_S], ["_judge", gpu.TUNING_S],
+                              ["encode", gpu.ENCODING_S], ["_survey", gpu.TUNING_S], ["_learn", gpu.TUNING_S],
+                              ["_compare", gpu.TUNING_S], ["_compare", gpu.TUNING_S], ["_stream", gpu.GENERATION_S]]
 
 
 def test_a_users_mistake_in_a_fork_is_told_as_it_is(visit: dict[str, Any]) -> None:

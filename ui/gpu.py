@@ -22,7 +22,7 @@ from PIL import Image
 from attribution_core.encoders import Encoder
 from attribution_core.errors import AttributionError
 
-ENCODING_S, GENERATION_S, UNLEARNING_S = 30, 60, 120
+ENCODING_S, GENERATION_S, TUNING_S = 30, 60, 120
 """Seconds for which work asks for the GPU; a visitor's quota must hold them."""
 
 

@@ -48,7 +48,7 @@ class OpinionServices:
     def __init__(self, services: Services) -> None:
         """services: the opened collection and its generator."""
         self._services = services
-        self._held = gpu.on_gpu(self._judge, gpu.UNLEARNING_S)
+        self._held = gpu.on_gpu(self._judge, gpu.TUNING_S)
 
     def hindrance(self, query: Query | None) -> str:
         """Why this query cannot be judged, in a sentence; "" where it can."""

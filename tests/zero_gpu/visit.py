@@ -9,10 +9,14 @@ from typing import Any
 
 import spaces
 
+from attribution_core.artwork_learned import MARK, Lesson, WithAndWithout
+from attribution_core.artwork_survey import Survey
 from attribution_core.errors import AttributionError
 from attribution_core.second_opinion import SecondOpinion
 from attribution_core.settings import Settings
+from tests.fakes import shape_image
 from ui import gpu
+from ui.artwork_services import ArtworkServices, Desk
 from ui.opinion_services import OpinionServices
 from ui.services import Query, Services
 
@@ -39,6 +43,16 @@ def main(folder: Path) -> dict[str, Any]:
     opinion = list(OpinionServices(services).ask(made, None))[-1]
     assert isinstance(opinion, SecondOpinion)
     told["opinion"] = opinion.rank_unlearning.tolist()
+    artwork, desk = ArtworkServices(services, folder), Desk()
+    desk.put([shape_image(500 + k) for k in range(3)], ["a", "b", "c"])
+    surveyed = list(artwork.ask_prompts(desk, "Ada", None, "red cat", 2))[-1]
+    assert isinstance(surveyed, Survey)
+    told["survey"] = [standing.standing.best.rank for standing in surveyed.rows]
+    for _ in range(2):
+        compared = list(artwork.ask_learned(desk, "Ada", None, Lesson("cat"), 25, f"red {MARK}", 2))[-1]
+        assert isinstance(compared, WithAndWithout)
+    told["learned"] = [[getattr(pair, side).share for side in ("before", "after")] for pair in compared.pairs]
+    told["kept"] = desk.learned is not None
     left = services.generate("red cat", 3, 200, 2.0)
     next(left)
     left.close()  # type: ignore[attr-defined]
