@@ -106,5 +106,5 @@ class GpuEncoder:
 
     def encode(self, images: Sequence[Image.Image], batch_size: int | None = None) -> NDArray[np.float32]:
         """Features as of `Encoder.encode`."""
-        features: NDArray[np.float32] = self._encode(images, batch_size)
+        features: NDArray[np.float32] = self._encode(list(images), batch_size)  # what opens files stays here
         return features
