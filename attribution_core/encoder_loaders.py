@@ -100,7 +100,8 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     if not (folder / "model.safetensors").exists():
         recipe = spec.weights.removeprefix("pocket-") if spec.weights.startswith("pocket-") else "encoders"
         raise CheckpointError(f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
-                              f"or make them with 'python -m pocket.{recipe}'.")
+                              "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "
+                              f"make them with 'python -m pocket.{recipe}'.")
     verify_files(folder)
     state = safetensors.load_file(folder / "model.safetensors")
     # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.

@@ -21,8 +21,9 @@ from attribution_core.devices import has_bfloat16, memory_errors, pick_device
 from attribution_core.encoder_loaders import load_network
 from attribution_core.encoder_spec import HALF, IMAGENET, OPENAI, EncoderSpec, Normal, Preprocess
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.settings import shipped
 
-SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints/encoders"
+SHIPPED = shipped("encoders")
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 

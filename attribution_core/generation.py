@@ -23,7 +23,7 @@ from attribution_core.images import save_png
 from attribution_core.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.previews import preview, tap_predicted_original
 from attribution_core.recipe import Recipe
-from attribution_core.settings import REPOSITORY
+from attribution_core.settings import shipped
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,7 +87,7 @@ class Generator:
         path, text = Path(path_or_name), str(path_or_name)
         spec = None if isinstance(path_or_name, Path) else find(text)
         if spec is not None and not spec.hub:
-            path = REPOSITORY / "checkpoints/pocket/generator"
+            path = shipped("pocket") / "generator"
         if (path / "model_index.json").is_file():
             check_kind(path)
             return cls(path.resolve(), "/".join(path.resolve().parts[-2:]), device)

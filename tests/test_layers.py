@@ -17,7 +17,7 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
-          "previews", "words", "devices", "noise_signal"}
+          "previews", "protocols", "words", "devices", "noise_signal"}
 MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
           "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.encoders import SHIPPED
+from attribution_core.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence import Evidence
 from attribution_core.generation import GeneratedImage, Generator, StepPreview
@@ -29,6 +29,7 @@ from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from attribution_core.testcases import ManifestEntry
+from ui import gpu
 from ui.background import in_background
 
 LOG = logging.getLogger("attribution_explorer")
@@ -80,7 +81,8 @@ class Services:
         """
         self.settings, self.collection, self.generator = settings, collection, generator
         self.others: tuple[Services, ...] = ()
-        self._attributors = {collection.method: Attributor(collection, device=settings.device)}
+        self._attributors = {collection.method: self._attributor(collection)}
+        self._held_stream = gpu.on_gpu(self._stream, gpu.GENERATION_S)
         self._opening = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
         self.image_folder = Path(self._folder.name)
@@ -100,11 +102,19 @@ class Services:
     def attributor(self, method: str | None = None) -> Attributor:
         """What attributes by a method of the collection, opened once. Raises `UnknownNameError`."""
         name = method or self.collection.method
+        if name in self._attributors:  # without the lock, which a fork may find held
+            return self._attributors[name]
         with self._opening:
             if name not in self._attributors:
                 opened = Collection.open(self.collection.path, name)
-                self._attributors[name] = Attributor(opened, device=self.settings.device)
+                self._attributors[name] = self._attributor(opened)
             return self._attributors[name]
+
+    def _attributor(self, collection: Collection) -> Attributor:
+        """Loads its encoder at its first query; on a ZeroGPU Space at once, see `ui.gpu`."""
+        device = self.settings.device
+        held = None if gpu.SPACES is None else gpu.GpuEncoder(load_encoder(collection.encoder_name, device))
+        return Attributor(collection, device, held)
 
     @property
     def defaults(self) -> Defaults:
@@ -127,7 +137,9 @@ class Services:
         """The example that the page opens on, attributed; None without examples or a temperature."""
         if not self.examples or not self.collection.calibrator.is_fitted:
             return None
-        return self.examples[0], self.attribute(self.examples[0])
+        # Nobody is there yet whose turn at a ZeroGPU Space's GPU it could be.
+        attributor = self.attributor() if gpu.SPACES is None else Attributor(self.collection, "cpu")
+        return self.examples[0], attributor.attribute(self.examples[0].image, top=self.settings.top)
 
     @cached_property
     def evidence(self) -> Evidence | None:
@@ -154,7 +166,10 @@ class Services:
                                                  added=self.evidence.exemplars(model))
 
     def warm_up(self) -> None:
-        """Load the encoder and the generator in the background, so that the first visitor does not wait."""
+        """Load the encoder and the generator in the background, so that the first visitor does not wait.
+
+        On a ZeroGPU Space all encoders, and at once: its forks have what is there when the page is launched.
+        """
 
         def work() -> None:
             try:
@@ -162,10 +177,17 @@ class Services:
                 if self.generator is not None:
                     self.generator.load()
                     _ = self.generator.sha256
+                if gpu.SPACES is not None:
+                    for one in (self, *self.others):
+                        for method in one.collection.methods:
+                            one.attributor(method)
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")
 
-        threading.Thread(target=work, daemon=True, name="warm-up").start()
+        if gpu.SPACES is not None:
+            work()
+        else:
+            threading.Thread(target=work, daemon=True, name="warm-up").start()
 
     def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
@@ -194,10 +216,13 @@ class Services:
         """
         if self.generator is None:
             raise CheckpointError("this collection has no generator; upload an image to attribute it.")
-        return self._stream(self.generator, Recipe(checked_prompt(prompt), seed, steps, guidance))
+        stream: Iterator[StepPreview | Query] = self._held_stream(Recipe(checked_prompt(prompt), seed, steps, guidance))
+        return stream
 
-    def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
+    def _stream(self, recipe: Recipe) -> Iterator[StepPreview | Query]:
         def work(on_step: Callable[[StepPreview], None]) -> GeneratedImage:
+            generator = self.generator
+            assert generator is not None  # `generate` looked
             return generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step)
 
         with closing(in_background(work, "generation")) as events:
