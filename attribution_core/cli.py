@@ -15,6 +15,7 @@ import typer
 from attribution_core.cli_artwork import artwork
 from attribution_core.cli_calibrate import calibrate
 from attribution_core.cli_customize import customize
+from attribution_core.cli_download import download
 from attribution_core.cli_evaluate import evaluate
 from attribution_core.cli_memorization import memorization
 from attribution_core.cli_opinion import second_opinion
@@ -154,7 +155,7 @@ def encoders(as_json: AsJson = False) -> None:
         return
     typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':16s}{'weights':22s}paper")
     for row in rows:
-        weights = "in the repository" if row["ships"] else "see the README" if row["by_hand"] else \
+        weights = "in the repository" if row["ships"] else "'download NAME'" if row["by_hand"] else \
             "fetched on first use"
         typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
                    f"{row['paper']}")
@@ -183,6 +184,7 @@ def generators(as_json: AsJson = False) -> None:
 app.command()(one_line_errors(artwork))
 app.command()(one_line_errors(calibrate))
 app.command()(one_line_errors(customize))
+app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
 app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(report))

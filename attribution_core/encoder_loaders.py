@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attribution_core.encoder_spec import EncoderSpec
 
 DOWNLOADED = Path.home() / ".cache/attribution-explorer/encoders"
-"""Weights that are put in place by hand."""
+"""Weights that the command `download` fetches, or that are put in place by hand."""
 
 Rows = Mapping[str, "EncoderSpec"]
 
@@ -208,7 +208,8 @@ def _inside(checkpoint: Any, key: str, spec: EncoderSpec) -> Mapping[str, Any]:
 def _weights_file(spec: EncoderSpec) -> Path:
     path = DOWNLOADED / spec.file
     if not path.exists():
-        raise CheckpointError(f"the weights of '{spec.name}' are not here; put '{path.name}' from "
+        raise CheckpointError(f"the weights of '{spec.name}' are not here; run 'python -m attribution_core download "
+                              f"{spec.name}', or put '{path.name}' from "
                               f"{spec.weights if '/' in spec.weights else 'the release of DanRuta/ALADIN'} "
                               f"into '{path.parent}'.")
     return path

@@ -18,6 +18,10 @@ class CheckpointError(AttributionError):
     """A weights file, a card or a stored folder is missing, damaged, or not what it says it is."""
 
 
+class DownloadError(AttributionError):
+    """A file cannot be fetched: no network, not there, no room for it, or not what was expected."""
+
+
 class CollectionMismatchError(AttributionError, ValueError):
     """Two things that must belong together do not: encoders, dimensions or numbers of images differ."""
 

@@ -189,7 +189,7 @@ def test_a_device_that_is_not_here_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("name", ["sscd", "aladin", "moco-v3-vitb16"])
 def test_rows_without_weights_say_where_to_put_them(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
-    with pytest.raises(CheckpointError, match=r"are not here; put '.*' from .* into"):
+    with pytest.raises(CheckpointError, match=r"are not here; run '.* download .*', or put '.*' from .* into"):
         load_encoder(name, device="cpu")
 
 
