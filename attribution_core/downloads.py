@@ -36,7 +36,7 @@ def _drive(number: str) -> str:
 
 @dataclass(frozen=True)
 class ReleasedFile:
-    """One file. urls: tried in turn. path: where it goes in the release's folder; of an archive, where its content goes.
+    """One file. urls: tried in turn. path: where it, or what an archive holds, goes in the release's folder.
 
     size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive.
     """

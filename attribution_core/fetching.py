@@ -93,9 +93,10 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str = "", 
     """Bring a file from an address to `target`; a call after an interrupted one goes on where that stopped.
 
     url: http or https. size, sha256: what the file must have, where that is known; otherwise the size, and the
-    checksum if any, that the server names. times: how often the disk must
-    have room for it, 2 where it is unpacked beside itself. on_progress: called with (bytes here, bytes of all or None).
-    A file that is there and has the right size, and checksum where one is known, is left as it is. Raises `DownloadError`; what had arrived stays for the next call, unless it was wrong.
+    checksum if any, that the server names. times: how often the disk must have room for it, 2 where it is
+    unpacked beside itself. on_progress: called with (bytes here, bytes of all or None). A file that is there and has
+    the right size, and checksum where one is known, is left as it is. Raises `DownloadError`; what had arrived stays
+    for the next call, unless it was wrong.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"'{url}' is no http or https address.")
@@ -119,8 +120,8 @@ def _as_it_is(url: str, target: Path, size: int | None, sha256: str) -> Fetched 
             with _opened(_request(url), redirects) as reply:
                 version = _told(url, reply, redirects.sha256)[0]
         except _Broken as error:
-            raise DownloadError(f"'{target}' is there, but '{url}' cannot be asked whether it is whole ({error}); check "
-                                "the network.") from error
+            raise DownloadError(f"'{target}' is there, but '{url}' cannot be asked whether it is whole ({error}); "
+                                "check the network.") from error
         size, sha256 = version.size if version.size is not None else -1, version.sha256
     have = target.stat().st_size
     if size not in (None, have):

@@ -28,8 +28,8 @@ UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "g
          "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",
          "memorization_figures", "memorization_html", "memorized_prompts", "scan", "artwork", "artwork_figures",
          "artwork_learned", "artwork_survey"}
-TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_download", "cli_evaluate", "cli_memorization",
-       "cli_opinion", "cli_report", "cli_train", "__main__", "__init__"}
+TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_download", "cli_evaluate",
+       "cli_memorization", "cli_opinion", "cli_report", "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
 HELPERS = {"encoder_loaders", "encoder_spec", "generators", "generator_memory", "generator_loading", "pipeline_edits",

@@ -1,4 +1,4 @@
-"""A small file server that can be told to break: connections that end early, files that change, names that are wrong."""
+"""A small file server that can be told to break: connections that end early, files that change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Web:
     """What is served. files: by path. cuts: at how many bytes of an answer each of the next connections ends.
 
     etags, modified, ranges, lengths: whether answers carry them, or ranges are understood. kind: of all answers.
-    redirects: path -> (address, headers). broken: status of the next answers. asked: (path, Range or "") of all requests.
+    redirects: path -> (address, headers). broken: status of the next answers. asked: (path, Range) of all.
     """
 
     url: str = ""
@@ -39,7 +39,7 @@ def serving() -> Iterator[Web]:
     web = Web()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             web.asked.append((self.path, self.headers.get("Range", "")))
             if web.broken:
                 self.send_error(web.broken.pop(0))
