@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
 from attribution_core.protocols import ImageEncoder
+from attribution_core.release import write_release
 from attribution_core.results import Attribution, Credit, Hits
 from attribution_core.settings import shipped
 
@@ -108,6 +109,26 @@ class Collection:
         _write_parts(folder, folder, encoder, features, mappers, factory, calibrator)
         write_card(folder, {**(card or {}), "name": name, "encoder": encoder, "n_training": len(features)})
         return cls.open(folder)
+
+    @classmethod
+    def from_release(cls, directory: Path | str, *, features: Path | str, encoder: str,
+                     mappers: Path | str | None = None, calibrator: Path | str | None = None,
+                     captions: Path | str | None = None, images: Path | str | None = None, factory: str = "SQfp16",
+                     name: str = "LAION subset",
+                     on_progress: Callable[[str, int, int], None] | None = None) -> Collection:
+        """Make a collection of files in the formats of the paper's release, block by block, and open it.
+
+        directory: new, or left by an interrupted call. features: `feats/<encoder>/laion_subset.pth`. encoder: name of
+        its row, or the release's ("clip", "dino", "moco", "vit", "sscd"). mappers, calibrator: `*_tuned.pth`; identity
+        and none by default. captions: as of `open_texts`. images: folder of the pictures, which is linked to; without
+        it the app shows captions and links. on_progress: called with ("captions" or "features", images done, of all).
+        Raises `CheckpointError` for files that are missing or of another format, or a folder that holds something
+        else, `CollectionMismatchError` for files that do not belong together, `UnknownNameError` for a factory,
+        `InvalidInputError` for a folder without these images.
+        """
+        return cls.open(write_release(directory, features=features, encoder=encoder, mappers=mappers,
+                                      calibrator=calibrator, captions=captions, images=images, factory=factory,
+                                      name=name, on_progress=on_progress))
 
     def add_method(self, method: str, *, encoder: str, features: NDArray[np.float32], mappers: MapperPair | None = None,
                    factory: str = "SQfp16", calibrator: Calibrator | None = None) -> Collection:

@@ -17,6 +17,7 @@ from attribution_core.cli_calibrate import calibrate
 from attribution_core.cli_customize import customize
 from attribution_core.cli_download import download
 from attribution_core.cli_evaluate import evaluate
+from attribution_core.cli_from_release import from_release
 from attribution_core.cli_memorization import memorization
 from attribution_core.cli_opinion import second_opinion
 from attribution_core.cli_report import report
@@ -186,6 +187,7 @@ app.command()(one_line_errors(calibrate))
 app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
+app.command()(one_line_errors(from_release))
 app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(report))
 app.command()(one_line_errors(second_opinion))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from attribution_core.cards import atomic_path
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.images import kind_of
 from attribution_core.results import Credit
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "sou
 class Corpus:
     """A read-only list of images with credits; a position in it is what an index calls an id.
 
-    Images are kept as they were encoded (about 2 kB each at 128 px) and decoded when asked for.
+    Images are kept as they were encoded (about 2 kB each at 128 px) and decoded when asked for. A row may also name a
+    file in the folder `images` beside the Parquet files, or hold no picture at all.
     """
 
     def __init__(self, table: pa.Table, path: Path) -> None:
@@ -70,7 +72,8 @@ class Corpus:
         """Write rows as one Parquet file, under a temporary name first.
 
         rows: each with "image": {"bytes": encoded image, "path": str} and any of the other columns; text
-        that is missing becomes "", sizes 0. Raises `InvalidInputError` on an unknown column.
+        that is missing becomes "", sizes 0. "image" is None where there is no picture, its bytes are None where the
+        path is one in the folder `images`. Raises `InvalidInputError` on an unknown column.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -122,14 +125,33 @@ class Corpus:
         """Credits of several images, in the order given."""
         return tuple(self.credit(int(p)) for p in positions)
 
+    def has_image(self, position: int) -> bool:
+        """Whether the picture at `position` is at hand, not its caption and link alone."""
+        self._check(position)
+        stored = self._bytes[position].as_py() or {}
+        return bool(stored.get("bytes")) or self._file(stored.get("path")) is not None
+
     def image_bytes(self, position: int) -> bytes:
         """The image at `position` as it is stored: an encoded file (WebP, PNG or JPEG)."""
         self._check(position)
-        data = self._bytes[position]["bytes"].as_py()
+        stored = self._bytes[position].as_py() or {}
+        data, file = stored.get("bytes"), self._file(stored.get("path"))
+        if not data and file is not None:
+            data = file.read_bytes()
+            if not kind_of(data):
+                raise InvalidImageError(f"'{file}' is no image that can be shown (PNG, JPEG, WebP or GIF).")
         if not data:
-            raise InvalidImageError(f"image {position} of '{self.path}' has no bytes in the Parquet file; it "
-                                    "must be stored in the file, not linked.")
+            raise InvalidImageError(f"image {position} of '{self.path}' has no bytes in the Parquet file, and no file "
+                                    "in the folder 'images' beside it: this collection holds no picture of it.")
         return bytes(data)
+
+    def _file(self, name: str | None) -> Path | None:
+        """A file in the folder `images`; None where it is not there, or not in there."""
+        folder = self.path / "images"
+        if not name or not folder.is_dir():
+            return None
+        file = (folder / name).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
 
     def image(self, position: int) -> Image.Image:
         """The image at `position`, decoded, RGB."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,11 @@ class FlatScan:
         if not self._index.is_trained:
             self._index.train(rows)
         self._index.add(rows)
+
+    def reserve(self, count: int) -> None:
+        """Take the memory of so many rows at once, so that adding blocks of them never copies what is there."""
+        self._index.codes.resize(count * self._index.code_size)
+        self._index.codes.resize(0)
 
     def write(self, path: Path) -> None:
         """Write the FAISS index to a file."""
@@ -215,6 +220,35 @@ class TrainingIndex:
         backend = spec.create(rows.shape[1])
         backend.add(rows)
         return cls(backend, factory=spec.name, dim=rows.shape[1], encoder=encoder)
+
+    @classmethod
+    def build_blocks(
+        cls, blocks: Iterable[NDArray[np.float32]], count: int, dim: int, factory: str = "Flat", encoder: str = ""
+    ) -> TrainingIndex:
+        """Index rows that come block by block, each of which is let go before the next is asked for.
+
+        Args:
+            blocks: (b, d) float32 unit rows, in order.
+            count: How many rows there are in all; their memory is taken at once.
+            dim: d.
+            factory: As of `build`.
+            encoder: Likewise.
+
+        Raises:
+            UnknownNameError: No such backend.
+            InvalidInputError: Rows are not of unit length, not finite, or not as many as was said.
+            CollectionMismatchError: A block has other columns.
+        """
+        spec = _spec(factory)
+        count, dim = whole("count", count, 1), whole("dim", dim, 1)
+        backend = spec.create(dim)
+        if isinstance(backend, FlatScan):
+            backend.reserve(count)
+        for block in blocks:
+            backend.add(unit_rows("block", block, dim))
+        if len(backend) != count:
+            raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
+        return cls(backend, factory=spec.name, dim=dim, encoder=encoder)
 
     def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
         """Find the nearest training images of each query.

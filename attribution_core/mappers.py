@@ -16,6 +16,7 @@ from attribution_core.cards import atomic_path, read_card, read_tensors, verify_
 from attribution_core.checks import float_matrix, whole
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapper_fit import FeaturePairs, FitSettings, fit_heads
+from attribution_core.released_heads import head_arrays
 
 _FILE = "mappers.safetensors"
 
@@ -280,7 +281,8 @@ class MapperPair:
         """Read `weights/mapper/*_tuned.pth` of the paper's release.
 
         Args:
-            path: A file that holds {"real_mapper", "synth_mapper"}, each {"weight", "bias"}.
+            path: A file that holds {"real_mapper", "synth_mapper"}, each {"weight", "bias"}, or what `head_arrays`
+                says of channel heads and MLPs.
             encoder: Name of the encoder that the file belongs to; the file itself does not say.
 
         Raises:
@@ -291,16 +293,13 @@ class MapperPair:
         heads = []
         for name in ("real_mapper", "synth_mapper"):
             try:
-                part = stored[name]
-                if not isinstance(part, dict):
-                    raise TypeError(f"{type(part).__name__} where a dict was expected")
-                heads.append(Head(part["weight"].float().numpy(), part["bias"].float().numpy()))
+                heads.append(Head(**head_arrays(stored[name])))
             except (KeyError, TypeError, IndexError, AttributeError, InvalidInputError) as error:
                 raise CheckpointError(
                     f"'{path}' is no released mapper ({name}: {error}); expected 'real_mapper' and "
                     "'synth_mapper', each with 'weight' (m, d) and 'bias' (m,)."
                 ) from error
         try:
-            return cls(heads[0], heads[1], encoder, MapperKind.LINEAR)
+            return cls(heads[0], heads[1], encoder, heads[0].kind)
         except InvalidInputError as error:
             raise CheckpointError(f"'{path}' is no released mapper: {error}") from error

@@ -18,6 +18,7 @@ from attribution_core.checks import whole
 from attribution_core.corpus import Corpus
 from attribution_core.groups import SUMS, Groups, group
 from attribution_core.images import as_data_uri, data_uri, kind_of
+from attribution_core.placeholders import tile
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.words import LIMITS, MEANING
@@ -199,7 +200,7 @@ def make_report(image: Image.Image, attribution: Attribution, collection: Collec
 
 
 def _thumbnail(corpus: Corpus, position: int) -> str:
-    data = corpus.image_bytes(position)
+    data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
     kind = kind_of(data)
     if kind and len(data) <= _AS_STORED:
         return as_data_uri(data, kind)

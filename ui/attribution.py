@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.results import Attribution
+from attribution_core.results import Attribution, Credit
 from attribution_core.words import web_link
 from ui import take_away
 from ui.services import Query, Services
@@ -71,7 +71,9 @@ def build(services: Services, session: Session) -> None:
     def draw_details(result: Attribution | None, rank: int) -> list[Any]:
         if result is None:
             return [None, ""]
-        return [str(services.training_image(int(result.ids[rank - 1]))), _facts(result, rank)]
+        position = int(result.ids[rank - 1])
+        stored = services.collection.corpus.has_image(position)
+        return [str(services.training_image(position)), _facts(result, rank, stored)]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         return [_headline(query, result), None if query is None else query.image, *draw_details(result, 1),
@@ -148,7 +150,13 @@ def _rows(head: Attribution) -> list[list[Any]]:
              round(100 * t["uncalibrated"], 4), *(t[name] for name in words)] for t in head.to_dict()["top"]]
 
 
-def _facts(result: Attribution, rank: int) -> str:
+def _elsewhere(credit: Credit) -> str:
+    """Where a picture is that this collection does not hold; it is loaded by whoever follows the link, and not here."""
+    link = web_link(credit.link, "see it at its source", new_tab=True)
+    return f"not stored in this collection; {link}" if "<a " in link else "not stored in this collection"
+
+
+def _facts(result: Attribution, rank: int, stored: bool) -> str:
     k, credit = rank - 1, result.credits[rank - 1]
     size = f"{credit.width} × {credit.height} px" if credit.width else ""
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
@@ -162,6 +170,7 @@ def _facts(result: Attribution, rank: int) -> str:
         ("Creator", html.escape(credit.creator) or "unknown"),
         ("Licence", html.escape(credit.licence) or "not stated"),
         ("Style", html.escape(credit.style)), ("Source", html.escape(credit.source)),
+        ("Picture", "" if stored else _elsewhere(credit)),
         ("Link", web_link(credit.link, new_tab=True)),
         ("Size", size), ("Id", html.escape(credit.id)),
     ]

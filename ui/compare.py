@@ -12,6 +12,7 @@ import gradio as gr
 
 from attribution_core.compare import Comparison, compare
 from attribution_core.compare_figures import slopes
+from attribution_core.corpus import Corpus
 from attribution_core.errors import InvalidInputError
 from attribution_core.results import Attribution
 from ui.services import Query, Services
@@ -141,9 +142,16 @@ def _query(services: Services, key: str, now: Query | None, seen: Sequence[Seen]
 def _compared(left: Side, right: Side, top: int) -> Comparison:
     if left.services is right.services:
         return compare(left.result, right.result, top)
-    keys = [[hashlib.sha256(side.services.collection.corpus.image_bytes(int(i))).hexdigest()
-             for i in side.result.ids[:top]] for side in (left, right)]
+    keys = [[_key(side.services.collection.corpus, int(i)) for i in side.result.ids[:top]] for side in (left, right)]
     return compare(left.result, right.result, top, left_keys=keys[0], right_keys=keys[1])
+
+
+def _key(corpus: Corpus, position: int) -> str:
+    """By what an image is known in two collections: its file, and without it its link or name."""
+    if corpus.has_image(position):
+        return hashlib.sha256(corpus.image_bytes(position)).hexdigest()
+    credit = corpus.credit(position)
+    return credit.link or credit.id
 
 
 def _words(told: Comparison, left: Side, right: Side) -> str:
@@ -156,7 +164,7 @@ def _words(told: Comparison, left: Side, right: Side) -> str:
     if not told.same_collection:
         text = ("These are two collections. A share is a part of the influence of one whole training set, so shares of "
                 "different collections cannot be compared; which images are found can. Two images count as the same "
-                "where their files are.")
+                "where their files are; where pictures are not stored, by their links or names.")
     elif left.method != right.method:
         text = ("Each method has a scale of its own, its temperature: compare which images are found, and in what "
                 "order, rather than how high their shares are.")

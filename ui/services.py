@@ -25,6 +25,7 @@ from attribution_core.generators import Defaults
 from attribution_core.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.memorization_evidence import MemorizationEvidence
 from attribution_core.noise_signal import NoiseSignal
+from attribution_core.placeholders import tile
 from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
@@ -236,8 +237,9 @@ class Services:
                     yield event
 
     def training_image(self, position: int) -> Path:
-        """A training image as a file, as it is stored in the corpus."""
-        data = self.collection.corpus.image_bytes(position)
+        """A training image as a file, as it is stored in the corpus; a tile with its caption where it is not."""
+        corpus = self.collection.corpus
+        data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
         path = self.image_folder / f"{position}.{kind_of(data) or 'jpeg'}"
         if not path.exists():
             path.write_bytes(data)
