@@ -25,15 +25,15 @@ def placeholder(caption: str = "") -> bytes:
     """A PNG of `SIDE` x `SIDE` px: the sign of a picture, and what it is called where the font can write it."""
     tile = Image.new("RGB", (SIDE, SIDE), _PAPER)
     draw = ImageDraw.Draw(tile)
-    draw.rounded_rectangle([110, 30, 210, 106], 8, outline=_SHAPE, width=5)
-    draw.ellipse([128, 46, 144, 62], fill=_SHAPE)
-    draw.polygon([(120, 97), (150, 66), (168, 84), (182, 72), (200, 97)], fill=_SHAPE)
+    draw.rounded_rectangle([110, 16, 210, 92], 8, outline=_SHAPE, width=5)
+    draw.ellipse([128, 32, 144, 48], fill=_SHAPE)
+    draw.polygon([(120, 83), (150, 52), (168, 70), (182, 58), (200, 83)], fill=_SHAPE)
     words = " ".join(caption.split())
     if words and all(ord(letter) < 0x180 for letter in words):  # the font knows Latin letters alone
         lines = textwrap.wrap(words, _COLUMNS, max_lines=_LINES, placeholder=" …")
         for number, line in enumerate(lines):
-            draw.text((SIDE / 2, 132 + 28 * number), line, _INK, ImageFont.load_default(22), anchor="ma")
-    draw.text((SIDE / 2, SIDE - 30), "picture not stored here", _INK, ImageFont.load_default(17), anchor="ma")
+            draw.text((SIDE / 2, 136 + 26 * number), line, _INK, ImageFont.load_default(22), anchor="ma")
+    draw.text((SIDE / 2, 100), "not stored here", _INK, ImageFont.load_default(17), anchor="ma")
     buffer = io.BytesIO()
     tile.save(buffer, "PNG")
     return buffer.getvalue()

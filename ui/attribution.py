@@ -156,7 +156,7 @@ def _elsewhere(credit: Credit) -> str:
     return f"not stored in this collection; {link}" if "<a " in link else "not stored in this collection"
 
 
-def _facts(result: Attribution, rank: int, stored: bool) -> str:
+def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
     k, credit = rank - 1, result.credits[rank - 1]
     size = f"{credit.width} × {credit.height} px" if credit.width else ""
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
