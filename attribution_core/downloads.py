@@ -38,7 +38,8 @@ def _drive(number: str) -> str:
 class ReleasedFile:
     """One file. urls: tried in turn. path: where it, or what an archive holds, goes in the release's folder.
 
-    size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive.
+    size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive. called: its name,
+    where that is not the address's last part.
     """
 
     urls: tuple[str, ...]
@@ -46,12 +47,12 @@ class ReleasedFile:
     size: int | None = None
     sha256: str = ""
     unpacked: bool = False
+    called: str = ""
 
     @property
     def name(self) -> str:
         """What it is called while it is fetched."""
-        last = self.urls[0].rsplit("/", 1)[-1]
-        return last if "?" not in last else f"{Path(self.path).name}.archive"
+        return self.called or self.urls[0].rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,17 @@ RELEASES: Mapping[str, Release] = {row.name: row for row in (
             "some 13 GB if it holds all five, twice that while it is unpacked"),
     Release("paper-laion-images", "the same million images, as small JPEG files",
             "each image's own; the selection " + PAPER_LICENCE, _PAPER,
-            (ReleasedFile((_drive("1n5HdyAomip1deqD7FTUN0GnoZA1QlwqX"),), "dataset", unpacked=True),)),
+            (ReleasedFile((_drive("1n5HdyAomip1deqD7FTUN0GnoZA1QlwqX"),), "dataset", unpacked=True,
+                          called="laion_subset_jpeg.tar"),)),
     Release("paper-benchmark", "test cases of the benchmark: which images each tuned model learned and made",
             PAPER_LICENCE, _PAPER,
             tuple(ReleasedFile((f"{_GITHUB}test_{case}.json",), f"dataset/json/test_{case}.json")
                   for case in ("artchive", "bamfg", "observed_imagenet", "unobserved_imagenet"))),
     Release("paper-benchmark-images", "the test cases' images: exemplars, and what the tuned models made",
             PAPER_LICENCE, _PAPER,
-            (ReleasedFile((_drive("1UVYHxWM5D8Z7NWO9novYwHkwHKi7BsN0"),), "dataset", unpacked=True),
-             ReleasedFile((_drive("1z7wDJLvBGoW77ijh9HZQPZ9w7tfViCm-"),), "dataset", unpacked=True))),
+            (ReleasedFile((_drive("1UVYHxWM5D8Z7NWO9novYwHkwHKi7BsN0"),), "dataset", unpacked=True, called="exemplar.tar.gz"),
+             ReleasedFile((_drive("1z7wDJLvBGoW77ijh9HZQPZ9w7tfViCm-"),), "dataset", unpacked=True,
+                          called="testset_synth.tar.gz"))),
     _weights("moco-v3-vitb16", "https://dl.fbaipublicfiles.com/moco-v3/vit-b-300ep/vit-b-300ep.pth.tar",
              "vit-b-300ep.pth.tar", "CC-BY-NC-4.0", "Chen et al., ICCV 2021: github.com/facebookresearch/moco-v3",
              "not stated"),

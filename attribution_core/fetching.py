@@ -30,7 +30,7 @@ TRIES_AT_FIRST = 2
 PATIENCE_S = 60
 KEEP_FREE = 64 << 20
 """Bytes of the disk that are left alone."""
-_AGENT = "attribution-explorer (https://pypi.org/project/attribution-core)"
+_AGENT = "attribution-explorer"
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,17 @@ def test_rows_are_of_https_and_stay_in_their_folder() -> None:
         assert row.name == name and row.licence and row.source and row.files
         for file in row.files:
             assert all(url.startswith("https://") for url in file.urls)
-            assert not Path(file.path).is_absolute() and ".." not in file.path and "/" not in file.name
+            assert not Path(file.path).is_absolute() and ".." not in file.path and not set("/?&") & set(file.name)
     assert len({f"{row.folder}/{file.path}" for row in RELEASES.values() for file in row.files
                 if not file.unpacked}) == sum(not file.unpacked for row in RELEASES.values() for file in row.files)
     with pytest.raises(UnknownNameError, match="did you mean 'paper-weights'"):
         released("paper-weight")
+
+
+@pytest.mark.parametrize("row", [r for r in RELEASES.values() if not r.encoder], ids=lambda r: r.name)
+def test_the_readme_lists_every_release(row: Release) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"| `{row.name}` | {row.what} | {row.licence} |" in readme
 
 
 def test_archives_are_unpacked_and_a_second_call_fetches_nothing(web: Web, tmp_path: Path) -> None:
