@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -15,27 +16,33 @@ from attribution_core.errors import DownloadError
 _BLOCK = 1 << 20
 
 
+class BadArchiveError(DownloadError):
+    """An archive is damaged, or holds what must not be unpacked; fetching it again may help, keeping it does not."""
+
+
 def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | None = None) -> tuple[Path, ...]:
     """Unpack a tar archive, compressed or not, into a folder; files of the same name are replaced.
 
     on_progress: called with the bytes that are unpacked so far. Returns the files, relative to the folder, in the
-    archive's order. Raises `DownloadError` for what is no archive or is cut off, for members that are no plain files or
-    would lie outside of the folder, and for a full disk; the folder is then as it was.
+    archive's order. Raises `BadArchiveError` for what is no archive or is cut off, and for members that are no plain
+    files or would lie outside of the folder, `DownloadError` for a full disk; the folder is then as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # On the same disk, so that moving is renaming.
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder) as temporary:
-        inside = Path(temporary)
+    inside = folder / f".unpacking-{archive.name.lstrip('.')}"  # on the same disk, so that moving is renaming
+    shutil.rmtree(inside, ignore_errors=True)  # of a call that was killed
+    try:
+        inside.mkdir(parents=True)
         try:
             names = _extract(archive, inside, on_progress)
-        except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise DownloadError(f"'{archive.name}' is no whole archive ({error}); fetch it again.") from error
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise BadArchiveError(f"'{archive.name}' is no whole archive ({error}); fetch it again.") from error
         except OSError as error:
             raise DownloadError(f"'{archive.name}' cannot be unpacked into '{folder}' ({error.strerror or error}); "
                                 "make room or fetch it again.") from error
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (inside / name).replace(folder / name)
+    finally:
+        shutil.rmtree(inside, ignore_errors=True)
     return names
 
 
@@ -49,7 +56,7 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
                 continue
             source = tar.extractfile(member) if member.isfile() else None
             if source is None:
-                raise DownloadError(f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
+                raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
                                     "device); nothing of it was unpacked.")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with source, (folder / name).open("wb") as target:
@@ -72,6 +79,6 @@ def _inside(archive: Path, member: tarfile.TarInfo) -> Path | None:
     """Where a member goes, relative to the folder; None for the folder itself. Raises `DownloadError`."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name.split("/")[0]:
-        raise DownloadError(f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of it "
+        raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of it "
                             "was unpacked.")
     return Path(*path.parts) if path.parts else None

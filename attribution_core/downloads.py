@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attribution_core.archives import unpack
+from attribution_core.archives import BadArchiveError, unpack
 from attribution_core.cards import write_json_atomic
 from attribution_core.encoder_loaders import DOWNLOADED
 from attribution_core.errors import DownloadError, unknown_name
@@ -38,8 +38,8 @@ def _drive(number: str) -> str:
 class ReleasedFile:
     """One file. urls: tried in turn. path: where it, or what an archive holds, goes in the release's folder.
 
-    size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive. called: its name,
-    where that is not the address's last part.
+    size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive. called: its
+    name, where that is not the address's last part.
     """
 
     urls: tuple[str, ...]
@@ -97,7 +97,8 @@ RELEASES: Mapping[str, Release] = {row.name: row for row in (
                   for case in ("artchive", "bamfg", "observed_imagenet", "unobserved_imagenet"))),
     Release("paper-benchmark-images", "the test cases' images: exemplars, and what the tuned models made",
             PAPER_LICENCE, _PAPER,
-            (ReleasedFile((_drive("1UVYHxWM5D8Z7NWO9novYwHkwHKi7BsN0"),), "dataset", unpacked=True, called="exemplar.tar.gz"),
+            (ReleasedFile((_drive("1UVYHxWM5D8Z7NWO9novYwHkwHKi7BsN0"),), "dataset", unpacked=True,
+                          called="exemplar.tar.gz"),
              ReleasedFile((_drive("1z7wDJLvBGoW77ijh9HZQPZ9w7tfViCm-"),), "dataset", unpacked=True,
                           called="testset_synth.tar.gz"))),
     _weights("moco-v3-vitb16", "https://dl.fbaipublicfiles.com/moco-v3/vit-b-300ep/vit-b-300ep.pth.tar",
@@ -175,9 +176,8 @@ def _bring(release: Release, file: ReleasedFile, folder: Path, number: int,
     if file.unpacked:
         try:
             unpacked = unpack(got.path, folder / file.path, lambda done: show(done, None))
-        except DownloadError as error:
-            if "no whole archive" in str(error):  # what is damaged is not kept for the next time
-                got.path.unlink(missing_ok=True)
+        except BadArchiveError:
+            got.path.unlink(missing_ok=True)
             raise
         paths = [(Path(file.path) / name).as_posix() for name in unpacked]
         got.path.unlink()

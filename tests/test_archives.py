@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core.archives import unpack
+from attribution_core.archives import BadArchiveError, unpack
 from attribution_core.errors import DownloadError
 
 BYTES = np.random.default_rng(0).bytes(20_000)
@@ -36,6 +36,8 @@ def test_files_come_out_and_others_stay(tmp_path: Path, mode: str) -> None:
     (folder / "mine").write_bytes(b"mine")
     (folder / "old").write_bytes(b"old")
     archive = tar(tmp_path / "a.tar", {"./mapper/clip.pth": BYTES, "old": b"new"}, mode)
+    (folder / ".unpacking-a.tar").mkdir()
+    (folder / ".unpacking-a.tar/left").write_bytes(b"of a call that was killed")
     seen: list[int] = []
     assert unpack(archive, folder, seen.append) == (Path("mapper/clip.pth"), Path("old"))
     assert (folder / "mapper/clip.pth").read_bytes() == BYTES
@@ -63,6 +65,17 @@ def test_a_cut_archive_changes_nothing(tmp_path: Path, mode: str, cut: float | s
     with pytest.raises(DownloadError, match="no whole archive"):
         unpack(archive, folder)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", [9_000, -6])
+def test_a_compressed_archive_with_a_wrong_byte_changes_nothing(tmp_path: Path, place: int) -> None:
+    archive = tar(tmp_path / "a.tar", {"a": BYTES}, "w:gz")
+    data = bytearray(archive.read_bytes())
+    data[place] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(BadArchiveError, match="no whole archive"):
+        unpack(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_is_no_archive_says_so(tmp_path: Path) -> None:
