@@ -57,7 +57,7 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
             source = tar.extractfile(member) if member.isfile() else None
             if source is None:
                 raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
-                                    "device); nothing of it was unpacked.")
+                                      "device); nothing of it was unpacked.")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target, _BLOCK)
@@ -79,6 +79,6 @@ def _inside(archive: Path, member: tarfile.TarInfo) -> Path | None:
     """Where a member goes, relative to the folder; None for the folder itself. Raises `DownloadError`."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name.split("/")[0]:
-        raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of it "
-                            "was unpacked.")
+        raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of "
+                              "it was unpacked.")
     return Path(*path.parts) if path.parts else None
