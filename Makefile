@@ -1,16 +1,16 @@
 # `make run` starts the app, `make test` checks everything; both make .venv first where it is missing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser lint bench pocket screenshots clean
+.PHONY: help setup run test browser lint bench pocket screenshots deploy-space clean
 
 VENV   := .venv
 PYTHON ?= $(shell for v in 3.11 3.12 3.10; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
 PY     := $(VENV)/bin/python
-CODE   := $(wildcard attribution_core pocket ui app.py)
+CODE   := $(wildcard attribution_core pocket ui deploy app.py)
 PINS   := constraints.txt
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.10 was not found. Install one (Debian: apt-get install python3.11-venv), or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
@@ -59,6 +59,10 @@ pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is 
 
 screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
 	$(PY) -m assets.screenshots
+
+deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
+	@test -n "$(SPACE)" || { echo "Name the Space: make deploy-space SPACE=user/name"; exit 1; }
+	$(PY) -m deploy.space $(SPACE) $(ARGS)
 
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results

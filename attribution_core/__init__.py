@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from attribution_core.index import TrainingIndex
     from attribution_core.mappers import MapperPair
+    from attribution_core.protocols import ImageEncoder
     from attribution_core.rest import LogSum, Rest, RestKind
     from attribution_core.results import Attribution, Credit, Hits, Shares
 
@@ -47,6 +48,7 @@ _HOME = {
     "UnknownNameError": "errors",
     "TrainingIndex": "index",
     "MapperPair": "mappers",
+    "ImageEncoder": "protocols",
     "LogSum": "rest",
     "Rest": "rest",
     "RestKind": "rest",
@@ -68,6 +70,7 @@ __all__ = [
     "Corpus",
     "Credit",
     "Hits",
+    "ImageEncoder",
     "InvalidImageError",
     "InvalidInputError",
     "LogSum",

@@ -16,12 +16,21 @@ from PIL import Image
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, write_card
 from attribution_core.corpus import Corpus
-from attribution_core.encoders import Encoder, load_encoder
-from attribution_core.errors import CollectionMismatchError, InvalidInputError, NotFittedError, unknown_name
+from attribution_core.encoders import ENCODERS, load_encoder
+from attribution_core.errors import (
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+    NotFittedError,
+    UnknownNameError,
+    unknown_name,
+)
 from attribution_core.images import read_image
 from attribution_core.index import TrainingIndex
 from attribution_core.mappers import MapperPair
+from attribution_core.protocols import ImageEncoder
 from attribution_core.results import Attribution, Credit, Hits
+from attribution_core.settings import shipped
 
 _METHODS = "methods"
 _OWN = "own"  # what a collection's own method is called where its card does not name it
@@ -68,6 +77,10 @@ class Collection:
         method that it does not have.
         """
         folder = Path(directory)
+        if folder == shipped("pocket") and not folder.exists():
+            raise CheckpointError(f"'{folder}' is not there: an installed package holds nothing of what ships. Clone "
+                                  "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
+                                  "a collection of your own.")
         card = read_card(folder)
         own, others = str(card.get("method", _OWN)), _other_methods(folder)
         if method not in (None, own, *others):
@@ -169,15 +182,29 @@ class Added:
 class Attributor:
     """Estimates the influence of a collection's training images on any image."""
 
-    def __init__(self, collection: Collection, device: str = "auto") -> None:
-        """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query."""
+    def __init__(self, collection: Collection, device: str = "auto", encoder: ImageEncoder | None = None) -> None:
+        """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query.
+
+        encoder: what to encode with, in place of the table's row; the one that the collection was made with. Raises
+        `CollectionMismatchError` where it is another.
+        """
         self.collection = collection
         self.device = device
+        if encoder is not None:
+            if encoder.name != collection.encoder_name:
+                raise CollectionMismatchError(f"collection '{collection.name}' was made with encoder "
+                                              f"'{collection.encoder_name}', given '{encoder.name}'; give that one, or "
+                                              "make the collection again.")
+            self.encoder = encoder
 
     @cached_property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> ImageEncoder:
         """The collection's encoder. Raises what `load_encoder` raises."""
-        return load_encoder(self.collection.encoder_name, device=self.device)
+        name = self.collection.encoder_name
+        if name not in ENCODERS:
+            raise UnknownNameError(f"collection '{self.collection.name}' was made with '{name}', which is not in the "
+                                   "table of encoders; hand yours over: Attributor(collection, encoder=...).")
+        return load_encoder(name, device=self.device)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Rows of images as training images, (n, m) float32 unit rows: what the index holds of the corpus."""

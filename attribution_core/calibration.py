@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from attribution_core.cards import atomic_path, read_card, read_tensors, verify_files, write_card
 from attribution_core.checks import bool_matrix, float_matrix, positive
@@ -81,6 +80,8 @@ class Calibrator:
             NotFittedError: No temperature is best: exemplars are no closer than other candidates on the
                 whole, or are always the closest, so that the likelihood grows without end.
         """
+        from scipy.optimize import brentq  # slow to load, and only fitting needs it
+
         scores, marks, others = _checked(similarity, is_exemplar, rest)
         exemplar_mean = _exemplar_mean(scores, marks)
         nodes, weights = _nodes(scores, others)

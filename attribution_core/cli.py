@@ -86,7 +86,7 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt; likewise.")] = None,
     out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
-    generator: Annotated[str, typer.Option(help="Folder or name of a diffusers model.")] = "",
+    generator: Annotated[str, typer.Option(help="Name (see 'generators'), folder or hub name of another one.")] = "",
     device: Device = "auto",
 ) -> None:
     """Make an image from PROMPT and write it with its recipe."""
@@ -94,7 +94,12 @@ def generate(
 
     from attribution_core.generation import Generator
 
-    opened = Generator.open(generator or Settings().collection / "generator", device=device)
+    settings = Settings()
+    opened = Generator.open(generator or settings.generator or settings.collection / "generator", device=device)
+    if opened.licence_notice:
+        typer.echo(opened.licence_notice, err=True)
+    if spared := str(opened.load().plan):
+        typer.echo(spared, err=True)
     with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
         made = opened.generate(prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update())
     made.save(out)
@@ -143,15 +148,36 @@ def encoders(as_json: AsJson = False) -> None:
     from attribution_core.encoders import ENCODERS
 
     rows = [{"name": s.name, "dim": s.dim, "input_size": s.input_size, "licence": s.licence or "none stated",
-             "ships": s.offline, "paper": s.paper} for s in ENCODERS.values()]
+             "ships": s.offline, "by_hand": s.by_hand, "paper": s.paper} for s in ENCODERS.values()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':14s}{'weights':22s}paper")
+    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':16s}{'weights':22s}paper")
     for row in rows:
-        weights = "in the repository" if row["ships"] else "fetched on first use"
-        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:14s}{weights:22s}"
+        weights = "in the repository" if row["ships"] else "see the README" if row["by_hand"] else \
+            "fetched on first use"
+        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
                    f"{row['paper']}")
+
+
+@app.command()
+@one_line_errors
+def generators(as_json: AsJson = False) -> None:
+    """List the generators that have a name: where they come from, their licence, and what they draw with."""
+    from attribution_core.generation import Generator
+    from attribution_core.generators import GENERATORS
+
+    rows = [{"name": s.name, "hub": s.hub, "licence": s.licence, "gated": s.gated, "size": s.size,
+             "steps": usual.steps, "guidance": usual.guidance, "safety_checker": s.safety_checker}
+            for s in GENERATORS.values() for usual in [s.defaults or Generator.open(s.name).defaults]]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'name':16s}{'px':>5s}{'steps':>7s}{'guidance':>10s}  {'licence':32s}on the Hugging Face hub")
+    for row in rows:
+        where = f"{row['hub']}{' (log in there first)' if row['gated'] else ''}" if row["hub"] else "in the repository"
+        typer.echo(f"{row['name']:16s}{row['size']:5d}{row['steps']:7d}{row['guidance']:10g}  {row['licence']:32s}"
+                   f"{where}")
 
 
 app.command()(one_line_errors(artwork))

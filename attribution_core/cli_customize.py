@@ -20,7 +20,8 @@ def customize(
     batch_size: Annotated[int, typer.Option(help="Views in a step.")] = 8,
     learning_rate: Annotated[float | None, typer.Option(help="Default: by the generator's size.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
-    generator: Annotated[str, typer.Option(help="Folder or name of a diffusers model.")] = "",
+    generator: Annotated[str, typer.Option(help="Name (see 'generators'), folder or hub name; Stable Diffusion "
+                                                "1 or 2, or the pocket one.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
@@ -33,7 +34,10 @@ def customize(
     from attribution_core.tuning import OBJECT_CAPTIONS, STYLE_CAPTIONS, prompt_for
 
     captions = STYLE_CAPTIONS if style else OBJECT_CAPTIONS
-    opened = Generator.open(generator or Settings().collection / "generator", device=device)
+    settings = Settings()
+    opened = Generator.open(generator or settings.generator or settings.collection / "generator", device=device)
+    if opened.licence_notice:
+        typer.echo(opened.licence_notice, err=True)
     exemplars = [read_image(file) for file in _files(images)]
     with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty()) as bar:
         learned = tune(

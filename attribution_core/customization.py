@@ -153,7 +153,7 @@ def customize_many(
     if not subjects:
         raise InvalidInputError("customize needs at least one subject, given none.")
     with generator.lock:
-        learned, used = tune(generator.pipeline, subjects, settings, on_step)
+        learned, used = tune(generator.tunable, subjects, settings, on_step)
     return [
         Customization(
             subject.category,
@@ -185,7 +185,7 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
                 f"({customization.generator_sha256[:12]}), given '{generator.name}' "
                 f"({generator.sha256[:12]}); open that generator, or tune again."
             )
-        pipeline = generator.pipeline
+        pipeline = generator.tunable
         weights = key_value_weights(pipeline.unet)
         shapes = {name: delta.shape for name, delta in customization.deltas.items()}
         if {name: tuple(weight.shape) for name, weight in weights.items()} != shapes:

@@ -34,6 +34,10 @@ class InvalidInputError(AttributionError, ValueError):
     """An argument has the wrong shape, type or range, or holds NaN."""
 
 
+class NotEnoughMemoryError(AttributionError, MemoryError):
+    """A device has too little free memory; the message says how much is needed, or what takes less."""
+
+
 class NotFittedError(AttributionError):
     """A learned value was asked for before it was fitted or loaded, or a fit found no solution."""
 

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, spearmanr
 
 from attribution_core.checks import whole
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
@@ -152,6 +151,8 @@ def proportion(found: NDArray[np.bool_]) -> Estimate:
 
     Raises `InvalidInputError` where there is no case.
     """
+    from scipy.stats import binomtest  # slow to load: here and below, only where it is used
+
     if not len(found):
         raise InvalidInputError("a part of no cases says nothing; give one or more.")
     interval = binomtest(int(np.sum(found)), len(found)).proportion_ci(method="wilson")
@@ -163,6 +164,8 @@ def rank_agreement(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
 
     Returns {metric: {metric: correlation}}; NaN where a metric is the same in all rows.
     """
+    from scipy.stats import spearmanr
+
     names = _metric_names()
     columns = np.array([[*(r.value for r in s.recall), s.mean_ap.value] for s in scores])
     if len(columns) < 3:

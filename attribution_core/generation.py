@@ -1,31 +1,39 @@
-"""Text-to-image generation with any Stable Diffusion pipeline, step by step and repeatable."""
+"""Text-to-image generation with any diffusers pipeline of `PIPELINES`, step by step and repeatable."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
+import inspect
 import re
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution_core.cards import CARD_NAME, read_card, sha256_file
-from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
+from attribution_core.devices import free_memory, has_bfloat16, memory_errors, pick_device
+from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.generator_loading import check_kind, download, load_pipeline
+from attribution_core.generator_memory import MemoryPlan, native_side, plan_memory, weight_counts
+from attribution_core.generators import GENERATORS, PIPELINES, Defaults, find, licence_notice
 from attribution_core.images import save_png
 from attribution_core.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.previews import preview, tap_predicted_original
 from attribution_core.recipe import Recipe
+from attribution_core.settings import shipped
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+BLACKED_OUT = ("The generator's own safety checker took this image for unsafe and blacked it out, so nothing about its "
+               "influences can be learned from it; try another seed or other words.")
+_LESS = ("close other programs, make fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
+         "command 'generators')")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -41,29 +49,23 @@ class StepPreview:
 class GeneratedImage:
     """A made image (RGB), its recipe, and sentences for the user about what the generator left aside.
 
-    noise_signal: how strongly the words pulled on each step; None without guidance.
+    noise_signal: how strongly the words pulled on each step; None without guidance. blacked_out: whether the
+    generator's safety checker did so, which `notices` say, too.
     """
 
     image: Image.Image
     recipe: Recipe
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
+    blacked_out: bool = False
 
     def save(self, path: Path | str) -> None:
         """Write a PNG with the recipe in its text chunks."""
         save_png(self.image, Path(path), self.recipe.to_dict())
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """What a generator draws with unless told otherwise; its card's `default_steps` and `default_guidance`."""
-
-    steps: int = 25
-    guidance: float = 7.5
-
-
 class Generator:
-    """A Stable Diffusion pipeline that loads on first use; one image is made at a time."""
+    """A text-to-image pipeline that loads on first use; one image is made at a time."""
 
     def __init__(self, folder: Path | None, name: str, device: str) -> None:
         """Use `Generator.open`; folder None means that the pipeline is fetched from the hub by its name."""
@@ -76,22 +78,39 @@ class Generator:
 
     @classmethod
     def open(cls, path_or_name: Path | str, device: str = "auto") -> Generator:
-        """Open a pipeline folder, or a name on the Hugging Face hub where one is in reach.
+        """Open a generator by its name in `GENERATORS`, a pipeline folder, or a name on the Hugging Face hub.
 
-        path_or_name: a folder with `model_index.json`, or "owner/name". device: "auto" is CUDA where there is
-        one, else the CPU. Nothing heavy is read before first use (or `load`).
-        Raises `CheckpointError` where the folder holds no such pipeline.
+        path_or_name: "sd-1.5", a folder with `model_index.json`, or "owner/name". device: see `pick_device`. Nothing
+        heavy is read, and nothing fetched, before first use (or `load`); see `licence_notice` before that.
+        Raises `CheckpointError` where the folder holds no such pipeline, `UnknownNameError` for a name in no row.
         """
         path, text = Path(path_or_name), str(path_or_name)
+        spec = None if isinstance(path_or_name, Path) else find(text)
+        if spec is not None and not spec.hub:
+            path = shipped("pocket") / "generator"
         if (path / "model_index.json").is_file():
-            _check_kind(path)
+            check_kind(path)
             return cls(path.resolve(), "/".join(path.resolve().parts[-2:]), device)
+        if spec is not None:
+            return cls(None, spec.hub, device)
+        if not isinstance(path_or_name, Path) and not path.exists() and re.fullmatch(r"[\w.-]+", text):
+            raise unknown_name("generator", text, GENERATORS)
         if path.exists() or isinstance(path_or_name, Path) or not _HUB_NAME.fullmatch(text):
             raise CheckpointError(
-                f"no generator in '{text}': expected a folder with model_index.json (a diffusers "
-                "StableDiffusionPipeline) or a hub name such as 'owner/name'."
+                f"no generator in '{text}': expected a folder with model_index.json (a diffusers pipeline), a name "
+                "that the command 'generators' lists, or a hub name such as 'owner/name'."
             )
         return cls(None, text, device)
+
+    @property
+    def licence_notice(self) -> str:
+        """What to know before `load` fetches it from the hub; "" where it is here already."""
+        if self._folder is not None:
+            return ""
+        from huggingface_hub import try_to_load_from_cache
+
+        return "" if isinstance(try_to_load_from_cache(self.name, "model_index.json"), str) else \
+            licence_notice(self.name)
 
     @property
     def folder(self) -> Path:
@@ -99,14 +118,20 @@ class Generator:
         if self._folder is None:  # known folders are told while an image is being made, too
             with self.lock:
                 if self._folder is None:
-                    self._folder = _download(self.name)
+                    self._folder = download(self.name)
         return self._folder
 
     @cached_property
     def defaults(self) -> Defaults:
-        """Steps and guidance that suit this generator; reads its card, where it has one, and no weights."""
-        card = {} if self._folder is None or not (self._folder / CARD_NAME).exists() else read_card(self._folder)
-        return Defaults(card.get("default_steps", Defaults.steps), card.get("default_guidance", Defaults.guidance))
+        """Steps and guidance that suit this generator, by its card, its row or its kind; reads no weights."""
+        spec = find(self.name)
+        if spec is not None and spec.defaults is not None:
+            return spec.defaults
+        if self._folder is None:
+            return Defaults()
+        card = read_card(self._folder) if (self._folder / CARD_NAME).exists() else {}
+        usual = PIPELINES[check_kind(self._folder)]
+        return Defaults(card.get("default_steps", usual.steps), card.get("default_guidance", usual.guidance))
 
     @property
     def sha256(self) -> str:
@@ -117,7 +142,7 @@ class Generator:
                 digest = hashlib.sha256()
                 files = (p for kind in ("*.safetensors", "*.bin") for p in folder.rglob(kind))
                 for path in sorted(files):
-                    digest.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+                    digest.update(f"{path.relative_to(folder).as_posix()} {_sha256(path)}\n".encode())
                 self._sha256 = digest.hexdigest()
             return self._sha256
 
@@ -128,11 +153,41 @@ class Generator:
 
     @property
     def pipeline(self) -> Any:
-        """The diffusers `StableDiffusionPipeline`, float32, on the device; loaded once."""
+        """The diffusers pipeline, on the device, as `plan` says; loaded once.
+
+        Raises `NotEnoughMemoryError` where it does not fit, `CheckpointError` where it cannot be fetched or read.
+        """
         with self.lock:
             if "_pipeline" not in self.__dict__:
-                self._pipeline = _load(self.folder, self.name, self.device)
+                place = pick_device(self.device)
+                with memory_errors(f"the generator '{self.name}' was being loaded", _LESS):
+                    self._pipeline = load_pipeline(self.folder, self.name, place, self.plan)
             return self._pipeline
+
+    @cached_property
+    def plan(self) -> MemoryPlan:
+        """How it is made to fit into the memory that was free when this was first asked."""
+        place, folder = pick_device(self.device), self.folder
+        half = "bfloat16" if (folder / "transformer").is_dir() and has_bfloat16(place) else "float16"
+        return plan_memory(weight_counts(folder), native_side(folder), place, free_memory(place), free_memory("cpu"),
+                           half)
+
+    @property
+    def tunable(self) -> Any:
+        """The pipeline, for what changes its weights: tuning and a second opinion.
+
+        Raises `InvalidInputError` where that is not known to work: other networks than Stable Diffusion 1 and 2, or
+        half precision.
+        """
+        pipeline = self.pipeline
+        kind = type(pipeline).__name__
+        if kind != "StableDiffusionPipeline":
+            raise InvalidInputError(f"tuning and a second opinion change a StableDiffusionPipeline (Stable Diffusion 1 "
+                                    f"and 2, or the pocket generator); '{self.name}' is a {kind}.")
+        if self.plan.precision != "float32":
+            raise InvalidInputError(f"tuning and a second opinion need float32, for which the memory that was free did "
+                                    f"not suffice for '{self.name}'; free memory and start again, or use device 'cpu'.")
+        return pipeline
 
     def generate(
         self,
@@ -183,18 +238,24 @@ class Generator:
             pipeline = self.pipeline
             # Noise is drawn on the CPU, so that a seed means the same on every device.
             seeded = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
-            call = dict(
+            call: dict[str, Any] = dict(
                 prompt=[r.prompt for r in recipes],
                 num_inference_steps=recipes[0].steps,
                 guidance_scale=float(recipes[0].guidance),
                 generator=seeded,
                 output_type="pil",
             )
-            with tap_noise_signal(pipeline, len(recipes)) as norms:
+            spec = find(self.name)
+            if spec is not None and spec.text_tokens:
+                call["max_sequence_length"] = spec.text_tokens
+            with tap_noise_signal(pipeline, len(recipes)) as norms, memory_errors(
+                    f"'{self.name}' was making {len(recipes)} at a time", _LESS):
                 result = _called(pipeline, call, on_step)
-            flagged = result.nsfw_content_detected or [False] * len(recipes)
+            flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
+            room = call.get("max_sequence_length", 0)
             return [
-                GeneratedImage(image, self._signed(recipe), _notices(pipeline.tokenizer, recipe.prompt, bad), signal)
+                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room), signal,
+                               bool(bad))
                 for image, recipe, bad, signal in zip(
                     result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True)
             ]
@@ -214,117 +275,43 @@ def _called(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview]
     with tap_predicted_original(pipeline.scheduler) as last:
 
         def report(pipe: Any, index: int, timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-            on_step(StepPreview(index + 1, pipe.num_timesteps, preview(pipe, last[0])))
+            on_step(StepPreview(index + 1, len(pipe.scheduler.timesteps), preview(pipe, last[0])))
             return {}
 
-        return pipeline(**call, callback_on_step_end=report)
+        if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
+            return pipeline(**call, callback_on_step_end=report)
+        return pipeline(**call, callback=lambda index, timestep, latents: report(pipeline, index, timestep, {}))
 
 
-def resolve_device(device: str) -> str:
-    """Where to compute: "auto" is "cuda" where there is one, else "cpu"; another name is passed on."""
-    import torch
-
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _check_kind(folder: Path) -> None:
-    try:
-        kind = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"'{folder / 'model_index.json'}' is not a pipeline's index ({error}); "
-            "copy or make the generator again."
-        ) from error
-    if kind != "StableDiffusionPipeline":
-        raise CheckpointError(f"'{folder}' holds a {kind}; expected a diffusers StableDiffusionPipeline.")
-
-
-def _diffusers() -> Any:
-    try:
-        import diffusers
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "generating images needs torch, diffusers and transformers; install them "
-            "with 'pip install -r requirements.txt'."
-        ) from error
-    return diffusers
-
-
-def _download(name: str) -> Path:
-    diffusers = _diffusers()
-    try:
-        folder = Path(diffusers.StableDiffusionPipeline.download(name))
-    except Exception as error:
-        raise CheckpointError(
-            f"the generator '{name}' could not be fetched from the hub ({_first_line(error)}); check the "
-            "name and the connection, or give the folder of a downloaded StableDiffusionPipeline."
-        ) from error
-    _check_kind(folder)
-    return folder
-
-
-def _load(folder: Path, name: str, device: str) -> Any:
-    diffusers = _diffusers()
-    import torch
-
-    try:
-        with _quiet():
-            pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-                folder, torch_dtype=torch.float32, low_cpu_mem_usage=False, local_files_only=True
-            )
-    except Exception as error:
-        raise CheckpointError(
-            f"the generator '{name}' could not be loaded ({_first_line(error)}); copy or make "
-            "its folder again."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        part.requires_grad_(False).eval()
-    return pipeline.to(resolve_device(device))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' progress bars and their remarks on parts that they did not expect."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    modules = (diffusers.utils.logging, transformers.utils.logging)
-    earlier = [(m, m.get_verbosity(), m.is_progress_bar_enabled()) for m in modules]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        for module in modules:
-            module.set_verbosity_error()
-            module.disable_progress_bar()
-        try:
-            yield
-        finally:
-            for module, level, bar in earlier:
-                module.set_verbosity(level)
-                if bar:
-                    module.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def _sha256(path: Path) -> str:
+    """Of a file; the hub's cache names large files by it, which spares reading them."""
+    name = path.resolve().name
+    return name if path.is_symlink() and _SHA256.fullmatch(name) else sha256_file(path)
 
 
 def _software() -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("diffusers", "torch"))
 
 
-def _notices(tokenizer: Any, prompt: str, flagged: bool) -> tuple[str, ...]:
+def _notices(pipeline: Any, prompt: str, flagged: bool, room: int = 0) -> tuple[str, ...]:
+    """Sentences for the user. room: most tokens that the text encoders were asked for, 0 for their usual number."""
     notices = []
+    tokenizers = [t for t in (getattr(pipeline, n, None) for n in ("tokenizer", "tokenizer_2", "tokenizer_3")) if t]
+    asked = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
+    most = room or (asked.default if asked else 0)
+
+    def reads(tokenizer: Any) -> int:
+        # T5 may read more than the pipelines ask of it, CLIP always reads as much as it can.
+        longest = int(tokenizer.model_max_length)
+        return min(longest, most) if most and longest > 77 else longest
+
+    tokenizer = max(tokenizers, key=reads)
     ids = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
-    room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
-    if len(ids) > room:
+    left = reads(tokenizer) - tokenizer.num_special_tokens_to_add()
+    if len(ids) > left:
         notices.append(
-            f"The generator reads {room} tokens; it did not see the end of the prompt: "
-            f"'{tokenizer.decode(ids[room:])}'."
+            f"The generator reads {left} tokens; it did not see the end of the prompt: "
+            f"'{tokenizer.decode(ids[left:])}'."
         )
     unknown = tokenizer.unk_token_id
     # CLIP's tokenizer spells every word, and its "unknown" is the end mark.
@@ -336,5 +323,5 @@ def _notices(tokenizer: Any, prompt: str, flagged: bool) -> tuple[str, ...]:
         words = [w for w in prompt.split() if unknown in tokenizer(w, add_special_tokens=False)["input_ids"]]
         notices.append(f"The generator does not know: {', '.join(words)}.")
     if flagged:
-        notices.append("The generator's own safety checker blacked out this image.")
+        notices.append(BLACKED_OUT)
     return tuple(notices)

@@ -22,14 +22,16 @@ from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import atomic_path, read_card, write_json_atomic
 from attribution_core.corpus import TEXT_COLUMNS, Corpus
-from attribution_core.encoders import Encoder, load_encoder
+from attribution_core.encoders import load_encoder
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.images import SUFFIXES, read_image
 from attribution_core.mappers import MapperPair
+from attribution_core.protocols import ImageEncoder
+from attribution_core.settings import shipped
 
 THUMBNAIL = 256
 SHARD = 256
-SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints/pocket"
+SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
 
 
@@ -61,13 +63,14 @@ class Progress:
 def build_collection(images: Path | str, out: Path | str, *, encoder: str = "efficientnet-lite0",
                      mappers: Path | str | None = None, factory: str = "Flat", metadata: Path | str | None = None,
                      device: str = "auto", on_progress: Callable[[Progress], None] | None = None,
-                     loaded: Encoder | None = None) -> IndexReport:
+                     loaded: ImageEncoder | None = None) -> IndexReport:
     """Encode images and write a collection's folder.
 
     images: a folder (searched with its sub-folders) or a Parquet file with an `image` column. out: new or
     half-built folder. mappers: folder of a mapper pair, identity by default. metadata: CSV or Parquet with a
     column `file` (path relative to the folder, or the Parquet rows' `id`) and any of the corpus's text
-    columns (caption, creator, licence, link, ...). loaded: an encoder to use as it is, in place of `encoder`.
+    columns (caption, creator, licence, link, ...). loaded: an encoder to use as it is, in place of `encoder`; one of
+    your own, too (see `ImageEncoder`).
     Bad images are skipped and listed in `out`/skipped.json. Raises `InvalidInputError` for what is no source
     of images or holds none, `CheckpointError` where `out` holds something else.
     """
@@ -150,7 +153,7 @@ def _features(folder: Path, number: int) -> Path:
     return folder / "features" / f"{number:05d}.npy"
 
 
-def _build_shard(source: Path, names: list[str], extra: Mapping[str, Mapping[str, str]], encoder: Encoder,
+def _build_shard(source: Path, names: list[str], extra: Mapping[str, Mapping[str, str]], encoder: ImageEncoder,
                  folder: Path, number: int) -> None:
     rows: list[dict[str, Any]] = []
     pictures: list[Image.Image] = []

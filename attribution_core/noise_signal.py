@@ -33,10 +33,13 @@ def tap_noise_signal(pipeline: Any, images: int) -> Iterator[list[torch.Tensor]]
     """Collect (images,) norms of every call of the pipeline's network in the yielded list.
 
     images: how many are made at a time. Calls whose batch is not twice as large, without guidance, are left out, so
-    that the list stays empty then.
+    that the list stays empty then; so it does of pipelines without a UNet, of which the signal is not known.
     """
     kept: list[torch.Tensor] = []
-    scheduler = pipeline.scheduler
+    scheduler, network = pipeline.scheduler, getattr(pipeline, "unet", None)
+    if network is None:
+        yield kept
+        return
 
     def read(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
         prediction = output[0]
@@ -46,7 +49,7 @@ def tap_noise_signal(pipeline: Any, images: int) -> Iterator[list[torch.Tensor]]
         plain, told = prediction.float().chunk(2)
         kept.append((told - plain).flatten(1).norm(dim=1) * noise_per_prediction(scheduler, timestep))
 
-    handle = pipeline.unet.register_forward_hook(read, with_kwargs=True)
+    handle = network.register_forward_hook(read, with_kwargs=True)
     try:
         yield kept
     finally:

@@ -6,19 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-# A least-squares map from Stable Diffusion's four latent channels to RGB in [-1, 1], well known among its
-# users: a preview without the large decoder.
-_LATENT_TO_RGB = (
-    (0.298, 0.207, 0.208),
-    (0.187, 0.286, 0.173),
-    (-0.158, 0.189, 0.264),
-    (-0.184, -0.271, -0.473),
-)
+_FITTED: WeakKeyDictionary[Any, torch.Tensor] = WeakKeyDictionary()
+_SIDE, _FIELDS = 128, 8  # px, and coloured fields across, of the pictures that colours are fitted on
 
 
 @contextmanager
@@ -51,10 +46,13 @@ def tap_predicted_original(scheduler: Any) -> Iterator[list[torch.Tensor]]:
 def predicted_original(
     scheduler: Any, prediction: torch.Tensor, timestep: Any, sample: torch.Tensor
 ) -> torch.Tensor:
-    """The result x0 that a prediction at one timestep stands for, of a variance-preserving scheduler.
+    """The result x0 that a prediction at one timestep stands for.
 
-    prediction, sample: (n, c, h, w). Handles "epsilon", "v_prediction" and "sample".
+    prediction, sample: (n, c, h, w), or packed (n, t, c). Handles "epsilon", "v_prediction" and "sample" of a
+    variance-preserving scheduler, and flow matching, whose prediction leads straight from x0 to noise.
     """
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return sample - float(timestep) / scheduler.config.num_train_timesteps * prediction
     alpha = scheduler.alphas_cumprod[int(timestep)].to(sample)
     kind = scheduler.config.prediction_type
     if kind == "v_prediction":
@@ -65,15 +63,56 @@ def predicted_original(
 
 
 def preview(pipeline: Any, latents: torch.Tensor) -> Image.Image:
-    """The first of the predicted latents (n, c, h, w) as an RGB picture of the output's size."""
+    """The first of the predicted latents (n, c, h, w), or packed (n, t, 4 c), as an RGB picture of the output's size.
+
+    A tiny autoencoder decodes them. Of a large one only colours are taken: see `latent_colours`.
+    """
     import torch
     from PIL import Image
 
-    scaled = latents[:1].float()
-    side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    if type(pipeline.vae).__name__ != "AutoencoderTiny" and scaled.shape[1] == len(_LATENT_TO_RGB):
-        pixels = torch.einsum("nchw,cr->nrhw", scaled, torch.tensor(_LATENT_TO_RGB).to(scaled))
-    else:
-        pixels = pipeline.vae.decode(scaled / pipeline.vae.config.scaling_factor, return_dict=False)[0]
+    vae, factor = pipeline.vae, pipeline.vae_scale_factor
+    scaled = latents[:1]
+    if scaled.dim() == 3:  # FLUX packs 2 x 2 latents into one
+        side = round(scaled.shape[1] ** 0.5) * 2 * factor
+        scaled = pipeline._unpack_latents(scaled, side, side, factor)
+    with torch.no_grad():
+        if type(vae).__name__ == "AutoencoderTiny":
+            pixels = vae.decode(scaled.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0].float()
+        else:
+            colours = latent_colours(pipeline).to(scaled.device)
+            pixels = torch.einsum("nchw,cr->nrhw", scaled.float(), colours[:-1]) + colours[-1][:, None, None]
     array = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(array).resize((side, side), Image.Resampling.BICUBIC)
+    size = (scaled.shape[3] * factor, scaled.shape[2] * factor)
+    return Image.fromarray(array).resize(size, Image.Resampling.BICUBIC)
+
+
+def latent_colours(pipeline: Any) -> torch.Tensor:
+    """(c + 1, 3) the linear map, with its offset, from a pipeline's scaled latents to RGB in [-1, 1].
+
+    Fitted by least squares on coloured fields that the pipeline's own autoencoder encodes, so that any number of
+    channels is read, in one product a step; computed once for an autoencoder.
+    """
+    import torch
+
+    vae = pipeline.vae
+    if vae not in _FITTED:
+        drawing = torch.Generator("cpu").manual_seed(0)
+        fields = torch.rand(2, 3, _FIELDS, _FIELDS, generator=drawing) * 2 - 1
+        sharp = torch.nn.functional.interpolate(fields[:1], size=(_SIDE, _SIDE), mode="nearest")
+        smooth = torch.nn.functional.interpolate(fields[1:], size=(_SIDE, _SIDE), mode="bicubic").clamp(-1, 1)
+        pictures = torch.cat([sharp, smooth])
+        # As the pipelines do themselves where an autoencoder leaves float16's range.
+        upcast = vae.dtype == torch.float16 and bool(getattr(vae.config, "force_upcast", False))
+        if upcast:
+            vae.to(dtype=torch.float32)
+        with torch.no_grad():
+            code = vae.encode(pictures.to(pipeline._execution_device, vae.dtype)).latent_dist.mode()
+        if upcast:
+            vae.to(dtype=torch.float16)
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
+        code = ((code.float() - shift) * vae.config.scaling_factor).double().cpu()
+        known = torch.nn.functional.adaptive_avg_pool2d(pictures.double(), code.shape[2:])
+        rows = torch.cat([code, torch.ones_like(code[:, :1])], dim=1).movedim(1, -1).flatten(0, 2)
+        wanted = known.movedim(1, -1).flatten(0, 2)
+        _FITTED[vae] = torch.linalg.lstsq(rows, wanted, driver="gelsd").solution.float()
+    return _FITTED[vae]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.stats import rankdata
 
 from attribution_core.attribution import Added, Attributor
 from attribution_core.checks import whole
@@ -154,11 +153,15 @@ def second_opinion(attributor: Attributor, generator: Generator, image: Image.Im
 
 
 def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    from scipy.stats import rankdata  # slow to load
+
     return np.asarray(rankdata(-values, method="min"), dtype=np.int64)
 
 
 def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """(m,) of each pair of rows; 0 where one of them is all the same."""
+    from scipy.stats import rankdata
+
     x, y = (r - r.mean(axis=1, keepdims=True) for r in (rankdata(a, axis=1), rankdata(b, axis=1)))
     norm = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     return np.divide((x * y).sum(axis=1), norm, out=np.zeros(len(norm)), where=norm > 0)

@@ -120,7 +120,7 @@ def loss_changes(generator: Generator, image: Image.Image, prompt: str, images: 
     total = 2 * (len(images) + 1) * settings.draws + _BACKWARD * settings.steps * settings.batch_size
     told = _Told(total, on_step)
     with generator.lock:
-        pipeline = generator.pipeline
+        pipeline = generator.tunable
         probe = _Probe(pipeline, settings)
         clean, states = latents(pipeline, [image, *images]), _states(pipeline, [prompt, *captions])
         told.stage = BEFORE

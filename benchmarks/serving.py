@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,31 +21,46 @@ PATIENCE_S = 300
 
 @dataclass(frozen=True)
 class Served:
-    """A running app. seconds: from the command to the first page that answers."""
+    """A running app. seconds: from the command to the first page that answers. process: its number."""
 
     url: str
     seconds: float
+    process: int
+
+    def computed(self) -> float | None:
+        """Processor seconds that it has used, which other programs do not stretch; None where that is not told."""
+        told = Path(f"/proc/{self.process}/stat")
+        if not told.exists():
+            return None
+        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def serve(collection: Path) -> Iterator[Served]:
-    """Run `python app.py`; it is stopped when the block ends. Raises `RuntimeError` with the app's last words."""
+def serve(collection: Path, root: Path = ROOT, prefix: Sequence[str] = (),
+          environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """Run `python app.py`; it is stopped when the block ends.
+
+    root: the folder that it runs from. prefix: a command that starts it. environment: more variables. Raises
+    `RuntimeError` with the app's last words.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
-                   "ATTRIBUTION_COLLECTION": str(collection)}
+    variables = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
+                 "ATTRIBUTION_COLLECTION": str(collection), **(environment or {})}
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([*prefix, sys.executable, "app.py"], cwd=root, env=variables, stdout=log,
+                                   stderr=log)
         try:
             while not _answers(url):
                 if process.poll() is not None or time.perf_counter() - start > PATIENCE_S:
                     log.seek(0)
                     raise RuntimeError(f"the app did not start:\n{log.read().decode(errors='replace')[-2000:]}")
                 time.sleep(0.05)
-            yield Served(url, time.perf_counter() - start)
+            yield Served(url, time.perf_counter() - start, process.pid)
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

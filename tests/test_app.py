@@ -298,14 +298,14 @@ def test_every_handler_has_its_name_in_the_api(client: Client) -> None:
 
 
 def test_the_api_makes_an_image_and_attributes_it(client: Client) -> None:
-    path = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
+    path, made, _ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
     recipe = read_recipe(path)
-    assert recipe is not None and recipe["prompt"] == PROMPT
+    assert recipe is not None and recipe["prompt"] == made["prompt"] == PROMPT
     result = client.predict(handle_file(path), 7, "", api_name="/attribute_image")
     assert len(result["top"]) == 7
     assert result["n_training"] == len(Collection.open(Settings().collection).index)
     assert sum(t["influence"] for t in result["top"]) + result["rest"] == pytest.approx(1, abs=1e-9)
-    again = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
+    again, *_ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
     assert read_image(again).tobytes() == read_image(path).tobytes()
 
 

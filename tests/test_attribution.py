@@ -24,6 +24,7 @@ from attribution_core.errors import (
     NotFittedError,
     UnknownNameError,
 )
+from attribution_core.indexing import build_collection
 from attribution_core.mappers import Head, MapperKind, MapperPair
 from attribution_core.results import Credit
 from tests.fakes import ENCODER, fake_collection, shape_image, shape_rows
@@ -199,3 +200,32 @@ def test_added_images_join_the_candidates_at_their_true_rank(folder: Path) -> No
     alone = attributor.attribute(query, top=10)
     assert alone.rank.tolist() == list(range(1, 11))
     assert result.influence[list(result.ids).index(alone.ids[0])] < alone.influence[0]
+
+
+class _Grey:
+    """An encoder that is in no table."""
+
+    name, dim = "grey-4", 16
+
+    def encode(self, images: list[Image.Image], batch_size: int | None = None) -> np.ndarray:
+        return np.stack([np.asarray(image.convert("L").resize((4, 4)), np.float32).ravel() for image in images])
+
+
+def test_an_encoder_of_ones_own_is_handed_over(tmp_path: Path) -> None:
+    for seed in range(12):
+        shape_image(seed).save(_made(tmp_path / "images") / f"{seed}.png")
+    collection = build_collection(tmp_path / "images", tmp_path / "grey", loaded=_Grey()).collection
+    assert collection.encoder_name == "grey-4"
+    result = Attributor(collection, encoder=_Grey()).attribute(shape_image(5), top=3, temperature=0.02)
+    assert result.credits[0].id == "5.png" and result.similarity[0] == pytest.approx(1)
+    with pytest.raises(UnknownNameError, match=r"not in the table of encoders; .*Attributor\(collection, encoder="):
+        Attributor(collection).attribute(shape_image(5), temperature=0.02)
+    other = _Grey()
+    other.name = "grey-5"
+    with pytest.raises(CollectionMismatchError, match="'grey-4', given 'grey-5'"):
+        Attributor(collection, encoder=other)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder

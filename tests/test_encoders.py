@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core import encoders
+from attribution_core import encoder_loaders, encoders
 from attribution_core.encoders import ENCODERS, Encoder, EncoderSpec, Preprocess, load_encoder, pick_device
 from attribution_core.errors import (
     CheckpointError,
     InvalidInputError,
     MissingDependencyError,
+    NotEnoughMemoryError,
     UnknownNameError,
 )
 from tests.fakes import shape_image
@@ -29,7 +32,7 @@ PAPER_ROWS = {
     "dino-vitb16": (768, 256, 224, "bicubic", False, 0.485),
     "moco-v3-vitb16": (768, 256, 224, "bilinear", False, 0.485),
     "vit-b16-384": (768, 384, 384, "bilinear", False, 0.5),
-    "aladin": (256, 224, 224, "bicubic", True, 0.5),
+    "aladin": (256, 224, 224, "bilinear", True, 0.5),
     "sscd": (512, 288, 288, "bilinear", False, 0.485),
 }
 
@@ -54,11 +57,12 @@ def test_preprocessing_equals_torchvision(filter_: str, size: tuple[int, int]) -
     twin = transforms.Compose([transforms.Resize(64, mode), transforms.CenterCrop(56), transforms.ToTensor(),
                                transforms.Normalize(*encoders.IMAGENET)])
     image = Image.effect_noise(size, 80).convert("RGB")
-    ours = Preprocess(64, 56, filter_, mean=encoders.IMAGENET[0], std=encoders.IMAGENET[1])(image)
+    ours = Preprocess(64, 56, filter_, mean=encoders.IMAGENET[0], std=encoders.IMAGENET[1])
     theirs = twin(image).numpy()
-    assert ours.shape == theirs.shape == (3, 56, 56)
+    assert ours(image).shape == theirs.shape == (3, 56, 56)
     # One row or column may differ where the longer side is rounded the other way.
-    assert np.abs(ours - theirs).mean() < 0.02
+    assert np.abs(ours(image) - theirs).mean() < 0.02
+    assert np.array_equal(replace(ours, as_torchvision=True)(image), theirs)
 
 
 def test_squash_keeps_everything_and_crop_does_not() -> None:
@@ -90,6 +94,76 @@ def test_features_do_not_depend_on_the_batch() -> None:
         encoder.encode(images, batch_size=0)
 
 
+def test_batches_are_made_ready_in_order_while_others_are_used() -> None:
+    asked: list[tuple[int, bool]] = []
+
+    class Lazy(list):
+        def __getitem__(self, i):
+            asked.append((i, threading.current_thread() is threading.main_thread()))
+            return shape_image(i)
+
+    encoder = load_encoder("rgb-thumbnail")
+    features = encoder.encode(Lazy([None] * 23), batch_size=4)
+    assert np.array_equal(features, np.concatenate([encoder.encode([shape_image(i)]) for i in range(23)]))
+    assert sorted(i for i, _ in asked) == list(range(23)) and not any(here for _, here in asked)
+
+
+def test_what_goes_wrong_in_a_thread_is_passed_on_and_leaves_none_behind() -> None:
+    class Broken(list):
+        def __getitem__(self, i):
+            if i == 9:
+                raise InvalidInputError("the ninth")
+            return shape_image(i)
+
+    with pytest.raises(InvalidInputError, match="the ninth"):
+        load_encoder("rgb-thumbnail").encode(Broken([None] * 40), batch_size=4)
+    spec = EncoderSpec("odd", 5, Preprocess(4, 4), "thumbnail", "", "", "", "")
+    with pytest.raises(CheckpointError):
+        Encoder(spec, lambda batch: batch.reshape(len(batch), -1), "cpu").encode([shape_image(1)] * 40, 4)
+    assert not [t for t in threading.enumerate() if t.name.startswith("preprocess")]
+
+
+def test_half_precision_keeps_the_features_and_falls_back_where_it_overflows() -> None:
+    images = [shape_image(i, 128) for i in range(3)]
+    full = load_encoder("pocket-sscd", device="cpu").encode(images)
+    half = load_encoder("pocket-sscd", device="cpu", precision="bfloat16").encode(images)
+    cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
+    assert half.dtype == np.float32 and not np.array_equal(full, half) and cosine.min() > 0.995
+    calls = []
+
+    class Overflowing(torch.nn.Linear):
+        def forward(self, pixels):
+            calls.append(torch.is_autocast_enabled("cpu"))
+            return super().forward(pixels.flatten(1)) * (torch.inf if calls[-1] else 1)
+
+    forward = encoders._forward(Overflowing(12, 5), "cpu", "float16")
+    assert np.isfinite(forward(np.ones((2, 3, 2, 2), np.float32))).all() and calls == [True, False]
+    with pytest.raises(UnknownNameError, match="did you mean 'bfloat16'"):
+        load_encoder("pocket-sscd", precision="bfloat")
+
+
+@pytest.mark.parametrize(("name", "device", "bf16", "expected"), [
+    ("clip-vit-b32", "cpu", True, "float32"), ("clip-vit-b32", "mps", False, "float32"),
+    ("clip-vit-b32", "cuda", True, "float16"), ("dinov3-vitb16", "cuda:1", True, "bfloat16"),
+    ("dinov3-vitb16", "cuda", False, "float32"),
+])
+def test_half_precision_is_chosen_on_cuda_alone(name: str, device: str, bf16: bool, expected: str,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    assert encoders._precision(ENCODERS[name], device, "auto") == expected
+    assert encoders._precision(ENCODERS[name], device, "float16") == "float16"
+
+
+def test_memory_that_runs_out_is_one_sentence() -> None:
+    spec = EncoderSpec("large", 5, Preprocess(4, 4), "thumbnail", "", "", "", "")
+
+    def forward(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pytest.raises(NotEnoughMemoryError, match=r"encoding images with 'large'; give a batch_size below 8"):
+        Encoder(spec, forward, "cpu").encode([shape_image(1)])
+
+
 def test_the_thumbnail_is_sixteen_by_sixteen_pixels() -> None:
     features = load_encoder("rgb-thumbnail").encode([Image.new("RGB", (50, 70), (255, 0, 127))])
     assert features.shape == (1, 768)
@@ -114,7 +188,7 @@ def test_a_device_that_is_not_here_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", ["sscd", "aladin", "moco-v3-vitb16"])
 def test_rows_without_weights_say_where_to_put_them(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(encoders, "DOWNLOADED", tmp_path)
+    monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
     with pytest.raises(CheckpointError, match=r"are not here; put '.*' from .* into"):
         load_encoder(name, device="cpu")
 
@@ -144,9 +218,9 @@ def test_moco_surgery_keeps_the_backbone_and_nothing_else(monkeypatch: pytest.Mo
     network = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0, **tiny)
     state = {f"module.base_encoder.{k}": v for k, v in network.state_dict().items()}
     state |= {"module.base_encoder.head.0.weight": torch.zeros(1), "module.momentum_encoder.cls_token": torch.zeros(1)}
-    assert set(encoders.moco_backbone(state)) == set(network.state_dict())
+    assert set(encoder_loaders.moco_backbone(state)) == set(network.state_dict())
     torch.save({"state_dict": state}, tmp_path / "vit-b-300ep.pth.tar")
-    monkeypatch.setattr(encoders, "DOWNLOADED", tmp_path)
+    monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
     made = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, **kw: made(name, **kw, **tiny))
     assert load_encoder("moco-v3-vitb16", device="cpu").encode([shape_image(1)]).shape == (1, 768)
@@ -162,7 +236,7 @@ def test_torchscript_rows_run_a_file_of_the_right_shape(monkeypatch: pytest.Monk
             return x.mean((2, 3)).repeat(1, 171)[:, :512]
 
     torch.jit.script(Pooled()).save(str(tmp_path / "sscd_disc_mixup.torchscript.pt"))
-    monkeypatch.setattr(encoders, "DOWNLOADED", tmp_path)
+    monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
     assert load_encoder("sscd", device="cpu").encode([shape_image(1)]).shape == (1, 512)
     (tmp_path / "sscd_disc_mixup.torchscript.pt").write_bytes(b"junk")
     with pytest.raises(CheckpointError, match="not a TorchScript file"):

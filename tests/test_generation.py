@@ -228,8 +228,8 @@ def test_what_is_no_generator_is_one_clear_error(tmp_path, monkeypatch):
     for wrong in (tmp_path, tmp_path / "nothing", "a/b/c", "two words", ""):
         with pytest.raises(CheckpointError, match=r"model_index\.json"):
             Generator.open(wrong)
-    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
-    with pytest.raises(CheckpointError, match="StableDiffusionXLPipeline"):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionInpaintPipeline"}')
+    with pytest.raises(CheckpointError, match="a StableDiffusionInpaintPipeline; expected"):
         Generator.open(tmp_path)
     (tmp_path / "model_index.json").write_text("not json")
     with pytest.raises(CheckpointError, match="copy or make"):
@@ -239,7 +239,7 @@ def test_what_is_no_generator_is_one_clear_error(tmp_path, monkeypatch):
     def unreachable(name, **kwargs):
         raise OSError("no connection")
 
-    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "download", unreachable)
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "download", unreachable)
     with pytest.raises(CheckpointError, match=r"someone/something.*no connection.*folder"):
         Generator.open("someone/something").load()
 

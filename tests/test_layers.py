@@ -17,8 +17,9 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
-          "previews", "words", "noise_signal"}
-MIDDLE = {"corpus", "encoders", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
+          "previews", "protocols", "words", "devices", "noise_signal"}
+MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
+          "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
           "image_store"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
@@ -31,7 +32,8 @@ TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli
        "cli_opinion", "cli_report", "cli_train", "__main__", "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
-HELPERS = {"pipeline_edits", "tuning_images", "tuning", "mapper_fit"}
+HELPERS = {"encoder_loaders", "encoder_spec", "generators", "generator_memory", "generator_loading", "pipeline_edits",
+           "tuning_images", "tuning", "mapper_fit"}
 
 
 def imports(path: Path, typing_too: bool = True) -> Iterator[str]:

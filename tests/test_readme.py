@@ -11,6 +11,7 @@ import yaml
 
 from attribution_core.cli import app
 from attribution_core.encoders import ENCODERS
+from attribution_core.generators import GENERATORS
 from attribution_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,18 @@ def test_every_encoder_has_its_row(name: str) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:3] == [str(spec.dim), str(spec.input_size)]
     assert (spec.licence or "none stated") in cells
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_generator_has_its_row(name: str) -> None:
+    spec = GENERATORS[name]
+    row = next((line for line in BODY.splitlines() if line.startswith(f"| `{name}` |")), "")
+    assert row, f"no row for {name} in the README's table of generators"
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    usual = "by its card" if spec.defaults is None else f"{spec.defaults.steps}, {spec.defaults.guidance:g}"
+    where = f"`{spec.hub}`" if spec.hub else "ships with the repository"
+    assert cells[1:] == [where, spec.licence + (", accepted on its page" if spec.gated else ""), str(spec.size), usual,
+                         "yes" if spec.safety_checker else "no"]
 
 
 @pytest.mark.parametrize("name", commands())

@@ -24,6 +24,15 @@ def test_the_environment_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.collection, settings.port) == (Path("/data/mine"), 9000)
 
 
+def test_what_ships_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTRIBUTION_CHECKPOINTS", "/data/checkpoints")
+    settings = Settings()
+    assert settings.checkpoints == Path("/data/checkpoints")
+    assert settings.collection == Path("/data/checkpoints/pocket")
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", "/data/mine")
+    assert Settings().collection == Path("/data/mine")
+
+
 def test_several_collections_are_written_as_in_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTRIBUTION_COMPARE_WITH", os.pathsep.join(["/data/a", "b"]))
     assert Settings().compare_with == (Path("/data/a"), Path("b"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ from attribution_core.customization import Customization
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation import Generator
 from attribution_core.recipe import Recipe
+from ui import gpu
 from ui.background import in_background
 from ui.services import Query, Services
+from ui.uploads import uploaded
 
 PROMPTS = 8
 
@@ -66,8 +69,11 @@ class ArtworkServices:
 
     def __init__(self, services: Services, uploads: Path) -> None:
         """services: the opened collection and its generator. uploads: where uploaded files lie until they are read."""
-        self._services, self._uploads = services, uploads.resolve()
+        self._services, self._uploads = services, uploads
         self._open: WeakValueDictionary[str, Desk] = WeakValueDictionary()
+        self._held_survey = gpu.on_gpu(self._survey, gpu.TUNING_S)
+        self._held_learn = gpu.on_gpu(self._learn, gpu.TUNING_S)
+        self._held_compare = gpu.on_gpu(self._compare, gpu.TUNING_S)
 
     def drop(self, desk: Desk | None, paths: Sequence[str] | None, visit: str = "") -> Desk:
         """Lay uploaded images beside those on the desk, all or none of them; the files are deleted in any case.
@@ -86,7 +92,7 @@ class ArtworkServices:
 
         before: how many there are already. Raises `InvalidInputError`, `InvalidImageError`.
         """
-        files = [self._uploaded(path) for path in paths]
+        files = [uploaded(path, self._uploads) for path in paths]
         read: dict[Path, Image.Image] = {}  # the same file twice is one file
         try:
             if not files:
@@ -100,12 +106,6 @@ class ArtworkServices:
             for path in files:
                 _delete(path)
         return [read[path] for path in files]
-
-    def _uploaded(self, path: str) -> Path:
-        file = Path(path).resolve()
-        if self._uploads not in file.parents:  # or anybody could have any file deleted
-            raise InvalidInputError("that is no uploaded file; upload the images first.")
-        return file
 
     def _piece(self, path: Path) -> Image.Image:
         limit = self._services.settings.max_upload_mb
@@ -145,7 +145,7 @@ class ArtworkServices:
 
         query: the file of the image to ask about.
         """
-        file = self._uploaded(query)
+        file = uploaded(query, self._uploads)
         try:
             asked = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
             return self.credited(self.drop(None, paths), artist, method, asked)
@@ -171,39 +171,64 @@ class ArtworkServices:
     def ask_prompts(self, desk: Desk | None, artist: str, method: str | None, prompts: str,
                     seed: int) -> Iterator[ArtworkStep | Survey]:
         """Yield progress and the answer at the end; closing it stops the work. Raises `InvalidInputError`."""
-        generator, attributor = self._generator(), self._services.attributor(method)
+        self._generator()
         wanted = checked_prompts((prompts or "").splitlines())
         candidates = self.candidates(desk, artist, method)
         Recipe(wanted[0], seed)
+        asked: Iterator[ArtworkStep | Survey] = self._held_survey(candidates, method, wanted, seed)
+        return asked
 
+    def _survey(self, candidates: Candidates, method: str | None, prompts: Sequence[str],
+                seed: int) -> Iterator[ArtworkStep | Survey]:
         def work(on_step: Callable[[ArtworkStep], None]) -> Survey:
-            return survey(attributor, generator, candidates, wanted, seed=seed, top=self._services.settings.top,
-                          on_step=on_step)
+            return survey(self._services.attributor(method), self._generator(), candidates, prompts, seed=seed,
+                          top=self._services.settings.top, on_step=on_step)
 
-        return in_background(work, "artwork prompts")
+        with closing(in_background(work, "artwork prompts")) as events:
+            yield from events
 
     def ask_learned(self, desk: Desk | None, artist: str, method: str | None, lesson: Lesson, steps: int, prompts: str,
                     seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
         """The same for what the generator draws once it has learned from the images; it learns a lesson once."""
-        generator, attributor = self._generator(), self._services.attributor(method)
+        self._generator()
         wanted = checked_prompts((prompts or "").splitlines(), PROMPTS)
         candidates = self.candidates(desk, artist, method)
         for prompt in wanted:
             lesson.with_token(prompt)
         Recipe(wanted[0], seed)
-        checked = checked_steps(steps)
+        return self._taught(desk, candidates, method, lesson, checked_steps(steps), wanted, seed)
 
+    def _taught(self, desk: Desk | None, candidates: Candidates, method: str | None, lesson: Lesson, steps: int,
+                prompts: Sequence[str], seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
+        """What was learned is kept here: on a ZeroGPU Space the work itself runs where nothing can be kept."""
+        known = desk.learned if desk is not None else None
+        if known is None or known[0] != (lesson, steps):
+            with closing(self._held_learn(candidates, lesson, steps)) as events:
+                for event in events:
+                    if isinstance(event, Customization):
+                        known = ((lesson, steps), event)
+                    else:
+                        yield event
+            if desk is not None and desk.images is candidates.artwork.images:
+                desk.learned = known
+        if known is not None:
+            yield from self._held_compare(candidates, known[1], method, lesson, prompts, seed)
+
+    def _learn(self, candidates: Candidates, lesson: Lesson, steps: int) -> Iterator[ArtworkStep | Customization]:
+        def work(on_step: Callable[[ArtworkStep], None]) -> Customization:
+            return learn(self._generator(), candidates, lesson, replace(LEARNING, steps=steps), on_step=on_step)
+
+        with closing(in_background(work, "artwork learning")) as events:
+            yield from events
+
+    def _compare(self, candidates: Candidates, learned: Customization, method: str | None, lesson: Lesson,
+                 prompts: Sequence[str], seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
         def work(on_step: Callable[[ArtworkStep], None]) -> WithAndWithout:
-            key, images = (lesson, checked), candidates.artwork.images
-            known = desk.learned if desk is not None else None
-            if known is None or known[0] != key:
-                known = (key, learn(generator, candidates, lesson, replace(LEARNING, steps=checked), on_step=on_step))
-                if desk is not None and desk.images is images:
-                    desk.learned = known
-            return with_and_without(attributor, generator, candidates, known[1], lesson, wanted, seed=seed,
-                                    top=self._services.settings.top, on_step=on_step)
+            return with_and_without(self._services.attributor(method), self._generator(), candidates, learned, lesson,
+                                    prompts, seed=seed, top=self._services.settings.top, on_step=on_step)
 
-        return in_background(work, "artwork learning")
+        with closing(in_background(work, "artwork comparison")) as events:
+            yield from events
 
     def _generator(self) -> Generator:
         if self._services.generator is None:

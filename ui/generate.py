@@ -10,7 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.generation import StepPreview
+from attribution_core.errors import InvalidInputError
+from attribution_core.generation import BLACKED_OUT, StepPreview
 from attribution_core.recipe import MAX_SEED, Recipe
 from attribution_core.results import Attribution
 from ui.link import OTHER_GENERATOR, Link, repeats, write_link
@@ -45,16 +46,18 @@ def build(services: Services, session: Session) -> None:
                                      elem_id="seed", scale=3, min_width=120)
                     dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
-                    steps = gr.Slider(*STEPS, usual.steps, step=1, label="Steps", elem_id="steps", min_width=140)
-                    guidance = gr.Slider(*GUIDANCE, usual.guidance, step=0.5, label="Guidance", elem_id="guidance",
-                                         min_width=140)
+                    steps = gr.Slider(*_with(STEPS, usual.steps), usual.steps, step=1, label="Steps", elem_id="steps",
+                                      min_width=140)
+                    guidance = gr.Slider(*_with(GUIDANCE, usual.guidance), usual.guidance, step=0.5, label="Guidance",
+                                         elem_id="guidance", min_width=140)
             with gr.Row(visible=can_generate):
                 start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
                 stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
             if not can_generate:
                 gr.Markdown("This collection has no generator: upload or paste an image to attribute it.")
             with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
-                gr.HTML("<h3>Examples of this generator</h3>", elem_classes="caption")
+                of = "this generator" if not services.settings.generator else "the collection's own generator"
+                gr.HTML(f"<h3>Examples of {of}</h3>", elem_classes="caption")
                 examples = gr.Gallery(
                     [(query.image, query.title) for query in services.examples], label="Examples of this generator",
                     show_label=False, columns=4, allow_preview=False, height="auto", object_fit="contain",
@@ -81,6 +84,9 @@ def build(services: Services, session: Session) -> None:
         for event in services.generate(prompt, _whole(seed), _whole(steps), guidance):
             if isinstance(event, StepPreview):
                 yield [event.image, _line(f"Step {event.step} of {event.total}"), None]
+            elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
+                yield [event.image, _about(event), None]
+                raise InvalidInputError(BLACKED_OUT)
             else:
                 yield [event.image, _line("Attributing ..."), event]
 
@@ -147,6 +153,11 @@ def filled_in(recipe: Recipe) -> list[Any]:
             gr.update(value=recipe.guidance, minimum=min(low, recipe.guidance), maximum=max(high, recipe.guidance))]
 
 
+def _with(span: tuple[float, float], value: float) -> tuple[float, float]:
+    """A slider's range, widened where a generator's own value lies outside: turbo models draw without guidance."""
+    return min(span[0], value), max(span[1], value)
+
+
 def _whole(value: Any) -> int:
     return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else value
 
@@ -159,5 +170,5 @@ def _about(query: Query) -> str:
     made = query.recipe
     words = f"“{query.title}”"
     if made is not None:
-        words += f" · seed {made.seed} · {made.steps} steps · guidance {made.guidance:g}"
+        words += f" · seed {made.seed} · {made.steps} step{'s' * (made.steps != 1)} · guidance {made.guidance:g}"
     return _line(words) + "".join(_line(notice) for notice in query.notices)

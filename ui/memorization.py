@@ -19,6 +19,7 @@ from ui import memorization_cases
 from ui.memorization_services import MemorizationServices
 from ui.services import Query, Services
 from ui.session import COMPUTE, KEEP_S, Session, place, shown_errors
+from ui.uploads import uploaded
 
 NEAREST = 8
 _NOTHING = ('<div class="headline spread"><h2>Nothing to look at yet</h2><p>Generate an image, or bring one, on the '
@@ -114,7 +115,7 @@ def build(services: Services, session: Session) -> None:
     @shown_errors
     def check_copy(image: gr.FileData) -> dict[str, Any]:
         """Tell whether an image is a copy of a training image: similarity, threshold and its measured precision."""
-        return own.check(services.read_upload(image["path"])).to_dict()
+        return own.check(services.read_upload(str(uploaded(image["path"])))).to_dict()
 
     gr.api(check_copy, api_name="check_copy", **COMPUTE)
 

@@ -15,6 +15,7 @@ from attribution_core.memorization_evidence import HOW_SIGNAL, MemorizationEvide
 from attribution_core.memorized_prompts import KnownPrompt, known_prompts
 from attribution_core.overlays import difference, heat
 from attribution_core.report import Fact, Picture, Section
+from ui import gpu
 from ui.link import repeats
 from ui.services import Query, Services, checked_prompt
 
@@ -45,7 +46,8 @@ class MemorizationServices:
     def __init__(self, services: Services) -> None:
         """services: what all tabs share."""
         self.services = services
-        self.checker = Memorization(services.collection, services.settings.device)
+        # On a ZeroGPU Space no lease of the GPU is worth the few images that are checked at a time.
+        self.checker = Memorization(services.collection, "cpu" if gpu.SPACES else services.settings.device)
 
     @property
     def missing(self) -> str:

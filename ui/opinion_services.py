@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from PIL import Image
 
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.evaluation import Estimate
 from attribution_core.second_opinion import SecondOpinion, second_opinion
 from attribution_core.unlearning import UnlearningStep
+from ui import gpu
 from ui.background import in_background
 from ui.link import repeats
 from ui.services import Query, Services
@@ -44,6 +48,7 @@ class OpinionServices:
     def __init__(self, services: Services) -> None:
         """services: the opened collection and its generator."""
         self._services = services
+        self._held = gpu.on_gpu(self._judge, gpu.TUNING_S)
 
     def hindrance(self, query: Query | None) -> str:
         """Why this query cannot be judged, in a sentence; "" where it can."""
@@ -66,13 +71,19 @@ class OpinionServices:
         why = self.hindrance(query)
         if why or query is None or query.recipe is None or self._services.generator is None:
             raise InvalidInputError(why)
-        generator, prompt = self._services.generator, query.recipe.prompt
-        attributor = self._services.attributor(method)
+        _ = self._services.attributor(method)  # a method that is not known is said at once
+        asked: Iterator[UnlearningStep | SecondOpinion] = self._held(query.image, query.recipe.prompt, method)
+        return asked
+
+    def _judge(self, image: Image.Image, prompt: str, method: str | None) -> Iterator[UnlearningStep | SecondOpinion]:
+        attributor, generator = self._services.attributor(method), self._services.generator
+        assert generator is not None  # `hindrance` looked
 
         def work(on_step: Callable[[UnlearningStep], None]) -> SecondOpinion:
-            return second_opinion(attributor, generator, query.image, prompt, on_step=on_step)
+            return second_opinion(attributor, generator, image, prompt, on_step=on_step)
 
-        return in_background(work, "second opinion")
+        with closing(in_background(work, "second opinion")) as events:
+            yield from events
 
     @cached_property
     def measured(self) -> OpinionTest | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ui import (
+    api,
     artwork,
     attribution,
     compare,
@@ -22,8 +23,8 @@ from ui import (
     regions,
     scores,
 )
-from ui.services import Query, Services
-from ui.session import COMPUTE, KEEP_S, Session, as_file, shown_errors
+from ui.services import Services
+from ui.session import KEEP_S, Session
 from ui.theme import CSS, theme
 
 TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
@@ -54,20 +55,34 @@ def build(services: Services) -> gr.Blocks:
                     draw(services, session)
         history.wire(session)
         session.connect(page)
-        _api(services, page)
+        api.build(services, page)
     page.queue(max_size=services.settings.queue_size, default_concurrency_limit=4)
     return page
 
 
 def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, str, str]:
-    """Start serving with the app's looks and limits. options: passed on to Gradio's `launch`."""
+    """Start serving with the app's looks and limits.
+
+    options: passed on to Gradio's `launch`. Raises `MissingDependencyError` where the settings ask for an MCP server
+    that is not installed.
+    """
     settings = services.settings
-    # Where nothing is set, Gradio reads GRADIO_SERVER_NAME, which Hugging Face Spaces set.
+    if settings.mcp:
+        api.need_mcp()
+    # Where nothing is set, Gradio reads GRADIO_SERVER_NAME, which Hugging Face Spaces set, and GRADIO_MCP_SERVER.
     host = settings.host if "host" in settings.model_fields_set else None
-    return page.launch(
-        server_name=host, server_port=settings.port or None, theme=theme(), css_paths=CSS,
-        max_file_size=settings.max_upload_mb * 1_000_000, ssr_mode=False, enable_monitoring=False, run_history=False,
-        footer_links=["api"], show_error=False, **options)
+    mcp = settings.mcp if "mcp" in settings.model_fields_set else None
+    options = {"prevent_thread_lock": False, **options}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State")  # it does not keep it
+        served: tuple[Any, str, str] = page.launch(
+            server_name=host, server_port=settings.port or None, theme=theme(), css_paths=CSS, mcp_server=mcp,
+            max_file_size=settings.max_upload_mb * 1_000_000, ssr_mode=False, enable_monitoring=False,
+            run_history=False, footer_links=["api"], show_error=False, **{**options, "prevent_thread_lock": True})
+    api.keep_tools(page)
+    if not options["prevent_thread_lock"]:
+        page.block_thread()
+    return served
 
 
 def _head(services: Services) -> str:
@@ -78,23 +93,3 @@ def _head(services: Services) -> str:
     return ("<h1>Attribution Explorer</h1><p>Whose work is in this image? The training images that most likely "
             f"influenced it, each with a calibrated share.</p><p class='facts-line'>{html.escape(facts)}</p>")
 
-
-def _api(services: Services, page: gr.Blocks) -> None:
-    """Two calls without a page: `attribute_image` and `generate_image`."""
-
-    @shown_errors
-    def attribute_image(image: gr.FileData, top: int = 10, method: str = "") -> dict[str, Any]:
-        """List the training images that most likely influenced an image, with calibrated shares and credits."""
-        result = services.attribute(services.read_upload(image["path"]), method)
-        return result.head(top).to_dict()
-
-    @shown_errors
-    def generate_image(prompt: str, seed: int = 1, steps: int = services.defaults.steps,
-                       guidance: float = services.defaults.guidance) -> gr.FileData:
-        """Make one image from a prompt; returns a PNG that carries its recipe."""
-        made = next(event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query))
-        path = as_file(page, services.png(made), f"{made.file_name}.png")
-        return {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
-
-    gr.api(attribute_image, api_name="attribute_image", **COMPUTE)
-    gr.api(generate_image, api_name="generate_image", **COMPUTE)

@@ -17,10 +17,11 @@ from typing import Any
 from PIL import Image
 
 from attribution_core.attribution import Attributor, Collection
-from attribution_core.encoders import SHIPPED
+from attribution_core.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence import Evidence
-from attribution_core.generation import Defaults, GeneratedImage, Generator, StepPreview
+from attribution_core.generation import GeneratedImage, Generator, StepPreview
+from attribution_core.generators import Defaults
 from attribution_core.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.memorization_evidence import MemorizationEvidence
 from attribution_core.noise_signal import NoiseSignal
@@ -28,11 +29,14 @@ from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from attribution_core.testcases import ManifestEntry
+from ui import gpu
 from ui.background import in_background
 
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
+OTHERS = ("It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
+          "generator was trained on them.")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
-    noise_signal: of its making, where that was here.
+    noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker.
     """
 
     image: Image.Image
@@ -48,6 +52,7 @@ class Query:
     recipe: Recipe | None = None
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
+    blacked_out: bool = False
 
     @property
     def file_name(self) -> str:
@@ -76,7 +81,8 @@ class Services:
         """
         self.settings, self.collection, self.generator = settings, collection, generator
         self.others: tuple[Services, ...] = ()
-        self._attributors = {collection.method: Attributor(collection, device=settings.device)}
+        self._attributors = {collection.method: self._attributor(collection)}
+        self._held_stream = gpu.on_gpu(self._stream, gpu.GENERATION_S)
         self._opening = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
         self.image_folder = Path(self._folder.name)
@@ -86,7 +92,7 @@ class Services:
     def open(cls, settings: Settings) -> Services:
         """Open the collection that the settings name. Raises `AttributionError`."""
         collection = Collection.open(settings.collection)
-        path = collection.generator_path
+        path = settings.generator or collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
         services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
         # Damaged evidence is said at once, not by a page that does not open.
@@ -96,11 +102,19 @@ class Services:
     def attributor(self, method: str | None = None) -> Attributor:
         """What attributes by a method of the collection, opened once. Raises `UnknownNameError`."""
         name = method or self.collection.method
+        if name in self._attributors:  # without the lock, which a fork may find held
+            return self._attributors[name]
         with self._opening:
             if name not in self._attributors:
                 opened = Collection.open(self.collection.path, name)
-                self._attributors[name] = Attributor(opened, device=self.settings.device)
+                self._attributors[name] = self._attributor(opened)
             return self._attributors[name]
+
+    def _attributor(self, collection: Collection) -> Attributor:
+        """Loads its encoder at its first query; on a ZeroGPU Space at once, see `ui.gpu`."""
+        device = self.settings.device
+        held = None if gpu.SPACES is None else gpu.GpuEncoder(load_encoder(collection.encoder_name, device))
+        return Attributor(collection, device, held)
 
     @property
     def defaults(self) -> Defaults:
@@ -123,7 +137,9 @@ class Services:
         """The example that the page opens on, attributed; None without examples or a temperature."""
         if not self.examples or not self.collection.calibrator.is_fitted:
             return None
-        return self.examples[0], self.attribute(self.examples[0])
+        # Nobody is there yet whose turn at a ZeroGPU Space's GPU it could be.
+        attributor = self.attributor() if gpu.SPACES is None else Attributor(self.collection, "cpu")
+        return self.examples[0], attributor.attribute(self.examples[0].image, top=self.settings.top)
 
     @cached_property
     def evidence(self) -> Evidence | None:
@@ -150,7 +166,10 @@ class Services:
                                                  added=self.evidence.exemplars(model))
 
     def warm_up(self) -> None:
-        """Load the encoder and the generator in the background, so that the first visitor does not wait."""
+        """Load the encoder and the generator in the background, so that the first visitor does not wait.
+
+        On a ZeroGPU Space all encoders, and at once: its forks have what is there when the page is launched.
+        """
 
         def work() -> None:
             try:
@@ -158,10 +177,17 @@ class Services:
                 if self.generator is not None:
                     self.generator.load()
                     _ = self.generator.sha256
+                if gpu.SPACES is not None:
+                    for one in (self, *self.others):
+                        for method in one.collection.methods:
+                            one.attributor(method)
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")
 
-        threading.Thread(target=work, daemon=True, name="warm-up").start()
+        if gpu.SPACES is not None:
+            work()
+        else:
+            threading.Thread(target=work, daemon=True, name="warm-up").start()
 
     def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
@@ -190,16 +216,22 @@ class Services:
         """
         if self.generator is None:
             raise CheckpointError("this collection has no generator; upload an image to attribute it.")
-        return self._stream(self.generator, Recipe(checked_prompt(prompt), seed, steps, guidance))
+        stream: Iterator[StepPreview | Query] = self._held_stream(Recipe(checked_prompt(prompt), seed, steps, guidance))
+        return stream
 
-    def _stream(self, generator: Generator, recipe: Recipe) -> Iterator[StepPreview | Query]:
+    def _stream(self, recipe: Recipe) -> Iterator[StepPreview | Query]:
         def work(on_step: Callable[[StepPreview], None]) -> GeneratedImage:
+            generator = self.generator
+            assert generator is not None  # `generate` looked
             return generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step)
 
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    yield Query(event.image, recipe.prompt, event.recipe, event.notices, event.noise_signal)
+                    foreign = self.settings.generator and not event.blacked_out
+                    notices = (*event.notices, OTHERS) if foreign else event.notices
+                    yield Query(event.image, recipe.prompt, event.recipe, notices, event.noise_signal,
+                                event.blacked_out)
                 else:
                     yield event
 

@@ -1,0 +1,146 @@
+"""How a generator is made to fit into the memory that is free: precision, tiles, and parts that wait in main memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from attribution_core.errors import CheckpointError, NotEnoughMemoryError
+
+SMALL = 2_000_000_000
+"""Weights. Below, as Stable Diffusion 1 and 2 are, float32 is affordable, and tuning and a second opinion need it."""
+WORK_PER_PIXEL = 1600
+"""Values that an image takes while it is made, a pixel, mostly in the decoder: an estimate, on the safe side."""
+TILE = 512
+"""Side in px of what a decoder with tiles holds at a time."""
+LAYERS = 500_000_000
+"""Bytes for the few layers that are on the device where all others wait in main memory."""
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_VARIANT = re.compile(r"\.(fp16|bf16|fp8|non_ema|ema_only)[.-]")
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a generator is loaded. offload: "", "model" (a part at a time on the device) or "sequential" (a layer).
+
+    vae_slicing: images of a batch are decoded one by one. vae_tiling: an image is decoded in tiles, which can shift
+    colours slightly. needs: bytes on the device, estimated.
+    """
+
+    precision: str = "float32"
+    attention_slicing: bool = False
+    vae_slicing: bool = False
+    vae_tiling: bool = False
+    offload: str = ""
+    needs: int = 0
+
+    def __str__(self) -> str:
+        """One sentence for the user; "" where nothing was given up."""
+        spared = [words for words, used in (
+            (f"half precision ({self.precision})", self.precision != "float32"),
+            ("attention in slices", self.attention_slicing),
+            ("decoding in tiles", self.vae_tiling),
+            ("all but one part of the network waiting in main memory", self.offload == "model"),
+            ("all but one layer of the network waiting in main memory, which is slow", self.offload == "sequential"),
+        ) if used]
+        return f"To fit into the memory that is free, it runs with {', '.join(spared)}." if spared else ""
+
+
+def plan_memory(parts: Mapping[str, int], side: int, device: str, free: int, main_free: int,
+                half: str = "float16") -> MemoryPlan:
+    """The first plan that fits, from the one that gives up nothing to the one that gives up most.
+
+    parts: name of each of the pipeline's networks -> number of weights. side: of an image, px. device: "cpu", "cuda"
+    or "mps", with a number or without. free: bytes free on it. main_free: bytes free in main memory. half: the half
+    precision that suits the network.
+    Raises `NotEnoughMemoryError` where none fits; it says what the last one needs.
+    """
+    weights, largest = sum(parts.values()), max(parts.values(), default=0)
+    plain, tiled = WORK_PER_PIXEL * side**2, WORK_PER_PIXEL * min(side, TILE) ** 2
+    kind = device.split(":")[0]
+    full, halved = MemoryPlan(), MemoryPlan(half)
+    sliced = replace(halved, vae_slicing=True, vae_tiling=True, attention_slicing=kind == "mps")
+    # (plan, weights and work on the device in values, bytes beside them, bytes in main memory)
+    ladder: list[tuple[MemoryPlan, int, int, int]] = []
+    if kind == "cpu":
+        ladder = [(full, weights + plain, 0, 0),
+                  (replace(full, vae_slicing=True, vae_tiling=True), weights + tiled, 0, 0),
+                  (replace(sliced, precision="bfloat16"), weights + tiled, 0, 0)]
+    else:
+        if weights <= SMALL:
+            ladder.append((full, weights + plain, 0, 0))
+        ladder += [(halved, weights + plain, 0, 0), (sliced, weights + tiled, 0, 0)]
+    if kind == "cuda":
+        ladder += [(replace(sliced, offload="model"), largest + tiled, 0, weights),
+                   (replace(sliced, offload="sequential"), tiled, LAYERS, weights)]
+    for plan, values, beside, waiting in ladder:
+        size = _BYTES[plan.precision]
+        plan = replace(plan, needs=values * size + beside)
+        if plan.needs <= free and waiting * size <= main_free:
+            return plan
+    where = f"'{device}'" if kind != "cpu" else "main memory"
+    short = f"{_gb(plan.needs)} on {where}, where {_gb(free)} are free"
+    if plan.needs <= free:
+        short = f"{_gb(waiting * size)} of main memory, where {_gb(main_free)} are free"
+    raise NotEnoughMemoryError(
+        f"this generator needs at least {short}; close other programs, or choose a smaller generator such as "
+        "'sd-turbo' (see the command 'generators')."
+    )
+
+
+def weight_counts(folder: Path) -> dict[str, int]:
+    """Number of weights of each of a pipeline folder's networks, from the headers of its files.
+
+    Files in other precisions beside the usual ones ("fp16") are left out. Raises `CheckpointError` for a damaged file.
+    """
+    found = {}
+    for part in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for suffix, count in ((".safetensors", _count), (".bin", lambda file: file.stat().st_size // 4)):
+            files = [f for f in part.iterdir() if f.suffix == suffix]
+            files = [f for f in files if not _VARIANT.search(f.name)] or files
+            if files:
+                found[part.name] = sum(count(file) for file in files)
+                break
+    return found
+
+
+def native_side(folder: Path) -> int:
+    """Side in px of the images that a pipeline folder's network was trained on, from its configuration."""
+    vae = _config(folder / "vae")
+    channels = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or (0,) * 4
+    network = _config(folder / "unet") or _config(folder / "transformer")
+    return int(network.get("sample_size") or 128) * 2 ** (len(channels) - 1)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' cannot be read ({error}); copy or fetch the generator again.") from error
+    return values
+
+
+def _count(file: Path) -> int:
+    try:
+        with file.open("rb") as handle:
+            length = struct.unpack("<Q", handle.read(8))[0]
+            header = json.loads(handle.read(length))
+        return sum(math.prod(t["shape"]) for t in _tensors(header))
+    except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise CheckpointError(f"'{file.name}' could not be loaded, it is damaged; copy or fetch '{file.parent}' "
+                              "again.") from error
+
+
+def _tensors(header: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (value for name, value in header.items() if name != "__metadata__")
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
