@@ -115,9 +115,12 @@ def test_the_first_example_can_be_made_again(generator: Generator) -> None:
 
 def test_a_training_image_is_its_own_nearest() -> None:
     collection = Collection.open(POCKET)
-    result = Attributor(collection, device="cpu").attribute(collection.corpus.image(4321), top=5)
-    assert result.ids[0] == 4321
-    assert result.similarity[0] == pytest.approx(1, abs=5e-3)
+    for method in collection.methods:
+        opened = Collection.open(POCKET, method)
+        result = Attributor(opened, device="cpu").attribute(collection.corpus.image(4321), top=5)
+        assert result.ids[0] == 4321
+        # Learned mappers expect a generated image for a query, and turn a training image a little away from itself.
+        assert opened.mappers.kind != "identity" or result.similarity[0] == pytest.approx(1, abs=5e-3)
 
 
 def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:

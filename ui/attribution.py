@@ -33,10 +33,10 @@ def build(services: Services, session: Session) -> None:
     with gr.Row(elem_id="attribution-row"):
         with gr.Column(scale=2, min_width=260, elem_id="query-column"):
             image = gr.Image(label="The image in question", format="png", interactive=False, elem_id="query",
-                             buttons=["fullscreen"], height=280)
+                             alt_text="the image in question", buttons=["fullscreen"], height=280)
             with gr.Column(elem_id="details"):
                 chosen = gr.Image(label="Training image", interactive=False, elem_id="chosen",
-                                  buttons=["fullscreen"], height=280)
+                                  alt_text="the chosen training image", buttons=["fullscreen"], height=280)
                 facts = gr.HTML(elem_id="facts")
         with gr.Column(scale=5, min_width=300):
             bar = gr.HTML(elem_id="rest")

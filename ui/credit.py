@@ -17,7 +17,7 @@ from ui.visit import Seen
 from ui.words import percent
 
 THIS, VISIT = "this image", "all images of this visit"
-COLUMNS = ["", "share %", "at least %", "at most %", "images listed", "images in the training set", "lift"]
+COLUMNS = ["group", "share %", "at least %", "at most %", "images listed", "images in the training set", "lift"]
 _LEFT_OUT = ("Images that are ticked are left out as if they had not been candidates, and the others take their share. "
              "That is arithmetic, not retraining: nobody knows what a model would have learned in their place.")
 

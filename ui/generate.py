@@ -57,14 +57,14 @@ def build(services: Services, session: Session) -> None:
                 gr.Markdown("This collection has no generator: upload or paste an image to attribute it.")
             with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
                 of = "this generator" if not services.settings.generator else "the collection's own generator"
-                gr.HTML(f"<h3>Examples of {of}</h3>", elem_classes="caption")
+                gr.HTML(f"<h2>Examples of {of}</h2>", elem_classes="caption")
                 examples = gr.Gallery(
                     [(query.image, query.title) for query in services.examples], label="Examples of this generator",
                     show_label=False, columns=4, allow_preview=False, height="auto", object_fit="contain",
                     elem_id="examples", buttons=[], format="png", interactive=False)
         with gr.Column(scale=4, min_width=300, elem_id="made-column"):
             image = gr.Image(label="Image", format="png", interactive=False, elem_id="made", buttons=["fullscreen"],
-                             height=360)
+                             alt_text="the image that was made", height=360)
             status = gr.HTML(elem_id="status")
             see = gr.Button("See influences →", variant="primary", elem_id="see")
             with gr.Row():
@@ -73,7 +73,7 @@ def build(services: Services, session: Session) -> None:
             link = gr.Textbox(label="Link to this result", elem_id="link", interactive=False, visible=False,
                               buttons=["copy"])
             copied = gr.HTML(elem_id="copied")
-            gr.HTML("<h3>Or bring an image of your own</h3>", elem_classes="caption")
+            gr.HTML("<h2>Or bring an image of your own</h2>", elem_classes="caption")
             upload = image_file(label="Image of your own", show_label=False, sources=["upload", "clipboard"],
                                 elem_id="upload", height=200, buttons=[])
     recipe = session.fields = [prompt, seed, steps, guidance]

@@ -37,17 +37,20 @@ def build(services: Services, session: Session) -> None:
         with gr.Row(elem_id="copy-row"):
             picture: dict[str, Any] = {"interactive": False, "format": "png", "buttons": ["fullscreen"], "height": 260,
                                        "min_width": 150}
-            query = gr.Image(label="This image", elem_id="copy-query", **picture)
-            match = gr.Image(label="The training image", elem_id="copy-match", **picture)
+            query = gr.Image(label="This image", alt_text="this image", elem_id="copy-query", **picture)
+            match = gr.Image(label="The training image", alt_text="the training image", elem_id="copy-match", **picture)
             slider = gr.ImageSlider(label="Laid over each other: drag the line", elem_id="copy-slider", format="png",
                                     interactive=False, buttons=[], height=260, min_width=150)
             blink = gr.HTML(elem_id="copy-blink", min_width=150)
         laid = gr.HTML(elem_id="copy-laid")
         with gr.Row(elem_id="copy-maps"):
-            apart = gr.Image(label="Where they differ: dark", elem_id="copy-difference", **picture)
-            heat_query = gr.Image(label="Where this image is like it: red", elem_id="copy-heat-query", **picture)
-            heat_match = gr.Image(label="Where the training image is like it: red", elem_id="copy-heat-match",
-                                  **picture)
+            apart = gr.Image(label="Where they differ: dark", alt_text="where both differ", elem_id="copy-difference",
+                             **picture)
+            heat_query = gr.Image(label="Where this image is like it: red", alt_text="where this image is like it",
+                                  elem_id="copy-heat-query", **picture)
+            heat_match = gr.Image(label="Where the training image is like it: red",
+                                  alt_text="where the training image is like it",
+                                  elem_id="copy-heat-match", **picture)
         gr.HTML(f"<p class='status'>{_HOW_MAPS}</p>")
         gr.HTML("<h3>The closest training images; choose one to compare with it instead</h3>", elem_classes="caption")
         nearest = gr.Gallery(show_label=False, columns=NEAREST, allow_preview=False, height="auto", buttons=[],

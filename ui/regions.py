@@ -48,7 +48,7 @@ def build(services: Services, session: Session) -> None:
                 edges: list[Any] = []
                 for pair in (("Left", "Right"), ("Top", "Bottom")):
                     with gr.Row():
-                        edges += [gr.Slider(0, 100, START[len(edges) + k], step=1, label=f"{name} edge, %",
+                        edges += [gr.Slider(0, 100, START[len(edges) + k], step=1, label=f"{name}, %",
                                             elem_id=f"region-{name.lower()}", min_width=130)
                                   for k, name in enumerate(pair)]
                 wrong = gr.HTML(elem_id="region-wrong")
