@@ -9,6 +9,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("id", "caption", "short_caption", "concept", "concept_label", "style", "group", "creator",
                 "source", "source_version", "licence", "link", "part", "planted", "exemplar_set", "held_out")
 SIZE_COLUMNS = ("width", "height")
+DUPLICATES = "duplicates.json"
+"""Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
 _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
 
 
@@ -116,7 +119,24 @@ class Corpus:
         self._check(position)
         names = self._table.column_names
         kept: dict[str, Any] = {n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names}
+        kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
         return Credit(**{name: value for name, value in kept.items() if value is not None})
+
+    @cached_property
+    def works(self) -> Mapping[str, str]:
+        """Id of an image -> id of the first of its near-duplicates; of those that have any.
+
+        Empty where nobody looked for them. Raises `CheckpointError` where that file is damaged.
+        """
+        path = self.path / DUPLICATES
+        try:
+            sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+            return {str(name): str(members[0]) for members in sets for name in members}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"'{path}' cannot be read ({error}); run 'index' again with another "
+                                  "--near-duplicates.") from error
 
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
         """Credits of several images, in the order given."""

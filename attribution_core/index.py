@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -215,6 +215,20 @@ class TrainingIndex:
         backend = spec.create(rows.shape[1])
         backend.add(rows)
         return cls(backend, factory=spec.name, dim=rows.shape[1], encoder=encoder)
+
+    @classmethod
+    def build_from(cls, blocks: Iterable[ArrayLike], factory: str = "Flat", encoder: str = "") -> TrainingIndex:
+        """The same from blocks of rows that are never in memory together. Raises what `build` raises."""
+        spec = _spec(factory)
+        backend: Backend | None = None
+        for block in blocks:
+            rows = unit_rows("train", block, None if backend is None else backend.dim)
+            if len(rows):
+                backend = backend or spec.create(rows.shape[1])
+                backend.add(rows)
+        if backend is None:
+            raise InvalidInputError("train has no rows; an index needs at least one training image.")
+        return cls(backend, factory=spec.name, dim=backend.dim, encoder=encoder)
 
     def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
         """Find the nearest training images of each query.

@@ -18,6 +18,7 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.rest import LogSum, Rest, RestKind, log_sum
 from attribution_core.sampling import FloatArray
 from attribution_core.shares import Hits, Shares, shares_at
+from attribution_core.works import Work, works_of
 
 __all__ = [
     "Attribution",
@@ -42,7 +43,10 @@ NEIGHBOURS = 19
 
 @dataclass(frozen=True)
 class Credit:
-    """Who made a training image and under which terms; what is unknown is an empty string, a size 0."""
+    """Who made a training image and under which terms; what is unknown is an empty string, a size 0.
+
+    work: id of the first of its near-duplicates in the training set; empty where it has none.
+    """
 
     id: str = ""
     caption: str = ""
@@ -55,6 +59,7 @@ class Credit:
     link: str = ""
     width: int = 0
     height: int = 0
+    work: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,9 +238,20 @@ class Attribution:
         followers = self.influence[1 : 1 + NEIGHBOURS]
         return not followers.size or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
 
+    @cached_property
+    def works(self) -> tuple[Work, ...]:
+        """The listed images with near-duplicates as one, in the order of their first images."""
+        return works_of(self.credits, self.influence, self.influence_low, self.influence_high)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1."""
+        """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1.
+
+        Where near-duplicates are listed, "works" names them by their ranks, with their influence together.
+        """
         rank = self.rank
+        several = [w for w in self.works if w.near_duplicates]
+        works = [{"ranks": [int(rank[p]) for p in w.places], "influence": w.influence, "low": w.low, "high": w.high,
+                  "creators": list(w.creators)} for w in several]
         return {
             "collection": self.collection,
             "encoder": self.encoder,
@@ -261,6 +277,7 @@ class Attribution:
                 }
                 for place, credit in enumerate(self.credits)
             ],
+            **({"works": works} if works else {}),
         }
 
     def name_of(self, place: int) -> str:
