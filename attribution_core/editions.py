@@ -152,6 +152,8 @@ def tidy(folder: Path, built: bool = False) -> None:
         for place in (folder / part, *folder.glob(f"{part}-[0-9]*")):
             if place != part_folder(folder, card, part):
                 shutil.rmtree(place, ignore_errors=True)
+    for litter in folder.glob(".*.part.*"):  # half a file, of a run that was killed
+        litter.unlink(missing_ok=True)
     if built:
         discard(folder)
 

@@ -28,7 +28,7 @@ def open_source(images: Path | str, columns: Columns | None = None, *, split: st
 
     images: a folder; a file; a pattern of files such as "shards/{00000..00031}.tar" or "parts/*.parquet"; or a name
     such as "user/name" or "datasets:name". split, config: of a data set. image_column: of a table; default: "image", or
-    the first of a data set's that holds images. Raises `InvalidInputError` for what is none of these or holds no images.
+    the first of a data set's that holds images. Raises `InvalidInputError` for what is none of these or has no images.
     """
     text, wanted = str(images), columns or Columns()
     if text.startswith(DATASETS):

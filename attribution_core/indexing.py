@@ -148,15 +148,13 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str = "eff
             editions.discard(folder)
         _claim(work, digest)
         network = loaded or load_encoder(encoder, device=device)
-        if card is None:
-            pair = MapperPair.load(mappers, encoder=network.name) if mappers else \
-                MapperPair.identity(network.dim, encoder=network.name)
-            pair.save(folder / "mappers")
+        pair = MapperPair.load(mappers, encoder=network.name) if mappers else \
+            MapperPair.identity(network.dim, encoder=network.name)
         seen = _Seen(there, _done(work))
         _build(source, prefix, table, network, work, seen, on_progress)
         return _finish(folder, source, card, digest, table, seen,
                        {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
-                       bool(mappers))
+                       pair, bool(mappers))
 
 
 def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
@@ -209,7 +207,7 @@ def _build(source: Source, prefix: str, table: Metadata | None, encoder: ImageEn
 
 
 def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: str, table: Metadata | None, seen: _Seen,
-            made: Mapping[str, Any], mapped: bool) -> IndexReport:
+            made: Mapping[str, Any], pair: MapperPair, mapped: bool) -> IndexReport:
     work = folder / editions.BUILDING
     told = _told(work)
     if not seen.met:
@@ -231,6 +229,7 @@ def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: s
         raise InvalidInputError(f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
                                 f"'{folder / 'skipped.json'}' says why for each.")
     if card is None:
+        pair.save(folder / "mappers")
         if not mapped:
             _borrow_calibrator(folder, str(made["encoder"]))
         what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}

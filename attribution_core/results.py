@@ -243,6 +243,10 @@ class Attribution:
         """The listed images with near-duplicates as one, in the order of their first images."""
         return works_of(self.credits, self.influence, self.influence_low, self.influence_high)
 
+    def work_of(self, place: int) -> Work:
+        """The work that a listed image is, alone or with its near-duplicates. place: from 0."""
+        return next(work for work in self.works if place in work.places)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1.
 

@@ -29,7 +29,7 @@ class TarSource:
                 with tarfile.open(file):
                     pass
             except _DAMAGED as error:
-                raise InvalidInputError(f"'{file}' cannot be read as a tar archive ({error}); check it.") from error
+                raise InvalidInputError(f"'{file}' cannot be read as a tar archive; check the file.") from error
         self._sizes = [f.stat().st_size for f in files]
         self._read, self._at = 0, ""  # bytes of the archives, nearly; sample
         self.mark: Mapping[str, Any] = {"tar": [f"{f.resolve()} {s}" for f, s in zip(files, self._sizes, strict=True)],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.words import percent
+
 if TYPE_CHECKING:
     from attribution_core.results import Credit
 
@@ -38,6 +40,15 @@ class Work:
             return ""
         others = f" by {', '.join(self.creators[1:])} too" if len(self.creators) > 1 else ""
         return f"with {self.near_duplicates} near-duplicate{'' if self.near_duplicates == 1 else 's'}{others}"
+
+
+def alike(work: Work, place: int) -> str:
+    """What to say of the image at a place of the list: that it leads a work, repeats one, or nothing."""
+    if not work.near_duplicates:
+        return ""
+    if place == work.places[0]:
+        return f"{work.words()}: {percent(work.influence)} together"
+    return f"near-duplicate of rank {work.places[0] + 1}, and one work with it"
 
 
 def works_of(credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[Any],
