@@ -12,8 +12,8 @@ from PIL import Image
 
 from attribution_core.duplicates import FLATTEST, near_duplicates, signature
 from attribution_core.errors import InvalidInputError
-from attribution_core.results import Attribution, Credit, Hits
 from attribution_core.rest import Rest
+from attribution_core.results import Attribution, Credit, Hits
 from attribution_core.works import alike
 from tests.fakes import shape_image
 

@@ -128,7 +128,7 @@ def test_a_local_data_set_is_streamed(tmp_path: Path) -> None:
     report = build_collection(f"datasets:{folder}", tmp_path / "out", encoder=ENCODER)
     corpus = report.collection.corpus
     assert corpus.column("caption") == [f"shape {i}" for i in range(5)]
-    assert (corpus.column("id")[0], corpus.credit(0).licence, corpus.credit(0).source) == ("train/00000000", "CC0", "set")
+    assert (corpus.credit(0).id, corpus.credit(0).licence, corpus.credit(0).source) == ("train/00000000", "CC0", "set")
     with pytest.raises(InvalidInputError, match="no split 'test', but train"):
         open_source(f"datasets:{folder}", split="test")
     with pytest.raises(InvalidInputError, match="no column 'picture', but image, text, license"):
