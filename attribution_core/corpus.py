@@ -44,6 +44,7 @@ class Corpus:
         self.path = path
         self._table = table
         self._counts: dict[str, Counter[Any]] = {}
+        self._credited: dict[str, Mapping[str, str]] = {}
         self._bytes = table["image"].combine_chunks()
 
     @classmethod
@@ -109,10 +110,31 @@ class Corpus:
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
 
     def counts(self, name: str) -> Counter[Any]:
-        """How often each value of a column comes; counted once. Raises `InvalidInputError` for an unknown one."""
+        """How often each value of a column is credited with an image; counted once, near-duplicates by their work.
+
+        Raises `InvalidInputError` for an unknown column.
+        """
         if name not in self._counts:
-            self._counts[name] = Counter(self.column(name))
+            values, told = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
+            if told:
+                values = [told.get(self.works.get(image, ""), value)
+                          for image, value in zip(self.column("id"), values, strict=True)]
+            self._counts[name] = Counter(values)
         return self._counts[name]
+
+    def credited(self, name: str) -> Mapping[str, str]:
+        """Work -> what its first image that says anything says in a column: near-duplicates are credited as one.
+
+        The first is the one that came to the collection first. Works as `works` names them.
+        """
+        if name not in self._credited:
+            told: dict[str, str] = {}
+            if self.works:
+                for image, value in zip(self.column("id"), self.column(name), strict=True):
+                    if (work := self.works.get(image)) and not told.get(work):
+                        told[work] = value
+            self._credited[name] = told
+        return self._credited[name]
 
     def credit(self, position: int) -> Credit:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""

@@ -117,6 +117,8 @@ class Groups:
 def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: GroupBy | str = GroupBy.CREATOR) -> Groups:
     """Sum influences by a column of the corpus; of several attributions, the mean of each is taken.
 
+    Near-duplicates are one work: all of them count for what the first of them in the corpus says that says anything.
+
     The sums of a group's lower and upper bounds bound its sum: all influences of one attribution have one denominator,
     so that its images reach their bounds together.
 
@@ -140,13 +142,13 @@ def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: Grou
     if wrong is not None:
         raise CollectionMismatchError(f"an attribution over {wrong.n_training:,} images cannot be summed by a corpus "
                                       f"of {len(corpus):,}; give those of one collection, without added candidates.")
-    images = corpus.counts(str(column))
+    images, of_work = corpus.counts(str(column)), corpus.credited(str(column))
     total: dict[str, list[float]] = {}
     listed: dict[str, set[int]] = {}
     works: dict[str, set[str]] = {}
     for result in every:
         for k, credit in enumerate(result.credits):
-            name = getattr(credit, str(column))
+            name = of_work.get(credit.work, getattr(credit, str(column)))
             sums = total.setdefault(name, [0.0, 0.0, 0.0])
             for place, values in enumerate((result.influence, result.influence_low, result.influence_high)):
                 sums[place] += float(values[k]) / len(every)

@@ -229,14 +229,15 @@ class Attribution:
         All three must hold for the certain lower end of its influence: (1) at least 1 in 20; (2) at least
         ten times an even share, 10 / n_training (half of everything where there are under 20 images);
         (3) at least ten times the median influence of ranks 2 to 20. The third is what is missed when many
-        images are about equally close: then they share the influence, and no single one stands out. The
-        thresholds are a convention for the display, not a significance test.
+        images are about equally close: then they share the influence, and no single one stands out.
+        Near-duplicates count as one image, the ranks are those of works. The thresholds are a convention
+        for the display, not a significance test.
         """
-        least = float(self.influence_low[0])
+        least = self.works[0].low
         if least < STANDS_OUT_SHARE or least < min(STANDS_OUT_OVER_EVEN / self.n_training, 0.5):
             return False
-        followers = self.influence[1 : 1 + NEIGHBOURS]
-        return not followers.size or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
+        followers = [work.influence for work in self.works[1 : 1 + NEIGHBOURS]]
+        return not followers or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
 
     @cached_property
     def works(self) -> tuple[Work, ...]:

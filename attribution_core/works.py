@@ -20,7 +20,7 @@ class Work:
     """One entry of a list of credits.
 
     places: of its images in the list, from 0, most influential first. influence, low, high: of all of them together.
-    creators: everyone who is named as maker of one of them, in that order.
+    creators: the maker of each, "" where none is named.
     """
 
     places: tuple[int, ...]
@@ -35,11 +35,12 @@ class Work:
         return len(self.places) - 1
 
     def words(self) -> str:
-        """Such as "with 2 near-duplicates"; empty where there are none. Another maker than the first's is named."""
+        """Such as "with 2 near-duplicates"; empty where there are none. Makers beside the first's are named."""
         if not self.near_duplicates:
             return ""
-        others = f" by {', '.join(self.creators[1:])} too" if len(self.creators) > 1 else ""
-        return f"with {self.near_duplicates} near-duplicate{'' if self.near_duplicates == 1 else 's'}{others}"
+        others = [c for c in dict.fromkeys(self.creators) if c and c != self.creators[0]]
+        by = f" ({'also' if self.creators[0] else 'there'} by {', '.join(others)})" if others else ""
+        return f"with {self.near_duplicates} near-duplicate{'' if self.near_duplicates == 1 else 's'}{by}"
 
 
 def alike(work: Work, place: int) -> str:
@@ -62,5 +63,5 @@ def works_of(credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[An
         return min(float(np.sum(part[places])), 1.0)
 
     return tuple(Work(tuple(places), together(influence, places), together(low, places), together(high, places),
-                      tuple(dict.fromkeys(credits[p].creator for p in places if credits[p].creator)))
+                      tuple(credits[p].creator for p in places))
                  for places in members.values())

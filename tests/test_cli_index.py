@@ -52,7 +52,7 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     again = run("index", art, "--out", mine, "--add", "--prefix", "", "--near-duplicates", "off")
     assert "7 images, 0 of them new, 5 were there already" in again.stdout, again.output
     found = run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05, "--top", 3)
-    assert "(with 1 near-duplicate by" in found.stdout
+    assert "(with 1 near-duplicate (also by" in found.stdout
     told = json.loads(run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05,
                           "--json").stdout)
     assert told["works"][0]["ranks"] == [1, 2]
@@ -78,7 +78,8 @@ def test_mistakes_are_one_line(arguments: list[str], words: str, art: Path, tmp_
 def test_an_encoder_that_is_not_the_collections_is_refused(art: Path, tmp_path: Path) -> None:
     run("index", art, "--out", tmp_path / "mine", "--encoder", "rgb-thumbnail")
     result = run("index", art, "--out", tmp_path / "mine", "--add", "--encoder", "pocket-clip")
-    assert (result.exit_code, "was made with encoder 'rgb-thumbnail', given 'pocket-clip'" in result.stderr) == (2, True)
+    assert result.exit_code == 2
+    assert "was made with encoder 'rgb-thumbnail', given 'pocket-clip'" in result.stderr
     bad = run("remove", tmp_path / "mine", "nothing.png")
     assert (bad.exit_code, "has no image 'nothing.png'" in bad.stderr) == (2, True)
     assert run("remove", tmp_path / "mine", "--file", tmp_path / "no.txt").exit_code == 2

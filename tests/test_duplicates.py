@@ -93,17 +93,28 @@ def attribution() -> Attribution:
 def test_listed_near_duplicates_are_one_entry_with_their_influence_summed() -> None:
     result = attribution()
     first, second = result.works
-    assert (first.places, first.near_duplicates, first.creators) == ((0, 2, 3), 2, ("Ada", "Cleo"))
+    assert (first.places, first.near_duplicates, first.creators) == ((0, 2, 3), 2, ("Ada", "Cleo", "Ada"))
     assert first.influence == pytest.approx(float(result.influence[[0, 2, 3]].sum()))
     assert first.low <= first.influence <= first.high
     assert (second.places, second.words(), alike(second, 1)) == ((1,), "", "")
-    assert first.words() == "with 2 near-duplicates by Cleo too"
-    assert alike(first, 0).startswith("with 2 near-duplicates by Cleo too: ")
+    assert first.words() == "with 2 near-duplicates (also by Cleo)"
+    assert alike(first, 0).startswith("with 2 near-duplicates (also by Cleo): ")
     assert alike(first, 3) == "near-duplicate of rank 1, and one work with it"
     told = result.to_dict()["works"]
-    assert [(t["ranks"], t["creators"]) for t in told] == [([1, 3, 4], ["Ada", "Cleo"])]
+    assert [(t["ranks"], t["creators"]) for t in told] == [([1, 3, 4], ["Ada", "Cleo", "Ada"])]
     assert sum(w.influence for w in result.works) + result.rest == pytest.approx(1)
 
 
 def test_without_near_duplicates_nothing_is_said_of_works() -> None:
     assert "works" not in attribution().head(2).to_dict()
+
+
+def test_an_image_that_is_there_many_times_stands_out_as_one() -> None:
+    similarity = np.array([[0.9] * 20 + [0.2] * 10], np.float32)
+    rest = Rest.from_similarities(np.zeros(1, np.float32), 1)
+    told = []
+    for work in ("a", ""):
+        credits = tuple(Credit(str(i), work=work if i < 20 else "") for i in range(30))
+        told.append(Attribution.from_hits(Hits(np.arange(30)[None], similarity, rest), credits, temperature=0.1,
+                                          fitted_temperature=0.1, collection="x", encoder="y").stands_out)
+    assert told == [True, False]

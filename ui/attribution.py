@@ -104,7 +104,7 @@ def build(services: Services, session: Session) -> None:
 
 
 def _label(work: Work) -> str:
-    more = f" · {work.near_duplicates + 1} alike" if work.near_duplicates else ""
+    more = f" ×{len(work.places)}" if work.near_duplicates else ""
     return f"{work.places[0] + 1} · {percent(work.influence)}{more}"
 
 
@@ -116,10 +116,12 @@ def _headline(query: Query | None, result: Attribution | None) -> str:
     if query is None or result is None:
         return ('<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
                 "tab.</p></div>")
-    first, by = percent(float(result.influence[0])), html.escape(result.credits[0].creator)
+    work, by = result.works[0], html.escape(result.credits[0].creator)
+    first = percent(work.influence)
     nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
     if result.stands_out:
-        head = f"{nearest} stands out with {first} of the influence"
+        copies = f" ({html.escape(work.words())})" if work.near_duplicates else ""
+        head = f"{nearest} stands out with {first} of the influence{copies}"
         text = ("Estimated from how close it is to this image, on a scale fitted where the answer was known; "
                 "no proof of cause.")
     else:
