@@ -84,9 +84,8 @@ def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
     if len(report.skipped) > NAMED:
         typer.echo(f"... and {len(report.skipped) - NAMED:,} more, all in {out / 'skipped.json'}", err=True)
     if joined and (report.unmatched_rows or report.unmatched_images):
-        typer.echo(f"metadata: {len(report.unmatched_rows):,} rows name no image that was read here, "
-                   f"{len(report.unmatched_images):,} images have no row; {out / 'unmatched.json'} names them",
-                   err=True)
+        typer.echo(f"metadata: rows without an image that was read here: {len(report.unmatched_rows):,}, images "
+                   f"without a row: {len(report.unmatched_images):,}; {out / 'unmatched.json'} names them", err=True)
     if report.notice:
         typer.echo(f"note: {report.notice}", err=True)
     words = f", {report.added:,} of them new" if add else ""
@@ -94,7 +93,7 @@ def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
         words += f", {report.known:,} were there already (same id; --prefix tells two folders apart)"
     typer.echo(f"{out}: {len(report.collection.index)} images{words}, {len(report.skipped)} skipped")
     if report.repeated:
-        typer.echo(f"{report.repeated:,} are near-duplicates of another one, and are credited as one work with it")
+        typer.echo(f"near-duplicates of another image, credited as one work with it: {report.repeated:,}")
     typer.echo(f"open it with: python app.py --collection {out}")
 
 

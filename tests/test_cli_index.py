@@ -43,8 +43,8 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     made = run("index", art, "--out", mine, "--encoder", "rgb-thumbnail", "--metadata", tmp_path / "who.csv")
     assert made.exit_code == 0, made.output
     assert "5 images, 0 skipped" in made.stdout
-    assert "1 are near-duplicates" in made.stdout
-    assert "1 rows name no image that was read here, 3 images have no row" in made.stderr
+    assert "credited as one work with it: 1\n" in made.stdout
+    assert "rows without an image that was read here: 1, images without a row: 3;" in made.stderr
     shard(tmp_path / "s.tar", [*sample(20, artist="Cleo"), ("00021.png", b"junk"), *sample(22)])
     added = run("index", tmp_path / "s.tar", "--out", mine, "--add")
     assert "7 images, 2 of them new, 1 skipped" in added.stdout, added.output
