@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import read_card, write_card
+from attribution_core.cards import part_folder, read_card, write_card
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import ENCODERS, load_encoder
 from attribution_core.errors import (
@@ -90,9 +90,11 @@ class Collection:
         encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
         fitted = (parts / "calibrator/card.json").exists()
         calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
-        return cls(str(card.get("name", folder.name)), folder, Corpus.open(folder / "corpus"), encoder,
+        index = part_folder(parts, card if parts == folder else {}, "index")
+        corpus = Corpus.open(part_folder(folder, card, "corpus"))
+        return cls(str(card.get("name", folder.name)), folder, corpus, encoder,
                    MapperPair.load(parts / "mappers", encoder=encoder),
-                   TrainingIndex.load(parts / "index", encoder=encoder), calibrator, card, method or own)
+                   TrainingIndex.load(index, encoder=encoder), calibrator, card, method or own)
 
     @classmethod
     def create(cls, directory: Path | str, *, name: str, encoder: str, features: NDArray[np.float32],
@@ -159,6 +161,11 @@ class Collection:
         """The same folder of one of its methods."""
         return _parts(self.path, self.methods[0], method)
 
+    def index_of(self, method: str) -> Path:
+        """Folder of the index of one of its methods."""
+        parts = self.parts_of(method)
+        return part_folder(parts, self.card if parts == self.path else {}, "index")
+
     @property
     def generator_path(self) -> Path | None:
         """The diffusers folder of the model that was trained on this collection, or None."""
@@ -178,7 +185,8 @@ def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.f
                  factory: str, calibrator: Calibrator | None) -> None:
     """Mappers, index and calibrator of the corpus in `folder`, into `parts`."""
     pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
-    count = len(Corpus.open(folder / "corpus"))
+    card = read_card(folder) if parts != folder else {}
+    count = len(Corpus.open(part_folder(folder, card, "corpus")))
     if count != len(features):
         raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
                                       "of the corpus, in its order.")

@@ -98,6 +98,16 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return card
 
 
+def part_folder(directory: str | os.PathLike[str], card: Mapping[str, Any], part: str) -> Path:
+    """Where a collection keeps "corpus", "index" or "features".
+
+    What was changed since it was made stands beside what it was, and the card's "edition" says which of them holds: so
+    that one written file changes all parts at once.
+    """
+    edition = card.get("edition", 1)
+    return Path(directory) / (part if edition == 1 else f"{part}-{edition}")
+
+
 def verify_files(directory: str | os.PathLike[str]) -> None:
     """Compare every file named under "files" in the card with its SHA-256.
 

@@ -18,6 +18,7 @@ from attribution_core.cli_customize import customize
 from attribution_core.cli_download import download
 from attribution_core.cli_evaluate import evaluate
 from attribution_core.cli_from_release import from_release
+from attribution_core.cli_index import index, remove
 from attribution_core.cli_memorization import memorization
 from attribution_core.cli_opinion import second_opinion
 from attribution_core.cli_report import report
@@ -72,11 +73,13 @@ def attribute(
     if not result.stands_out:
         typer.echo("No training image stands out: the influence is spread over many.")
     typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
-    for rank, credit in enumerate(result.credits, 1):
-        low, high = result.influence_low[rank - 1], result.influence_high[rank - 1]
-        typer.echo(f"{rank:4d}  {result.influence[rank - 1]:8.3%}  ({low:.3%} to {high:.3%})  "
-                   f"{result.similarity[rank - 1]:10.3f}  {credit.caption or credit.id}; "
-                   f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}")
+    for work in result.works:
+        first = work.places[0]
+        credit, alike = result.credits[first], work.words()
+        typer.echo(f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
+                   f"{result.similarity[first]:10.3f}  {credit.caption or credit.id}; "
+                   f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}"
+                   f"{f' ({alike})' if alike else ''}")
     typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
 
 
@@ -109,38 +112,6 @@ def generate(
         typer.echo(notice, err=True)
     typer.echo(f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
                f"guidance {made.recipe.guidance:g}")
-
-
-@app.command()
-@one_line_errors
-def index(
-    images: Annotated[Path, typer.Argument(help="Folder of images, or a Parquet file with an image column.")],
-    out: Annotated[Path, typer.Option(help="Collection folder to write.")],
-    encoder: Annotated[str, typer.Option(help="See the command 'encoders'.")] = "efficientnet-lite0",
-    mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
-    factory: Annotated[str, typer.Option(help="Flat or SQfp16.")] = "Flat",
-    metadata: Annotated[Path | None, typer.Option(help="CSV or Parquet: file,caption,creator,licence,link.")] = None,
-    device: Device = "auto",
-) -> None:
-    """Make a collection of your own images; run it again after an interruption to go on."""
-    from tqdm import tqdm
-
-    from attribution_core.indexing import Progress, build_collection
-
-    with tqdm(unit="image", disable=not sys.stderr.isatty()) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-
-        report = build_collection(images, out, encoder=encoder, mappers=mappers, factory=factory,
-                                  metadata=metadata, device=device, on_progress=show)
-    for skipped in report.skipped:
-        typer.echo(f"skipped {skipped.file}: {skipped.reason}", err=True)
-    if report.notice:
-        typer.echo(f"note: {report.notice}", err=True)
-    typer.echo(f"{out}: {len(report.collection.index)} images, {len(report.skipped)} skipped")
-    typer.echo(f"open it with: python app.py --collection {out}")
 
 
 @app.command()
@@ -188,7 +159,9 @@ app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
 app.command()(one_line_errors(from_release))
+app.command()(one_line_errors(index))
 app.command()(one_line_errors(memorization))
+app.command()(one_line_errors(remove))
 app.command()(one_line_errors(report))
 app.command()(one_line_errors(second_opinion))
 app.command()(one_line_errors(train_mappers))

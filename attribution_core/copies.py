@@ -152,7 +152,7 @@ def _stored(collection: Collection, name: str) -> Path | None:
     for method in collection.methods:
         card = read_card(collection.parts_of(method) / "mappers")
         if (card.get("encoder"), card.get("kind")) == (name, "identity"):
-            return collection.parts_of(method) / "index"
+            return collection.index_of(method)
     return None
 
 

@@ -9,6 +9,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("id", "caption", "short_caption", "concept", "concept_label", "style", "group", "creator",
                 "source", "source_version", "licence", "link", "part", "planted", "exemplar_set", "held_out")
 SIZE_COLUMNS = ("width", "height")
+DUPLICATES = "duplicates.json"
+"""Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
 _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
 
 
@@ -43,6 +46,7 @@ class Corpus:
         self.path = path
         self._table = table
         self._counts: dict[str, Counter[Any]] = {}
+        self._credited: dict[str, Mapping[str, str]] = {}
         self._bytes = table["image"].combine_chunks()
 
     @classmethod
@@ -109,17 +113,55 @@ class Corpus:
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
 
     def counts(self, name: str) -> Counter[Any]:
-        """How often each value of a column comes; counted once. Raises `InvalidInputError` for an unknown one."""
+        """How often each value of a column is credited with an image; counted once, near-duplicates by their work.
+
+        Raises `InvalidInputError` for an unknown column.
+        """
         if name not in self._counts:
-            self._counts[name] = Counter(self.column(name))
+            values, told = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
+            if told:
+                values = [told.get(self.works.get(image, ""), value)
+                          for image, value in zip(self.column("id"), values, strict=True)]
+            self._counts[name] = Counter(values)
         return self._counts[name]
+
+    def credited(self, name: str) -> Mapping[str, str]:
+        """Work -> what its first image that says anything says in a column: near-duplicates are credited as one.
+
+        The first is the one that came to the collection first. Works as `works` names them.
+        """
+        if name not in self._credited:
+            told: dict[str, str] = {}
+            if self.works:
+                for image, value in zip(self.column("id"), self.column(name), strict=True):
+                    if (work := self.works.get(image)) and not told.get(work):
+                        told[work] = value
+            self._credited[name] = told
+        return self._credited[name]
 
     def credit(self, position: int) -> Credit:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
         self._check(position)
         names = self._table.column_names
         kept: dict[str, Any] = {n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names}
+        kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
         return Credit(**{name: value for name, value in kept.items() if value is not None})
+
+    @cached_property
+    def works(self) -> Mapping[str, str]:
+        """Id of an image -> id of the first of its near-duplicates; of those that have any.
+
+        Empty where nobody looked for them. Raises `CheckpointError` where that file is damaged.
+        """
+        path = self.path / DUPLICATES
+        try:
+            sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+            return {str(name): str(members[0]) for members in sets for name in members}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"'{path}' cannot be read ({error}); run 'index' again with another "
+                                  "--near-duplicates.") from error
 
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
         """Credits of several images, in the order given."""

@@ -38,7 +38,8 @@ class Group:
     """Images that share a creator, a source, a licence or a style.
 
     influence, low, high: of its listed images together, each in [0, 1]. listed: how many are listed. images: how many
-    it has in the training set. share: those, as a part of the training set.
+    it has in the training set. share: those, as a part of the training set. works: how many are listed, near-duplicates
+    as one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Group:
     listed: int
     images: int
     share: float
+    works: int
 
     @property
     def lift(self) -> float:
@@ -95,7 +97,8 @@ class Groups:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text: the groups, and the rest."""
         groups = [{"name": g.name, "influence": g.influence, "low": g.low, "high": g.high, "listed": g.listed,
-                   "images": g.images, "share_of_training_set": g.share, "lift": g.lift} for g in self.groups]
+                   "works": g.works, "images": g.images, "share_of_training_set": g.share, "lift": g.lift}
+                  for g in self.groups]
         return {"by": str(self.by), "n_training": self.n_training, "rest": self.rest, "rest_low": self.rest_low,
                 "rest_high": self.rest_high, "groups": groups}
 
@@ -103,15 +106,18 @@ class Groups:
         """One line a group, and one for everything else."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([str(self.by), "influence", "low", "high", "listed", "images", "share_of_training_set", "lift"])
+        writer.writerow([str(self.by), "influence", "low", "high", "listed", "works", "images",
+                         "share_of_training_set", "lift"])
         for g in self.groups:
-            writer.writerow([g.name, g.influence, g.low, g.high, g.listed, g.images, g.share, g.lift])
-        writer.writerow(["everything else", self.rest, self.rest_low, self.rest_high, "", "", "", ""])
+            writer.writerow([g.name, g.influence, g.low, g.high, g.listed, g.works, g.images, g.share, g.lift])
+        writer.writerow(["everything else", self.rest, self.rest_low, self.rest_high, "", "", "", "", ""])
         return out.getvalue()
 
 
 def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: GroupBy | str = GroupBy.CREATOR) -> Groups:
     """Sum influences by a column of the corpus; of several attributions, the mean of each is taken.
+
+    Near-duplicates are one work: all of them count for what the first of them in the corpus says that says anything.
 
     The sums of a group's lower and upper bounds bound its sum: all influences of one attribution have one denominator,
     so that its images reach their bounds together.
@@ -136,18 +142,20 @@ def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: Grou
     if wrong is not None:
         raise CollectionMismatchError(f"an attribution over {wrong.n_training:,} images cannot be summed by a corpus "
                                       f"of {len(corpus):,}; give those of one collection, without added candidates.")
-    images = corpus.counts(str(column))
+    images, of_work = corpus.counts(str(column)), corpus.credited(str(column))
     total: dict[str, list[float]] = {}
     listed: dict[str, set[int]] = {}
+    works: dict[str, set[str]] = {}
     for result in every:
         for k, credit in enumerate(result.credits):
-            name = getattr(credit, str(column))
+            name = of_work.get(credit.work, getattr(credit, str(column)))
             sums = total.setdefault(name, [0.0, 0.0, 0.0])
             for place, values in enumerate((result.influence, result.influence_low, result.influence_high)):
                 sums[place] += float(values[k]) / len(every)
             listed.setdefault(name, set()).add(int(result.ids[k]))
+            works.setdefault(name, set()).add(credit.work or f"\0{result.ids[k]}")
     groups = [Group(name or UNKNOWN, sums[0], sums[1], min(sums[2], 1.0), len(listed[name]), images[name],
-                    images[name] / len(corpus)) for name, sums in total.items()]
+                    images[name] / len(corpus), len(works[name])) for name, sums in total.items()]
     rest, low, high = (_mean(getattr(r, name) for r in every) for name in ("rest", "rest_low", "rest_high"))
     return Groups(column, tuple(sorted(groups, key=lambda g: (-g.influence, g.name))), rest, low, high, len(corpus))
 

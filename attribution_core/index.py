@@ -222,33 +222,30 @@ class TrainingIndex:
         return cls(backend, factory=spec.name, dim=rows.shape[1], encoder=encoder)
 
     @classmethod
-    def build_blocks(
-        cls, blocks: Iterable[NDArray[np.float32]], count: int, dim: int, factory: str = "Flat", encoder: str = ""
+    def build_from(
+        cls, blocks: Iterable[ArrayLike], factory: str = "Flat", encoder: str = "", count: int | None = None
     ) -> TrainingIndex:
-        """Index rows that come block by block, each of which is let go before the next is asked for.
+        """The same from blocks of rows, each of which is let go before the next is asked for.
 
-        Args:
-            blocks: (b, d) float32 unit rows, in order.
-            count: How many rows there are in all; their memory is taken at once.
-            dim: d.
-            factory: As of `build`.
-            encoder: Likewise.
-
-        Raises:
-            UnknownNameError: No such backend.
-            InvalidInputError: Rows are not of unit length, not finite, or not as many as was said.
-            CollectionMismatchError: A block has other columns.
+        count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
+        raises, and `InvalidInputError` where not so many rows come.
         """
         spec = _spec(factory)
-        count, dim = whole("count", count, 1), whole("dim", dim, 1)
-        backend = spec.create(dim)
-        if isinstance(backend, FlatScan):
-            backend.reserve(count)
+        backend: Backend | None = None
         for block in blocks:
-            backend.add(unit_rows("block", block, dim))
-        if len(backend) != count:
+            rows = unit_rows("train", block, None if backend is None else backend.dim)
+            if not len(rows):
+                continue
+            if backend is None:
+                backend = spec.create(rows.shape[1])
+                if count is not None and isinstance(backend, FlatScan):
+                    backend.reserve(count)
+            backend.add(rows)
+        if backend is None:
+            raise InvalidInputError("train has no rows; an index needs at least one training image.")
+        if count is not None and len(backend) != count:
             raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
-        return cls(backend, factory=spec.name, dim=dim, encoder=encoder)
+        return cls(backend, factory=spec.name, dim=backend.dim, encoder=encoder)
 
     def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
         """Find the nearest training images of each query.

@@ -1,43 +1,44 @@
 """Makes a collection of a person's own images; survives a kill at any point and goes on where it stopped.
 
-Images go through in shards. A shard is done when its features file exists, which is written last and under
-a temporary name; a killed run loses at most the shard it was in, and never doubles an image.
+Images go through in shards, which are kept in `building/` until all are there. A shard is done when what is told of it
+exists, which is written last and under a temporary name; a killed run loses at most the shard it was in, and never
+doubles an image. Then the collection changes at once (`editions`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from attribution_core import editions, shards
 from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path, read_card, write_json_atomic
-from attribution_core.corpus import TEXT_COLUMNS, Corpus
+from attribution_core.cards import read_card, sha256_file, write_json_atomic
+from attribution_core.duplicates import LARGEST, THRESHOLD
 from attribution_core.encoders import load_encoder
-from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.images import SUFFIXES, read_image
+from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.image_sources import open_source
+from attribution_core.index import BACKENDS
 from attribution_core.mappers import MapperPair
+from attribution_core.metadata_join import Metadata
 from attribution_core.protocols import ImageEncoder
 from attribution_core.settings import shipped
+from attribution_core.source_items import Columns, Source
 
-THUMBNAIL = 256
-SHARD = 256
 SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
+_OURS = {editions.LOCK, "skipped.json", "unmatched.json"}
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that is not in the collection, and why."""
+    """An image that is not in the collection, and why; or one of which something was left aside."""
 
     file: str
     reason: str
@@ -45,180 +46,217 @@ class Skipped:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What `build_collection` did. notice: a sentence about the calibrator, "" where there is none to say."""
+    """What `build_collection` did.
+
+    notice: a sentence about the calibrator, "" where there is none to say. added: images that are new. known: images
+    whose ids were there already. notes: images that are in the collection without something of theirs. unmatched_rows,
+    unmatched_images: of the metadata, those without the other.
+    """
 
     collection: Collection
     skipped: tuple[Skipped, ...]
     notice: str = ""
+    added: int = 0
+    known: int = 0
+    notes: tuple[Skipped, ...] = ()
+    unmatched_rows: tuple[str, ...] = ()
+    unmatched_images: tuple[str, ...] = ()
+
+    @property
+    def repeated(self) -> int:
+        """Images that are near-duplicates of another one."""
+        return int(self.collection.card.get("near_duplicates", {}).get("repeated", 0))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build is, in images."""
+    """How far a build is, in images. total: an estimate for some sources, None where nobody knows.
+
+    resumed: how many an earlier run had done.
+    """
 
     done: int
-    total: int
+    total: int | None
+    resumed: int = 0
+
+
+@dataclass
+class _Seen:
+    """Decides which of a source's images are to be read: what is new, and was not done before."""
+
+    there: frozenset[str]
+    done: set[str]
+    met: set[str] = field(default_factory=set)
+    known: int = 0
+    twice: list[str] = field(default_factory=list)
+
+    def wanted(self, name: str) -> bool:
+        if name in self.met:
+            self.twice.append(name)
+            return False
+        self.met.add(name)
+        self.known += name in self.there
+        return name not in self.there and name not in self.done
 
 
 def build_collection(images: Path | str, out: Path | str, *, encoder: str = "efficientnet-lite0",
                      mappers: Path | str | None = None, factory: str = "Flat", metadata: Path | str | None = None,
                      device: str = "auto", on_progress: Callable[[Progress], None] | None = None,
-                     loaded: ImageEncoder | None = None) -> IndexReport:
-    """Encode images and write a collection's folder.
+                     loaded: ImageEncoder | None = None, add: bool = False, near_duplicates: float | None = THRESHOLD,
+                     columns: Columns | None = None, key: str | None = None, split: str | None = None,
+                     config: str | None = None, image_column: str | None = None, prefix: str = "") -> IndexReport:
+    """Encode images and write a collection's folder, or add them to one.
 
-    images: a folder (searched with its sub-folders) or a Parquet file with an `image` column. out: new or
-    half-built folder. mappers: folder of a mapper pair, identity by default. metadata: CSV or Parquet with a
-    column `file` (path relative to the folder, or the Parquet rows' `id`) and any of the corpus's text
-    columns (caption, creator, licence, link, ...). loaded: an encoder to use as it is, in place of `encoder`; one of
-    your own, too (see `ImageEncoder`).
-    Bad images are skipped and listed in `out`/skipped.json. Raises `InvalidInputError` for what is no source
-    of images or holds none, `CheckpointError` where `out` holds something else.
+    images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
+    see `open_source`, which takes split, config and image_column. out: new or half-built folder. mappers: folder of a
+    mapper pair, identity by default. metadata: CSV, Parquet or JSON lines whose column `key` names the images (default:
+    file, file_name, id or key; a path relative to the folder, or an id) with any of the corpus's text columns, or those
+    that `columns` names. loaded: an encoder to use as it is, in place of `encoder`; one of your own, too (see
+    `ImageEncoder`). add: to the collection in `out`, with its own encoder, mappers and factory. near_duplicates: the
+    threshold of `duplicates`; None groups none; a collection that is added to keeps its own. prefix: before each id.
+
+    Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
+    Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
+    something else or nothing to add to.
     """
-    source, folder = Path(images), Path(out)
-    files = _list_files(source)
-    extra = _read_metadata(Path(metadata)) if metadata else {}
-    network = loaded or load_encoder(encoder, device=device)
-    pair = MapperPair.load(mappers, encoder=network.name) if mappers else None
-    _claim(folder, {"images": str(source.resolve()), "encoder": network.name, "files": files,
-                    "metadata": sorted(extra.items())})
-    shards = range(0, len(files), SHARD)
-    for number, start in enumerate(shards):
-        if not _features(folder, number).exists():
-            _build_shard(source, files[start:start + SHARD], extra, network, folder, number)
-        if on_progress:
-            on_progress(Progress(min(start + SHARD, len(files)), len(files)))
-    return _finish(folder, source, network.name, len(shards), pair, factory)
+    folder, columns = Path(out), columns or Columns()
+    if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
+        raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
+    if factory not in BACKENDS:
+        raise unknown_name("index factory", factory, BACKENDS)
+    card = editions.own_card(folder) if add else None
+    if card is not None and loaded is None:
+        encoder = str(card["encoder"])
+    source = open_source(images, columns, split=split, config=config, image_column=image_column)
+    table = Metadata.read(metadata, columns, key) if metadata else None
+    plan = {**source.mark, "encoder": loaded.name if loaded else encoder, "prefix": prefix,
+            "metadata": [sha256_file(metadata), key, columns.chosen] if metadata else None,
+            "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json")}
+    if card is not None and plan["encoder"] != card["encoder"]:
+        raise CheckpointError(f"'{folder}' was made with encoder '{card['encoder']}', given '{plan['encoder']}'; give "
+                              "that one, or another --out.")
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    _refuse(folder, digest, add, str(plan["encoder"]))
+    with editions.alone(folder):
+        if (folder / "card.json").exists():
+            card = editions.own_card(folder)
+            if digest in card["builds"]:
+                return _again(folder, card, factory, near_duplicates, add)
+        work = folder / editions.BUILDING
+        there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
+        if _done(work) & there:  # it came in already, and the deletion behind that was cut off
+            editions.discard(folder)
+        _claim(work, digest)
+        network = loaded or load_encoder(encoder, device=device)
+        pair = MapperPair.load(mappers, encoder=network.name) if mappers else \
+            MapperPair.identity(network.dim, encoder=network.name)
+        seen = _Seen(there, _done(work))
+        _build(source, prefix, table, network, work, seen, on_progress)
+        return _finish(folder, source, card, digest, table, seen,
+                       {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
+                       pair, bool(mappers))
 
 
-def _list_files(source: Path) -> list[str]:
-    if source.is_dir():
-        files = sorted(str(p.relative_to(source)) for p in source.rglob("*")
-                       if p.suffix.lower() in SUFFIXES and p.is_file())
-    elif source.suffix == ".parquet" and source.is_file():
-        table = _parquet(source)
-        names = table["id"].to_pylist() if "id" in table.column_names else range(table.num_rows)
-        files = [str(name) for name in names]
-        if len(set(files)) != len(files):
-            raise InvalidInputError(f"'{source}' has repeated values in column 'id'; every image needs its own.")
-    else:
-        raise InvalidInputError(f"'{source}' is neither a folder nor a Parquet file; give a folder of images "
-                                "(PNG, JPEG, WebP, GIF, BMP, TIFF) or a .parquet file with an 'image' column.")
-    if not files:
-        raise InvalidInputError(f"'{source}' holds no images; expected files ending in "
-                                f"{', '.join(sorted(SUFFIXES))}.")
-    return files
-
-
-def _parquet(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidInputError(f"'{path}' cannot be read as Parquet ({error}); check the file.") from error
-    return table
-
-
-def _read_metadata(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        if path.suffix == ".parquet":
-            rows = _parquet(path).to_pylist()
-        else:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"'{path}' cannot be read as CSV ({error}); give UTF-8 CSV or Parquet.") from error
-    if not rows or "file" not in rows[0]:
-        raise InvalidInputError(f"'{path}' has no column 'file' that names the images; its first row should read "
-                                "like: file,caption,creator,licence,link.")
-    allowed = set(TEXT_COLUMNS) - {"id"}
-    return {str(row["file"]): {k: str(v) for k, v in row.items() if k in allowed and v is not None} for row in rows}
-
-
-def _claim(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Start in an empty folder, or go on in one that an equal call began."""
-    path = folder / "plan.json"
-    plan = json.loads(json.dumps(plan))
-    if path.exists():
-        if json.loads(path.read_text()) != plan:
-            raise CheckpointError(f"'{folder}' was begun with other images, metadata or encoder; give another "
-                                  "--out, or delete that folder.")
-    elif folder.exists() and any(folder.iterdir()):
+def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
+    """Raise `CheckpointError` where the folder is not ours to write to."""
+    if (folder / "card.json").exists():
+        card = read_card(folder)
+        if add or digest in card.get("builds", ()):
+            return
+        theirs = card.get("encoder")
+        hint = f"was made with encoder '{theirs}'" if theirs != encoder else "was begun with other images or metadata"
+        raise CheckpointError(f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
+                              "another --out.")
+    begun = (folder / editions.BUILDING).exists()
+    if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
-    else:
-        write_json_atomic(path, plan)
 
 
-def _features(folder: Path, number: int) -> Path:
-    return folder / "features" / f"{number:05d}.npy"
+def _claim(work: Path, digest: str) -> None:
+    """Begin, or go on with what an equal call began."""
+    path = work / "plan.json"
+    if not path.exists():
+        shutil.rmtree(work, ignore_errors=True)  # of a deletion that was cut off
+        write_json_atomic(path, {"digest": digest})
+    elif json.loads(path.read_text(encoding="utf-8")) != {"digest": digest}:
+        raise CheckpointError(f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
+                              f"give another --out, or delete '{work}'.")
 
 
-def _build_shard(source: Path, names: list[str], extra: Mapping[str, Mapping[str, str]], encoder: ImageEncoder,
-                 folder: Path, number: int) -> None:
-    rows: list[dict[str, Any]] = []
-    pictures: list[Image.Image] = []
-    skipped: list[Skipped] = []
-    for name, read, credit in _sources(source, names):
-        try:
-            picture = read_image(read)
-        except InvalidImageError as error:
-            skipped.append(Skipped(name, str(error)))
-            continue
-        size = picture.size
-        picture.thumbnail((1024, 1024))  # more than any encoder takes; keeps a shard's memory small
-        pictures.append(picture)
-        rows.append({**credit, **extra.get(name, {}), "id": name, "width": size[0], "height": size[1],
-                     "image": {"bytes": _thumbnail(picture), "path": f"{name}.webp"}})
-    features = encoder.encode(pictures)
-    write_json_atomic(folder / "features" / f"{number:05d}.skipped.json", [vars(s) for s in skipped])
-    Corpus.write(folder / "corpus" / f"train-{number:05d}.parquet", rows)
-    with atomic_path(_features(folder, number)) as temporary:
-        np.save(temporary, features)
+def _told(work: Path) -> list[dict[str, Any]]:
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{editions.TOLD}"))]
 
 
-def _sources(source: Path, names: list[str]) -> Iterator[tuple[str, Path | bytes, dict[str, Any]]]:
-    if source.is_dir():
-        for name in names:
-            stem = Path(name).stem.replace("_", " ").replace("-", " ")
-            link = (source / name).resolve().as_uri()
-            yield name, source / name, {"caption": stem, "source": source.name, "link": link}
-        return
-    table = _parquet(source)
-    if "image" not in table.column_names:
-        raise InvalidInputError(f"'{source}' has no column 'image'; expected encoded images there.")
-    ids = [str(v) for v in table["id"].to_pylist()] if "id" in table.column_names else \
-        [str(i) for i in range(table.num_rows)]
-    place = {name: i for i, name in enumerate(ids)}
-    columns = [c for c in TEXT_COLUMNS if c in table.column_names and c != "id"]
-    for name in names:
-        row = table.slice(place[name], 1).to_pylist()[0]
-        image = row["image"]
-        data = image.get("bytes") if isinstance(image, dict) else image
-        yield name, data if isinstance(data, bytes) else b"", {c: str(row[c] or "") for c in columns}
+def _done(work: Path) -> set[str]:
+    return {name for told in _told(work) for name in told["ids"]}
 
 
-def _thumbnail(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=85)
-    return buffer.getvalue()
+def _build(source: Source, prefix: str, table: Metadata | None, encoder: ImageEncoder, work: Path, seen: _Seen,
+           on_progress: Callable[[Progress], None] | None) -> None:
+    number = len(_told(work))
+    done = resumed = len(seen.done)
+    if on_progress and done:
+        on_progress(Progress(done, source.total(done), resumed))
+    stream = source.items(lambda name: seen.wanted(prefix + name))
+    for items in shards.split(stream, prefix):
+        shards.build(items, table, encoder, work, number)
+        number, done = number + 1, done + len(items)
+        if on_progress:
+            total = source.total(done + seen.known)
+            on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
 
 
-def _finish(folder: Path, source: Path, encoder: str, shards: int, pair: MapperPair | None,
-            factory: str) -> IndexReport:
-    features = np.concatenate([np.load(_features(folder, n)) for n in range(shards)])
-    listed = [Skipped(**entry) for n in range(shards)
-              for entry in json.loads((folder / "features" / f"{n:05d}.skipped.json").read_text())]
-    write_json_atomic(folder / "skipped.json", [vars(s) for s in listed])
-    if not len(features):
-        raise InvalidInputError(f"none of the {len(listed)} files in '{source}' can be read as an image; "
+def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: str, table: Metadata | None, seen: _Seen,
+            made: Mapping[str, Any], pair: MapperPair, mapped: bool) -> IndexReport:
+    work = folder / editions.BUILDING
+    told = _told(work)
+    if not seen.met:
+        editions.discard(folder)
+        raise InvalidInputError(f"'{source.title}' holds no images.")
+    skipped = [entry for shard in told for entry in shard["skipped"]]
+    skipped += [{"file": name, "reason": "another image of the source has the same id"} for name in seen.twice]
+    matched = {row for shard in told for row in shard["rows"]}
+    unmatched = {"rows": [row for row in table.rows if row not in matched] if table else [],
+                 "images": [name for shard in told for name in shard["unmatched"]]}
+    added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
+    before = json.loads((folder / "skipped.json").read_text(encoding="utf-8")) if card and \
+        (folder / "skipped.json").exists() else []
+    write_json_atomic(folder / "skipped.json", [*(s for s in before if s not in skipped), *skipped])
+    if table:
+        write_json_atomic(folder / "unmatched.json", unmatched)
+    if not added and card is None:
+        editions.discard(folder)
+        raise InvalidInputError(f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
                                 f"'{folder / 'skipped.json'}' says why for each.")
-    if pair is None:
-        _borrow_calibrator(folder, encoder)
-    collection = Collection.create(folder, name=source.stem, encoder=encoder, features=features, mappers=pair,
-                                   factory=factory, card={"what": f"collection of the images in '{source.name}'"})
-    return IndexReport(collection, tuple(listed), _notice(folder))
+    if card is None:
+        pair.save(folder / "mappers")
+        if not mapped:
+            _borrow_calibrator(folder, str(made["encoder"]))
+        what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
+        collection = editions.publish(folder, what, new=work, changes={"builds": [digest]})
+    elif added:
+        collection = editions.publish(folder, card, new=work, changes={"builds": [*card["builds"], digest]})
+    else:
+        collection = Collection.open(folder)
+    editions.tidy(folder, built=True)
+    return IndexReport(collection, _entries(skipped), _notice(folder), added, seen.known,
+                       _entries(chain.from_iterable(shard["notes"] for shard in told)), tuple(unmatched["rows"]),
+                       tuple(unmatched["images"]))
+
+
+def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None, add: bool) -> IndexReport:
+    """A call that was done before: what it may ask for anew takes no image."""
+    editions.tidy(folder, built=True)
+    asked = {"factory": factory, "near_duplicates": {"threshold": near}}
+    same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
+    collection = Collection.open(folder) if same or add else editions.publish(folder, card, changes=asked)
+    path = folder / "skipped.json"
+    skipped = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return IndexReport(collection, _entries(skipped), _notice(folder), 0, len(collection.index))
+
+
+def _entries(told: Iterable[Mapping[str, str]]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(**entry) for entry in told)
 
 
 def _borrow_calibrator(folder: Path, encoder: str) -> None:

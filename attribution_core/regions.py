@@ -218,7 +218,9 @@ def grid(attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy
         hits = collection.index.search(collection.mappers.map_query(features), 1)
         nearest[shows], similarity[shows] = hits.ids[:, 0], hits.similarity[:, 0]
     credits = {int(i): collection.corpus.credit(int(i)) for i in nearest if i >= 0}
-    names = [(getattr(credits[int(i)], str(column)) or UNKNOWN) if i >= 0 else "" for i in nearest]
+    of_work = collection.corpus.credited(str(column))
+    names = [(of_work.get(credits[int(i)].work, getattr(credits[int(i)], str(column))) or UNKNOWN) if i >= 0 else ""
+             for i in nearest]
     told = tuple(Cell(box, patch, int(i), float(s), name)
                  for box, patch, i, s, name in zip(boxes, patches, nearest, similarity, names, strict=True))
     captions = tuple(credits[int(i)].caption or credits[int(i)].id if i >= 0 else "" for i in nearest)

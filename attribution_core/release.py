@@ -119,7 +119,7 @@ def write_release(directory: Path | str, *, features: Path | str, encoder: str, 
     if fitted is not None:
         fitted.save(folder / "calibrator")
     blocks = _mapped(stored, pair, features, lambda done: show("features", done))
-    TrainingIndex.build_blocks(blocks, count, pair.out_dim, factory, row).save(folder / "index")
+    TrainingIndex.build_from(blocks, factory, row, count).save(folder / "index")
     write_card(folder, {
         "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
                 "captions and links in place of pictures" if picture is None else

@@ -212,7 +212,8 @@ def _parts(collection: Collection) -> tuple[Part, ...]:
     places = [("collection", collection.path), ("corpus", collection.corpus.path)]
     if collection.parts != collection.path:
         places.append(("method", collection.parts))
-    places += [(name, collection.parts / name) for name in ("mappers", "index", "calibrator")]
+    places += [("mappers", collection.parts / "mappers"), ("index", collection.index_of(collection.method)),
+               ("calibrator", collection.parts / "calibrator")]
     if collection.generator_path is not None:
         places.append(("generator", collection.generator_path))
     return tuple(_part(name, path) for name, path in places if (path / CARD_NAME).is_file())

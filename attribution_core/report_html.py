@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attribution_core.groups import Groups
 from attribution_core.images import data_uri
 from attribution_core.words import LIMITS, MEANING, percent, web_link
+from attribution_core.works import alike
 
 if TYPE_CHECKING:
     from attribution_core.report import Part, Report, Section
@@ -129,11 +130,12 @@ def _images(report: Report) -> str:
     for k, picture in enumerate(report.thumbnails):
         credit, share = result.credits[k], float(result.influence[k])
         name = escape(result.name_of(k))
+        same = alike(result.work_of(k), k)
         cards.append(
             f'<li class="card"><img src="{picture}" alt="{name}"><p><b>{percent(share)}</b> · rank '
             f"{int(result.rank[k]):,}</p>{_bar(share / strongest)}<p class='how'>"
             f"{_interval(float(result.influence_low[k]), float(result.influence_high[k]))}</p>"
-            f"<p>{name}</p><p>{escape(credit.creator) or 'creator unknown'}, "
+            f"<p>{name}</p>{f'<p>{escape(same)}</p>' if same else ''}<p>{escape(credit.creator) or 'creator unknown'}, "
             f"{escape(credit.licence) or 'licence not stated'}</p><p>{web_link(credit.link)}</p></li>")
     others = result.n_training - count
     known = [("These images together", percent(1 - head.rest))]

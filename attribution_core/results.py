@@ -18,6 +18,7 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.rest import LogSum, Rest, RestKind, log_sum
 from attribution_core.sampling import FloatArray
 from attribution_core.shares import Hits, Shares, shares_at
+from attribution_core.works import Work, works_of
 
 __all__ = [
     "Attribution",
@@ -42,7 +43,10 @@ NEIGHBOURS = 19
 
 @dataclass(frozen=True)
 class Credit:
-    """Who made a training image and under which terms; what is unknown is an empty string, a size 0."""
+    """Who made a training image and under which terms; what is unknown is an empty string, a size 0.
+
+    work: id of the first of its near-duplicates in the training set; empty where it has none.
+    """
 
     id: str = ""
     caption: str = ""
@@ -55,6 +59,7 @@ class Credit:
     link: str = ""
     width: int = 0
     height: int = 0
+    work: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,18 +229,34 @@ class Attribution:
         All three must hold for the certain lower end of its influence: (1) at least 1 in 20; (2) at least
         ten times an even share, 10 / n_training (half of everything where there are under 20 images);
         (3) at least ten times the median influence of ranks 2 to 20. The third is what is missed when many
-        images are about equally close: then they share the influence, and no single one stands out. The
-        thresholds are a convention for the display, not a significance test.
+        images are about equally close: then they share the influence, and no single one stands out.
+        Near-duplicates count as one image, the ranks are those of works. The thresholds are a convention
+        for the display, not a significance test.
         """
-        least = float(self.influence_low[0])
+        least = self.works[0].low
         if least < STANDS_OUT_SHARE or least < min(STANDS_OUT_OVER_EVEN / self.n_training, 0.5):
             return False
-        followers = self.influence[1 : 1 + NEIGHBOURS]
-        return not followers.size or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
+        followers = [work.influence for work in self.works[1 : 1 + NEIGHBOURS]]
+        return not followers or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
+
+    @cached_property
+    def works(self) -> tuple[Work, ...]:
+        """The listed images with near-duplicates as one, in the order of their first images."""
+        return works_of(self.credits, self.influence, self.influence_low, self.influence_high)
+
+    def work_of(self, place: int) -> Work:
+        """The work that a listed image is, alone or with its near-duplicates. place: from 0."""
+        return next(work for work in self.works if place in work.places)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1."""
+        """Return plain numbers and text, as `attribute --json` prints them; ranks count from 1.
+
+        Where near-duplicates are listed, "works" names them by their ranks, with their influence together.
+        """
         rank = self.rank
+        several = [w for w in self.works if w.near_duplicates]
+        works = [{"ranks": [int(rank[p]) for p in w.places], "influence": w.influence, "low": w.low, "high": w.high,
+                  "creators": list(w.creators)} for w in several]
         return {
             "collection": self.collection,
             "encoder": self.encoder,
@@ -261,6 +282,7 @@ class Attribution:
                 }
                 for place, credit in enumerate(self.credits)
             ],
+            **({"works": works} if works else {}),
         }
 
     def name_of(self, place: int) -> str:

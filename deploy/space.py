@@ -41,12 +41,17 @@ class Plan:
         return sum(path.stat().st_size for path in self.files.values())
 
 
+def _served(path: Path) -> bool:
+    """Whether the app reads a file of a collection; what only adding and removing images needs stays here."""
+    return not path.parts[0].startswith((".", "features", "building"))
+
+
 def plan(space: str, collection: Path | None = None, root: Path = ROOT) -> Plan:
     """List what a Space needs.
 
-    space: "user/name". collection: a collection's folder that the Space opens in place of the pocket one; all its files
-    go along. Raises `InvalidInputError` for a name that is none, or tracked files that differ from the last commit,
-    `CheckpointError` for what is no collection.
+    space: "user/name". collection: a collection's folder that the Space opens in place of the pocket one; its files
+    go along, but for what only adding and removing needs. Raises `InvalidInputError` for a name that is none, or
+    tracked files that differ from the last commit, `CheckpointError` for what is no collection.
     """
     if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", space):
         raise InvalidInputError(f"'{space}' is not the name of a Space; write user/name, as in make deploy-space "
@@ -62,7 +67,7 @@ def plan(space: str, collection: Path | None = None, root: Path = ROOT) -> Plan:
             raise CheckpointError(f"'{collection}' has no card.json; give the folder that 'index' made.")
         place = f"collections/{collection.resolve().name}"
         files |= {f"{place}/{path.relative_to(collection).as_posix()}": path
-                  for path in sorted(collection.rglob("*")) if path.is_file()}
+                  for path in sorted(collection.rglob("*")) if path.is_file() and _served(path.relative_to(collection))}
         variables["ATTRIBUTION_COLLECTION"] = place
     return Plan(space, files, variables, f"Attribution Explorer at {revision(root)}")
 

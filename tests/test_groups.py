@@ -117,7 +117,7 @@ def contrast_with_white(colour: str) -> float:
 
 
 def test_the_map_holds_every_share_and_its_letters_can_be_read():
-    shares = [Group("<b>Ada</b>", 0.5, 0.4, 0.6, 3, 1, 0.001), Group("Ben", 0.2, 0.1, 0.3, 1, 900, 0.9)]
+    shares = [Group("<b>Ada</b>", 0.5, 0.4, 0.6, 3, 1, 0.001, 3), Group("Ben", 0.2, 0.1, 0.3, 1, 900, 0.9, 1)]
     field = group_map(Groups(GroupBy.CREATOR, tuple(shares), 0.3, 0.2, 0.4, 1000)).data[0]
     assert list(field.labels) == ["&lt;b&gt;Ada&lt;/b&gt;", "Ben", "everything else"]
     assert list(field["values"]) == [0.5, 0.2, 0.3]

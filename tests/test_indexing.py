@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from attribution_core import indexing
+from attribution_core import indexing, shards
 from attribution_core.attribution import Attributor, Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card
@@ -31,7 +31,7 @@ ENCODER = "rgb-thumbnail"
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "SHARD", 4)
+    monkeypatch.setattr(shards, "SHARD", 4)
 
 
 @pytest.fixture

@@ -18,19 +18,21 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
           "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
-          "released_heads", "placeholders"}
+          "released_heads", "placeholders", "works"}
 MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
           "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
-          "image_store"}
+          "image_store", "duplicates"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
          "region_figures", "unlearning", "second_opinion", "second_opinion_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
          "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",
          "memorization_figures", "memorization_html", "memorized_prompts", "scan", "artwork", "artwork_figures",
-         "artwork_learned", "artwork_survey", "release", "released_texts"}
+         "artwork_learned", "artwork_survey", "editions", "shards", "image_sources", "metadata_join", "source_items",
+         "stream_sources", "release", "released_texts"}
 TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_download", "cli_evaluate",
-       "cli_from_release", "cli_memorization", "cli_opinion", "cli_report", "cli_train", "__main__", "__init__"}
+       "cli_from_release", "cli_index", "cli_memorization", "cli_opinion", "cli_report", "cli_train", "__main__",
+       "__init__"}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
 HELPERS = {"encoder_loaders", "encoder_spec", "generators", "generator_memory", "generator_loading", "pipeline_edits",

@@ -109,7 +109,7 @@ def test_blocks_make_the_index_that_all_rows_make(factory: str, sizes: list[int]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     ends = np.cumsum(sizes)
     blocks = (rows[stop - size:stop] for size, stop in zip(sizes, ends, strict=True))
-    one, other = TrainingIndex.build_blocks(blocks, len(rows), 6, factory), TrainingIndex.build(rows, factory)
+    one, other = TrainingIndex.build_from(blocks, factory, count=len(rows)), TrainingIndex.build(rows, factory)
     left, right = one.search(rows[:2], len(rows)), other.search(rows[:2], len(rows))
     assert np.array_equal(left.ids, right.ids) and np.array_equal(left.similarity, right.similarity)
 
@@ -117,11 +117,11 @@ def test_blocks_make_the_index_that_all_rows_make(factory: str, sizes: list[int]
 def test_blocks_of_other_rows_or_numbers_are_errors() -> None:
     unit = np.eye(4, dtype=np.float32)
     with pytest.raises(InvalidInputError, match="4 rows, 5 were said"):
-        TrainingIndex.build_blocks(iter([unit]), 5, 4)
-    with pytest.raises(CollectionMismatchError, match="4 columns, expected 3"):
-        TrainingIndex.build_blocks(iter([unit]), 4, 3)
+        TrainingIndex.build_from(iter([unit]), count=5)
+    with pytest.raises(CollectionMismatchError, match="3 columns, expected 4"):
+        TrainingIndex.build_from(iter([unit, unit[:, :3]]), count=8)
     with pytest.raises(InvalidInputError, match="length 2"):
-        TrainingIndex.build_blocks(iter([unit * 2]), 4, 4)
+        TrainingIndex.build_from(iter([unit * 2]), count=4)
 
 
 def test_one_block_is_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, feats: Path) -> None:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from attribution_core.results import Attribution, Credit
 from attribution_core.words import web_link
+from attribution_core.works import Work, alike
 from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, place, shown_errors
@@ -62,8 +63,7 @@ def build(services: Services, session: Session) -> None:
         if result is None:
             return ["", "", None, None, None, None]
         head = result.head(max(1, min(int(count), most)))
-        images = [(str(services.training_image(int(i))), f"{k} · {percent(share)}")
-                  for k, (i, share) in enumerate(zip(head.ids, head.influence, strict=True), 1)]
+        images = [(str(services.training_image(int(head.ids[work.places[0]]))), _label(work)) for work in head.works]
         return [_rest_bar(head), _frames(head), gr.update(value=images, selected_index=None), _rows(head),
                 as_file(csv, head.to_csv().encode(), "attribution.csv"),
                 as_file(json, head.to_json().encode(), "attribution.json")]
@@ -85,7 +85,10 @@ def build(services: Services, session: Session) -> None:
 
     @shown_errors
     def show_details(result: Attribution | None, number: float, event: gr.EventData) -> list[Any]:
-        return draw_details(result, place(number, event, 0 if result is None else len(result)))
+        if result is None:
+            return draw_details(result, place(number, event, 0))
+        entry = place(number, event, len(result.works))
+        return draw_details(result, result.works[entry - 1].places[0] + 1)
 
     @shown_errors
     def set_method(query: Query | None, method: str) -> Query | None:
@@ -102,6 +105,11 @@ def build(services: Services, session: Session) -> None:
     picked.then(None, js=_BRING_INTO_SIGHT)
 
 
+def _label(work: Work) -> str:
+    more = f" ×{len(work.places)}" if work.near_duplicates else ""
+    return f"{work.places[0] + 1} · {percent(work.influence)}{more}"
+
+
 def _name(result: Attribution, k: int) -> str:
     return html.escape(result.name_of(k))
 
@@ -110,10 +118,12 @@ def _headline(query: Query | None, result: Attribution | None) -> str:
     if query is None or result is None:
         return ('<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
                 "tab.</p></div>")
-    first, by = percent(float(result.influence[0])), html.escape(result.credits[0].creator)
+    work, by = result.works[0], html.escape(result.credits[0].creator)
+    first = percent(work.influence)
     nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
     if result.stands_out:
-        head = f"{nearest} stands out with {first} of the influence"
+        copies = f" ({html.escape(work.words())})" if work.near_duplicates else ""
+        head = f"{nearest} stands out with {first} of the influence{copies}"
         text = ("Estimated from how close it is to this image, on a scale fitted where the answer was known; "
                 "no proof of cause.")
     else:
@@ -134,11 +144,12 @@ def _rest_bar(head: Attribution) -> str:
 
 
 def _frames(head: Attribution) -> str:
-    """A style sheet: each training image is framed as thickly as its share of the strongest one's influence."""
-    strongest = max(float(head.influence[0]), 1e-12)
+    """A style sheet: each entry's image is framed as thickly as its share of the strongest's influence."""
+    shares = [work.influence for work in head.works]
+    strongest = max(*shares, 1e-12)
     rules = []
-    for k, share in enumerate(head.influence, 1):
-        part = float(share) / strongest
+    for k, share in enumerate(shares, 1):
+        part = share / strongest
         rules.append(f"#gallery .grid-container > :nth-child({k}) {{ --frame: "
                      f"{_THINNEST + (_THICKEST - _THINNEST) * part:.1f}px; --strength: {25 + 75 * part:.0f}%; }}")
     return f"<style>{' '.join(rules)}</style>"
@@ -164,6 +175,7 @@ def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
     rows = [
         ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
         (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
+        ("Alike", html.escape(alike(result.work_of(k), k))),
         ("Rank", f"{rank} of {result.n_training:,}"),
         ("Similarity", f"{result.similarity[k]:.3f}"),
         ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),

@@ -17,7 +17,7 @@ from ui.visit import Seen
 from ui.words import percent
 
 THIS, VISIT = "this image", "all images of this visit"
-COLUMNS = ["group", "share %", "at least %", "at most %", "images listed", "images in the training set", "lift"]
+COLUMNS = ["group", "share %", "at least %", "at most %", "works listed", "images in the training set", "lift"]
 _LEFT_OUT = ("Images that are ticked are left out as if they had not been candidates, and the others take their share. "
              "That is arithmetic, not retraining: nobody knows what a model would have learned in their place.")
 
@@ -93,7 +93,7 @@ def _sentence(told: Groups, whole: Groups, left_out: list[str], images: int, ove
 
 
 def _rows(told: Groups) -> list[list[Any]]:
-    rows: list[list[Any]] = [[g.name, *(round(100 * v, 3) for v in (g.influence, g.low, g.high)), g.listed, g.images,
+    rows: list[list[Any]] = [[g.name, *(round(100 * v, 3) for v in (g.influence, g.low, g.high)), g.works, g.images,
                               round(g.lift, 2)] for g in told.groups]
     rest = [round(100 * v, 3) for v in (told.rest, told.rest_low, told.rest_high)]
     return [*rows, ["everything else", *rest, None, None, None]]

@@ -1,0 +1,116 @@
+"""One shard of a collection that is built: some hundred images opened, encoded and written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from attribution_core.cards import atomic_path, write_json_atomic
+from attribution_core.corpus import Corpus
+from attribution_core.duplicates import SIDE, signature
+from attribution_core.editions import FEATURES, PIXELS, TOLD
+from attribution_core.errors import InvalidImageError
+from attribution_core.images import read_image
+from attribution_core.metadata_join import Metadata
+from attribution_core.protocols import ImageEncoder
+from attribution_core.source_items import Item
+
+THUMBNAIL = 256
+LARGEST_SIDE = 1024
+"""Pixels: more than any encoder takes."""
+SHARD = 256
+SHARD_BYTES = 200_000_000
+"""A shard of images that come as bytes ends here, however few they are: they are in memory together."""
+
+
+def split(stream: Iterable[Item], prefix: str) -> Iterator[list[tuple[str, Item]]]:
+    """What is built at once: images with their ids, in order."""
+    items: list[tuple[str, Item]] = []
+    size = 0
+    for item in stream:
+        items.append((prefix + item.id, item))
+        size += len(item.data) if isinstance(item.data, bytes) else 0
+        if len(items) == SHARD or size >= SHARD_BYTES:
+            yield items
+            items, size = [], 0
+    if items:
+        yield items
+
+
+class _Pictures(Sequence[Image.Image]):
+    """A shard's images, opened when they are asked for: in the encoder's threads, while it computes.
+
+    A broken one is a grey field, whose features are thrown away.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self.made: list[dict[str, Any] | str | None] = [None] * len(items)
+        self.pixels = np.zeros((len(items), 3 * SIDE * SIDE), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, slice):
+            return [self[i] for i in range(*k.indices(len(self)))]
+        item, k = self._items[k], range(len(self))[k]
+        try:
+            if item.data is None:
+                raise InvalidImageError(item.problem)
+            picture = read_image(item.data)
+        except InvalidImageError as error:
+            self.made[k] = str(error)
+            return Image.new("RGB", (64, 64), "grey")
+        size = picture.size
+        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+        if self.made[k] is None:
+            self.pixels[k] = signature(picture)
+            self.made[k] = {"width": size[0], "height": size[1], "image": {"bytes": _thumbnail(picture)}}
+        return picture
+
+
+def build(items: list[tuple[str, Item]], table: Metadata | None, encoder: ImageEncoder, work: Path,
+          number: int) -> None:
+    """Encode a shard and write rows, signatures and features, and last what is told of it: then it is done."""
+    pictures = _Pictures([item for _, item in items])
+    features = np.asarray(encoder.encode(pictures), dtype=np.float32)
+    good: list[int] = []
+    rows: list[dict[str, Any]] = []
+    told: dict[str, Any] = {"ids": [name for name, _ in items], "skipped": [], "notes": [], "rows": [], "unmatched": []}
+    for k, (name, item) in enumerate(items):
+        if pictures.made[k] is None:  # an encoder of one's own may look at fewer
+            _ = pictures[k]
+        made = pictures.made[k]
+        row = table.of(item) if table else None
+        if row is not None:
+            told["rows"].append(row)
+        if not isinstance(made, dict):
+            told["skipped"].append({"file": name, "reason": made})
+            continue
+        if table and row is None:
+            told["unmatched"].append(name)
+        if item.note:
+            told["notes"].append({"file": name, "reason": item.note})
+        extra = table.rows[row] if table and row is not None else {}
+        good.append(k)
+        rows.append({**item.text, **extra, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}})
+    if rows:
+        Corpus.write(work / f"{number:05d}.parquet", rows)
+        for suffix, values in ((PIXELS, pictures.pixels), (FEATURES, features)):
+            with atomic_path(work / f"{number:05d}{suffix}") as temporary:
+                np.save(temporary, values[good])
+    write_json_atomic(work / f"{number:05d}{TOLD}", told)
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=85)
+    return buffer.getvalue()
