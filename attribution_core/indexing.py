@@ -139,7 +139,7 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str = "eff
     _refuse(folder, digest, add, str(plan["encoder"]))
     with editions.alone(folder):
         if (folder / "card.json").exists():
-            card = editions.own_card(folder)
+            card = editions.own_card(folder, changing=add)
             if digest in card["builds"]:
                 return _again(folder, card, factory, near_duplicates, add)
         work = folder / editions.BUILDING

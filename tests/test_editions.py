@@ -114,6 +114,9 @@ def test_what_cannot_be_added_to_is_refused(mine: Path, tmp_path: Path) -> None:
     collection.add_method("twin", encoder=ENCODER, features=np.ones((10, 768), np.float32))
     with pytest.raises(CheckpointError, match=r"more methods \(twin\)"):
         build_collection(more, mine, add=True)
+    # Its own images stay, so that what is made of them anew concerns no other method.
+    again = build_collection(tmp_path / "first", mine, encoder=ENCODER, factory="SQfp16").collection
+    assert (again.index.factory, len(Collection.open(mine, "twin").index)) == ("SQfp16", 10)
 
 
 def test_removed_images_are_gone_from_every_file(mine: Path) -> None:
