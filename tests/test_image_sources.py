@@ -14,7 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from attribution_core.attribution import Attributor
-from attribution_core.errors import AttributionError, InvalidInputError, MissingDependencyError, UnknownNameError
+from attribution_core.errors import (
+    AttributionError,
+    InvalidInputError,
+    MissingDependencyError,
+    UnknownNameError,
+)
 from attribution_core.image_sources import expand_braces, open_source
 from attribution_core.indexing import Progress, build_collection
 from attribution_core.metadata_join import Metadata
