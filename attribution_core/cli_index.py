@@ -23,7 +23,7 @@ def index(
     encoder: Annotated[str | None, typer.Option(help="See the command 'encoders'; default: efficientnet-lite0, or "
                                                      "that of the collection that is added to.")] = None,
     mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
-    factory: Annotated[str, typer.Option(help="Flat or SQfp16.")] = "Flat",
+    factory: Annotated[str | None, typer.Option(help="Flat or SQfp16; default: Flat.")] = None,
     metadata: Annotated[Path | None, typer.Option(help="CSV, Parquet or JSON lines: "
                                                        "file,caption,creator,licence,link.")] = None,
     key: Annotated[str | None, typer.Option(help="Its column that names the images; default: file, file_name, id or "
@@ -33,23 +33,26 @@ def index(
     split: Annotated[str | None, typer.Option(help="Of a data set; default: train.")] = None,
     config: Annotated[str | None, typer.Option(help="Of a data set that has several.")] = None,
     prefix: Annotated[str, typer.Option(help="Before each id, so that two folders' images do not share one.")] = "",
-    near_duplicates: Annotated[str, typer.Option(help="What counts as one work: 0 (equal) to 0.5; or off.")] = "0.1",
+    near_duplicates: Annotated[str | None, typer.Option(help="What counts as one work: 0 (equal) to 0.5, or off; "
+                                                             "default: 0.1.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Make a collection of your own images, or add to it; run it again after an interruption to go on."""
     from tqdm import tqdm
 
+    from attribution_core.duplicates import THRESHOLD
     from attribution_core.encoders import load_encoder
     from attribution_core.errors import CheckpointError, InvalidInputError
     from attribution_core.indexing import Progress, build_collection
     from attribution_core.source_items import Columns
 
     try:
-        threshold = None if near_duplicates == "off" else float(near_duplicates)
+        threshold = None if near_duplicates == "off" else float(near_duplicates or THRESHOLD)
     except ValueError as error:
         raise InvalidInputError(f"--near-duplicates is '{near_duplicates}', expected 0 to 0.5, or off.") from error
-    if add and mappers is not None:
-        raise CheckpointError("a collection keeps its own mappers; leave --mappers away with --add.")
+    kept = {"--mappers": mappers, "--factory": factory, "--near-duplicates": near_duplicates}
+    for option in (name for name, given in kept.items() if add and given is not None):
+        raise CheckpointError(f"a collection that is added to keeps its own; leave {option} away with --add.")
     loaded = load_encoder(encoder, device=device) if add and encoder else None
     # A rate smoothed over many shards, so that the time that is left holds.
     bar = tqdm(unit="image", disable=not sys.stderr.isatty(), smoothing=0.1, dynamic_ncols=True)
@@ -67,7 +70,7 @@ def index(
     try:
         with bar:
             report = build_collection(
-                images, out, encoder=encoder or "efficientnet-lite0", mappers=mappers, factory=factory,
+                images, out, encoder=encoder or "efficientnet-lite0", mappers=mappers, factory=factory or "Flat",
                 metadata=metadata, device=device, on_progress=on_progress, loaded=loaded, add=add,
                 near_duplicates=threshold, columns=Columns.parse(columns), key=key, split=split, config=config,
                 image_column=image_column, prefix=prefix)

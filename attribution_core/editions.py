@@ -59,13 +59,18 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def own_card(folder: Path) -> dict[str, Any]:
-    """The card of a collection that `index` made. Raises `CheckpointError` for any other."""
+def own_card(folder: Path, changing: bool = True) -> dict[str, Any]:
+    """The card of a collection that `index` made.
+
+    changing: other images are to be in it, which its other methods would not hold. Raises `CheckpointError` for a
+    collection that is not of that kind, or that has more methods where it is to change.
+    """
     card = read_card(folder)
-    if "builds" not in card or not part_folder(folder, card, "features").is_dir():
+    if "built" not in card or not part_folder(folder, card, "features").is_dir():
         raise CheckpointError(f"'{folder}' was not made by 'index', so its images' features are not kept; build a "
                               "collection of its images with 'index' first.")
-    if methods := sorted(path.parent.name for path in (folder / "methods").glob("*/card.json")):
+    methods = sorted(path.parent.name for path in (folder / "methods").glob("*/card.json"))
+    if methods and changing:
         raise CheckpointError(f"'{folder}' has more methods ({', '.join(methods)}), whose indices would not hold what "
                               f"is changed; delete '{folder / 'methods'}' and make them again afterwards.")
     return card
@@ -104,9 +109,7 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
             raise InvalidInputError("no ids were given; say which images to remove.")
         if len(gone) == len(known):
             raise InvalidInputError(f"that would remove all {len(known):,} images of '{folder}'; delete the folder.")
-        # The same images may come back when they are added again, so what was built before counts for nothing.
-        collection = publish(folder, card, without=gone, changes={"builds": []})
-        return Removed(collection, len(gone))
+        return Removed(publish(folder, card, without=gone), len(gone))
 
 
 def publish(folder: Path, card: Mapping[str, Any], *, new: Path | None = None, without: Names[str] = (),

@@ -138,10 +138,11 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str = "eff
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
     with editions.alone(folder):
+        _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
         if (folder / "card.json").exists():
-            card = editions.own_card(folder)
-            if digest in card["builds"]:
-                return _again(folder, card, factory, near_duplicates, add)
+            card = editions.own_card(folder, changing=add)
+            if not add:
+                return _again(folder, card, factory, near_duplicates)
         work = folder / editions.BUILDING
         there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
@@ -161,7 +162,7 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
     """Raise `CheckpointError` where the folder is not ours to write to."""
     if (folder / "card.json").exists():
         card = read_card(folder)
-        if add or digest in card.get("builds", ()):
+        if add or digest == card.get("built"):
             return
         theirs = card.get("encoder")
         hint = f"was made with encoder '{theirs}'" if theirs != encoder else "was begun with other images or metadata"
@@ -233,9 +234,9 @@ def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: s
         if not mapped:
             _borrow_calibrator(folder, str(made["encoder"]))
         what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
-        collection = editions.publish(folder, what, new=work, changes={"builds": [digest]})
+        collection = editions.publish(folder, what, new=work, changes={"built": digest})
     elif added:
-        collection = editions.publish(folder, card, new=work, changes={"builds": [*card["builds"], digest]})
+        collection = editions.publish(folder, card, new=work)
     else:
         collection = Collection.open(folder)
     editions.tidy(folder, built=True)
@@ -244,12 +245,12 @@ def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: s
                        tuple(unmatched["images"]))
 
 
-def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None, add: bool) -> IndexReport:
-    """A call that was done before: what it may ask for anew takes no image."""
+def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None) -> IndexReport:
+    """The call that made the collection: what it may ask for anew takes no image."""
     editions.tidy(folder, built=True)
     asked = {"factory": factory, "near_duplicates": {"threshold": near}}
     same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
-    collection = Collection.open(folder) if same or add else editions.publish(folder, card, changes=asked)
+    collection = Collection.open(folder) if same else editions.publish(folder, card, changes=asked)
     path = folder / "skipped.json"
     skipped = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return IndexReport(collection, _entries(skipped), _notice(folder), 0, len(collection.index))

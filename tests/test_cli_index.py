@@ -49,7 +49,7 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     added = run("index", tmp_path / "s.tar", "--out", mine, "--add")
     assert "7 images, 2 of them new, 1 skipped" in added.stdout, added.output
     assert "skipped s/00021: the image cannot be read" in added.stderr
-    again = run("index", art, "--out", mine, "--add", "--prefix", "", "--near-duplicates", "off")
+    again = run("index", art, "--out", mine, "--add")
     assert "7 images, 0 of them new, 5 were there already" in again.stdout, again.output
     found = run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05, "--top", 3)
     assert "(with 1 near-duplicate (also by" in found.stdout
@@ -65,7 +65,8 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--near-duplicates", "many"], "expected 0 to 0.5, or off"), (["--near-duplicates", "0.9"], "expected 0 to 0.5"),
     (["--columns", "who=artist"], "unknown column"), (["--metadata", "missing.csv"], "cannot be read"),
-    (["--add"], "does not exist"), (["--add", "--mappers", "x"], "keeps its own mappers"),
+    (["--add"], "does not exist"), (["--add", "--mappers", "x"], "leave --mappers away"),
+    (["--add", "--factory", "Flat"], "leave --factory away"),
     (["--factory", "IVF"], "unknown index factory"),
 ])
 def test_mistakes_are_one_line(arguments: list[str], words: str, art: Path, tmp_path: Path) -> None:

@@ -237,12 +237,15 @@ def test_an_upload_is_one_commit_of_exactly_what_is_needed(hub: Hub, checkout: P
 
 def test_another_collection_goes_along_and_is_what_the_space_opens(hub: Hub, checkout: Path, tmp_path: Path) -> None:
     fake_collection(tmp_path / "shapes", n=4)
+    served = {path for path in (tmp_path / "shapes").rglob("*") if path.is_file()}
+    for unserved in ("features/00000.npy", "features-2/00000.npy", "building/plan.json", ".lock"):
+        (tmp_path / "shapes" / unserved).parent.mkdir(exist_ok=True)
+        (tmp_path / "shapes" / unserved).write_text("only adding images needs it")
     deploy(plan("ada/it", tmp_path / "shapes", checkout), HfApi(endpoint=hub.url, token="hf_right"), private=True)
     assert hub.variables == {"ATTRIBUTION_COLLECTION": "collections/shapes"}
     sent = {name: hashlib.sha256(data).digest() for name, data in hub.files.items() if name.startswith("collections/")}
     assert sent == {f"collections/shapes/{path.relative_to(tmp_path / 'shapes').as_posix()}":
-                    hashlib.sha256(path.read_bytes()).digest()
-                    for path in (tmp_path / "shapes").rglob("*") if path.is_file()}
+                    hashlib.sha256(path.read_bytes()).digest() for path in served}
 
 
 def test_who_is_not_logged_in_is_told_how(hub: Hub, checkout: Path) -> None:

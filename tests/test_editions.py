@@ -114,6 +114,9 @@ def test_what_cannot_be_added_to_is_refused(mine: Path, tmp_path: Path) -> None:
     collection.add_method("twin", encoder=ENCODER, features=np.ones((10, 768), np.float32))
     with pytest.raises(CheckpointError, match=r"more methods \(twin\)"):
         build_collection(more, mine, add=True)
+    # Its own images stay, so that what is made of them anew concerns no other method.
+    again = build_collection(tmp_path / "first", mine, encoder=ENCODER, factory="SQfp16").collection
+    assert (again.index.factory, len(Collection.open(mine, "twin").index)) == ("SQfp16", 10)
 
 
 def test_removed_images_are_gone_from_every_file(mine: Path) -> None:
@@ -126,8 +129,8 @@ def test_removed_images_are_gone_from_every_file(mine: Path) -> None:
     found = Attributor(collection).attribute(shape_image(8), top=5, temperature=0.05)
     assert found.credits[0].id == "008.png"
     assert not [p for p in mine.rglob("*") if p.is_file() and any(g.encode() in p.read_bytes() for g in gone)]
-    with pytest.raises(CheckpointError, match="--add"):
-        build_collection(mine.parent / "first", mine, encoder=ENCODER)
+    # The command that made the collection brings nothing back; adding the folder again does.
+    assert len(build_collection(mine.parent / "first", mine, encoder=ENCODER).collection.index) == 5
     assert build_collection(mine.parent / "first", mine, add=True).added == 5
     assert sorted(Collection.open(mine).corpus.column("id")) == [f"{i:03d}.png" for i in range(10)]
 
@@ -141,6 +144,26 @@ def test_a_removal_that_cannot_be_done_changes_nothing(mine: Path, tmp_path: Pat
     with pytest.raises(CheckpointError, match="does not exist"):
         remove_images(tmp_path / "nowhere", ["a"])
     assert contents(mine) == before
+
+
+def test_images_may_go_while_others_are_half_added(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more, real = folder_of(tmp_path / "second", range(5, 20)), shards.build
+    with monkeypatch.context() as patch:
+        def build(items: list, *rest: object) -> None:
+            if items[0][0] == "014.png":
+                raise KeyboardInterrupt
+            real(items, *rest)  # type: ignore[arg-type]
+        patch.setattr(shards, "build", build)
+        with pytest.raises(KeyboardInterrupt):
+            build_collection(more, mine, add=True)
+    assert len(Collection.open(mine).index) == 10
+    # One that comes again with the rest of them, and one that does not.
+    remove_images(mine, ["007.png", "002.png"])
+    with pytest.raises(CheckpointError, match="begun with other images"):
+        build_collection(tmp_path / "first", mine, add=True)
+    assert build_collection(more, mine, add=True).added == 11
+    left = Collection.open(mine).corpus.column("id")
+    assert sorted(left) == [f"{i:03d}.png" for i in range(20) if i != 2]
 
 
 def test_two_runs_do_not_work_on_one_folder(mine: Path) -> None:

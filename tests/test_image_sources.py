@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from attribution_core.attribution import Attributor
-from attribution_core.errors import AttributionError, InvalidInputError, UnknownNameError
+from attribution_core.errors import (
+    AttributionError,
+    InvalidInputError,
+    MissingDependencyError,
+    UnknownNameError,
+)
 from attribution_core.image_sources import expand_braces, open_source
 from attribution_core.indexing import Progress, build_collection
 from attribution_core.metadata_join import Metadata
@@ -155,6 +161,12 @@ def test_a_data_set_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="neither here nor a data set that can be loaded") as caught:
         open_source(f"datasets:{tmp_path / 'nothing'}")
     assert "\n" not in str(caught.value)
+
+
+def test_without_the_package_a_data_set_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match="pip install datasets"):
+        open_source("datasets:anything")
 
 
 @pytest.mark.parametrize(("pattern", "names"), [

@@ -109,6 +109,20 @@ def test_blocks_change_nothing(factory, monkeypatch):
     assert _SCAN_VALUES * 4 <= 64e6
 
 
+def test_built_from_parts_it_is_the_same(tmp_path):
+    train = unit(50, 6)
+    whole = TrainingIndex.build(train, "SQfp16", "e")
+    parts = TrainingIndex.build_from((train[k:k + 20] for k in (0, 20, 40, 60)), "SQfp16", "e")
+    for index, name in ((whole, "whole"), (parts, "parts")):
+        index.save(tmp_path / name)
+    assert (tmp_path / "whole/index.faiss").read_bytes() == (tmp_path / "parts/index.faiss").read_bytes()
+    assert (tmp_path / "whole/card.json").read_text() == (tmp_path / "parts/card.json").read_text()
+    with pytest.raises(InvalidInputError, match="no rows"):
+        TrainingIndex.build_from(iter([]))
+    with pytest.raises(CollectionMismatchError, match="6 columns, expected 4"):
+        TrainingIndex.build_from([unit(3, 4), train])
+
+
 def test_a_single_block_asks_for_bounded_memory(monkeypatch):
     sizes = []
     empty = np.empty
