@@ -73,8 +73,11 @@ def test_a_link_opens_the_same_result(opened: Page, browser: Browser, tmp_path: 
     made = read_image(saved(opened, "#png", tmp_path))
     tab(opened, "Attribution")
     methods = Collection.open(Settings().collection).methods
-    choose(opened, "method", methods[1])
     expect(opened.locator("#headline")).to_contain_text(PROMPT)
+    before = opened.locator("#headline").inner_text()
+    choose(opened, "method", methods[1])
+    # Another method is another link: what is drawn for it takes the words "Link copied" back.
+    expect(opened.locator("#headline")).not_to_have_text(before, use_inner_text=True)
     tab(opened, "Generate")
     opened.locator("#copy-link").click()
     expect(opened.locator("#copied")).to_contain_text("Link copied")
