@@ -126,17 +126,17 @@ class Corpus:
         return self._counts[name]
 
     def credited(self, name: str) -> Mapping[str, str]:
-        """Work -> what its first image that says anything says in a column: near-duplicates are credited as one.
+        """Work -> what its images say in a column, so that near-duplicates are credited as one.
 
-        The first is the one that came to the collection first. Works as `works` names them.
+        Where they differ, nobody knows who is right: "Ada or Ben". Works as `works` names them.
         """
         if name not in self._credited:
-            told: dict[str, str] = {}
+            told: dict[str, set[str]] = {}
             if self.works:
                 for image, value in zip(self.column("id"), self.column(name), strict=True):
-                    if (work := self.works.get(image)) and not told.get(work):
-                        told[work] = value
-            self._credited[name] = told
+                    if work := self.works.get(image):
+                        told.setdefault(work, set()).update([value] if value else [])
+            self._credited[name] = {work: " or ".join(sorted(values)) for work, values in told.items()}
         return self._credited[name]
 
     def credit(self, position: int) -> Credit:

@@ -117,7 +117,7 @@ class Groups:
 def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: GroupBy | str = GroupBy.CREATOR) -> Groups:
     """Sum influences by a column of the corpus; of several attributions, the mean of each is taken.
 
-    Near-duplicates are one work: all of them count for what the first of them in the corpus says that says anything.
+    Near-duplicates are one work, which is credited once: where they name different makers, to a group "Ada or Ben".
 
     The sums of a group's lower and upper bounds bound its sum: all influences of one attribution have one denominator,
     so that its images reach their bounds together.

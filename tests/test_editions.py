@@ -306,17 +306,15 @@ def test_killed_at_random_it_ends_byte_for_byte_as_if_it_had_not_been(tmp_path: 
     assert Collection.open(tmp_path / "mine").corpus.column("id") == [f"{i:03d}.png" for i in range(240)]
 
 
-def test_a_work_is_credited_once_to_who_is_named_first(tmp_path: Path) -> None:
+def test_a_work_is_credited_once_and_says_where_its_copies_differ(tmp_path: Path) -> None:
     images = folder_of(tmp_path / "images", range(6))
     for name in ("a-repost", "z-copy"):
         shape_image(5).resize((96, 96)).save(images / f"{name}.png")
     (tmp_path / "who.csv").write_text("file,creator\n000.png,Ada\n005.png,\na-repost.png,Shop\nz-copy.png,Ben\n")
     collection = build_collection(images, tmp_path / "mine", encoder=ENCODER, metadata=tmp_path / "who.csv").collection
-    # In the corpus 005.png comes first, and says nothing; then the repost.
-    assert collection.corpus.column("id")[5:] == ["005.png", "a-repost.png", "z-copy.png"]
     found = Attributor(collection).attribute(shape_image(5), temperature=0.05)
     sums = {g.name: g for g in group(found, collection.corpus, "creator").groups}
-    assert set(sums) == {"Ada", "Shop", "not stated"}
-    assert sums["Shop"].influence == pytest.approx(found.work_of(0).influence)
-    assert (sums["Shop"].listed, sums["Shop"].works, sums["Shop"].images) == (3, 1, 3)
+    assert set(sums) == {"Ada", "Ben or Shop", "not stated"}
+    assert sums["Ben or Shop"].influence == pytest.approx(found.work_of(0).influence)
+    assert (sums["Ben or Shop"].listed, sums["Ben or Shop"].works, sums["Ben or Shop"].images) == (3, 1, 3)
     assert (sums["not stated"].works, sums["not stated"].images) == (4, 4)
