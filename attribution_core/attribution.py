@@ -90,7 +90,7 @@ class Collection:
         encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
         fitted = (parts / "calibrator/card.json").exists()
         calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
-        index = part_folder(parts, card if parts == folder else {}, "index")
+        index = _index(folder, parts, card)
         corpus = Corpus.open(part_folder(folder, card, "corpus"))
         return cls(str(card.get("name", folder.name)), folder, corpus, encoder,
                    MapperPair.load(parts / "mappers", encoder=encoder),
@@ -163,8 +163,7 @@ class Collection:
 
     def index_of(self, method: str) -> Path:
         """Folder of the index of one of its methods."""
-        parts = self.parts_of(method)
-        return part_folder(parts, self.card if parts == self.path else {}, "index")
+        return _index(self.path, self.parts_of(method), self.card)
 
     @property
     def generator_path(self) -> Path | None:
@@ -175,6 +174,11 @@ class Collection:
 
 def _parts(folder: Path, own: str, method: str) -> Path:
     return folder if method == own else folder / _METHODS / method
+
+
+def _index(folder: Path, parts: Path, card: Mapping[str, Any]) -> Path:
+    """Where the index of a method lies; the collection's card tells the edition of its own method's alone."""
+    return part_folder(parts, card if parts == folder else {}, "index")
 
 
 def _other_methods(folder: Path) -> list[str]:

@@ -30,6 +30,11 @@ def float_matrix(name: str, value: ArrayLike, dtype: Any = np.float32) -> NDArra
     return matrix
 
 
+def normalized(rows: NDArray[Any]) -> NDArray[Any]:
+    """(n, d) floating rows scaled to length 1, in their own precision; a row of zeros stays one."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
 def unit_rows(name: str, value: ArrayLike, dim: int | None = None) -> NDArray[np.float32]:
     """Return `value` as an (n, d) float32 matrix of unit rows, without changing a value.
 

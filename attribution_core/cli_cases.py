@@ -37,17 +37,11 @@ def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> 
         return encode_case(load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update)
 
 
-def encode_corpus(corpus: Corpus, encoder: str, device: str, block: int = 512) -> NDArray[np.float32]:
+def encode_corpus(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float32]:
     """(n, d) raw features of all its images, with progress."""
-    import numpy as np
     from tqdm import tqdm
 
     from attribution_core.encoders import load_encoder
 
-    network, rows = load_encoder(encoder, device), []
     with tqdm(total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()) as bar:
-        for start in range(0, len(corpus), block):
-            images = [corpus.image(i) for i in range(start, min(start + block, len(corpus)))]
-            rows.append(network.encode(images))
-            bar.update(len(images))
-    return np.concatenate(rows)
+        return corpus.encoded(load_encoder(encoder, device), lambda done, _: bar.update(done - bar.n))

@@ -14,8 +14,7 @@ from PIL import Image
 
 from attribution_core.attribution import Collection
 from attribution_core.cards import read_card
-from attribution_core.checks import whole
-from attribution_core.corpus import Corpus
+from attribution_core.checks import normalized, whole
 from attribution_core.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.index import TrainingIndex
@@ -120,8 +119,8 @@ class CopyIndex:
         stored = _stored(collection, name)
         if stored is not None:
             return cls(collection, TrainingIndex.load(stored, name), device)
-        rows = _encoded(collection.corpus, load_encoder(name, device), on_progress)
-        return cls(collection, TrainingIndex.build(_unit(rows), _FACTORY, name), device)
+        rows = collection.corpus.encoded(load_encoder(name, device), on_progress, _BLOCK)
+        return cls(collection, TrainingIndex.build(normalized(rows), _FACTORY, name), device)
 
     @property
     def encoder_name(self) -> str:
@@ -143,7 +142,7 @@ class CopyIndex:
         Raises `InvalidInputError` for a `top` below 1.
         """
         top = min(whole("top", top, 1), len(self))
-        hits = self.index.search(_unit(self.encoder.encode(images)), top, bins=1)
+        hits = self.index.search(normalized(self.encoder.encode(images)), top, bins=1)
         return [CopyHits(ids, similarity) for ids, similarity in zip(hits.ids, hits.similarity, strict=True)]
 
 
@@ -155,16 +154,3 @@ def _stored(collection: Collection, name: str) -> Path | None:
             return collection.index_of(method)
     return None
 
-
-def _encoded(corpus: Corpus, encoder: Encoder, on_progress: Callable[[int, int], None] | None) -> Rows:
-    rows = []
-    for start in range(0, len(corpus), _BLOCK):
-        stop = min(start + _BLOCK, len(corpus))
-        rows.append(encoder.encode([corpus.image(i) for i in range(start, stop)]))
-        if on_progress:
-            on_progress(stop, len(corpus))
-    return np.concatenate(rows)
-
-
-def _unit(features: Rows) -> Rows:
-    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), dtype=np.float32)

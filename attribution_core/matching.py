@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from attribution_core.alignment import background
-from attribution_core.checks import whole
+from attribution_core.checks import normalized, whole
 from attribution_core.encoders import Encoder
 
 CELLS = 8
@@ -42,8 +42,7 @@ def where(encoder: Encoder, query: Image.Image, match: Image.Image, cells: int =
     side = cells * max(1, round(max(encoder.spec.input_size, 64) / cells))
     first, second = (_square(image, side) for image in (query, match))
     covered = [*_covered(first, cells), *_covered(second, cells)]
-    rows = encoder.encode([first, second, *covered]).astype(np.float64)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = normalized(encoder.encode([first, second, *covered]).astype(np.float64))
     similarity, half = float(rows[0] @ rows[1]), len(covered) // 2
     return Where(similarity, _by_cell(similarity - rows[2 : 2 + half] @ rows[1], cells),
                  _by_cell(similarity - rows[2 + half :] @ rows[0], cells))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from attribution_core.errors import CheckpointError
 from attribution_core.evaluation import Estimate
 from attribution_core.noise_signal import NoiseSignal
+from attribution_core.words import listing
 
 FILE = "evidence/memorization.json"
 GROUPS = {
@@ -50,7 +51,7 @@ class Signals:
         """Where a signal stands among the groups."""
         parts = [f"{self.above(group, signal.mean):.0%} of images of {GROUPS.get(group, group)}"
                  for group in ("fresh", "training", "planted") if group in self.means]
-        return f"The signal is {signal.mean:.2f}: stronger than that of {_and(parts)}."
+        return f"The signal is {signal.mean:.2f}: stronger than that of {listing(parts)}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,3 @@ class MemorizationEvidence:
 
 HOW_SIGNAL = ("At each step the generator predicts the noise with and without the words. The signal is the length of "
               "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite.")
-
-
-def _and(parts: list[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last

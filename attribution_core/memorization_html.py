@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from attribution_core.images import data_uri
-from attribution_core.report_html import STYLE, how
+from attribution_core.report_html import document, how
 from attribution_core.words import web_link
 
 if TYPE_CHECKING:
@@ -21,17 +21,13 @@ def page(scan: Scan) -> str:
     cards = "".join(_item(item, scan) for item in scan.items)
     prompts = "".join(f"<li>{escape(r.sentence)} <span class='how'>“{escape(prompt)}”</span></li>"
                       for prompt, r in scan.prompts().items())
-    return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-            "style-src 'unsafe-inline'\">"
-            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{STYLE}</style></head>'
-            f"<body><main><h1>{escape(title)}</h1><p class='how'>{escape(scan.made)}</p>"
-            f'<div class="verdict{"" if scan.copies else " spread"}"><strong>{escape(scan.sentence)}</strong>'
-            f"{how(scan.items[0].verdict.how)}</div>"
-            + (f"<h2>Prompt by prompt</h2><ul>{prompts}</ul>" if prompts else "")
-            + (f"{how(scan.how_signal)}" if scan.how_signal else "")
-            + f"<h2>Image by image, the closest first</h2>{cards}</main></body></html>\n")
+    return document(title, (
+        f"<h1>{escape(title)}</h1><p class='how'>{escape(scan.made)}</p>"
+        f'<div class="verdict{"" if scan.copies else " spread"}"><strong>{escape(scan.sentence)}</strong>'
+        f"{how(scan.items[0].verdict.how)}</div>"
+        + (f"<h2>Prompt by prompt</h2><ul>{prompts}</ul>" if prompts else "")
+        + (how(scan.how_signal) if scan.how_signal else "")
+        + f"<h2>Image by image, the closest first</h2>{cards}"))
 
 
 def _item(item: Item, scan: Scan) -> str:

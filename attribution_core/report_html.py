@@ -17,7 +17,7 @@ from attribution_core.works import alike
 if TYPE_CHECKING:
     from attribution_core.report import Part, Report, Section
 
-STYLE = """
+_STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;
   --bar: #1d4fc4; --rest: #98a2b3; --link: #1d4fc4; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf2; --soft: #a9b4c8; --line: #38445a; --ground: #10151f;
@@ -66,12 +66,17 @@ def page(report: Report) -> str:
     title = f"Attribution of “{report.title}”"
     parts = [_head(report), _query(report), _images(report), _spread(report), _credit(report),
              *(_section(section) for section in report.sections), _meaning(), _table(report), _made_with(report)]
+    return document(title, "".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page that loads nothing. title: text. body: HTML."""
     return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
             "style-src 'unsafe-inline'\">"
-            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{STYLE}</style></head>'
-            f"<body><main>{''.join(parts)}</main></body></html>\n")
+            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
+            f"<body><main>{body}</main></body></html>\n")
 
 
 def _head(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 MEANING = (
@@ -30,6 +31,12 @@ def percent(share: float) -> str:
     if share < 0.0001:
         return "< 0.01%"
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
+
+
+def listing(parts: Iterable[str]) -> str:
+    """At least one part as a sentence lists them: "a, b and c"."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def web_link(link: str, name: str = "", *, new_tab: bool = False) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from attribution_core.cards import read_card, write_card, write_json_atomic
+from attribution_core.checks import normalized
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import ENCODERS, Encoder, load_encoder
 from pocket import clip
@@ -100,23 +101,18 @@ def tell_copies(similarity: Rows, nearest: NDArray[np.int64], original: NDArray[
         [[round(float(recall[i]), 4), round(float(precision[i]), 4)] for i in places])
 
 
-def unit_rows(features: Rows) -> Rows:
-    """Rows of length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
 def copies(encoder: Encoder, training: Rows, images: list[Image.Image]) -> Copies:
     """Changed copies of the first half of the images, and of the second, whose originals are no reference.
 
     training: (n, d) unit rows, references as well.
     """
     half = len(images) // 2
-    references = np.concatenate([unit_rows(encoder.encode(images[:half])), training])
+    references = np.concatenate([normalized(encoder.encode(images[:half])), training])
     similarity, nearest = [], []
     for change in CHANGES.values():
         # The other image is none of the originals, or it would be as good an answer.
         changed = [change(image, images[half + (i + 1) % half]) for i, image in enumerate(images)]
-        found = unit_rows(encoder.encode(changed)) @ references.T
+        found = normalized(encoder.encode(changed)) @ references.T
         nearest.append(found.argmax(1))
         similarity.append(found.max(1))
     original = np.where(np.arange(len(images)) < half, np.arange(len(images)), -1)
@@ -130,7 +126,7 @@ def concepts(encoder: Encoder, training: Rows, train: Corpus, held_out: Corpus) 
     """Share of held-out images of known things of which one of the `NEAREST` training images shows the same thing."""
     known, names = np.array(train.column("concept")), held_out.column("concept")
     rows = [i for i, why in enumerate(held_out.column("held_out")) if why == "style" and names[i] in set(known)]
-    found = unit_rows(encoder.encode([held_out.image(i) for i in rows])) @ training.T
+    found = normalized(encoder.encode([held_out.image(i) for i in rows])) @ training.T
     nearest = known[np.argpartition(-found, NEAREST, axis=1)[:, :NEAREST]]
     return round(float((nearest == np.array([names[i] for i in rows])[:, None]).any(axis=1).mean()), 4)
 
@@ -139,7 +135,7 @@ def captions(encoder: Encoder, held_out: Corpus) -> dict[str, float]:
     """Recall at 1 and 10 of each image's caption among all different captions of the held-out images."""
     texts = held_out.column("short_caption")
     known = sorted(set(texts))
-    found = unit_rows(encoder.encode(pictures(held_out))) @ unit_rows(clip.text_features(known).numpy()).T
+    found = normalized(encoder.encode(pictures(held_out))) @ normalized(clip.text_features(known).numpy()).T
     own = found[np.arange(len(texts)), [known.index(text) for text in texts]]
     rank = (found >= own[:, None]).sum(axis=1)
     return {f"recall@{k}": round(float((rank <= k).mean()), 4) for k in (1, 10)} | {"captions": len(known)}
@@ -149,7 +145,7 @@ def measure(name: str, originals: int = ORIGINALS) -> dict[str, Any]:
     """All figures of one encoder."""
     train, held_out = Corpus.open(CORPUS), Corpus.open(CORPUS, split="exemplars")
     encoder = load_encoder(name, "cpu")
-    training = unit_rows(encoder.encode(pictures(train)))
+    training = normalized(encoder.encode(pictures(train)))
     chosen = np.random.default_rng(SEED).permutation(len(held_out))[: 2 * originals]
     figures = {
         "copies": asdict(copies(encoder, training, [held_out.image(int(i)) for i in chosen])),

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from attribution_core.cards import atomic_path, read_card, write_card
+from attribution_core.checks import normalized
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import load_encoder
 from attribution_core.generation import Generator
-from pocket.encoder_report import unit_rows
 from pocket.prompts import COLOURED, SHEET
 from pocket.style import StyleClassifier, texture
 from pocket.training import LOG
@@ -88,12 +88,12 @@ class _Judge:
     def of(cls, corpus: Corpus, size: int) -> _Judge:
         images = _small(corpus, range(len(corpus)), size)
         encoders = {name: load_encoder(name) for name in (ENCODER, CONCEPTS, COPIES)}
-        return cls(corpus, size, encoders, {name: unit_rows(e.encode(images)) for name, e in encoders.items()},
+        return cls(corpus, size, encoders, {name: normalized(e.encode(images)) for name, e in encoders.items()},
                    StyleClassifier.fit(texture(images), corpus.column("style")))
 
     def similarity(self, encoder: str, images: list[Image.Image]) -> np.ndarray:
         """(q, n) to all training images."""
-        return unit_rows(self.encoders[encoder].encode(images)) @ self.train[encoder].T
+        return normalized(self.encoders[encoder].encode(images)) @ self.train[encoder].T
 
     def real(self, corpus: Corpus, rows: list[int]) -> list[Image.Image]:
         """What a perfect generator would make: the ceiling of every figure."""

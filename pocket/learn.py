@@ -29,7 +29,6 @@ from attribution_core.training import RIGIDITIES, TEMPERATURES, TrainedMappers, 
 from pocket.benchmark_plan import TEST_SPLITS
 
 VIEWS = 2  # of each image to learn from
-_BLOCK = 512
 _NOWHERE = -1.0  # similarity of a place that holds no candidate: no image's, and without weight in any softmax
 Rows = NDArray[np.float32]
 
@@ -98,13 +97,7 @@ class Features:
     def _training(self) -> Rows:
         corpus = Corpus.open(self._benchmark.corpus)
 
-        def make() -> dict[str, Rows]:
-            starts = range(0, len(corpus), _BLOCK)
-            rows = [self._encoder.encode([corpus.image(i) for i in range(k, min(k + _BLOCK, len(corpus)))])
-                    for k in starts]
-            return {"rows": np.concatenate(rows)}
-
-        return self._kept("training", make)["rows"]
+        return self._kept("training", lambda: {"rows": corpus.encoded(self._encoder)})["rows"]
 
     def pairs(self, split: str, augmentation: Augmentation, styles: Sequence[bool]) -> FeaturePairs:
         """Views of a split's exemplars and made images; without augmentation each image once."""

@@ -15,6 +15,7 @@ from attribution_core import memorization_evidence
 from attribution_core.cards import atomic_path, read_card
 from attribution_core.evaluation import RECALL_AT
 from attribution_core.evidence_figures import PRETRAINED
+from attribution_core.words import listing
 from pocket.encoder_report import NEAREST, PRECISION, REPORT
 from pocket.generator import OUT, TRIALS
 from pocket.generator_report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
@@ -157,7 +158,7 @@ def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, An
            f"{models['train']['style']} models teach mappers, {models['validation']['object']} + "
            f"{models['validation']['style']} choose settings and fit temperatures, the others test. A made image is "
            "nearer to its exemplars than the untuned generator's image of the same prompt and noise, to "
-           f"{evidence['own'].split(',')[0]}, in " + _and(
+           f"{evidence['own'].split(',')[0]}, in " + listing(
                f"{_percent(found['images'])} of {sort} images of {CASES[case]}" for case, told in took.items()
                for sort, found in told.items()) + ".")
     scores = evidence["scores"]
@@ -204,7 +205,7 @@ def _misleading(methods: list[dict[str, Any]]) -> Iterable[str]:
                     if c["case"] == case and c["calibrated"]["low"] > c["uniform"]] for case in CASES}
     for case, names in worse.items():
         if names:
-            which = "every method" if len(names) == len(methods) else _and(f"*{name}*" for name in names)
+            which = "every method" if len(names) == len(methods) else listing(f"*{name}*" for name in names)
             yield (f"For {CASES[case]}, shares mislead: those of {which} give the exemplars less than equal shares "
                    "would. Do not rely on a share where a style, and not a thing, is what an image took.")
             yield ""
@@ -232,11 +233,6 @@ def _gains(scores: list[dict[str, Any]], validation: dict[str, dict[str, float]]
         yield encoder, best, *(
             f"{mean_ap(encoder, best, case) / mean_ap(encoder, PRETRAINED, case) - 1:+.0%}".replace("%", " %")
             for case in (*OBJECTS, *STYLES))
-
-
-def _and(parts: Iterable[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _encoders(report: dict[str, Any]) -> Iterable[str]:

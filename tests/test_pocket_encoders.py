@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from attribution_core.cards import read_card, verify_files, write_card
+from attribution_core.checks import normalized
 from attribution_core.corpus import Corpus
 from attribution_core.encoders import ENCODERS, load_encoder
 from pocket import clip, encoder_report, sscd, tower
@@ -129,7 +130,7 @@ def test_what_ships_is_small_has_its_figures_and_tells_images_apart(name):
     assert sum(p.stat().st_size for p in (tower.OUT / name).iterdir()) < 20e6
     assert card["figures"] == json.loads(encoder_report.REPORT.read_text())["encoders"][name]
     assert card["training"]["corpus_sha256"] == read_card(tower.CORPUS)["files"]["train-core.parquet"]
-    rows = encoder_report.unit_rows(load_encoder(name, "cpu").encode([shape_image(i, 128) for i in range(6)]))
+    rows = normalized(load_encoder(name, "cpu").encode([shape_image(i, 128) for i in range(6)]))
     assert np.abs(rows @ rows.T - np.eye(6)).max() < 0.999
 
 

@@ -23,22 +23,23 @@ def commands() -> list[str]:
     return sorted(typer.main.get_command(app).commands)
 
 
+def row_of(name: str) -> list[str]:
+    """The cells of the table's row that begins with a name."""
+    row = next((line for line in BODY.splitlines() if line.startswith(f"| `{name}` |")), "")
+    assert row, f"no row for {name} in the README's tables"
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_has_its_row(name: str) -> None:
-    spec = ENCODERS[name]
-    row = next((line for line in BODY.splitlines() if line.startswith(f"| `{name}` |")), "")
-    assert row, f"no row for {name} in the README's table of encoders"
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    spec, cells = ENCODERS[name], row_of(name)
     assert cells[1:3] == [str(spec.dim), str(spec.input_size)]
     assert (spec.licence or "none stated") in cells
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_generator_has_its_row(name: str) -> None:
-    spec = GENERATORS[name]
-    row = next((line for line in BODY.splitlines() if line.startswith(f"| `{name}` |")), "")
-    assert row, f"no row for {name} in the README's table of generators"
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    spec, cells = GENERATORS[name], row_of(name)
     usual = "by its card" if spec.defaults is None else f"{spec.defaults.steps}, {spec.defaults.guidance:g}"
     where = f"`{spec.hub}`" if spec.hub else "ships with the repository"
     assert cells[1:] == [where, spec.licence + (", accepted on its page" if spec.gated else ""), str(spec.size), usual,
