@@ -249,6 +249,17 @@ def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: 
     expect(own.locator("#credit-words")).to_contain_text("licence “CC0-1.0”, which is 100.0%")
 
 
+def test_evidence_sets_what_was_learned_beside_what_was_not(opened: Page) -> None:
+    collection = Collection.open(Settings().collection)
+    tab(opened, "Evidence")
+    expect(opened.locator("#second-method input")).to_have_value(collection.method)
+    expect(opened.locator("#first-method input")).to_have_value(re.compile(", pretrained$"))
+    places = [opened.locator(f"#{side}-words") for side in ("first", "second")]
+    for words, method in zip(places, (", pretrained: ", f"{collection.method}: "), strict=True):
+        expect(words).to_contain_text(method)
+    assert places[0].inner_text() != places[1].inner_text()
+
+
 def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Page) -> None:
     tab(own, "Evidence")
     expect(own.locator("#evidence-words")).to_contain_text("6 models were tuned")

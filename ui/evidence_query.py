@@ -27,7 +27,9 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         return
     names = [m.name for m in found.methods]
     own = found.method(found.told["own"])
-    plain = next((m.name for m in found.methods if (m.encoder, m.mapper) == (own.encoder, PRETRAINED)), own.name)
+    # Nothing learned beside what was learned: the same encoder where it is a method as it is, else another.
+    pretrained = sorted((m for m in found.methods if m.mapper == PRETRAINED), key=lambda m: m.encoder != own.encoder)
+    plain = pretrained[0].name if pretrained else own.name
     first = found.models(cases[0])
     gallery: dict[str, Any] = {"columns": 4, "height": "auto", "object_fit": "contain", "allow_preview": False,
                                "interactive": False, "buttons": [], "elem_classes": "known", "show_label": False}
