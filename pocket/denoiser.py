@@ -154,10 +154,11 @@ class Noise:
 
 
 def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.device, limit_s: float | None = None,
-               pause_s: float | None = None) -> UNet2DConditionModel:
+               pause_s: float | None = None, compiled: bool = False) -> UNet2DConditionModel:
     """Train as the recipe says, resuming from `work`; returns the averaged model.
 
     limit_s: end after so many seconds instead, for trials of equal time. pause_s: stop there, to be resumed.
+    compiled: by torch.compile, which needs a C++ compiler.
     """
     torch.manual_seed(0)
     batch = recipe.batch
@@ -165,6 +166,7 @@ def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.devi
     trainer = Trainer(unet, new_optimizer(unet, recipe), recipe.peak, recipe.samples, work / "unet.pt",
                       ema_decay=recipe.ema, limit_s=limit_s, pause_s=pause_s)
     trainer.resume()
+    network = torch.compile(unet, dynamic=False) if compiled else unet
     process, data = Noise(), data.to(device)
     queue = torch.empty(0, dtype=torch.long)
     for _ in trainer.run(batch):
@@ -176,8 +178,8 @@ def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.devi
         x = data.latents[rows]
         noisy, target = process.add(x, t, torch.randn(x.shape).to(device))
         with fast_arithmetic(device):
-            predicted = unet(noisy.contiguous(memory_format=torch.channels_last), t.to(device),
-                             _captions(data, rows)).sample
+            predicted = network(noisy.contiguous(memory_format=torch.channels_last), t.to(device),
+                                _captions(data, rows)).sample
         error = (predicted.float() - target).square().mean((1, 2, 3))
         trainer.step((error * process.weight(t, recipe.min_snr).to(device)).mean())
     average = trainer.average.eval()
