@@ -1,8 +1,9 @@
 """Trains and ships the pocket generator: `python -m pocket.generator --help`.
 
 Stages, each resumed where it stopped: `autoencoder`, `train`, `export` (the best weights there are, to
-`checkpoints/pocket/generator`), `report` (what they reach, into `card.json`, and a contact sheet).
-The same script runs on a CPU and on a GPU.
+`checkpoints/pocket/generator`), `report` (what they reach, into `card.json`, and a contact sheet). `keep` puts by
+how far training has come, where the rest of what ships cannot be made again yet. The same script runs on a CPU and
+on a GPU.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import zipfile
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ from attribution_core.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, psnr, train_autoencoder
 from pocket.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
+from pocket.kept import KEPT, kept
+from pocket.kept import keep as keep_weights
 from pocket.training import LOG, set_up_log
 
 CORPUS = Path("checkpoints/pocket/corpus")
@@ -111,14 +114,20 @@ def epoch(corpus: Corpus) -> torch.Tensor:
     return torch.arange(len(corpus)).repeat_interleave(times)
 
 
-def start_from_shipped(shipped: Path, work: Path) -> None:
-    """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew."""
-    weights = UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
-    done = read_card(shipped)["training"]
+def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
+    """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew.
+
+    later: folder of weights that were kept after more samples, taken in their place.
+    """
+    if later is None:
+        weights: dict[str, torch.Tensor] = UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
+        done = read_card(shipped)["training"]
+    else:
+        weights, done = kept(later)
     with atomic_path(work / "unet.pt") as temporary:
         torch.save({"model": weights, "average": weights, "seen": done["samples"], "steps": done["steps"],
                     "seconds": done["hours"] * 3600}, temporary)
-    LOG.info("starting from the shipped weights at %d samples", done["samples"])
+    LOG.info("starting from weights of %d samples", done["samples"])
 
 
 def work_folder() -> Path:
@@ -133,14 +142,26 @@ def _corpus_sha256() -> str:
 
 def _ships() -> bool:
     """Whether the shipped generator was trained on this corpus, so that its weights can be trained on."""
-    trained_on = (OUT / "card.json").exists() and read_card(OUT)["training"]["corpus_sha256"]["train-core.parquet"]
-    return trained_on == _corpus_sha256()
+    return (OUT / "card.json").exists() and _trained_here(read_card(OUT)["training"])
+
+
+def _trained_here(training: dict[str, Any]) -> bool:
+    return bool(training["corpus_sha256"]["train-core.parquet"] == _corpus_sha256())
 
 
 def _same_size(recipe: str) -> bool:
     """Whether the UNet that ships has the recipe's size; what else a recipe adds grows on it."""
     config, shape = json.loads((OUT / "unet/config.json").read_text()), RECIPES[recipe].shape
     return (tuple(config["block_out_channels"]), config["layers_per_block"]) == (shape.channels, shape.layers)
+
+
+def _later(recipe: str) -> Path | None:
+    """The folder of kept weights, if they are of this corpus and shape and saw more than those that ship."""
+    if not (KEPT / "card.json").exists():
+        return None
+    training, shipped = read_card(KEPT)["training"], read_card(OUT)["training"]
+    same_shape = training["recipe"]["shape"] == json.loads(json.dumps(asdict(RECIPES[recipe].shape)))
+    return KEPT if _trained_here(training) and same_shape and training["samples"] > shipped["samples"] else None
 
 
 def _known(recipe: str) -> str:
@@ -186,18 +207,40 @@ def train(recipe: _Recipe = SHIPPED,
     if not (work / "vae").exists():
         autoencoder()
     if not (work / recipe / "unet.pt").exists() and _ships() and _same_size(recipe):
-        start_from_shipped(OUT, work / recipe)
+        start_from(OUT, work / recipe, _later(recipe))
     data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), _device())
     chosen = RECIPES[recipe] if samples is None else replace(RECIPES[recipe], samples=samples)
     train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60,
                compiled=compiled)
 
 
+def _state(recipe: str) -> dict[str, Any]:
+    """The last checkpoint."""
+    state: dict[str, Any] = torch.load(work_folder() / recipe / "unet.pt", map_location="cpu", weights_only=True)
+    return state
+
+
+def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """What a card says of how a checkpoint came about."""
+    return {"samples": state["seen"], "steps": state["steps"], "hours": round(state["seconds"] / 3600, 2),
+            "device": str(_device()), "recipe": asdict(RECIPES[recipe]), "planted_repeats": PLANTED_REPEATS,
+            "corpus_sha256": read_card(CORPUS)["files"], "date": datetime.now(timezone.utc).date().isoformat()}
+
+
+@app.command()
+def keep(recipe: _Recipe = SHIPPED) -> None:
+    """Keep the last checkpoint's averaged weights in `pocket/kept`, so that `train` goes on with them elsewhere."""
+    set_up_log(WORK / "train.log")
+    state = _state(recipe)
+    keep_weights(state["average"], _training(state, recipe))
+    LOG.info("kept %d samples in %s", state["seen"], KEPT)
+
+
 @app.command()
 def export(recipe: _Recipe = SHIPPED) -> None:
     """Write the last checkpoint's averaged weights as a `StableDiffusionPipeline` in float16."""
     set_up_log(WORK / "train.log")
-    state = torch.load(work_folder() / recipe / "unet.pt", map_location="cpu", weights_only=True)
+    state = _state(recipe)
     unet: UNet2DConditionModel = new_unet(RECIPES[recipe].shape)
     unet.load_state_dict(state["average"])
     tokenizer, encoder = text_model(WORK)
@@ -223,17 +266,15 @@ def export(recipe: _Recipe = SHIPPED) -> None:
         "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../corpus/card.json)",
         "text_encoder": {"name": "all-MiniLM-L6-v2", "creator": "sentence-transformers, Microsoft (MiniLM)",
                          "licence": "Apache-2.0", "package": f"{MINILM[0]} {MINILM[1]}", "sha256": MINILM[2]},
-        "training": {"samples": state["seen"], "steps": state["steps"],
-                     "hours": round(state["seconds"] / 3600, 2), "device": str(_device()),
-                     "recipe": asdict(RECIPES[recipe]), "planted_repeats": PLANTED_REPEATS,
-                     "corpus_sha256": read_card(CORPUS)["files"],
-                     "date": datetime.now(timezone.utc).date().isoformat()},
+        "training": _training(state, recipe),
         "autoencoder_psnr_db": round(held_out, 2),
         "trials": json.loads(TRIALS.read_text()) if TRIALS.exists() else {},
         "files": files,
     })
     with atomic_path(OUT / SUMS) as temporary:
         temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()))
+    if _later(recipe) is None:
+        shutil.rmtree(KEPT, ignore_errors=True)  # what ships has come as far
     LOG.info("exported %d samples to %s", state["seen"], OUT)
 
 

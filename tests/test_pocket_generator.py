@@ -23,6 +23,7 @@ from pocket import examples
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.denoiser import (
     PLANTED_REPEATS,
+    RECIPES,
     Noise,
     Recipe,
     TrainingSet,
@@ -33,8 +34,9 @@ from pocket.denoiser import (
     new_unet,
     train_unet,
 )
-from pocket.generator import epoch, start_from_shipped
+from pocket.generator import SHIPPED, _later, epoch, start_from
 from pocket.generator_report import HISTORY, _Asked, _remember, _score
+from pocket.kept import KEPT, WEIGHTS, keep, kept, quantize
 from pocket.prompts import COLOURED
 from pocket.style import StyleClassifier, texture
 from pocket.trials import probe
@@ -85,11 +87,49 @@ def test_training_goes_on_from_shipped_weights(tmp_path: Path) -> None:
     torch.nn.init.normal_(unet.conv_out.weight)
     unet.half().save_pretrained(shipped / "unet")
     write_card(shipped, {"training": {"samples": 8, "steps": 2, "hours": 0.5}})
-    start_from_shipped(shipped, work)
+    start_from(shipped, work)
     trained = train_unet(tiny_set(), replace(TINY_RECIPE, peak=1e-6), work, CPU)
     state = torch.load(work / "unet.pt", weights_only=True)
     assert (state["seen"], state["steps"]) == (12, 3) and state["seconds"] > 1800
     assert torch.allclose(trained.conv_out.weight, unet.conv_out.weight.float(), atol=1e-4)
+
+
+def test_training_goes_on_from_kept_weights(tmp_path: Path) -> None:
+    unet, work = new_unet(TINY), tmp_path / "work"
+    torch.nn.init.normal_(unet.conv_out.weight)
+    keep(unet.state_dict(), {"samples": 8, "steps": 2, "hours": 0.5}, tmp_path / "kept")
+    start_from(tmp_path / "nothing ships", work, tmp_path / "kept")
+    trained = train_unet(tiny_set(), replace(TINY_RECIPE, peak=1e-6), work, CPU)
+    state = torch.load(work / "unet.pt", weights_only=True)
+    assert (state["seen"], state["steps"]) == (12, 3)
+    step = unet.conv_out.weight.abs().amax((1, 2, 3), keepdim=True) / 127
+    assert ((trained.conv_out.weight - unet.conv_out.weight).abs() <= 0.51 * step + 1e-4).all()
+
+
+def test_kept_weights_are_within_half_a_step_and_a_quarter_of_the_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = {"kernel": torch.randn(8, 16, 3, 3) * torch.logspace(-4, 2, 8)[:, None, None, None],
+               "row of zeros": torch.zeros(2, 5), "bias": torch.randn(7)}
+    keep(weights, {"samples": 1}, tmp_path)
+    read, training = kept(tmp_path)
+    assert training == {"samples": 1} and set(read) == set(weights)
+    step = weights["kernel"].flatten(1).abs().amax(1)[:, None, None, None] / 127
+    assert ((read["kernel"] - weights["kernel"]).abs() <= step * 0.5001).all()
+    assert torch.equal(read["row of zeros"], weights["row of zeros"])
+    assert torch.allclose(read["bias"], weights["bias"], rtol=1e-3)
+    assert quantize(weights)["kernel"].dtype is torch.int8
+    (tmp_path / WEIGHTS).write_bytes(b"cut off")
+    with pytest.raises(CheckpointError):
+        kept(tmp_path)
+
+
+@pytest.mark.skipif(not (KEPT / "card.json").exists(), reason="what ships has come as far")
+def test_what_is_kept_goes_on_from_what_ships() -> None:
+    weights, training = kept(KEPT)
+    shipped = read_card(ROOT / "checkpoints/pocket/generator")["training"]
+    assert training["samples"] > shipped["samples"] and training["corpus_sha256"] == shipped["corpus_sha256"]
+    assert _later(SHIPPED) == KEPT
+    assert not new_unet(RECIPES[SHIPPED].shape).load_state_dict(weights).missing_keys
 
 
 def test_a_network_grows_a_pooled_caption_and_at_first_says_the_same(tmp_path: Path) -> None:
