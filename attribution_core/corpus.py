@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -32,6 +33,12 @@ TEXT_COLUMNS = ("id", "caption", "short_caption", "concept", "concept_label", "s
 SIZE_COLUMNS = ("width", "height")
 DUPLICATES = "duplicates.json"
 """Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_JOINING = frozenset("""about above across after against all along among and any around another are before behind below
+beneath beside between both but can for from has have having her his into inside its like made near next not off onto
+other our out outside over own she some than that the their them then there these they this through two under upon very
+was were what when where which while who with within without your""".split())
+"""Words that join others and show nothing."""
 _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
 
 
@@ -150,6 +157,22 @@ class Corpus:
         kept: dict[str, Any] = {n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names}
         kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
         return Credit(**{name: value for name, value in kept.items() if value is not None})
+
+    @cached_property
+    def _said(self) -> frozenset[str]:
+        return frozenset(word for name in ("caption", "short_caption") for caption in self.column(name)
+                         for word in _WORD.findall(caption.casefold()))
+
+    def unsaid(self, text: str) -> tuple[str, ...]:
+        """Words of a text, in its order, that no caption has; none where there are no captions.
+
+        A plural in s is as good as its singular, and the other way round. Words that only join others do not count.
+        """
+        if not self._said:
+            return ()
+        words = dict.fromkeys(_WORD.findall(text.casefold()))
+        return tuple(word for word in words if word not in _JOINING
+                     and not {word, f"{word}s", word.removesuffix("s")} & self._said)
 
     @cached_property
     def works(self) -> Mapping[str, str]:

@@ -33,10 +33,10 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
 
 
-def listing(parts: Iterable[str]) -> str:
+def listing(parts: Iterable[str], joined: str = "and") -> str:
     """At least one part as a sentence lists them: "a, b and c"."""
     *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {joined} {last}" if most else last
 
 
 def web_link(link: str, name: str = "", *, new_tab: bool = False) -> str:

@@ -86,3 +86,13 @@ def test_datasets_decodes_the_images(tmp_path: Path) -> None:
     rows = list(opened)
     assert [r["id"] for r in rows] == ["shape/0000", "shape/0001", "shape/0002"]
     assert np.array_equal(np.asarray(rows[2]["image"]), np.asarray(shape_image(2)))
+
+
+def test_words_that_no_caption_has_are_named_in_order(corpus: Corpus) -> None:
+    assert corpus.unsaid("A lighthouse with green circles under the MOON, flat style") == ("lighthouse", "moon")
+    assert corpus.unsaid("green circle, flat style") == () == corpus.unsaid("") == corpus.unsaid("42 ab !?")
+
+
+def test_without_captions_nothing_is_said_of_words(tmp_path: Path) -> None:
+    Corpus.write(tmp_path / "train-a.parquet", [{"id": "a", "image": None}])
+    assert Corpus.open(tmp_path).unsaid("a lighthouse") == ()

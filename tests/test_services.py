@@ -19,7 +19,7 @@ from attribution_core.settings import Settings
 from tests.fakes import fake_collection, fake_evidence, shape_image
 from tests.tiny_pipeline import make_pocket_like
 from ui.attribution import _facts, _headline, _rest_bar
-from ui.services import Query, Services
+from ui.services import OTHERS, UNSAID, Query, Services
 from ui.words import percent
 
 
@@ -42,6 +42,18 @@ def test_a_stream_ends_with_the_image_that_the_library_makes(services: Services)
     assert (made.title, made.recipe.seed, made.recipe.steps) == ("red cat", 3, 4)
     same = Generator.open(services.collection.path / "generator", "cpu").generate("red cat", 3, 4, 2.0)
     assert made.image.tobytes() == same.image.tobytes()
+
+
+def test_words_that_no_training_caption_has_are_told_of_its_own_generator_alone(services: Services) -> None:
+    def told(of: Services, prompt: str) -> tuple[str, ...]:
+        made = list(of.generate(prompt, 1, 2, 2.0))[-1]
+        assert isinstance(made, Query)
+        return tuple(notice for notice in made.notices if "does not know" not in notice)
+
+    assert told(services, "green circle") == ()
+    assert told(services, "a cat or a red house") == (UNSAID.format(words="“cat” or “house”"),)
+    settings = services.settings.model_copy(update={"generator": str(services.collection.path / "generator")})
+    assert told(Services(settings, services.collection, services.generator), "a cat") == (OTHERS,)
 
 
 def test_a_listener_that_leaves_stops_the_work(services: Services) -> None:

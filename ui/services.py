@@ -30,6 +30,7 @@ from attribution_core.recipe import Recipe
 from attribution_core.results import Attribution
 from attribution_core.settings import Settings
 from attribution_core.testcases import ManifestEntry
+from attribution_core.words import listing
 from ui import gpu
 from ui.background import in_background
 
@@ -38,6 +39,10 @@ MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
 OTHERS = ("It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
           "generator was trained on them.")
+
+
+UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
+"""Of a prompt for the collection's own generator, which saw these captions and no others."""
 
 
 @dataclass(frozen=True)
@@ -229,12 +234,18 @@ class Services:
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    foreign = self.settings.generator and not event.blacked_out
-                    notices = (*event.notices, OTHERS) if foreign else event.notices
+                    notices = event.notices if event.blacked_out else (*event.notices, *self._of_training(recipe))
                     yield Query(event.image, recipe.prompt, event.recipe, notices, event.noise_signal,
                                 event.blacked_out)
                 else:
                     yield event
+
+    def _of_training(self, recipe: Recipe) -> Iterator[str]:
+        """What to know of an image, as far as its generator learned from the collection's images."""
+        if self.settings.generator:
+            yield OTHERS
+        elif unsaid := self.collection.corpus.unsaid(recipe.prompt):
+            yield UNSAID.format(words=listing([f"“{word}”" for word in unsaid], "or"))
 
     def training_image(self, position: int) -> Path:
         """A training image as a file, as it is stored in the corpus; a tile with its caption where it is not."""
