@@ -36,12 +36,14 @@ def index(
     near_duplicates: Annotated[str | None, typer.Option(help="What counts as one work: 0 (equal) to 0.5, or off; "
                                                              "default: 0.1.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="local, or ray: encode on a Ray cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="Encoders at once on Ray; default: one a GPU, else one a "
+                                                     "machine.")] = None,
 ) -> None:
     """Make a collection of your own images, or add to it; run it again after an interruption to go on."""
     from tqdm import tqdm
 
     from attribution_core.duplicates import THRESHOLD
-    from attribution_core.encoders import load_encoder
     from attribution_core.errors import CheckpointError, InvalidInputError
     from attribution_core.indexing import Progress, build_collection
     from attribution_core.source_items import Columns
@@ -53,7 +55,6 @@ def index(
     kept = {"--mappers": mappers, "--factory": factory, "--near-duplicates": near_duplicates}
     for option in (name for name, given in kept.items() if add and given is not None):
         raise CheckpointError(f"a collection that is added to keeps its own; leave {option} away with --add.")
-    loaded = load_encoder(encoder, device=device) if add and encoder else None
     # A rate smoothed over many shards, so that the time that is left holds.
     bar = tqdm(unit="image", disable=not sys.stderr.isatty(), smoothing=0.1, dynamic_ncols=True)
 
@@ -70,10 +71,10 @@ def index(
     try:
         with bar:
             report = build_collection(
-                images, out, encoder=encoder or "efficientnet-lite0", mappers=mappers, factory=factory or "Flat",
-                metadata=metadata, device=device, on_progress=on_progress, loaded=loaded, add=add,
+                images, out, encoder=encoder, mappers=mappers, factory=factory or "Flat",
+                metadata=metadata, device=device, on_progress=on_progress, add=add,
                 near_duplicates=threshold, columns=Columns.parse(columns), key=key, split=split, config=config,
-                image_column=image_column, prefix=prefix)
+                image_column=image_column, prefix=prefix, engine=engine, workers=workers)
     except KeyboardInterrupt:
         before = " the collection is as it was, and" if add else ""
         typer.echo(f"stopped; {done:,} images are done,{before} the same command goes on there", err=True)

@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from attribution_core import editions, shards
+from attribution_core import editions, ray_cluster, ray_engine, shards
 from attribution_core.attribution import Collection
 from attribution_core.calibration import Calibrator
 from attribution_core.cards import read_card, sha256_file, write_json_atomic
 from attribution_core.duplicates import LARGEST, THRESHOLD
-from attribution_core.encoders import load_encoder
+from attribution_core.encoders import ENCODERS, load_encoder
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.image_sources import open_source
 from attribution_core.index import BACKENDS
@@ -33,7 +36,21 @@ from attribution_core.source_items import Columns, Source
 
 SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
+USUAL_ENCODER = "efficientnet-lite0"
 _OURS = {editions.LOCK, "skipped.json", "unmatched.json"}
+_EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
+_Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
+
+
+class Engine(str, Enum):
+    """What encodes the images: this program, or workers on Ray."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+    def __str__(self) -> str:
+        """Return the value, as it is typed."""
+        return str(self.value)
 
 
 @dataclass(frozen=True)
@@ -99,21 +116,25 @@ class _Seen:
         return name not in self.there and name not in self.done
 
 
-def build_collection(images: Path | str, out: Path | str, *, encoder: str = "efficientnet-lite0",
+def build_collection(images: Path | str, out: Path | str, *, encoder: str | None = None,
                      mappers: Path | str | None = None, factory: str = "Flat", metadata: Path | str | None = None,
                      device: str = "auto", on_progress: Callable[[Progress], None] | None = None,
                      loaded: ImageEncoder | None = None, add: bool = False, near_duplicates: float | None = THRESHOLD,
                      columns: Columns | None = None, key: str | None = None, split: str | None = None,
-                     config: str | None = None, image_column: str | None = None, prefix: str = "") -> IndexReport:
+                     config: str | None = None, image_column: str | None = None, prefix: str = "",
+                     engine: Engine | str = Engine.LOCAL, workers: int | None = None) -> IndexReport:
     """Encode images and write a collection's folder, or add them to one.
 
     images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
-    see `open_source`, which takes split, config and image_column. out: new or half-built folder. mappers: folder of a
-    mapper pair, identity by default. metadata: CSV, Parquet or JSON lines whose column `key` names the images (default:
+    see `open_source`, which takes split, config and image_column. out: new or half-built folder. encoder: default
+    efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair, identity by
+    default. metadata: CSV, Parquet or JSON lines whose column `key` names the images (default:
     file, file_name, id or key; a path relative to the folder, or an id) with any of the corpus's text columns, or those
     that `columns` names. loaded: an encoder to use as it is, in place of `encoder`; one of your own, too (see
     `ImageEncoder`). add: to the collection in `out`, with its own encoder, mappers and factory. near_duplicates: the
     threshold of `duplicates`; None groups none; a collection that is added to keeps its own. prefix: before each id.
+    engine: "local", or "ray" for a cluster; the result is the same, and each goes on with what the other began.
+    workers: encoders at once on Ray; see `ray_cluster.share`.
 
     Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
     Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
@@ -124,9 +145,9 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str = "eff
         raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
     if factory not in BACKENDS:
         raise unknown_name("index factory", factory, BACKENDS)
+    _check_engine(engine, workers)
     card = editions.own_card(folder) if add else None
-    if card is not None and loaded is None:
-        encoder = str(card["encoder"])
+    encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
     source = open_source(images, columns, split=split, config=config, image_column=image_column)
     table = Metadata.read(metadata, columns, key) if metadata else None
     plan = {**source.mark, "encoder": loaded.name if loaded else encoder, "prefix": prefix,
@@ -148,14 +169,32 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str = "eff
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
             editions.discard(folder)
         _claim(work, digest)
-        network = loaded or load_encoder(encoder, device=device)
+        if engine == Engine.RAY:
+            recipe = ray_engine.Recipe.of(encoder, device, loaded)
+            network = loaded or ENCODERS[encoder]  # nothing is encoded here
+            encode: _Encode = partial(ray_engine.encode_shards, recipe=recipe, workers=workers)
+        else:
+            network = loaded or load_encoder(encoder, device=device)
+            encode = partial(_encode_here, encoder=network)
         pair = MapperPair.load(mappers, encoder=network.name) if mappers else \
             MapperPair.identity(network.dim, encoder=network.name)
         seen = _Seen(there, _done(work))
-        _build(source, prefix, table, network, work, seen, on_progress)
+        _build(source, prefix, table, encode, work, seen, on_progress)
         return _finish(folder, source, card, digest, table, seen,
                        {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
                        pair, bool(mappers))
+
+
+def _check_engine(engine: Engine | str, workers: int | None) -> None:
+    """Raise where the engine is none, is not installed, or takes no workers."""
+    if engine not in list(Engine):
+        raise unknown_name("engine", engine, map(str, Engine))
+    if engine == Engine.RAY:
+        ray_cluster.library()
+    elif workers is not None:
+        raise InvalidInputError(f"workers is {workers}, but the engine 'local' has none; give the engine 'ray', too.")
+    if workers is not None and workers < 1:
+        raise InvalidInputError(f"workers is {workers}, expected at least 1.")
 
 
 def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
@@ -192,19 +231,31 @@ def _done(work: Path) -> set[str]:
     return {name for told in _told(work) for name in told["ids"]}
 
 
-def _build(source: Source, prefix: str, table: Metadata | None, encoder: ImageEncoder, work: Path, seen: _Seen,
+def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _EncodedShards:
+    for items in stream:
+        yield items, shards.encode(items, encoder)
+
+
+def _build(source: Source, prefix: str, table: Metadata | None, encode: _Encode, work: Path, seen: _Seen,
            on_progress: Callable[[Progress], None] | None) -> None:
     number = len(_told(work))
-    done = resumed = len(seen.done)
+    done = resumed = read = len(seen.done)
     if on_progress and done:
         on_progress(Progress(done, source.total(done), resumed))
-    stream = source.items(lambda name: seen.wanted(prefix + name))
-    for items in shards.split(stream, prefix):
-        shards.build(items, table, encoder, work, number)
-        number, done = number + 1, done + len(items)
-        if on_progress:
-            total = source.total(done + seen.known)
-            on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
+
+    def stream() -> Iterator[shards.Shard]:
+        nonlocal read
+        for items in shards.split(source.items(lambda name: seen.wanted(prefix + name)), prefix):
+            read += len(items)  # an engine may read ahead of what is done
+            yield items
+
+    with closing(encode(stream())) as encoded_shards:
+        for items, encoded in encoded_shards:
+            shards.write(items, encoded, table, work, number)
+            number, done = number + 1, done + len(items)
+            if on_progress:
+                total = source.total(read + seen.known)
+                on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
 
 
 def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: str, table: Metadata | None, seen: _Seen,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.cards import atomic_path, write_json_atomic
@@ -28,9 +30,26 @@ SHARD_BYTES = 200_000_000
 """A shard of images that come as bytes ends here, however few they are: they are in memory together."""
 
 
-def split(stream: Iterable[Item], prefix: str) -> Iterator[list[tuple[str, Item]]]:
-    """What is built at once: images with their ids, in order."""
-    items: list[tuple[str, Item]] = []
+Shard = list[tuple[str, Item]]
+"""Images that are built at once, with their ids, in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What was made of a shard's n images, in order; holds no file and no network, so that it can travel.
+
+    made: of each its size and thumbnail as columns of the corpus, or why it is skipped. pixels: (n, 3 * SIDE * SIDE)
+    uint8 signatures. features: (n, d) float32. Rows of what is skipped mean nothing.
+    """
+
+    made: tuple[Mapping[str, Any] | str, ...]
+    pixels: NDArray[np.uint8]
+    features: NDArray[np.float32]
+
+
+def split(stream: Iterable[Item], prefix: str) -> Iterator[Shard]:
+    """What is built at once."""
+    items: Shard = []
     size = 0
     for item in stream:
         items.append((prefix + item.id, item))
@@ -75,22 +94,28 @@ class _Pictures(Sequence[Image.Image]):
         return picture
 
 
-def build(items: list[tuple[str, Item]], table: Metadata | None, encoder: ImageEncoder, work: Path,
-          number: int) -> None:
-    """Encode a shard and write rows, signatures and features, and last what is told of it: then it is done."""
+def encode(items: Shard, encoder: ImageEncoder) -> Encoded:
+    """Open and encode a shard's images; writes nothing."""
     pictures = _Pictures([item for _, item in items])
     features = np.asarray(encoder.encode(pictures), dtype=np.float32)
+    made: list[Mapping[str, Any] | str] = []
+    for k in range(len(items)):
+        if pictures.made[k] is None:  # an encoder of one's own may look at fewer
+            _ = pictures[k]
+        made.append(pictures.made[k] or "")
+    return Encoded(tuple(made), pictures.pixels, features)
+
+
+def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, number: int) -> None:
+    """Write a shard's rows, signatures and features, and last what is told of it: then it is done."""
     good: list[int] = []
     rows: list[dict[str, Any]] = []
     told: dict[str, Any] = {"ids": [name for name, _ in items], "skipped": [], "notes": [], "rows": [], "unmatched": []}
-    for k, (name, item) in enumerate(items):
-        if pictures.made[k] is None:  # an encoder of one's own may look at fewer
-            _ = pictures[k]
-        made = pictures.made[k]
+    for k, ((name, item), made) in enumerate(zip(items, encoded.made, strict=True)):
         row = table.of(item) if table else None
         if row is not None:
             told["rows"].append(row)
-        if not isinstance(made, dict):
+        if isinstance(made, str):
             told["skipped"].append({"file": name, "reason": made})
             continue
         if table and row is None:
@@ -102,7 +127,7 @@ def build(items: list[tuple[str, Item]], table: Metadata | None, encoder: ImageE
         rows.append({**item.text, **extra, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}})
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
-        for suffix, values in ((PIXELS, pictures.pixels), (FEATURES, features)):
+        for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):
             with atomic_path(work / f"{number:05d}{suffix}") as temporary:
                 np.save(temporary, values[good])
     write_json_atomic(work / f"{number:05d}{TOLD}", told)

@@ -147,13 +147,13 @@ def test_a_removal_that_cannot_be_done_changes_nothing(mine: Path, tmp_path: Pat
 
 
 def test_images_may_go_while_others_are_half_added(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more, real = folder_of(tmp_path / "second", range(5, 20)), shards.build
+    more, real = folder_of(tmp_path / "second", range(5, 20)), shards.write
     with monkeypatch.context() as patch:
-        def build(items: list, *rest: object) -> None:
+        def write(items: list, *rest: object) -> None:
             if items[0][0] == "014.png":
                 raise KeyboardInterrupt
             real(items, *rest)  # type: ignore[arg-type]
-        patch.setattr(shards, "build", build)
+        patch.setattr(shards, "write", write)
         with pytest.raises(KeyboardInterrupt):
             build_collection(more, mine, add=True)
     assert len(Collection.open(mine).index) == 10

@@ -18,7 +18,7 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
           "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
-          "released_heads", "placeholders", "works"}
+          "released_heads", "placeholders", "works", "ray_cluster"}
 MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
           "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
@@ -29,7 +29,7 @@ UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "g
          "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",
          "memorization_figures", "memorization_html", "memorized_prompts", "scan", "artwork", "artwork_figures",
          "artwork_learned", "artwork_survey", "editions", "shards", "image_sources", "metadata_join", "source_items",
-         "stream_sources", "release", "released_texts"}
+         "stream_sources", "release", "released_texts", "ray_engine"}
 TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_download", "cli_evaluate",
        "cli_from_release", "cli_index", "cli_memorization", "cli_opinion", "cli_report", "cli_train", "__main__",
        "__init__"}
@@ -123,7 +123,7 @@ def _loaded_after(statement: str) -> set[str]:
 
 
 HEAVY = {"torch", "torchvision", "faiss", "gradio", "diffusers", "transformers", "timm", "open_clip", "datasets",
-         "pandas", "scipy", "plotly"}
+         "pandas", "scipy", "plotly", "ray"}
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
