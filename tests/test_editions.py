@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -295,7 +296,8 @@ def test_killed_at_random_it_ends_byte_for_byte_as_if_it_had_not_been(tmp_path: 
     rng = random.Random(11)
     first, more = folder_of(tmp_path / "first", range(120)), folder_of(tmp_path / "second", range(120, 240))
     (first / "bad.png").write_bytes(b"x")
-    waits = iter(lambda: rng.uniform(0.1, 0.8), None)
+    # Longer from kill to kill: on a busy machine even the last step takes longer than any wait of the first.
+    waits = (rng.uniform(0.1, 0.8) * 1.05 ** k for k in count())
     assert killed_until_done(first, tmp_path / "mine", "new", waits) >= 1
     build_collection(first, tmp_path / "twin", encoder=ENCODER)
     assert contents(tmp_path / "mine") == contents(tmp_path / "twin")
