@@ -90,8 +90,8 @@ def chosen(factory: str | None, store: str | None, default: str) -> str:
     from attribution_core.milvus_address import Address
 
     if factory is not None and store is not None:
-        raise InvalidInputError(f"--factory {factory} keeps features in the collection, --store {store} elsewhere; "
-                                "give one of the two.")
+        raise InvalidInputError(f"--factory {factory} keeps features in the collection, --store in Milvus; give one of "
+                                "the two.")
     return Address.parse(store, Path()).text if store is not None else factory or default
 
 

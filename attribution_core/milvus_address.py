@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import re
@@ -109,11 +110,19 @@ def connect(address: Address, create: bool = False) -> Any:
         raise CheckpointError(f"'{address.file}' is missing, the file of Milvus Lite that '{address}' names; put it "
                               "back, or make the collection again with another --store or --factory.")
     with _lock:
-        with mended(address, "cannot be opened", "close the other program that has it open (one at a time can), or "
-                                                 "make the collection again where the file is damaged"):
-            client = pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS)
+        try:
+            client = _opened(pymilvus, address)
+        except CheckpointError:  # what pymilvus keeps of calls that it mended may hold the last client of a moved file
+            gc.collect()
+            client = _opened(pymilvus, address)
         _users[address.file] = _users.get(address.file, 0) + 1
     return client
+
+
+def _opened(pymilvus: Any, address: Address) -> Any:
+    with mended(address, "cannot be opened", "close the other program that has it open (one at a time can), or make "
+                                             "the collection again where the file is damaged"):
+        return pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS)
 
 
 def reach(address: Address) -> None:

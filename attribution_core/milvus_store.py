@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 import shutil
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class MilvusStore:
         self.address, self.name, self.dim = address, name, dim
         self._client, self._home = client, home
         self._kept, self._settled = kept or _Kept(dim), kept is not None
+        self._settling = threading.Lock()  # the app searches from several threads
         weakref.finalize(self, close, client, address).atexit = False  # then pymilvus and Milvus Lite do so themselves
 
     def __len__(self) -> int:
@@ -137,8 +139,12 @@ class MilvusStore:
 
     def _settle(self) -> None:
         """Have Milvus write, index and load what was added, so that a search sees all of it."""
-        if self._settled:
-            return
+        with self._settling:
+            if not self._settled:
+                self._index_all()
+                self._settled = True
+
+    def _index_all(self) -> None:
         with mended(self.address, "does not index the rows", "see to it, and begin again"):
             self._client.flush(self.name, timeout=_BUILD_SECONDS)
             if not self._client.list_indexes(self.name):
@@ -149,7 +155,6 @@ class MilvusStore:
             count = self._count()
         if count != len(self):
             raise CheckpointError(f"the Milvus store '{self.address}' kept {count} of {len(self)} rows; begin again.")
-        self._settled = True
 
     def _nearest(self, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids = np.empty((len(queries), depth), dtype=np.int64)
