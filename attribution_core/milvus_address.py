@@ -23,6 +23,8 @@ _EXPECTED = ("expected milvus://HOST:PORT or milvus://HOST:PORT/DATABASE for a s
 _EXTRA = "install it with `pip install 'attribution-explorer[milvus]'`, in a clone `pip install '.[milvus]'`"
 _CONNECT_SECONDS = 5
 _PORTS = {"http": 19530, "https": 443}
+# pymilvus pings every ten seconds, which servers with gRPC's own limits, Milvus Lite's among them, take for an attack.
+_CHANNEL = {"grpc.keepalive_time_ms": 300_000, "grpc.keepalive_permit_without_calls": 0}
 _NOISY = ("pymilvus", "pymilvus.milvus_client", "milvus_lite")
 
 # How many clients each file of Milvus Lite has. Reentrant: the garbage collector lets clients go at any point.
@@ -103,7 +105,7 @@ def connect(address: Address, create: bool = False) -> Any:
         with mended(address, "cannot be reached", "start the server, or mend the address, or the token in "
                                                   "ATTRIBUTION_MILVUS_TOKEN"):
             return pymilvus.MilvusClient(address.uri, token=milvus_token(), db_name=address.database,
-                                         timeout=_CONNECT_SECONDS)
+                                         timeout=_CONNECT_SECONDS, grpc_options=_CHANNEL)
     if create:
         address.file.parent.mkdir(parents=True, exist_ok=True)
     elif not address.file.exists():
@@ -122,7 +124,7 @@ def connect(address: Address, create: bool = False) -> Any:
 def _opened(pymilvus: Any, address: Address) -> Any:
     with mended(address, "cannot be opened", "close the other program that has it open (one at a time can), or make "
                                              "the collection again where the file is damaged"):
-        return pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS)
+        return pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS, grpc_options=_CHANNEL)
 
 
 def reach(address: Address) -> None:

@@ -16,8 +16,8 @@ LIBRARY = ROOT / "attribution_core"
 UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
-GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "nearest_rest", "images", "recipe",
-          "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
+GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
+          "nearest_rest", "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
           "released_heads", "placeholders", "works"}
 MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
           "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
