@@ -120,7 +120,7 @@ class MilvusStore:
 
     def check(self) -> None:
         """Raise `CheckpointError` where the rows are gone, `CollectionMismatchError` where there are others."""
-        with mended(self.address, "cannot be read", _AGAIN):
+        with mended(self.address, "cannot be read", f"start the server where it is down; else {_AGAIN}"):
             if not self._client.has_collection(self.name, timeout=_SEARCH_SECONDS):
                 raise CheckpointError(f"the Milvus store '{self.address}' has no collection '{self.name}' any more; "
                                       f"{_AGAIN}.")
@@ -160,10 +160,13 @@ class MilvusStore:
         ids = np.empty((len(queries), depth), dtype=np.int64)
         similarity = np.empty((len(queries), depth), dtype=np.float32)
         for start in range(0, len(queries), _QUERIES):
-            with mended(self.address, "does not answer", "try again once it does"):
-                answers = self._client.search(
-                    self.name, data=list(queries[start : start + _QUERIES]), anns_field="row", limit=depth,
-                    output_fields=["id"], search_params={"metric_type": "IP"}, timeout=_SEARCH_SECONDS)
+            block = list(queries[start : start + _QUERIES])
+            try:
+                answers = self._ask(block, depth)
+            except CheckpointError:  # a server that was started again may have let go of what it had loaded
+                with mended(self.address, "does not answer", "try again once it does"):
+                    self._client.load_collection(self.name, timeout=_SEARCH_SECONDS)
+                answers = self._ask(block, depth)
             for row, hits in enumerate(answers, start):
                 if len(hits) != depth:
                     raise CheckpointError(f"the Milvus store '{self.address}' handed out {len(hits)} of {depth} rows "
@@ -172,6 +175,11 @@ class MilvusStore:
                 similarity[row] = [hit["distance"] for hit in hits]
         order = np.lexsort((ids, -similarity), axis=1)
         return np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarity, order, axis=1)
+
+    def _ask(self, queries: list[NDArray[np.float32]], depth: int) -> Any:
+        with mended(self.address, "does not answer", "try again once it does"):
+            return self._client.search(self.name, data=queries, anns_field="row", limit=depth, output_fields=["id"],
+                                       search_params={"metric_type": "IP"}, timeout=_SEARCH_SECONDS)
 
     def _beyond(self, queries: NDArray[np.float32], ids: NDArray[np.int64], raw: NDArray[np.float32], top: int,
                 bins: int) -> Rest:

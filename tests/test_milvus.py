@@ -171,6 +171,15 @@ def test_threads_search_at_the_same_time(server: str) -> None:
     assert found == list(range(64))
 
 
+def test_a_server_that_let_go_of_the_rows_loads_them_again(server: str) -> None:
+    index, where = TrainingIndex.build(unit(30, 4), server), Address.parse(server)
+    first = index.search(unit(2, 4, 1), 5).ids
+    client = connect(where)
+    client.release_collection(index._backend.name)  # type: ignore[attr-defined]
+    close(client, where)
+    assert np.array_equal(index.search(unit(2, 4, 1), 5).ids, first)
+
+
 def test_rows_that_are_gone_or_others_are_said(server: str, tmp_path: Path) -> None:
     index = TrainingIndex.build(unit(30, 4), server, home=tmp_path / "index")
     index.save(tmp_path / "index")
