@@ -195,7 +195,8 @@ def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.f
         raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
                                       "of the corpus, in its order.")
     pair.save(parts / "mappers")
-    TrainingIndex.build(pair.map_training(features), factory, encoder).save(parts / "index")
+    index = TrainingIndex.build(pair.map_training(features), factory, encoder, home=parts / "index")
+    index.save(parts / "index")
     if calibrator is not None:
         calibrator.save(parts / "calibrator")
 

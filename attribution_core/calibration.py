@@ -281,9 +281,6 @@ def _exemplar_mean(values: FloatArray, marks: NDArray[np.bool_]) -> FloatArray:
 
 def _nodes(scores: FloatArray, rest: Rest) -> tuple[FloatArray, FloatArray]:
     """Return similarities (q, m) and how many candidates each stands for (q, m); their estimate is exact."""
-    if rest.sample is None or rest.sample_bin is None:
-        more, many = rest.mean, rest.count.astype(np.float64)
-    else:
-        drawn = np.bincount(rest.sample_bin, minlength=rest.count.shape[1])[rest.sample_bin]
-        more, many = rest.sample, rest.count[:, rest.sample_bin] / drawn
-    return np.concatenate([scores, more], axis=1), np.concatenate([np.ones_like(scores), many], axis=1)
+    others = rest.points
+    return (np.concatenate([scores, others.value], axis=1),
+            np.concatenate([np.ones_like(scores), others.weight], axis=1))

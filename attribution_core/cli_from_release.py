@@ -20,13 +20,16 @@ def from_release(
     captions: Annotated[
         Path | None, typer.Option(help=".txt, a line an image; or CSV or Parquet: file,caption,link,licence.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images; only linked to, not copied.")] = None,
-    factory: Annotated[str, typer.Option(help="Flat or SQfp16.")] = "SQfp16",
+    factory: Annotated[str | None, typer.Option(help="Flat or SQfp16; default: SQfp16.")] = None,
+    store: Annotated[str | None, typer.Option(help="In place of --factory: milvus://HOST:PORT, or milvus:FILE.db.")
+                     ] = None,
     name: Annotated[str, typer.Option(help="What the app calls it.")] = "LAION subset",
 ) -> None:
     """Make a collection that the app opens from released features, mappers, calibrator and captions."""
     from tqdm import tqdm
 
     from attribution_core.attribution import Collection
+    from attribution_core.cli_index import chosen
     from attribution_core.errors import InvalidInputError
     from attribution_core.release import find_release, row_of
 
@@ -45,7 +48,8 @@ def from_release(
             bar.update(done - bar.n)
 
         made = Collection.from_release(out, features=features, encoder=row_of(encoder), mappers=mappers,
-                                       calibrator=calibrator, captions=captions, images=images, factory=factory,
+                                       calibrator=calibrator, captions=captions, images=images,
+                                       factory=chosen(factory, store, "SQfp16"),
                                        name=name, on_progress=show)
     if captions is None:
         typer.echo("note: without captions, images are called by their file names; give --captions.", err=True)

@@ -24,6 +24,8 @@ def index(
                                                      "that of the collection that is added to.")] = None,
     mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
     factory: Annotated[str | None, typer.Option(help="Flat or SQfp16; default: Flat.")] = None,
+    store: Annotated[str | None, typer.Option(help="In place of --factory: milvus://HOST:PORT, or milvus:FILE.db for "
+                                                   "a file in the collection.")] = None,
     metadata: Annotated[Path | None, typer.Option(help="CSV, Parquet or JSON lines: "
                                                        "file,caption,creator,licence,link.")] = None,
     key: Annotated[str | None, typer.Option(help="Its column that names the images; default: file, file_name, id or "
@@ -52,7 +54,7 @@ def index(
         threshold = None if near_duplicates == "off" else float(near_duplicates or THRESHOLD)
     except ValueError as error:
         raise InvalidInputError(f"--near-duplicates is '{near_duplicates}', expected 0 to 0.5, or off.") from error
-    kept = {"--mappers": mappers, "--factory": factory, "--near-duplicates": near_duplicates}
+    kept = {"--mappers": mappers, "--factory": factory, "--store": store, "--near-duplicates": near_duplicates}
     for option in (name for name, given in kept.items() if add and given is not None):
         raise CheckpointError(f"a collection that is added to keeps its own; leave {option} away with --add.")
     # A rate smoothed over many shards, so that the time that is left holds.
@@ -71,7 +73,7 @@ def index(
     try:
         with bar:
             report = build_collection(
-                images, out, encoder=encoder, mappers=mappers, factory=factory or "Flat",
+                images, out, encoder=encoder, mappers=mappers, factory=chosen(factory, store, "Flat"),
                 metadata=metadata, device=device, on_progress=on_progress, add=add,
                 near_duplicates=threshold, columns=Columns.parse(columns), key=key, split=split, config=config,
                 image_column=image_column, prefix=prefix, engine=engine, workers=workers)
@@ -80,6 +82,17 @@ def index(
         typer.echo(f"stopped; {done:,} images are done,{before} the same command goes on there", err=True)
         raise typer.Exit(130) from None
     _tell(report, out, metadata is not None, add)
+
+
+def chosen(factory: str | None, store: str | None, default: str) -> str:
+    """The factory that two options tell. Raises `InvalidInputError` where both are given, or the store is none."""
+    from attribution_core.errors import InvalidInputError
+    from attribution_core.milvus_address import Address
+
+    if factory is not None and store is not None:
+        raise InvalidInputError(f"--factory {factory} keeps features in the collection, --store in Milvus; give one of "
+                                "the two.")
+    return Address.parse(store, Path()).text if store is not None else factory or default
 
 
 def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:

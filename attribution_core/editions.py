@@ -122,9 +122,9 @@ def publish(folder: Path, card: Mapping[str, Any], *, new: Path | None = None, w
     begun = "edition" in card
     after = {**card, **(changes or {}), "edition": int(card["edition"]) + 1 if begun else 1}
     places = {part: part_folder(folder, after, part) for part in PARTS}
-    for place in places.values():
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+    for part, place in places.items():
+        _delete(part, place)
+        place.mkdir(parents=True, exist_ok=True)
     last = -1
     for stem in stems(folder, card) if begun else ():
         last = int(stem)
@@ -137,7 +137,7 @@ def publish(folder: Path, card: Mapping[str, Any], *, new: Path | None = None, w
     shards = sorted(p.name.removesuffix(PIXELS) for p in places["features"].glob(f"*{PIXELS}"))
     pair = MapperPair.load(folder / "mappers", encoder=str(after["encoder"]))
     mapped = (pair.map_training(np.load(places["features"] / f"{stem}{FEATURES}")) for stem in shards)
-    index = TrainingIndex.build_from(mapped, str(after["factory"]), str(after["encoder"]))
+    index = TrainingIndex.build_from(mapped, str(after["factory"]), str(after["encoder"]), home=places["index"])
     index.save(places["index"])
     told_duplicates = _group(places, shards, after)
     write_card(folder, {**after, "n_training": len(index), "near_duplicates": told_duplicates})
@@ -154,7 +154,7 @@ def tidy(folder: Path, built: bool = False) -> None:
     for part in PARTS:
         for place in (folder / part, *folder.glob(f"{part}-[0-9]*")):
             if place != part_folder(folder, card, part):
-                shutil.rmtree(place, ignore_errors=True)
+                _delete(part, place)
     for litter in folder.glob(".*.part.*"):  # half a file, of a run that was killed
         litter.unlink(missing_ok=True)
     if built:
@@ -165,6 +165,13 @@ def discard(folder: Path) -> None:
     """Delete what was being built; first what says what it is, so that a rest that is left counts for nothing."""
     (folder / BUILDING / "plan.json").unlink(missing_ok=True)
     shutil.rmtree(folder / BUILDING, ignore_errors=True)
+
+
+def _delete(part: str, place: Path) -> None:
+    if part == "index":
+        TrainingIndex.discard(place)  # with what it has in a store
+    else:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _group(places: Mapping[str, Path], shards: Sequence[str], card: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,9 +72,9 @@ def similarity_histogram(result: Attribution) -> Figure:
     """How similar all training images are to the query; the listed ones are marked. Counts in decades."""
     import plotly.graph_objects as go
 
-    bins = result.rest_bins
-    used = bins.count[0] > 0
-    means, counts = bins.mean[0][used], bins.count[0][used]
+    others = result.rest_bins.points
+    used = others.weight[0] > 0
+    means, counts = others.value[0][used], others.weight[0][used]
     everything = np.concatenate([means, result.similarity])
     edges = np.linspace(everything.min(), everything.max() + 1e-6, _HISTOGRAM_BARS + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
@@ -96,11 +96,11 @@ def similarity_histogram(result: Attribution) -> Figure:
 def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[FloatArray, FloatArray]:
     """Rank of the last image and influence of each image of every bin of the rest, most similar bin first.
 
-    Two arrays (b,). The bins' images share the rest as their mean similarities say.
+    Two arrays (b,). The bins' images share the rest as their mean similarities say; a sample image counts as a bin.
     """
-    bins = result.rest_bins
-    used = bins.count[0] > 0
-    count, mean = bins.count[0][used].astype(np.float64), bins.mean[0][used]
+    others = result.rest_bins.points
+    used = others.weight[0] > 0
+    count, mean = others.weight[0][used], others.value[0][used]
     if not count.size:
         return np.empty(0), np.empty(0)
     order = np.argsort(-mean, kind="stable")

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.cards import atomic_path, read_card, verify_files, write_card
 from attribution_core.checks import unit_rows, whole
-from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
-from attribution_core.rest import DEFAULT_BINS, Rest
+from attribution_core.errors import (
+    AttributionError,
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+    unknown_name,
+)
+from attribution_core.flat_scan import FlatScan, create_scan, read_scan
+from attribution_core.milvus_address import SCHEMES, Address, reach
+from attribution_core.milvus_store import FILE, MilvusStore, create_store, discard, read_store, settle
+from attribution_core.rest import DEFAULT_BINS
 from attribution_core.shares import Hits
 
 _FILE = "index.faiss"
-_SCAN_VALUES = 16_000_000
-_DECODE_VALUES = 4_000_000
 
 
 class Backend(Protocol):
@@ -40,7 +47,10 @@ class Backend(Protocol):
         """Return the `top` nearest of (q, d) unit rows, and the rest in `bins` bins."""
 
     def write(self, path: Path) -> None:
-        """Write everything to one file."""
+        """Write everything to one file, or where it is."""
+
+    def drop(self) -> None:
+        """Delete what is kept outside of this process, of an index that does not come about."""
 
 
 @dataclass(frozen=True)
@@ -48,115 +58,22 @@ class BackendSpec:
     """A row of `BACKENDS`.
 
     Attributes:
-        name: FAISS factory string, also the name in files and commands.
-        bytes_per_value: Memory for one feature value.
+        name: FAISS factory string, or of a store what its address begins with; also the name in files and commands.
+        bytes_per_value: Memory of this process for one feature value.
         exact: Whether a search reads every row.
         note: One sentence for users.
-        create: Makes an empty backend of a dimension.
+        create: Makes an empty backend from a factory, a dimension, and the folder that will be saved to, if known.
         read: Reads what `write` wrote.
+        file: What is written is called so.
     """
 
     name: str
     bytes_per_value: int
     exact: bool
     note: str
-    create: Callable[[int], Backend]
+    create: Callable[[str, int, Path | None], Backend]
     read: Callable[[Path], Backend]
-
-
-class FlatScan:
-    """FAISS `Flat` or `SQfp16`, read in full for every search, so that the rest is known exactly.
-
-    Listed similarities and the rest come from one pass over the rows as FAISS decodes them, in float32.
-    (FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which moves a similarity by
-    some 1e-5; two passes would then disagree.) Beyond the index itself, memory is bounded: about 64 MB of
-    similarities and 16 MB of decoded rows at a time.
-    """
-
-    def __init__(self, index: Any) -> None:
-        """Wrap a FAISS index with inner product."""
-        self._index = index
-
-    def __len__(self) -> int:
-        """Return the number of training images."""
-        return int(self._index.ntotal)
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the rows."""
-        return int(self._index.d)
-
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Append (n, d) unit rows."""
-        if not self._index.is_trained:
-            self._index.train(rows)
-        self._index.add(rows)
-
-    def reserve(self, count: int) -> None:
-        """Take the memory of so many rows at once, so that adding blocks of them never copies what is there."""
-        self._index.codes.resize(count * self._index.code_size)
-        self._index.codes.resize(0)
-
-    def write(self, path: Path) -> None:
-        """Write the FAISS index to a file."""
-        faiss.write_index(self._index, str(path))
-
-    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """Return the `top` nearest of (q, d) unit rows, and the rest in `bins` bins.
-
-        Of equal similarities the one that was added first comes first.
-        """
-        n, q = len(self), len(queries)
-        ids = np.empty((q, top), dtype=np.int64)
-        best = np.empty((q, top), dtype=np.float32)
-        rests = []
-        step = max(1, _SCAN_VALUES // n)
-        for start in range(0, q, step):
-            block = self._scan(queries[start : start + step])
-            for offset, row in enumerate(block):
-                listed = _nearest(row, top)
-                ids[start + offset], best[start + offset] = listed, row[listed]
-                unlisted = np.ones(n, dtype=bool)
-                unlisted[listed] = False
-                rests.append(Rest.from_similarities(row[unlisted], bins))
-        return Hits(ids, best, _stack(rests))
-
-    def _scan(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = np.empty((len(queries), len(self)), dtype=np.float32)
-        for start, rows in self._decoded():
-            np.matmul(queries, rows.T, out=scores[:, start : start + len(rows)])
-        # Rounding alone carries a cosine of unit rows past 1.
-        return np.clip(scores, -1.0, 1.0, out=scores)
-
-    def _decoded(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        n, d = len(self), self.dim
-        if isinstance(self._index, faiss.IndexFlat):
-            yield 0, faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
-            return
-        codes = faiss.rev_swig_ptr(self._index.codes.data(), n * d * 2).view(np.float16).reshape(n, d)
-        step = max(1, _DECODE_VALUES // d)
-        for start in range(0, n, step):
-            yield start, codes[start : start + step].astype(np.float32)
-
-
-def _create_scan(factory: str) -> Callable[[int], Backend]:
-    return lambda dim: FlatScan(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))
-
-
-def _read_scan(path: Path) -> Backend:
-    try:
-        index = faiss.read_index(str(path))
-    except RuntimeError as error:
-        raise CheckpointError(f"'{path}' is no FAISS index; build or download it again.") from error
-    if not isinstance(index, faiss.IndexFlat | faiss.IndexScalarQuantizer):
-        raise CheckpointError(
-            f"'{path}' is a {type(index).__name__}, expected Flat or SQfp16; build it again."
-        )
-    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise CheckpointError(f"'{path}' does not measure inner products; build it again.")
-    if isinstance(index, faiss.IndexScalarQuantizer) and index.code_size != 2 * index.d:
-        raise CheckpointError(f"'{path}' does not hold 16-bit values; build it again with 'SQfp16'.")
-    return FlatScan(index)
+    file: str = _FILE
 
 
 BACKENDS: dict[str, BackendSpec] = {
@@ -165,16 +82,26 @@ BACKENDS: dict[str, BackendSpec] = {
         bytes_per_value=4,
         exact=True,
         note="32-bit values, every row read: exact. For up to some hundred thousand images.",
-        create=_create_scan("Flat"),
-        read=_read_scan,
+        create=lambda factory, dim, home: create_scan(factory, dim),
+        read=read_scan,
     ),
     "SQfp16": BackendSpec(
         name="SQfp16",
         bytes_per_value=2,
         exact=True,
         note="16-bit values, every row read: half the memory, similarities within 0.001.",
-        create=_create_scan("SQfp16"),
-        read=_read_scan,
+        create=lambda factory, dim, home: create_scan(factory, dim),
+        read=read_scan,
+    ),
+    "milvus": BackendSpec(
+        name="milvus",
+        bytes_per_value=0,
+        exact=True,
+        note="'milvus://HOST:PORT', or 'milvus:FILE.db' in a file: rows in Milvus, every row read there; of more than "
+        "16,384 images the shares' intervals hold with 99 % confidence.",
+        create=create_store,
+        read=read_store,
+        file=FILE,
     ),
 }
 
@@ -201,51 +128,59 @@ class TrainingIndex:
         return f"TrainingIndex({self.factory}, {len(self)} x {self.dim}, encoder={self.encoder!r})"
 
     @classmethod
-    def build(cls, train: ArrayLike, factory: str = "Flat", encoder: str = "") -> TrainingIndex:
+    def build(
+        cls, train: ArrayLike, factory: str = "Flat", encoder: str = "", home: Path | None = None
+    ) -> TrainingIndex:
         """Index the rows in their order.
 
         Args:
             train: (n, d) float32 unit rows, from `MapperPair.map_training`.
-            factory: A name in `BACKENDS`.
+            factory: A name in `BACKENDS`, or the address of a Milvus store.
             encoder: Name of the encoder that made the features; kept with the index.
+            home: The folder that it will be saved to. A store's relative file lies beside it, and what is made in a
+                store is noted in it first, so that nothing is left there by a run that is cut off (see `discard`).
 
         Raises:
             UnknownNameError: No such backend.
-            InvalidInputError: Rows are not of unit length, not finite, or there are none.
+            InvalidInputError: Rows are not of unit length, not finite, or there are none; no address of a store.
+            CheckpointError: A store cannot be reached.
         """
-        spec = _spec(factory)
-        rows = unit_rows("train", train)
-        if not len(rows):
-            raise InvalidInputError("train has no rows; an index needs at least one training image.")
-        backend = spec.create(rows.shape[1])
-        backend.add(rows)
-        return cls(backend, factory=spec.name, dim=rows.shape[1], encoder=encoder)
+        return cls.build_from([train], factory, encoder, home=home)
 
     @classmethod
     def build_from(
-        cls, blocks: Iterable[ArrayLike], factory: str = "Flat", encoder: str = "", count: int | None = None
+        cls, blocks: Iterable[ArrayLike], factory: str = "Flat", encoder: str = "", count: int | None = None,
+        home: Path | None = None,
     ) -> TrainingIndex:
         """The same from blocks of rows, each of which is let go before the next is asked for.
 
         count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
         raises, and `InvalidInputError` where not so many rows come.
         """
-        spec = _spec(factory)
+        factory = known_factory(factory)
         backend: Backend | None = None
-        for block in blocks:
-            rows = unit_rows("train", block, None if backend is None else backend.dim)
-            if not len(rows):
-                continue
+        try:
+            for block in blocks:
+                rows = unit_rows("train", block, None if backend is None else backend.dim)
+                if not len(rows):
+                    continue
+                if backend is None:
+                    backend = _spec(factory).create(factory, rows.shape[1], home)
+                    if count is not None and isinstance(backend, FlatScan):
+                        backend.reserve(count)
+                backend.add(rows)
             if backend is None:
-                backend = spec.create(rows.shape[1])
-                if count is not None and isinstance(backend, FlatScan):
-                    backend.reserve(count)
-            backend.add(rows)
-        if backend is None:
-            raise InvalidInputError("train has no rows; an index needs at least one training image.")
-        if count is not None and len(backend) != count:
-            raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
-        return cls(backend, factory=spec.name, dim=backend.dim, encoder=encoder)
+                raise InvalidInputError("train has no rows; an index needs at least one training image.")
+            if count is not None and len(backend) != count:
+                raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
+        except BaseException:
+            if backend is not None:
+                with contextlib.suppress(AttributionError):  # what went wrong first is what is to be told
+                    backend.drop()
+            raise
+        if isinstance(backend, MilvusStore):
+            factory = backend.factory
+        return cls(backend, factory=factory, dim=backend.dim, encoder=encoder)
 
     def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
         """Find the nearest training images of each query.
@@ -267,9 +202,9 @@ class TrainingIndex:
         return self._backend.search(unit_rows("query", query, self.dim), top, bins)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write index.faiss and card.json into a folder, made if it is missing."""
-        folder = Path(directory)
-        with atomic_path(folder / _FILE) as temporary:
+        """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
+        folder, file = Path(directory), _spec(self.factory).file
+        with atomic_path(folder / file) as temporary:
             self._backend.write(temporary)
         write_card(
             folder,
@@ -279,9 +214,20 @@ class TrainingIndex:
                 "factory": self.factory,
                 "dim": self.dim,
                 "count": len(self),
-                "files": [_FILE],
+                "files": [file],
             },
         )
+        for other in {spec.file for spec in BACKENDS.values()} - {file}:
+            (folder / other).unlink(missing_ok=True)
+        settle(folder, self._backend.name if isinstance(self._backend, MilvusStore) else "")
+
+    @staticmethod
+    def discard(directory: str | os.PathLike[str]) -> None:
+        """Delete a saved or half-built index with all that is its own, in a store, too; none there is no error.
+
+        Where a store cannot be reached, a note of what is in it is left in the folder for the next call.
+        """
+        discard(Path(directory))
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], encoder: str | None = None) -> TrainingIndex:
@@ -308,36 +254,33 @@ class TrainingIndex:
                 "build it again or use its own encoder."
             )
         verify_files(folder)
-        spec = _spec(card["factory"])
-        backend = spec.read(folder / _FILE)
-        index = cls(backend, factory=spec.name, dim=backend.dim, encoder=card["encoder"])
+        factory = known_factory(str(card["factory"]))
+        spec = _spec(factory)
+        backend = spec.read(folder / spec.file)
+        index = cls(backend, factory=factory, dim=backend.dim, encoder=card["encoder"])
         given, expected = (len(index), backend.dim), (card["count"], card["dim"])
         if given != expected:
             raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
         return index
 
 
+def known_factory(factory: str) -> str:
+    """The factory as cards hold it.
+
+    Raises `UnknownNameError` for one that is in no row of `BACKENDS`, `InvalidInputError` for no address of a store.
+    """
+    _spec(factory)
+    return factory if factory in BACKENDS and factory not in SCHEMES else Address.parse(factory, Path()).text
+
+
+def check_store(factory: str, folder: Path) -> None:
+    """Raise what stands in the way of a store that a collection's folder is to use; nothing for other factories."""
+    if factory.partition(":")[0] in SCHEMES:
+        reach(Address.parse(factory, folder))
+
+
 def _spec(factory: str) -> BackendSpec:
-    if factory not in BACKENDS:
+    name = "milvus" if factory.partition(":")[0] in SCHEMES else factory
+    if name not in BACKENDS:
         raise unknown_name("index factory", factory, BACKENDS)
-    return BACKENDS[factory]
-
-
-def _nearest(row: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    n = row.size
-    least = np.partition(row, n - top)[n - top]
-    candidates = np.flatnonzero(row >= least)
-    order = np.argsort(-row[candidates], kind="stable")[:top]
-    return np.asarray(candidates[order], dtype=np.int64)
-
-
-def _stack(rests: list[Rest]) -> Rest:
-    if not rests:
-        empty = np.zeros((0, 0))
-        return Rest(empty.astype(np.int64), empty, empty, empty)
-    return Rest(
-        count=np.concatenate([rest.count for rest in rests]),
-        mean=np.concatenate([rest.mean for rest in rests]),
-        low=np.concatenate([rest.low for rest in rests]),
-        high=np.concatenate([rest.high for rest in rests]),
-    )
+    return BACKENDS[name]

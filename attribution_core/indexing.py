@@ -27,7 +27,7 @@ from attribution_core.duplicates import LARGEST, THRESHOLD
 from attribution_core.encoders import ENCODERS, load_encoder
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.image_sources import open_source
-from attribution_core.index import BACKENDS
+from attribution_core.index import check_store, known_factory
 from attribution_core.mappers import MapperPair
 from attribution_core.metadata_join import Metadata
 from attribution_core.protocols import ImageEncoder
@@ -128,23 +128,22 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str | None
     images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
     see `open_source`, which takes split, config and image_column. out: new or half-built folder. encoder: default
     efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair, identity by
-    default. metadata: CSV, Parquet or JSON lines whose column `key` names the images (default:
-    file, file_name, id or key; a path relative to the folder, or an id) with any of the corpus's text columns, or those
-    that `columns` names. loaded: an encoder to use as it is, in place of `encoder`; one of your own, too (see
-    `ImageEncoder`). add: to the collection in `out`, with its own encoder, mappers and factory. near_duplicates: the
+    default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or JSON lines whose
+    column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id) with
+    any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place of
+    `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder, mappers and factory. near_duplicates: the
     threshold of `duplicates`; None groups none; a collection that is added to keeps its own. prefix: before each id.
     engine: "local", or "ray" for a cluster; the result is the same, and each goes on with what the other began.
     workers: encoders at once on Ray; see `ray_cluster.share`.
 
     Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
     Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
-    something else or nothing to add to.
+    something else or nothing to add to, or a store cannot be reached.
     """
     folder, columns = Path(out), columns or Columns()
     if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
         raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
-    if factory not in BACKENDS:
-        raise unknown_name("index factory", factory, BACKENDS)
+    factory = known_factory(factory)
     _check_engine(engine, workers)
     card = editions.own_card(folder) if add else None
     encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
@@ -158,6 +157,7 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str | None
                               "that one, or another --out.")
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
+    check_store(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
     with editions.alone(folder):
         _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
         if (folder / "card.json").exists():

@@ -119,7 +119,7 @@ def write_release(directory: Path | str, *, features: Path | str, encoder: str, 
     if fitted is not None:
         fitted.save(folder / "calibrator")
     blocks = _mapped(stored, pair, features, lambda done: show("features", done))
-    TrainingIndex.build_from(blocks, factory, row, count).save(folder / "index")
+    TrainingIndex.build_from(blocks, factory, row, count, home=folder / "index").save(folder / "index")
     write_card(folder, {
         "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
                 "captions and links in place of pictures" if picture is None else
@@ -138,7 +138,8 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'from-release'; give another folder.")
     write_json_atomic(folder / _PLAN, plan)
     (folder / "corpus/images").unlink(missing_ok=True)
-    for part in ("corpus", "mappers", "index", "calibrator"):
+    TrainingIndex.discard(folder / "index")
+    for part in ("corpus", "mappers", "calibrator"):
         shutil.rmtree(folder / part, ignore_errors=True)
 
 

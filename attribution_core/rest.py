@@ -62,6 +62,19 @@ class LogSum:
 
 
 @dataclass(frozen=True, eq=False)
+class Points:
+    """Similarities that stand for all unlisted images of q queries, in no order.
+
+    Attributes:
+        value: (q, m) similarities.
+        weight: (q, m) how many images each stands for; along a row they sum to the number of unlisted images.
+    """
+
+    value: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Rest:
     """The unlisted training images of q queries, in b bins each.
 
@@ -152,6 +165,14 @@ class Rest:
     def total(self) -> NDArray[np.int64]:
         """(q,) number of unlisted images."""
         return np.asarray(self.count.sum(axis=1))
+
+    @property
+    def points(self) -> Points:
+        """What to draw or to count by: the sample where there is one, else the bins' means."""
+        if self.sample is None or self.sample_bin is None:
+            return Points(self.mean, self.count.astype(np.float64))
+        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
+        return Points(self.sample, self.count[:, self.sample_bin] / drawn)
 
     @classmethod
     def from_mean(cls, count: ArrayLike, mean: ArrayLike, low: float = -1.0, high: ArrayLike = 1.0) -> Rest:

@@ -193,11 +193,13 @@ class Attribution:
         """(k,) place of each listed image among all candidates, from 1.
 
         An added candidate may lie among the rest: it then stands behind all images of the bins above it, and so may
-        be off by the images of one bin.
+        be off by the images of one bin, or of a sampled rest by those that one sample image stands for.
         """
-        bins = self.rest_bins
-        above = ((bins.mean[0] >= self.similarity[:, None]) * bins.count[0]).sum(axis=1)
-        return np.arange(1, len(self) + 1) + above
+        others = self.rest_bins.points
+        order = np.argsort(-others.value[0], kind="stable")
+        heavier = np.append(0.0, others.weight[0][order].cumsum())
+        above = heavier[np.searchsorted(-others.value[0][order], -self.similarity.astype(np.float64), side="right")]
+        return np.arange(1, len(self) + 1) + np.rint(above).astype(np.int64)
 
     @property
     def kind(self) -> RestKind:
@@ -208,9 +210,11 @@ class Attribution:
     def effective_number(self) -> float:
         """How many equally influential images would be as spread out: exp of the entropy, in 1..n_training.
 
-        The images of a bin of the rest count as equal; the bins share the rest as their means say.
+        The images of a bin of the rest, or those that a sample image stands for, count as equal; they share the rest as
+        their similarities say.
         """
-        bins, count = self.rest_bins.mean[0], self.rest_bins.count[0]
+        others = self.rest_bins.points
+        bins, count = others.value[0], others.weight[0]
         used = count > 0
         entropy = -_sum_p_log_p(self.influence)
         if self.rest > 0 and used.any():

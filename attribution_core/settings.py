@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -18,6 +18,11 @@ def shipped(name: str) -> Path:
     An installed package does not hold it. name: "encoders" or "pocket".
     """
     return Path(os.environ.get("ATTRIBUTION_CHECKPOINTS") or REPOSITORY / "checkpoints") / name
+
+
+def milvus_token() -> str:
+    """What a Milvus server asks for, "user:password" or a key; it stands in the environment alone, "" without one."""
+    return os.environ.get("ATTRIBUTION_MILVUS_TOKEN", "")
 
 
 class Settings(BaseSettings):
@@ -36,6 +41,7 @@ class Settings(BaseSettings):
     top: int = Field(100, ge=1, le=1000, description="Training images listed for a query.")
     max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
     mcp: bool = Field(False, description="Also serve `attribute_image` and `generate_image` as MCP tools.")
+    milvus_token: SecretStr = Field(SecretStr(""), description="Of a Milvus server that asks for one; is never stored.")
     queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")
 
     @field_validator("compare_with", mode="before")

@@ -17,12 +17,12 @@ UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
 GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
-          "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
+          "nearest_rest", "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
           "released_heads", "placeholders", "works", "ray_cluster"}
 MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
           "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
           "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
-          "image_store", "duplicates"}
+          "image_store", "duplicates", "flat_scan", "milvus_store", "milvus_address"}
 UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
          "region_figures", "unlearning", "second_opinion", "second_opinion_figures",
          "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
@@ -36,7 +36,7 @@ TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
 HELPERS = {"encoder_loaders", "encoder_spec", "generators", "generator_memory", "generator_loading", "pipeline_edits",
-           "tuning_images", "tuning", "mapper_fit"}
+           "tuning_images", "tuning", "mapper_fit", "flat_scan", "milvus_store", "milvus_address"}
 
 
 def imports(path: Path, typing_too: bool = True) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _loaded_after(statement: str) -> set[str]:
 
 
 HEAVY = {"torch", "torchvision", "faiss", "gradio", "diffusers", "transformers", "timm", "open_clip", "datasets",
-         "pandas", "scipy", "plotly", "ray"}
+         "pandas", "scipy", "plotly", "pymilvus", "milvus_lite", "ray"}
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:

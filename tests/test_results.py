@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution_core.errors import InvalidInputError
+from attribution_core.nearest_rest import rest_beyond
 from attribution_core.rest import Rest, RestKind
 from attribution_core.results import Attribution, Credit, Hits, Shares, shares_at
 
@@ -293,3 +294,27 @@ def test_a_head_longer_than_the_list_is_the_list_and_an_empty_one_is_refused():
     assert whole.head(20) is whole and whole.head(10**6) is whole
     with pytest.raises(InvalidInputError, match="top"):
         whole.head(0)
+
+
+def test_a_sampled_rest_is_counted_by_its_sample():
+    values = ranked(20_000)
+    sample = np.random.default_rng(3).permutation(20_000)[:4000]
+    beyond = values[:, 1000:].mean(axis=1, dtype=np.float64)
+    rest = rest_beyond(values[:, :1000], 20, 19_000, beyond, values[:, sample], sample[None] >= 1000)
+    full = attribution(values)
+    found = Attribution.from_hits(Hits(np.arange(20)[None], values[:, :20], rest), full.credits, temperature=0.05,
+                                  fitted_temperature=0.05, collection="toy", encoder="fake")
+    assert found.kind is RestKind.SAMPLED and found.rank.tolist() == full.rank.tolist() == list(range(1, 21))
+    for t in (0.02, 0.1):
+        ours, right = found.at_temperature(t), full.at_temperature(t)
+        assert ours.effective_number == pytest.approx(right.effective_number, rel=0.02)
+        assert ours.influence == pytest.approx(right.influence, rel=0.02)
+    points = found.rest_bins.points
+    for edge in (0.0, 0.1, 0.2):
+        there = points.weight[points.value > edge].sum()
+        assert there == pytest.approx((values[0, 20:] > edge).sum(), abs=600)  # four standard errors
+
+
+def test_the_points_of_an_exact_rest_are_its_bins():
+    rest = Rest.from_similarities(ranked(500, 2), 16)
+    assert np.array_equal(rest.points.value, rest.mean) and np.array_equal(rest.points.weight, rest.count)
