@@ -128,13 +128,13 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str | None
     images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
     see `open_source`, which takes split, config and image_column. out: new or half-built folder. encoder: default
     efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair, identity by
-    default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or JSON lines whose
-    column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id) with
-    any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place of
-    `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder, mappers and factory. near_duplicates: the
-    threshold of `duplicates`; None groups none; a collection that is added to keeps its own. prefix: before each id.
-    engine: "local", or "ray" for a cluster; the result is the same, and each goes on with what the other began.
-    workers: encoders at once on Ray; see `ray_cluster.share`.
+    default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or JSON lines
+    whose column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id)
+    with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place
+    of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder,
+    mappers and factory. near_duplicates: the threshold of `duplicates`; None groups none; a collection that is added
+    to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the result is the same, and
+    each goes on with what the other began. workers: encoders at once on Ray; see `ray_cluster.share`.
 
     Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
     Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
