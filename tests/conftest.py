@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from attribution_core.settings import Settings
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be stopped by Ctrl-C: a shell's background jobs ignore it, and so would theirs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
