@@ -1,0 +1,70 @@
+"""An index in Milvus beside one in memory: `python -m benchmarks.stores --help`.
+
+The same rows and queries go to Milvus (Milvus Lite in a temporary file, or a server) and to the peer, FAISS `Flat`, in
+turn. Prints one JSON line for each number of rows: seconds to build and to search, as a ratio to the peer's, too; how
+wide the intervals of Milvus's shares are against the shares, and whether the peer's lie within. Rows are random unit
+vectors with a common part, so that similarities spread as those of images do: from about 0 to 0.9.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from attribution_core.calibration import Calibrator
+from attribution_core.checks import normalized
+from attribution_core.index import TrainingIndex
+from benchmarks.query import machine, timed
+
+TEMPERATURES = (0.05, 0.02)
+
+
+def rows(count: int, dim: int, seed: int) -> np.ndarray:
+    """(count, dim) float32 unit rows of 200 kinds."""
+    rng = np.random.default_rng(seed)
+    kinds = np.random.default_rng(0).standard_normal((200, dim), dtype=np.float32)
+    closeness = rng.uniform(0.2, 3, (count, 1)).astype(np.float32)
+    made = closeness * kinds[rng.integers(0, len(kinds), count)] + rng.standard_normal((count, dim), dtype=np.float32)
+    return normalized(made)
+
+
+def main(counts: Annotated[str, typer.Option(help="Numbers of rows, with commas.")] = "10000,100000",
+         dim: Annotated[int, typer.Option(min=2)] = 256, queries: Annotated[int, typer.Option(min=1)] = 7,
+         top: Annotated[int, typer.Option(min=1)] = 100,
+         store: Annotated[str, typer.Option(help="milvus://HOST:PORT; default: Milvus Lite.")] = "") -> None:
+    """Measure both."""
+    for count in map(int, counts.split(",")):
+        train, asked = rows(count, dim, 1), rows(queries, dim, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder) / "collection/index"
+            flat_built, flat = timed(lambda train=train: TrainingIndex.build(train))
+            built, milvus = timed(lambda train=train, home=home: TrainingIndex.build(
+                train, store or "milvus:rows.db", home=home))
+            for index in (flat, milvus):  # the first search of each loads what later ones have
+                index.search(asked[:1], top)
+            pairs = [(timed(lambda q=q, flat=flat: flat.search(q, top)),
+                      timed(lambda q=q, milvus=milvus: milvus.search(q, top)))
+                     for q in asked[:, None]]
+            told = {"rows": count, "dim": dim, "top": top, "kind": str(pairs[0][1][1].rest.kind),
+                    "build_s": round(built, 2), "build_ratio": round(built / flat_built, 1)}
+            seconds, peer = (statistics.median(pair[k][0] for pair in pairs) for k in (1, 0))
+            told |= {"search_s": round(seconds, 4), "search_ratio": round(seconds / peer, 1)}
+            for temperature in TEMPERATURES:
+                calibrator = Calibrator.from_temperature(temperature)
+                shares = [(calibrator.influence(a[1]), calibrator.influence(b[1])) for a, b in pairs]
+                width = [float(((m.high - m.low) / m.influence).max()) for _, m in shares]
+                within = [bool(((m.low <= f.high) & (f.low <= m.high)).all()) for f, m in shares]
+                told[f"width_at_{temperature:g}"] = round(max(width), 4)
+                told[f"flat_within_at_{temperature:g}"] = all(within)
+            TrainingIndex.discard(home)
+            print(json.dumps(told | machine()), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
