@@ -28,7 +28,7 @@ def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             small[name] = weight.half()
             continue
         scale = (weight.float().flatten(1).abs().amax(1) / 127).clamp(min=1e-12)
-        small[name] = (weight.float() / _along(scale, weight)).round().to(torch.int8)
+        small[name] = (weight.float() / _along(scale, weight)).round().to(torch.int8).contiguous()
         small[name + _SCALE] = scale
     return small
 
