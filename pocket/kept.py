@@ -48,7 +48,8 @@ def keep(weights: Mapping[str, torch.Tensor], training: Mapping[str, Any], folde
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(quantize(weights), temporary)
     write_card(folder, {"what": "the pocket generator's UNet while it is trained: nothing that ships is made from it",
-                        "training": training, "files": {WEIGHTS: sha256_file(folder / WEIGHTS)}})
+                        "licence": "Apache-2.0", "training": training,
+                        "files": {WEIGHTS: sha256_file(folder / WEIGHTS)}})
 
 
 def kept(folder: Path = KEPT) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
