@@ -42,7 +42,7 @@ class Recipe:
     shape: UNetShape = UNetShape(pooled_text=True)
     batch: int = 24
     peak: float = 6e-4
-    samples: int = 770_000
+    samples: int = 1_180_000
     min_snr: float | None = None
     optimizer: str = "adamw"
     ema: float = 0.999
