@@ -19,7 +19,7 @@ from attribution_core.errors import CheckpointError
 from attribution_core.generation import Generator
 from attribution_core.images import read_recipe
 from attribution_core.recipe import Recipe as Asked
-from pocket import examples
+from pocket import examples, generator
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.denoiser import (
     PLANTED_REPEATS,
@@ -105,6 +105,17 @@ def test_training_goes_on_from_kept_weights(tmp_path: Path) -> None:
     assert (state["seen"], state["steps"]) == (12, 3)
     step = unet.conv_out.weight.abs().amax((1, 2, 3), keepdim=True) / 127
     assert ((trained.conv_out.weight - unet.conv_out.weight).abs() <= 0.51 * step + 1e-4).all()
+
+
+def test_the_report_stays_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "OUT", tmp_path)
+    files = {"unet.safetensors": "a" * 64}
+    assert generator._reported(files) == {}
+    write_card(tmp_path, {"files": files})
+    assert generator._reported(files) == {}
+    write_card(tmp_path, {"files": files, "report": {"planted images": 1}})
+    assert generator._reported(files) == {"report": {"planted images": 1}}
+    assert generator._reported({"unet.safetensors": "b" * 64}) == {}
 
 
 def test_kept_weights_are_within_half_a_step_and_a_quarter_of_the_size(tmp_path: Path) -> None:
