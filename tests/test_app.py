@@ -12,6 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from attribution_core.attribution import Collection
 from attribution_core.corpus import Corpus
@@ -26,10 +27,13 @@ N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
 def tab(page: Page, name: str) -> None:
     shown = page.get_by_role("tab", name=name)
     if shown.is_visible():
-        shown.click()
-    else:  # on a phone the last tabs are in a menu
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button", has_text=name).click()
+        try:
+            shown.click(timeout=5000)
+            return
+        except BrowserTimeout:  # a page that has just opened shows all tabs for a moment
+            pass
+    page.locator(".overflow-menu > button").click()  # on a phone the last tabs are in a menu
+    page.locator(".overflow-dropdown button", has_text=name).click()
 
 
 def listed(page: Page) -> Locator:
