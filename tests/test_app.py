@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,9 @@ N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
 def tab(page: Page, name: str) -> None:
     shown = page.get_by_role("tab", name=name)
     if shown.is_visible():
-        try:
-            shown.click(timeout=5000)
+        with suppress(BrowserTimeout):  # a page that has just opened shows all tabs for a moment
+            shown.click(timeout=15_000)
             return
-        except BrowserTimeout:  # a page that has just opened shows all tabs for a moment
-            pass
     page.locator(".overflow-menu > button").click()  # on a phone the last tabs are in a menu
     page.locator(".overflow-dropdown button", has_text=name).click()
 
