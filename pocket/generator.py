@@ -215,8 +215,12 @@ def train(recipe: _Recipe = SHIPPED,
 
 
 def _state(recipe: str) -> dict[str, Any]:
-    """The last checkpoint."""
-    state: dict[str, Any] = torch.load(work_folder() / recipe / "unet.pt", map_location="cpu", weights_only=True)
+    """The last checkpoint. Raises `typer.BadParameter` where there is none."""
+    path = work_folder() / recipe / "unet.pt"
+    if not path.exists():
+        raise typer.BadParameter(f"recipe '{recipe}' has no checkpoint here; run `python -m pocket.generator train "
+                                 f"--recipe {recipe}` first")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 

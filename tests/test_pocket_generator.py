@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from typer import BadParameter
 
 from attribution_core.cards import read_card, verify_files, write_card
 from attribution_core.corpus import Corpus
@@ -105,6 +106,12 @@ def test_training_goes_on_from_kept_weights(tmp_path: Path) -> None:
     assert (state["seen"], state["steps"]) == (12, 3)
     step = unet.conv_out.weight.abs().amax((1, 2, 3), keepdim=True) / 127
     assert ((trained.conv_out.weight - unet.conv_out.weight).abs() <= 0.51 * step + 1e-4).all()
+
+
+def test_a_recipe_without_a_checkpoint_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "WORK", tmp_path)
+    with pytest.raises(BadParameter, match="no checkpoint here; run `python -m pocket.generator train --recipe large`"):
+        generator._state("large")
 
 
 def test_the_report_stays_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
