@@ -51,13 +51,15 @@ def figures() -> str:
         f"{sum(v['colour'] for v in coloured.values())} show the colour and "
         f"{sum(v['colour'] and v['thing'] for v in coloured.values())} the colour on the thing.",
         "",
-        "\"Real images\" asks the same of the training images themselves, or of the held-out drawings of those pairs: "
-        "no generator can be expected to do better. Three eyes judge: EfficientNet-lite0 knows photographs and is at a "
-        "loss with unfinished drawings of 64 px; pocket-clip learned things, and pocket-sscd copies, on the training "
-        "images, and neither ever saw a generated one. What all of them call near is mostly the same thing in another "
-        "style, so the aim for styles is held against a classifier of textures (`pocket/style.py`).",
+        "\"Real images\" asks the same of the training images themselves, or of the held-out drawings of those "
+        "pairs: no generator can be expected to do better. Three eyes judge: EfficientNet-lite0 knows "
+        "photographs and is at a loss with unfinished drawings of 64 px; pocket-clip learned things, and "
+        "pocket-sscd copies, on the training images, and neither ever saw a generated one. What all of them "
+        "call near is mostly the same thing in another style, so the aim for styles is held against a "
+        "classifier of textures (`pocket/style.py`).",
         "",
-        "What more samples brought, and what the trials of equal time said of the recipe (loss in v, lower is better):",
+        "What more samples brought, and what the trials of equal time said of the recipe "
+        "(loss in v, lower is better):",
         "",
         *_table(("samples", "hours", "concept, seen", "by pocket-clip", "concept, unseen", "by pocket-clip",
                  "style by texture, seen", "planted reproduced", "planted median RMS"),

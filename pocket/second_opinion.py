@@ -156,8 +156,8 @@ def main(
     by_models = tuned(attributor, generator, held_out, [unseen[int(i)] for i in chosen], settings)
     ended = time.monotonic()
     write_json_atomic(out, {
-        "what": f"where the right image stands among {CANDIDATES} candidates and {OTHERS} random training images, by "
-                "similarity and by unlearning",
+        "what": f"where the right image stands among {CANDIDATES} candidates and {OTHERS} random training images, "
+                "by similarity and by unlearning",
         "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(),
         "generator_sha256": generator.sha256, "method": opened.method, "settings": asdict(settings),
         "planted": summary(by_planted, between - started), "tuned": summary(by_models, ended - between)})

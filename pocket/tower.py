@@ -132,6 +132,7 @@ def export(name: str, tower: nn.Module, path: Path, schedule: Schedule, card: di
                      "device": "cpu", "recipe": vars(schedule), "data": "the split `train` of the pocket corpus",
                      "corpus_sha256": read_card(CORPUS)["files"]["train-core.parquet"],
                      "date": datetime.now(timezone.utc).date().isoformat()},
-        "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../../pocket/corpus/card.json)",
+        "licence": "Apache-2.0 for the weights; the training images keep theirs "
+                   "(see ../../pocket/corpus/card.json)",
         "files": ["model.safetensors", *more_files], **measured(folder),
     })

@@ -129,8 +129,8 @@ def _headline(told: SecondOpinion) -> str:
     else:
         head = "They disagree about the first place"
     text = "" if a == b else (
-        f"Similarity puts {_name(told, a)} first, which is number {told.rank_unlearning[a]} by unlearning; unlearning "
-        f"puts {_name(told, b)} first, number {told.rank_similarity[b]} of {len(told)} by similarity. ")
+        f"Similarity puts {_name(told, a)} first, which is number {told.rank_unlearning[a]} by unlearning; "
+        f"unlearning puts {_name(told, b)} first, number {told.rank_similarity[b]} of {len(told)} by similarity. ")
     text += f"Of the first {TOP} places they share {shared}. "
     apart = [k for k in told.apart(TOP) if k not in (a, b)][:3]
     if apart:
