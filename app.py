@@ -19,11 +19,16 @@ from attribution_core.settings import Settings
 def main(
     collection: Annotated[
         list[Path] | None,
-        typer.Option(help="Collection folder; default: the pocket collection. Give more of them to compare with."),
+        typer.Option(
+            help="Collection folder; default: the pocket collection. Give more of them to compare with."
+        ),
     ] = None,
     generator: Annotated[
-        str | None, typer.Option(help="In place of the collection's own: a name (see the command 'generators'), a "
-                                      "folder or a hub name."),
+        str | None,
+        typer.Option(
+            help="In place of the collection's own: a name (see the command 'generators'), a "
+            "folder or a hub name."
+        ),
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = None,
     mcp: Annotated[bool | None, typer.Option("--mcp", help="Serve the API as MCP tools, too.")] = None,
@@ -33,9 +38,17 @@ def main(
     from ui.services import Services
 
     first, others = (collection[0], tuple(collection[1:])) if collection else (None, ())
-    given = {"collection": first, "compare_with": others or None, "port": port, "generator": generator, "mcp": mcp}
+    given = {
+        "collection": first,
+        "compare_with": others or None,
+        "port": port,
+        "generator": generator,
+        "mcp": mcp,
+    }
     try:
-        settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+        settings = Settings().model_copy(
+            update={name: value for name, value in given.items() if value is not None}
+        )
         services = Services.open(settings)
     except (AttributionError, ValueError) as error:  # pydantic's errors about settings are ValueErrors
         _fail(str(error))
@@ -47,8 +60,10 @@ def main(
     except AttributionError as error:
         _fail(str(error))
     except OSError:  # Gradio's own words name a setting that this app does not read
-        _fail(f"cannot listen on port {settings.port} of {settings.host}: it is taken, or not an address of this "
-              "machine; name another with --port (0 for any free one) or ATTRIBUTION_HOST.")
+        _fail(
+            f"cannot listen on port {settings.port} of {settings.host}: it is taken, or not an address of this "
+            "machine; name another with --port (0 for any free one) or ATTRIBUTION_HOST."
+        )
 
 
 def _fail(error: str) -> NoReturn:

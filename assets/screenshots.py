@@ -17,9 +17,15 @@ from benchmarks.serving import ROOT, serve
 OUT = ROOT / "assets"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 412, "height": 900}
 # what a tab draws last
-DRAWN = {"Generate": "#examples img", "Attribution": "#gallery img", "Scores": "#histogram .main-svg",
-         "Credit": "#credit-map .main-svg", "Memorization": "#drop-off .main-svg",
-         "Compare": "#slopes .main-svg", "Evidence": "#copies .main-svg"}
+DRAWN = {
+    "Generate": "#examples img",
+    "Attribution": "#gallery img",
+    "Scores": "#histogram .main-svg",
+    "Credit": "#credit-map .main-svg",
+    "Memorization": "#drop-off .main-svg",
+    "Compare": "#slopes .main-svg",
+    "Evidence": "#copies .main-svg",
+}
 # name, tab, colour scheme, window
 SHOTS = (
     ("generate", "Generate", "light", DESKTOP),
@@ -60,14 +66,18 @@ def shrink(png: bytes) -> Image.Image:
 
 
 @app.command()
-def main(collection: Annotated[Path, typer.Option(help="Collection folder.")] = ROOT / "checkpoints/pocket",
-         out: Annotated[Path, typer.Option(help="Where screenshot-*.png are written.")] = OUT) -> None:
+def main(
+    collection: Annotated[Path, typer.Option(help="Collection folder.")] = ROOT / "checkpoints/pocket",
+    out: Annotated[Path, typer.Option(help="Where screenshot-*.png are written.")] = OUT,
+) -> None:
     """Write all pictures."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("'chromium' is not on the PATH; Debian: apt-get install chromium fonts-liberation")
     with serve(collection) as served, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = play.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         for name, tab, scheme, window in SHOTS:
             path = out / f"screenshot-{name}.png"
             shrink(shoot(browser, served.url, tab, scheme, window)).save(path, optimize=True)

@@ -93,5 +93,7 @@ def _joined(parts: list[Rest]) -> Rest:
     count, mean, low, high = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "mean", "low", "high")
     )
-    sample = None if first.sample is None else np.concatenate([p.sample for p in parts if p.sample is not None])
+    sample = (
+        None if first.sample is None else np.concatenate([p.sample for p in parts if p.sample is not None])
+    )
     return Rest(count, mean, low, high, first.kind, sample, first.sample_bin)

@@ -93,8 +93,15 @@ def align(query: Image.Image, match: Image.Image, side: int = SIDE) -> Alignment
     centre = ((best.left + across / 2) / side - 0.5, (best.top + across / 2) / side - 0.5)
     difference = np.sqrt(np.square(target - laid).mean(axis=2))
     aligned = Image.fromarray(_laid(source, best, side, shown.width, ground).round().astype(np.uint8))
-    return Alignment(best.flipped, round(best.scale, 4), *centre, _rms(_error(target, laid)), _rms(plain.error),
-                     difference, aligned)
+    return Alignment(
+        best.flipped,
+        round(best.scale, 4),
+        *centre,
+        _rms(_error(target, laid)),
+        _rms(plain.error),
+        difference,
+        aligned,
+    )
 
 
 def _square(image: Image.Image) -> Image.Image:
@@ -123,7 +130,9 @@ def _rms(error: float) -> float:
 
 def _scaled(source: Image.Image, flipped: bool, across: int) -> Pixels:
     turned = ImageOps.mirror(source) if flipped else source
-    return _pixels(turned if turned.width == across else turned.resize((across, across), Image.Resampling.BICUBIC))
+    return _pixels(
+        turned if turned.width == across else turned.resize((across, across), Image.Resampling.BICUBIC)
+    )
 
 
 def _laid(source: Image.Image, place: _Place, side: int, size: int, ground: Pixels) -> Pixels:
@@ -143,7 +152,9 @@ def _overlap(start: int, length: int, size: int) -> tuple[slice, slice]:
     return slice(first, max(first, last)), slice(first - start, max(first, last) - start)
 
 
-def _better(best: _Place, target: Pixels, source: Image.Image, flipped: bool, scale: float, ground: Pixels) -> _Place:
+def _better(
+    best: _Place, target: Pixels, source: Image.Image, flipped: bool, scale: float, ground: Pixels
+) -> _Place:
     side = len(target)
     found = _best_shift(target - ground, _scaled(source, flipped, round(scale * side)) - ground)
     found = replace(found, flipped=flipped, scale=scale)
@@ -175,4 +186,3 @@ def _correlated(query: Pixels, match: Pixels, shape: tuple[int, int]) -> Pixels:
     """(room, room) sums of query[y + top, x + left] * match[y, x]; negative shifts count from the end."""
     spectrum = np.fft.rfft2(query, shape) * np.conj(np.fft.rfft2(match, shape))
     return np.asarray(np.fft.irfft2(spectrum, shape), dtype=np.float64)
-

@@ -34,10 +34,14 @@ def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | Non
         try:
             names = _extract(archive, inside, on_progress)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise BadArchiveError(f"'{archive.name}' is no whole archive ({error}); fetch it again.") from error
+            raise BadArchiveError(
+                f"'{archive.name}' is no whole archive ({error}); fetch it again."
+            ) from error
         except OSError as error:
-            raise DownloadError(f"'{archive.name}' cannot be unpacked into '{folder}' ({error.strerror or error}); "
-                                "make room or fetch it again.") from error
+            raise DownloadError(
+                f"'{archive.name}' cannot be unpacked into '{folder}' ({error.strerror or error}); "
+                "make room or fetch it again."
+            ) from error
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (inside / name).replace(folder / name)
@@ -56,8 +60,10 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
                 continue
             source = tar.extractfile(member) if member.isfile() else None
             if source is None:
-                raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
-                                      "device); nothing of it was unpacked.")
+                raise BadArchiveError(
+                    f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
+                    "device); nothing of it was unpacked."
+                )
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target, _BLOCK)
@@ -70,7 +76,10 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
         # Cut near the head of a member, an archive looks as if it ended there. Compressed ones end in a checksum.
         while tar.fileobj is not None and tar.fileobj.read(_BLOCK):
             pass
-        if isinstance(tar.fileobj, io.BufferedReader) and archive.stat().st_size < tar.offset + tarfile.BLOCKSIZE:
+        if (
+            isinstance(tar.fileobj, io.BufferedReader)
+            and archive.stat().st_size < tar.offset + tarfile.BLOCKSIZE
+        ):
             raise EOFError("its end is missing")
     return tuple(names)
 
@@ -79,6 +88,8 @@ def _inside(archive: Path, member: tarfile.TarInfo) -> Path | None:
     """Where a member goes, relative to the folder; None for the folder itself. Raises `DownloadError`."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name.split("/")[0]:
-        raise BadArchiveError(f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of "
-                              "it was unpacked.")
+        raise BadArchiveError(
+            f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of "
+            "it was unpacked."
+        )
     return Path(*path.parts) if path.parts else None

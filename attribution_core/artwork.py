@@ -49,7 +49,9 @@ class Artwork:
         if len(name) > LONGEST_NAME:
             raise InvalidInputError(f"the name has {len(name)} characters, at most {LONGEST_NAME} are taken.")
         if len(self.titles) != len(self.images):
-            raise InvalidInputError(f"{len(self.titles)} titles for {len(self.images)} images; give one for each.")
+            raise InvalidInputError(
+                f"{len(self.titles)} titles for {len(self.images)} images; give one for each."
+            )
         object.__setattr__(self, "artist", name)
 
     def __len__(self) -> int:
@@ -68,7 +70,9 @@ def check_count(count: int) -> None:
     if count < 1:
         raise InvalidInputError(f"there are no images; give 1 to {MOST_IMAGES}.")
     if count > MOST_IMAGES:
-        raise InvalidInputError(f"these are {count} images, at most {MOST_IMAGES} are taken; choose among them.")
+        raise InvalidInputError(
+            f"these are {count} images, at most {MOST_IMAGES} are taken; choose among them."
+        )
 
 
 def read_piece(source: Path | str | bytes) -> Image.Image:
@@ -88,9 +92,14 @@ class Candidates:
     @cached_property
     def added(self) -> tuple[Added, ...]:
         """What `Attributor.attribute` takes, in the order of the images."""
-        artist, pieces = self.artwork.artist, zip(self.artwork.images, self.artwork.titles, self.rows, strict=True)
-        return tuple(Added(image, Credit(id=f"artwork/{k}", caption=title, creator=artist), row)
-                     for k, (image, title, row) in enumerate(pieces, 1))
+        artist, pieces = (
+            self.artwork.artist,
+            zip(self.artwork.images, self.artwork.titles, self.rows, strict=True),
+        )
+        return tuple(
+            Added(image, Credit(id=f"artwork/{k}", caption=title, creator=artist), row)
+            for k, (image, title, row) in enumerate(pieces, 1)
+        )
 
 
 def embed(attributor: Attributor, artwork: Artwork) -> Candidates:
@@ -179,44 +188,70 @@ class Standing:
         """The answer to "would I be credited?", for people."""
         best, n = self.best, self.attribution.n_training
         title, held = f"“{best.title}”", percent(best.influence)
-        together = "" if len(self.pieces) == 1 else (
-            f" Your {len(self.pieces)} images together would hold {percent(self.share)}.")
+        together = (
+            ""
+            if len(self.pieces) == 1
+            else (f" Your {len(self.pieces)} images together would hold {percent(self.share)}.")
+        )
         first = self.strongest[0]
-        strongest = (f"“{self.attribution.name_of(first)}”, the strongest training image, with "
-                     f"{percent(float(self.attribution.influence[first]))}")
+        strongest = (
+            f"“{self.attribution.name_of(first)}”, the strongest training image, with "
+            f"{percent(float(self.attribution.influence[first]))}"
+        )
         if self.level:
-            return (f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
-                    f"the same image, so that yours is in the training set already.{together}")
+            return (
+                f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
+                f"the same image, so that yours is in the training set already.{together}"
+            )
         if self.named_first:
             return f"Yes: {title} would be named first of {n:,} images, with {held}, before {strongest}.{together}"
         if best.rank == 1:
-            return (f"Perhaps: {title} would be the closest of {n:,} images, with {held}, before {strongest}, but none "
-                    f"stands out; the influence is spread over many.{together}")
+            return (
+                f"Perhaps: {title} would be the closest of {n:,} images, with {held}, before {strongest}, but none "
+                f"stands out; the influence is spread over many.{together}"
+            )
         if best.rank <= LISTED:
-            return (f"In part: {title} would stand at number {best.rank} of {n:,} with {held}, behind {strongest}."
-                    f"{together}")
+            return (
+                f"In part: {title} would stand at number {best.rank} of {n:,} with {held}, behind {strongest}."
+                f"{together}"
+            )
         even = f"{self.lift:.1f} times an even share" if self.lift >= 0.05 else "next to nothing"
-        return (f"No: your closest, {title}, would stand at number {best.rank:,} of {n:,}, far behind {strongest}. "
-                f"Your {'image' if len(self.pieces) == 1 else f'{len(self.pieces)} images together'} would hold "
-                f"{percent(self.share)}, {even}.")
+        return (
+            f"No: your closest, {title}, would stand at number {best.rank:,} of {n:,}, far behind {strongest}. "
+            f"Your {'image' if len(self.pieces) == 1 else f'{len(self.pieces)} images together'} would hold "
+            f"{percent(self.share)}, {even}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Names, ranks and shares as plain numbers and text, without any picture."""
         told = self.attribution
         return {
-            "artist": self.artist, "verdict": self.sentence, "n_candidates": told.n_training,
-            "n_training": self.n_training, "share": self.share, "share_low": self.share_low,
-            "share_high": self.share_high, "lift": self.lift, "named_first": self.named_first,
+            "artist": self.artist,
+            "verdict": self.sentence,
+            "n_candidates": told.n_training,
+            "n_training": self.n_training,
+            "share": self.share,
+            "share_low": self.share_low,
+            "share_high": self.share_high,
+            "lift": self.lift,
+            "named_first": self.named_first,
             "pieces": [dict(vars(p)) for p in self.pieces],
             "strongest_training_images": [
-                {"rank": int(told.rank[k]), "id": told.credits[k].id, "caption": told.credits[k].caption,
-                 "creator": told.credits[k].creator, "influence": float(told.influence[k])}
-                for k in self.strongest[:LISTED]],
+                {
+                    "rank": int(told.rank[k]),
+                    "id": told.credits[k].id,
+                    "caption": told.credits[k].caption,
+                    "creator": told.credits[k].creator,
+                    "influence": float(told.influence[k]),
+                }
+                for k in self.strongest[:LISTED]
+            ],
         }
 
 
-def would_be_credited(attributor: Attributor, image: Image.Image | Path | str, candidates: Candidates,
-                      top: int = LIST_LENGTH) -> Standing:
+def would_be_credited(
+    attributor: Attributor, image: Image.Image | Path | str, candidates: Candidates, top: int = LIST_LENGTH
+) -> Standing:
     """Where an artist's images would stand among the candidates of an image, had they been trained on.
 
     image: the query. top: training images that are listed beside them. Raises what `Attributor.attribute` raises.
@@ -230,7 +265,17 @@ def would_be_credited(attributor: Attributor, image: Image.Image | Path | str, c
         similarity, number = float(result.similarity[k]), int(result.ids[k]) - first
         above = int(bins.count[0][bins.low[0] > similarity].sum())
         perhaps = int(bins.count[0][bins.high[0] >= similarity].sum())
-        pieces.append(Piece(number + 1, candidates.artwork.titles[number], int(ranks[k]), k + 1 + above,
-                            k + 1 + perhaps, similarity, float(result.influence[k]), float(result.influence_low[k]),
-                            float(result.influence_high[k])))
+        pieces.append(
+            Piece(
+                number + 1,
+                candidates.artwork.titles[number],
+                int(ranks[k]),
+                k + 1 + above,
+                k + 1 + perhaps,
+                similarity,
+                float(result.influence[k]),
+                float(result.influence_low[k]),
+                float(result.influence_high[k]),
+            )
+        )
     return Standing(candidates.artwork.artist, tuple(pieces), result)

@@ -49,7 +49,9 @@ class Lesson:
         if not words:
             raise InvalidInputError("say what the images show, in a word or two: cat, flower, drawing.")
         if len(words) > MOST_SUBJECT:
-            raise InvalidInputError(f"what the images show has {len(words)} characters; a word or two are enough.")
+            raise InvalidInputError(
+                f"what the images show has {len(words)} characters; a word or two are enough."
+            )
         object.__setattr__(self, "subject", words)
 
     def examples(self, styles: Sequence[str] = ()) -> tuple[str, ...]:
@@ -61,8 +63,10 @@ class Lesson:
     def with_token(self, prompt: str) -> str:
         """The prompt for the tuned generator. Raises `InvalidInputError` where it does not hold the mark."""
         if MARK.lower() not in prompt.lower():
-            raise InvalidInputError(f"the prompt “{prompt}” does not hold {MARK}, which stands for your work; write "
-                                    f"{self.examples()[-1]}, say.")
+            raise InvalidInputError(
+                f"the prompt “{prompt}” does not hold {MARK}, which stands for your work; write "
+                f"{self.examples()[-1]}, say."
+            )
         return _replaced(prompt, TOKEN if self.style else f"{TOKEN} {self.subject}")
 
     def without_token(self, prompt: str) -> str:
@@ -74,13 +78,20 @@ class Lesson:
 def _replaced(prompt: str, words: str, what: str = MARK) -> str:
     place = prompt.lower().find(what.lower())
     while place >= 0:
-        prompt = prompt[:place] + words + prompt[place + len(what):]
+        prompt = prompt[:place] + words + prompt[place + len(what) :]
         place = prompt.lower().find(what.lower(), place + len(words))
     return " ".join(prompt.split())
 
 
-def learn(generator: Generator, candidates: Candidates, lesson: Lesson, settings: TuningSettings = LEARNING, *,
-          seed: int = 0, on_step: Callable[[ArtworkStep], None] | None = None) -> Customization:
+def learn(
+    generator: Generator,
+    candidates: Candidates,
+    lesson: Lesson,
+    settings: TuningSettings = LEARNING,
+    *,
+    seed: int = 0,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> Customization:
     """Tune on an artist's images; the generator itself is left as it was, and nobody else's image meets the tuning.
 
     settings: of `customize_many`. on_step: progress; what it raises ends the tuning and is passed on.
@@ -121,29 +132,52 @@ class WithAndWithout:
         """What the pairs say together, for people."""
         before, after = (median(getattr(p, side).share for p in self.pairs) for side in ("before", "after"))
         ranks = [median(getattr(p, side).best.rank for p in self.pairs) for side in ("before", "after")]
-        listed = [sum(getattr(p, side).best.rank <= LISTED for p in self.pairs) for side in ("before", "after")]
+        listed = [
+            sum(getattr(p, side).best.rank <= LISTED for p in self.pairs) for side in ("before", "after")
+        ]
         middle = "" if len(self.pairs) == 1 else " (medians)"
         many = "the image" if len(self.pairs) == 1 else f"{self.risen} of {len(self.pairs)} images"
         if not self.risen:
-            return ("Having learned from you, the model draws nothing that is closer to your images: your share rose "
-                    f"in none of {len(self.pairs)}. More steps may show more.")
-        return (f"Once the model has learned from you, your share rises in {many}: from {percent(before)} to "
-                f"{percent(after)}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}{middle}"
-                ". "
-                f"Among the first {LISTED}: {listed[0]} before, {listed[1]} after.")
+            return (
+                "Having learned from you, the model draws nothing that is closer to your images: your share rose "
+                f"in none of {len(self.pairs)}. More steps may show more."
+            )
+        return (
+            f"Once the model has learned from you, your share rises in {many}: from {percent(before)} to "
+            f"{percent(after)}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}{middle}"
+            ". "
+            f"Among the first {LISTED}: {listed[0]} before, {listed[1]} after."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, without any picture."""
-        return {"artist": self.artist, "seed": self.seed, "verdict": self.sentence, "risen": self.risen,
-                "lesson": asdict(self.lesson),
-                "prompts": [{"prompt": p.prompt, "before": p.before.to_dict(), "after": p.after.to_dict()}
-                            for p in self.pairs]}
+        return {
+            "artist": self.artist,
+            "seed": self.seed,
+            "verdict": self.sentence,
+            "risen": self.risen,
+            "lesson": asdict(self.lesson),
+            "prompts": [
+                {"prompt": p.prompt, "before": p.before.to_dict(), "after": p.after.to_dict()}
+                for p in self.pairs
+            ],
+        }
 
 
-def with_and_without(attributor: Attributor, generator: Generator, candidates: Candidates,
-                     customization: Customization, lesson: Lesson, prompts: Sequence[str], *, seed: int = 1,
-                     steps: int | None = None, guidance: float | None = None, top: int = LIST_LENGTH,
-                     on_step: Callable[[ArtworkStep], None] | None = None) -> WithAndWithout:
+def with_and_without(
+    attributor: Attributor,
+    generator: Generator,
+    candidates: Candidates,
+    customization: Customization,
+    lesson: Lesson,
+    prompts: Sequence[str],
+    *,
+    seed: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    top: int = LIST_LENGTH,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> WithAndWithout:
     """Draw prompts by the generator as it is and as it was tuned, from the same noise, and attribute both.
 
     customization: of `learn`, with that lesson. prompts: each with `MARK`. The generator is as before afterwards;
@@ -155,6 +189,7 @@ def with_and_without(attributor: Attributor, generator: Generator, candidates: C
     usual = generator.defaults.steps if steps is None else steps
     pairs = []
     with progress("drawing with and without", 2 * len(wanted) * usual, on_step) as count:
+
         def draw(prompt: str) -> Image.Image:
             return generator.generate(prompt, seed, steps, guidance, counting(count)).image
 

@@ -34,7 +34,9 @@ class ArtworkStep:
 
 
 @contextmanager
-def progress(stage: str, total: int, on_step: Callable[[ArtworkStep], None] | None) -> Iterator[Callable[[], None]]:
+def progress(
+    stage: str, total: int, on_step: Callable[[ArtworkStep], None] | None
+) -> Iterator[Callable[[], None]]:
     """Give a function that counts one step and reports it; what `on_step` raises is passed on."""
     started, done = time.monotonic(), 0
 
@@ -78,19 +80,34 @@ class Survey:
         closest, count = self.ranked[0], len(self.rows)
         listed = sum(row.standing.best.rank <= LISTED for row in self.rows)
         share, best = percent(closest.standing.share), closest.standing.best
-        return (f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
-                f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
-                f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}.")
+        return (
+            f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
+            f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
+            f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, closest first, without any picture."""
-        return {"artist": self.artist, "seed": self.seed, "verdict": self.sentence,
-                "prompts": [{"prompt": row.prompt, **row.standing.to_dict()} for row in self.ranked]}
+        return {
+            "artist": self.artist,
+            "seed": self.seed,
+            "verdict": self.sentence,
+            "prompts": [{"prompt": row.prompt, **row.standing.to_dict()} for row in self.ranked],
+        }
 
 
-def survey(attributor: Attributor, generator: Generator, candidates: Candidates, prompts: Sequence[str], *,
-           seed: int = 1, steps: int | None = None, guidance: float | None = None, top: int = LIST_LENGTH,
-           on_step: Callable[[ArtworkStep], None] | None = None) -> Survey:
+def survey(
+    attributor: Attributor,
+    generator: Generator,
+    candidates: Candidates,
+    prompts: Sequence[str],
+    *,
+    seed: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    top: int = LIST_LENGTH,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> Survey:
     """Draw each prompt and see where an artist's images would stand: which prompts come close to this work?
 
     seed: of every image. steps, guidance: None takes the generator's own. on_step: progress; what it raises ends
@@ -132,15 +149,16 @@ def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8
     """
     collection = attributor.collection
     if candidates.rows.shape[1] != collection.index.dim:
-        raise CollectionMismatchError(f"the images were embedded in {candidates.rows.shape[1]} values, the index holds "
-                                      f"{collection.index.dim}; embed them with this method.")
+        raise CollectionMismatchError(
+            f"the images were embedded in {candidates.rows.shape[1]} values, the index holds "
+            f"{collection.index.dim}; embed them with this method."
+        )
     hits = collection.index.search(candidates.rows, min(4 * count, len(collection.index)))
     found: dict[str, None] = {}
     for column in hits.ids.T:
         for place in column:
-            if (caption := " ".join(collection.corpus.credit(int(place)).caption.split())[:LONGEST_PROMPT]):
+            if caption := " ".join(collection.corpus.credit(int(place)).caption.split())[:LONGEST_PROMPT]:
                 found.setdefault(caption)
             if len(found) == count:
                 return tuple(found)
     return tuple(found)
-

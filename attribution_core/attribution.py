@@ -57,17 +57,26 @@ class Collection:
 
     def __post_init__(self) -> None:
         """Check that the parts belong together. Raises `CollectionMismatchError` naming the two that do not."""
-        for part, encoder in (("mappers", self.mappers.encoder), ("index", self.index.encoder),
-                              ("calibrator", self.calibrator.encoder)):
+        for part, encoder in (
+            ("mappers", self.mappers.encoder),
+            ("index", self.index.encoder),
+            ("calibrator", self.calibrator.encoder),
+        ):
             if encoder != self.encoder_name:
-                raise CollectionMismatchError(f"collection '{self.name}' uses encoder '{self.encoder_name}', its "
-                                              f"{part} '{encoder}'; build the {part} again.")
+                raise CollectionMismatchError(
+                    f"collection '{self.name}' uses encoder '{self.encoder_name}', its "
+                    f"{part} '{encoder}'; build the {part} again."
+                )
         if self.mappers.out_dim != self.index.dim:
-            raise CollectionMismatchError(f"collection '{self.name}': mappers give {self.mappers.out_dim} values, "
-                                          f"the index holds {self.index.dim}; build the index again.")
+            raise CollectionMismatchError(
+                f"collection '{self.name}': mappers give {self.mappers.out_dim} values, "
+                f"the index holds {self.index.dim}; build the index again."
+            )
         if len(self.corpus) != len(self.index):
-            raise CollectionMismatchError(f"collection '{self.name}': {len(self.corpus)} images in the corpus, "
-                                          f"{len(self.index)} in the index; build the index again.")
+            raise CollectionMismatchError(
+                f"collection '{self.name}': {len(self.corpus)} images in the corpus, "
+                f"{len(self.index)} in the index; build the index again."
+            )
 
     @classmethod
     def open(cls, directory: Path | str, method: str | None = None) -> Collection:
@@ -79,9 +88,11 @@ class Collection:
         """
         folder = Path(directory)
         if folder == shipped("pocket") and not folder.exists():
-            raise CheckpointError(f"'{folder}' is not there: an installed package holds nothing of what ships. Clone "
-                                  "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
-                                  "a collection of your own.")
+            raise CheckpointError(
+                f"'{folder}' is not there: an installed package holds nothing of what ships. Clone "
+                "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
+                "a collection of your own."
+            )
         card = read_card(folder)
         own, others = str(card.get("method", _OWN)), _other_methods(folder)
         if method not in (None, own, *others):
@@ -92,14 +103,31 @@ class Collection:
         calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
         index = _index(folder, parts, card)
         corpus = Corpus.open(part_folder(folder, card, "corpus"))
-        return cls(str(card.get("name", folder.name)), folder, corpus, encoder,
-                   MapperPair.load(parts / "mappers", encoder=encoder),
-                   TrainingIndex.load(index, encoder=encoder), calibrator, card, method or own)
+        return cls(
+            str(card.get("name", folder.name)),
+            folder,
+            corpus,
+            encoder,
+            MapperPair.load(parts / "mappers", encoder=encoder),
+            TrainingIndex.load(index, encoder=encoder),
+            calibrator,
+            card,
+            method or own,
+        )
 
     @classmethod
-    def create(cls, directory: Path | str, *, name: str, encoder: str, features: NDArray[np.float32],
-               mappers: MapperPair | None = None, factory: str = "SQfp16", calibrator: Calibrator | None = None,
-               card: Mapping[str, Any] | None = None) -> Collection:
+    def create(
+        cls,
+        directory: Path | str,
+        *,
+        name: str,
+        encoder: str,
+        features: NDArray[np.float32],
+        mappers: MapperPair | None = None,
+        factory: str = "SQfp16",
+        calibrator: Calibrator | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> Collection:
         """Make mappers, index and card beside a corpus that is already in `directory`/corpus, and open it.
 
         features: (n, d) float32, raw, one row an image of the corpus, in its order. mappers: identity by
@@ -113,11 +141,20 @@ class Collection:
         return cls.open(folder)
 
     @classmethod
-    def from_release(cls, directory: Path | str, *, features: Path | str, encoder: str,
-                     mappers: Path | str | None = None, calibrator: Path | str | None = None,
-                     captions: Path | str | None = None, images: Path | str | None = None, factory: str = "SQfp16",
-                     name: str = "LAION subset",
-                     on_progress: Callable[[str, int, int], None] | None = None) -> Collection:
+    def from_release(
+        cls,
+        directory: Path | str,
+        *,
+        features: Path | str,
+        encoder: str,
+        mappers: Path | str | None = None,
+        calibrator: Path | str | None = None,
+        captions: Path | str | None = None,
+        images: Path | str | None = None,
+        factory: str = "SQfp16",
+        name: str = "LAION subset",
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> Collection:
         """Make a collection of files in the formats of the paper's release, block by block, and open it.
 
         directory: new, or left by an interrupted call. features: `feats/<encoder>/laion_subset.pth`. encoder: name of
@@ -128,20 +165,41 @@ class Collection:
         else, `CollectionMismatchError` for files that do not belong together, `UnknownNameError` for a factory,
         `InvalidInputError` for a folder without these images.
         """
-        return cls.open(write_release(directory, features=features, encoder=encoder, mappers=mappers,
-                                      calibrator=calibrator, captions=captions, images=images, factory=factory,
-                                      name=name, on_progress=on_progress))
+        return cls.open(
+            write_release(
+                directory,
+                features=features,
+                encoder=encoder,
+                mappers=mappers,
+                calibrator=calibrator,
+                captions=captions,
+                images=images,
+                factory=factory,
+                name=name,
+                on_progress=on_progress,
+            )
+        )
 
-    def add_method(self, method: str, *, encoder: str, features: NDArray[np.float32], mappers: MapperPair | None = None,
-                   factory: str = "SQfp16", calibrator: Calibrator | None = None) -> Collection:
+    def add_method(
+        self,
+        method: str,
+        *,
+        encoder: str,
+        features: NDArray[np.float32],
+        mappers: MapperPair | None = None,
+        factory: str = "SQfp16",
+        calibrator: Calibrator | None = None,
+    ) -> Collection:
         """Make mappers and index of another encoder or other mappers beside this collection's own, and open it so.
 
         method: a new name of letters, digits, spaces and .,+-; what is there under that name is written anew. The
         rest as of `create`. Raises `InvalidInputError` for a name that is no such name or the collection's own.
         """
         if not re.fullmatch(r"\w[\w .,+-]*", method) or method == self.methods[0]:
-            raise InvalidInputError(f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
-                                    "and .,+-; give another.")
+            raise InvalidInputError(
+                f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
+                "and .,+-; give another."
+            )
         parts = self.parts_of(method)
         _write_parts(self.path, parts, encoder, features, mappers, factory, calibrator)
         write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
@@ -185,15 +243,24 @@ def _other_methods(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in (folder / _METHODS).glob("*/card.json"))
 
 
-def _write_parts(folder: Path, parts: Path, encoder: str, features: NDArray[np.float32], mappers: MapperPair | None,
-                 factory: str, calibrator: Calibrator | None) -> None:
+def _write_parts(
+    folder: Path,
+    parts: Path,
+    encoder: str,
+    features: NDArray[np.float32],
+    mappers: MapperPair | None,
+    factory: str,
+    calibrator: Calibrator | None,
+) -> None:
     """Mappers, index and calibrator of the corpus in `folder`, into `parts`."""
     pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
     card = read_card(folder) if parts != folder else {}
     count = len(Corpus.open(part_folder(folder, card, "corpus")))
     if count != len(features):
-        raise CollectionMismatchError(f"{len(features)} feature rows for {count} images; encode every image "
-                                      "of the corpus, in its order.")
+        raise CollectionMismatchError(
+            f"{len(features)} feature rows for {count} images; encode every image "
+            "of the corpus, in its order."
+        )
     pair.save(parts / "mappers")
     index = TrainingIndex.build(pair.map_training(features), factory, encoder, home=parts / "index")
     index.save(parts / "index")
@@ -216,7 +283,9 @@ class Added:
 class Attributor:
     """Estimates the influence of a collection's training images on any image."""
 
-    def __init__(self, collection: Collection, device: str = "auto", encoder: ImageEncoder | None = None) -> None:
+    def __init__(
+        self, collection: Collection, device: str = "auto", encoder: ImageEncoder | None = None
+    ) -> None:
         """device: "auto", "cpu", "cuda" or "mps"; the encoder is loaded at the first query.
 
         encoder: what to encode with, in place of the table's row; the one that the collection was made with. Raises
@@ -226,9 +295,11 @@ class Attributor:
         self.device = device
         if encoder is not None:
             if encoder.name != collection.encoder_name:
-                raise CollectionMismatchError(f"collection '{collection.name}' was made with encoder "
-                                              f"'{collection.encoder_name}', given '{encoder.name}'; give that one, or "
-                                              "make the collection again.")
+                raise CollectionMismatchError(
+                    f"collection '{collection.name}' was made with encoder "
+                    f"'{collection.encoder_name}', given '{encoder.name}'; give that one, or "
+                    "make the collection again."
+                )
             self.encoder = encoder
 
     @cached_property
@@ -236,16 +307,23 @@ class Attributor:
         """The collection's encoder. Raises what `load_encoder` raises."""
         name = self.collection.encoder_name
         if name not in ENCODERS:
-            raise UnknownNameError(f"collection '{self.collection.name}' was made with '{name}', which is not in the "
-                                   "table of encoders; hand yours over: Attributor(collection, encoder=...).")
+            raise UnknownNameError(
+                f"collection '{self.collection.name}' was made with '{name}', which is not in the "
+                "table of encoders; hand yours over: Attributor(collection, encoder=...)."
+            )
         return load_encoder(name, device=self.device)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Rows of images as training images, (n, m) float32 unit rows: what the index holds of the corpus."""
         return self.collection.mappers.map_training(self.encoder.encode(images))
 
-    def attribute(self, image: Image.Image | Path | str, top: int = 100, temperature: float | None = None,
-                  added: Sequence[Added] = ()) -> Attribution:
+    def attribute(
+        self,
+        image: Image.Image | Path | str,
+        top: int = 100,
+        temperature: float | None = None,
+        added: Sequence[Added] = (),
+    ) -> Attribution:
         """List the training images that most likely influenced an image, with calibrated shares.
 
         image: PIL image or path. top: how many to list, cut to the size of the collection. temperature: in
@@ -257,9 +335,11 @@ class Attributor:
             raise InvalidInputError(f"top is {top}, expected at least 1.")
         collection, calibrator = self.collection, self.collection.calibrator
         if temperature is None and not calibrator.is_fitted:
-            raise NotFittedError(f"collection '{collection.name}' has no fitted calibrator; give a temperature "
-                                 "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
-                                 f"encoder '{collection.encoder_name}'.")
+            raise NotFittedError(
+                f"collection '{collection.name}' has no fitted calibrator; give a temperature "
+                "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
+                f"encoder '{collection.encoder_name}'."
+            )
         query = collection.mappers.map_query(self.encoder.encode([read_image(image)]))
         hits = collection.index.search(query, min(top, len(collection.index)))
         credits = collection.corpus.credits([int(i) for i in hits.ids[0]])
@@ -267,12 +347,18 @@ class Attributor:
             hits, credits = self._with(hits, credits, query, added)
         fitted = calibrator.temperature_ if calibrator.is_fitted else float(temperature or 0)
         return Attribution.from_hits(
-            hits, credits, temperature=fitted if temperature is None else temperature, fitted_temperature=fitted,
-            collection=collection.name, encoder=collection.encoder_name,
-            bias=calibrator.bias_ if calibrator.is_fitted else None)
+            hits,
+            credits,
+            temperature=fitted if temperature is None else temperature,
+            fitted_temperature=fitted,
+            collection=collection.name,
+            encoder=collection.encoder_name,
+            bias=calibrator.bias_ if calibrator.is_fitted else None,
+        )
 
-    def _with(self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32],
-              added: Sequence[Added]) -> tuple[Hits, tuple[Credit, ...]]:
+    def _with(
+        self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32], added: Sequence[Added]
+    ) -> tuple[Hits, tuple[Credit, ...]]:
         """The hits with more candidates among them; of equals, the training image comes first."""
         rows = self._rows(added)
         similarity = np.concatenate([hits.similarity[0], np.clip(rows @ query[0], -1, 1)])
@@ -287,8 +373,10 @@ class Attributor:
         rows = np.zeros((len(added), self.collection.index.dim), dtype=np.float32)
         for k, one in enumerate(added):
             if one.row is not None and one.row.shape != rows[k].shape:
-                raise CollectionMismatchError(f"an added image has a row of shape {one.row.shape}, expected "
-                                              f"{rows[k].shape}; embed it with this collection's method.")
+                raise CollectionMismatchError(
+                    f"an added image has a row of shape {one.row.shape}, expected "
+                    f"{rows[k].shape}; embed it with this collection's method."
+                )
             if one.row is not None:
                 rows[k] = one.row
         bare = [k for k, one in enumerate(added) if one.row is None]

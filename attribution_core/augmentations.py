@@ -48,8 +48,9 @@ def _transform(kind: Augmentation, height: int, width: int) -> Any:
 
     steps: list[Any] = [
         t.RandomHorizontalFlip(),
-        t.RandomResizedCrop((height, width), (_LEAST_AREA[str(kind)], 1.0), (0.85, 1.18),
-                            t.InterpolationMode.BICUBIC),
+        t.RandomResizedCrop(
+            (height, width), (_LEAST_AREA[str(kind)], 1.0), (0.85, 1.18), t.InterpolationMode.BICUBIC
+        ),
     ]
     if kind is Augmentation.STRONG:
         steps += [

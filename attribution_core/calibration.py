@@ -282,5 +282,7 @@ def _exemplar_mean(values: FloatArray, marks: NDArray[np.bool_]) -> FloatArray:
 def _nodes(scores: FloatArray, rest: Rest) -> tuple[FloatArray, FloatArray]:
     """Return similarities (q, m) and how many candidates each stands for (q, m); their estimate is exact."""
     others = rest.points
-    return (np.concatenate([scores, others.value], axis=1),
-            np.concatenate([np.ones_like(scores), others.weight], axis=1))
+    return (
+        np.concatenate([scores, others.value], axis=1),
+        np.concatenate([np.ones_like(scores), others.weight], axis=1),
+    )

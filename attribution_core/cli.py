@@ -26,8 +26,12 @@ from attribution_core.cli_train import train_mappers
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 
-app = typer.Typer(help="Estimated influence of training images on a generated image.", no_args_is_help=True,
-                  pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    help="Estimated influence of training images on a generated image.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -76,10 +80,12 @@ def attribute(
     for work in result.works:
         first = work.places[0]
         credit, alike = result.credits[first], work.words()
-        typer.echo(f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
-                   f"{result.similarity[first]:10.3f}  {credit.caption or credit.id}; "
-                   f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}"
-                   f"{f' ({alike})' if alike else ''}")
+        typer.echo(
+            f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
+            f"{result.similarity[first]:10.3f}  {credit.caption or credit.id}; "
+            f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}"
+            f"{f' ({alike})' if alike else ''}"
+        )
     typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
 
 
@@ -89,9 +95,13 @@ def generate(
     prompt: Annotated[str, typer.Argument(help='What to draw; "" makes an unconditional image.')],
     seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt; likewise.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
-    generator: Annotated[str, typer.Option(help="Name (see 'generators'), folder or hub name of another one.")] = "",
+    generator: Annotated[
+        str, typer.Option(help="Name (see 'generators'), folder or hub name of another one.")
+    ] = "",
     device: Device = "auto",
 ) -> None:
     """Make an image from PROMPT and write it with its recipe."""
@@ -100,18 +110,24 @@ def generate(
     from attribution_core.generation import Generator
 
     settings = Settings()
-    opened = Generator.open(generator or settings.generator or settings.collection / "generator", device=device)
+    opened = Generator.open(
+        generator or settings.generator or settings.collection / "generator", device=device
+    )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)
     if spared := str(opened.load().plan):
         typer.echo(spared, err=True)
     with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
-        made = opened.generate(prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update())
+        made = opened.generate(
+            prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update()
+        )
     made.save(out)
     for notice in made.notices:
         typer.echo(notice, err=True)
-    typer.echo(f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
-               f"guidance {made.recipe.guidance:g}")
+    typer.echo(
+        f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
+        f"guidance {made.recipe.guidance:g}"
+    )
 
 
 @app.command()
@@ -120,17 +136,34 @@ def encoders(as_json: AsJson = False) -> None:
     """List the encoders: name, dimension, input size, licence, and whether the weights ship."""
     from attribution_core.encoders import ENCODERS
 
-    rows = [{"name": s.name, "dim": s.dim, "input_size": s.input_size, "licence": s.licence or "none stated",
-             "ships": s.offline, "by_hand": s.by_hand, "paper": s.paper} for s in ENCODERS.values()]
+    rows = [
+        {
+            "name": s.name,
+            "dim": s.dim,
+            "input_size": s.input_size,
+            "licence": s.licence or "none stated",
+            "ships": s.offline,
+            "by_hand": s.by_hand,
+            "paper": s.paper,
+        }
+        for s in ENCODERS.values()
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':16s}{'weights':22s}paper")
     for row in rows:
-        weights = "in the repository" if row["ships"] else "'download NAME'" if row["by_hand"] else \
-            "fetched on first use"
-        typer.echo(f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
-                   f"{row['paper']}")
+        weights = (
+            "in the repository"
+            if row["ships"]
+            else "'download NAME'"
+            if row["by_hand"]
+            else "fetched on first use"
+        )
+        typer.echo(
+            f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
+            f"{row['paper']}"
+        )
 
 
 @app.command()
@@ -140,17 +173,36 @@ def generators(as_json: AsJson = False) -> None:
     from attribution_core.generation import Generator
     from attribution_core.generators import GENERATORS
 
-    rows = [{"name": s.name, "hub": s.hub, "licence": s.licence, "gated": s.gated, "size": s.size,
-             "steps": usual.steps, "guidance": usual.guidance, "safety_checker": s.safety_checker}
-            for s in GENERATORS.values() for usual in [s.defaults or Generator.open(s.name).defaults]]
+    rows = [
+        {
+            "name": s.name,
+            "hub": s.hub,
+            "licence": s.licence,
+            "gated": s.gated,
+            "size": s.size,
+            "steps": usual.steps,
+            "guidance": usual.guidance,
+            "safety_checker": s.safety_checker,
+        }
+        for s in GENERATORS.values()
+        for usual in [s.defaults or Generator.open(s.name).defaults]
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    typer.echo(f"{'name':16s}{'px':>5s}{'steps':>7s}{'guidance':>10s}  {'licence':32s}on the Hugging Face hub")
+    typer.echo(
+        f"{'name':16s}{'px':>5s}{'steps':>7s}{'guidance':>10s}  {'licence':32s}on the Hugging Face hub"
+    )
     for row in rows:
-        where = f"{row['hub']}{' (log in there first)' if row['gated'] else ''}" if row["hub"] else "in the repository"
-        typer.echo(f"{row['name']:16s}{row['size']:5d}{row['steps']:7d}{row['guidance']:10g}  {row['licence']:32s}"
-                   f"{where}")
+        where = (
+            f"{row['hub']}{' (log in there first)' if row['gated'] else ''}"
+            if row["hub"]
+            else "in the repository"
+        )
+        typer.echo(
+            f"{row['name']:16s}{row['size']:5d}{row['steps']:7d}{row['guidance']:10g}  {row['licence']:32s}"
+            f"{where}"
+        )
 
 
 app.command()(one_line_errors(artwork))

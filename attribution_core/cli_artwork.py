@@ -15,10 +15,14 @@ from attribution_core.settings import Settings
 def artwork(
     images: Annotated[Path, typer.Argument(help="An image of the artist, or a folder of 1 to 30.")],
     artist: Annotated[str, typer.Option(help="Whose images these are.")] = "the artist",
-    image: Annotated[list[Path] | None, typer.Option(help="A generated image to ask about; again for more.")] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A generated image to ask about; again for more.")
+    ] = None,
     prompts: Annotated[Path | None, typer.Option(help="Text file of prompts to draw, one a line.")] = None,
     seed: Annotated[int, typer.Option(help="Of the images that are drawn.")] = 1,
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
@@ -47,20 +51,42 @@ def artwork(
     if prompts is not None or not image:
         if prompts is not None and not prompts.is_file():
             raise InvalidInputError(f"'{prompts}' is no file; give a text file of prompts, one a line.")
-        wanted = close_prompts(attributor, candidates) if prompts is None else prompts.read_text("utf-8").splitlines()
+        wanted = (
+            close_prompts(attributor, candidates)
+            if prompts is None
+            else prompts.read_text("utf-8").splitlines()
+        )
         if opened.generator_path is None:
-            raise CheckpointError(f"collection '{opened.name}' has no generator to draw prompts; give --image FILE.")
+            raise CheckpointError(
+                f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
+            )
         with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
+
             def on_step(step: ArtworkStep) -> None:
                 bar.total = step.total
                 bar.update(step.done - bar.n)
 
-            told = survey(attributor, Generator.open(opened.generator_path, device), candidates, wanted, seed=seed,
-                          on_step=on_step)
+            told = survey(
+                attributor,
+                Generator.open(opened.generator_path, device),
+                candidates,
+                wanted,
+                seed=seed,
+                on_step=on_step,
+            )
     if as_json:
-        typer.echo(json.dumps({"collection": opened.name, "method": opened.method,
-                               "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
-                               "survey": None if told is None else told.to_dict()}, indent=2, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {
+                    "collection": opened.name,
+                    "method": opened.method,
+                    "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
+                    "survey": None if told is None else told.to_dict(),
+                },
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return
     for name, standing in answers.items():
         typer.echo(f"{name}: {standing.sentence}")

@@ -34,7 +34,9 @@ def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> 
         raise InvalidInputError(f"'{path}' is a manifest; name the folder of its images with --images.")
     total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in entries)
     with tqdm(total=total, unit="image", desc=path.stem, disable=not sys.stderr.isatty()) as bar:
-        return encode_case(load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update)
+        return encode_case(
+            load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update
+        )
 
 
 def encode_corpus(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float32]:
@@ -43,5 +45,7 @@ def encode_corpus(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float
 
     from attribution_core.encoders import load_encoder
 
-    with tqdm(total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(
+        total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()
+    ) as bar:
         return corpus.encoded(load_encoder(encoder, device), lambda done, _: bar.update(done - bar.n))

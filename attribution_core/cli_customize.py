@@ -20,8 +20,12 @@ def customize(
     batch_size: Annotated[int, typer.Option(help="Views in a step.")] = 8,
     learning_rate: Annotated[float | None, typer.Option(help="Default: by the generator's size.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
-    generator: Annotated[str, typer.Option(help="Name (see 'generators'), folder or hub name; Stable Diffusion "
-                                                "1 or 2, or the pocket one.")] = "",
+    generator: Annotated[
+        str,
+        typer.Option(
+            help="Name (see 'generators'), folder or hub name; Stable Diffusion 1 or 2, or the pocket one."
+        ),
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
@@ -35,7 +39,9 @@ def customize(
 
     captions = STYLE_CAPTIONS if style else OBJECT_CAPTIONS
     settings = Settings()
-    opened = Generator.open(generator or settings.generator or settings.collection / "generator", device=device)
+    opened = Generator.open(
+        generator or settings.generator or settings.collection / "generator", device=device
+    )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)
     exemplars = [read_image(file) for file in _files(images)]
@@ -55,8 +61,10 @@ def customize(
     learned.save(out)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     count = "1 image" if len(exemplars) == 1 else f"{len(exemplars)} images"
-    typer.echo(f"{out}: learned from {count}, {size:.1f} MB; prompts name it "
-               f"'{prompt_for(captions[0], category, TOKEN)}'")
+    typer.echo(
+        f"{out}: learned from {count}, {size:.1f} MB; prompts name it "
+        f"'{prompt_for(captions[0], category, TOKEN)}'"
+    )
 
 
 def _files(paths: list[Path]) -> list[Path]:

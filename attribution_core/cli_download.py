@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def download(
     name: Annotated[str, typer.Argument(help="What to fetch; without it, all that there is is listed.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder, in place of the usual one; not of encoders.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, in place of the usual one; not of encoders.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON alone on stdout.")] = False,
 ) -> None:
@@ -31,12 +33,15 @@ def download(
         return
     release = released(name)
     if out is not None and release.encoder:
-        raise InvalidInputError(f"'{name}' is an encoder's weights, which are looked for in '{release.folder}' alone; "
-                                "leave --out away.")
+        raise InvalidInputError(
+            f"'{name}' is an encoder's weights, which are looked for in '{release.folder}' alone; "
+            "leave --out away."
+        )
     if not is_here(release, out):
         _agree(release, out or release.folder, yes)
-    with tqdm(unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty(),
-              delay=0.1) as bar:
+    with tqdm(
+        unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty(), delay=0.1
+    ) as bar:
         shown = [""]
 
         def show(file: str, here: int, total: int | None) -> None:
@@ -44,20 +49,30 @@ def download(
                 shown[0] = file
                 bar.set_description(file, refresh=False)
                 bar.reset(total)
-                bar.n = bar.initial = here  # what was there before counts neither for the rate nor for the time left
+                bar.n = bar.initial = (
+                    here  # what was there before counts neither for the rate nor for the time left
+                )
             bar.total = total
             bar.update(here - bar.n)
 
         done = fetch_all(name, out, show)
-    typer.echo(f"{done.folder}: {len(done.files)} files of '{name}'" + (", all there already" if done.already else ""))
+    typer.echo(
+        f"{done.folder}: {len(done.files)} files of '{name}'"
+        + (", all there already" if done.already else "")
+    )
 
 
 def _agree(release: Release, folder: Path, yes: bool) -> None:
     """Show what is about to be fetched, and ask. Raises `InvalidInputError` where nobody can answer or says no."""
     from attribution_core.errors import InvalidInputError
 
-    for line in (f"{release.name}: {release.what}", f"from {release.source}", f"size: {release.about}",
-                 f"licence: {release.licence}", f"goes to {folder}"):
+    for line in (
+        f"{release.name}: {release.what}",
+        f"from {release.source}",
+        f"size: {release.about}",
+        f"licence: {release.licence}",
+        f"goes to {folder}",
+    ):
         typer.echo(line, err=True)
     if yes:
         return
@@ -74,12 +89,24 @@ def _somebody_there() -> bool:
 def _list(out: Path | None, as_json: bool) -> None:
     from attribution_core.downloads import RELEASES, is_here
 
-    rows = [{"name": r.name, "what": r.what, "size": r.about, "licence": r.licence, "source": r.source,
-             "folder": str(out or r.folder), "here": is_here(r, out)} for r in RELEASES.values()]
+    rows = [
+        {
+            "name": r.name,
+            "what": r.what,
+            "size": r.about,
+            "licence": r.licence,
+            "source": r.source,
+            "folder": str(out or r.folder),
+            "here": is_here(r, out),
+        }
+        for r in RELEASES.values()
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     typer.echo(f"{'name':24s}{'here':6s}what; size; licence")
     for row in rows:
-        typer.echo(f"{row['name']:24s}{'yes' if row['here'] else 'no':6s}{row['what']}; {row['size']}; "
-                   f"{row['licence']}")
+        typer.echo(
+            f"{row['name']:24s}{'yes' if row['here'] else 'no':6s}{row['what']}; {row['size']}; "
+            f"{row['licence']}"
+        )

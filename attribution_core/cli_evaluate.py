@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    cases: Annotated[list[Path], typer.Argument(help="The release's feats/ENCODER/test_*.pth, or manifests.")],
+    cases: Annotated[
+        list[Path], typer.Argument(help="The release's feats/ENCODER/test_*.pth, or manifests.")
+    ],
     training: Annotated[
         Path | None, typer.Option(help="Training features: the release's feats/ENCODER/laion_subset.pth.")
     ] = None,
     collection: Annotated[
         Path | None, typer.Option(help="In their place: a collection, whose images are encoded.")
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Of the features; default: the collection's own.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Of the features; default: the collection's own.")
+    ] = None,
     images: Annotated[
-        list[Path] | None, typer.Option(help="Folder of manifests' images, as files or Parquet; repeat it for more.")
+        list[Path] | None,
+        typer.Option(help="Folder of manifests' images, as files or Parquet; repeat it for more."),
     ] = None,
     mappers: Annotated[
-        list[Path] | None, typer.Option(help="Mapper folder or released .pth; repeat it for more. Without: none.")
+        list[Path] | None,
+        typer.Option(help="Mapper folder or released .pth; repeat it for more. Without: none."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for table.md, table.csv and table.json.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -54,13 +60,18 @@ def evaluate(
     opened = None if collection is None else Collection.open(collection)
     name = encoder or (opened.encoder_name if opened else "")
     if name not in ENCODERS:
-        raise unknown_name("encoder", name, ENCODERS) if name else InvalidInputError(
-            "the features' encoder is not known; name it with --encoder.")
+        raise (
+            unknown_name("encoder", name, ENCODERS)
+            if name
+            else InvalidInputError("the features' encoder is not known; name it with --encoder.")
+        )
     tests = [read_case(path, name, images or [], device) for path in cases]
     pairs = [("pretrained", MapperPair.identity(tests[0].dim, name)), *_learned(opened, name)]
     for path in mappers or []:
         released = path.suffix == ".pth"
-        pairs.append((path.stem, MapperPair.from_release(path, name) if released else MapperPair.load(path, name)))
+        pairs.append(
+            (path.stem, MapperPair.from_release(path, name) if released else MapperPair.load(path, name))
+        )
     if opened is not None:
         rows = encode_corpus(opened.corpus, name, device)
         count, blocks = len(rows), lambda: iter([rows])
@@ -88,8 +99,9 @@ def _learned(collection: Collection | None, encoder: str) -> list[tuple[str, Map
     return [(name, pair) for name, pair in pairs if pair.encoder == encoder and pair.kind != "identity"]
 
 
-def _counted(blocks: Callable[[], Iterable[NDArray[np.float32]]],
-             bar: Any) -> Callable[[], Iterator[NDArray[np.float32]]]:
+def _counted(
+    blocks: Callable[[], Iterable[NDArray[np.float32]]], bar: Any
+) -> Callable[[], Iterator[NDArray[np.float32]]]:
     def counted() -> Iterator[NDArray[np.float32]]:
         for block in blocks():
             yield block

@@ -24,8 +24,12 @@ def memorization(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Images of each prompt, from seeds 1, 2, ...")] = 4,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt; likewise.")] = None,
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+    ] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the same with pictures as one HTML file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -39,7 +43,9 @@ def memorization(
     from attribution_core.settings import Settings
 
     if not images and prompts is None:
-        raise InvalidInputError("there is nothing to look at; give image files or folders, or --prompts FILE.")
+        raise InvalidInputError(
+            "there is nothing to look at; give image files or folders, or --prompts FILE."
+        )
     if html is not None and html.is_dir():
         raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
     whole("seeds", seeds, 1, 10_000)
@@ -62,8 +68,10 @@ def memorization(
         verdict = item.verdict
         mark = {None: "?", True: "COPY", False: "no"}[verdict.is_copy]
         signal = f"{item.signal.mean:6.2f}" if item.signal else "     -"
-        typer.echo(f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  {item.title}; "
-                   f"{verdict.name}")
+        typer.echo(
+            f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  {item.title}; "
+            f"{verdict.name}"
+        )
     for prompt, told in scan.prompts().items():
         typer.echo(f"“{prompt}”: {told.sentence}")
     typer.echo(scan.sentence)
@@ -83,8 +91,9 @@ def _files(paths: list[Path]) -> Iterator[Path]:
             continue
         found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
         if not found:
-            raise InvalidInputError(f"there is no image in '{path}'; give a folder with PNG, JPEG, WebP, GIF, BMP or "
-                                    "TIFF files.")
+            raise InvalidInputError(
+                f"there is no image in '{path}'; give a folder with PNG, JPEG, WebP, GIF, BMP or TIFF files."
+            )
         yield from found
 
 
@@ -94,8 +103,9 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"the prompts in '{path}' cannot be read ({error}); give a text file in "
-                                "UTF-8.") from error
+        raise InvalidInputError(
+            f"the prompts in '{path}' cannot be read ({error}); give a text file in UTF-8."
+        ) from error
     kept = list(dict.fromkeys(line for line in lines if line))
     if not kept:
         raise InvalidInputError(f"there is no prompt in '{path}'; write one a line.")
@@ -140,8 +150,9 @@ def _recipe(path: Path) -> Recipe | None:
         return None
 
 
-def _made(prompts: list[str], seeds: int, steps: int | None, guidance: float | None, opened: Collection,
-          device: str) -> Iterator[Item]:
+def _made(
+    prompts: list[str], seeds: int, steps: int | None, guidance: float | None, opened: Collection, device: str
+) -> Iterator[Item]:
     from tqdm import tqdm
 
     from attribution_core.errors import CheckpointError
@@ -150,13 +161,20 @@ def _made(prompts: list[str], seeds: int, steps: int | None, guidance: float | N
     from attribution_core.scan import Item
 
     if opened.generator_path is None:
-        raise CheckpointError(f"the collection '{opened.name}' has no generator to ask the prompts of; give images.")
+        raise CheckpointError(
+            f"the collection '{opened.name}' has no generator to ask the prompts of; give images."
+        )
     generator, checker = Generator.open(opened.generator_path, device), Memorization(opened, device)
     _ = checker.index  # what is wrong with the copy encoder is said before anything is made
     with tqdm(total=len(prompts) * seeds, unit="image", disable=not sys.stderr.isatty()) as bar:
         for prompt in prompts:
             for seed in range(1, seeds + 1):
                 made = generator.generate(prompt, seed, steps, guidance)
-                yield Item(f"“{prompt}”, seed {seed}", made.image, checker.check(made.image), made.recipe,
-                           made.noise_signal)
+                yield Item(
+                    f"“{prompt}”, seed {seed}",
+                    made.image,
+                    checker.check(made.image),
+                    made.recipe,
+                    made.noise_signal,
+                )
                 bar.update()

@@ -13,7 +13,9 @@ import typer
 def second_opinion(
     prompt: Annotated[str, typer.Argument(help="What to draw, attribute and forget again.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
     top: Annotated[int, typer.Option(help="Training images to print.")] = 10,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -45,23 +47,48 @@ def second_opinion(
             bar.update(step.done - bar.n)
 
         told = judge(Attributor(opened, device=device), generator, image, prompt, on_step=show)
-    rows = [{"by_similarity": int(told.rank_similarity[k]), "by_unlearning": int(told.rank_unlearning[k]),
-             "similarity": float(told.similarity[k]), "loss_rose_by": float(told.change[k]),
-             "listed": bool(told.listed[k]), "id": told.credits[k].id, "caption": told.credits[k].caption,
-             "creator": told.credits[k].creator, "licence": told.credits[k].licence} for k in told.order(True)]
+    rows = [
+        {
+            "by_similarity": int(told.rank_similarity[k]),
+            "by_unlearning": int(told.rank_unlearning[k]),
+            "similarity": float(told.similarity[k]),
+            "loss_rose_by": float(told.change[k]),
+            "listed": bool(told.listed[k]),
+            "id": told.credits[k].id,
+            "caption": told.credits[k].caption,
+            "creator": told.credits[k].creator,
+            "licence": told.credits[k].licence,
+        }
+        for k in told.order(True)
+    ]
     agreement, above = told.agreement(), told.above_random()
     if as_json:
-        typer.echo(json.dumps({
-            "prompt": prompt, "seed": seed, "collection": opened.name, "method": opened.method,
-            "forgotten": told.losses.took, "loss": [told.losses.query_before, told.losses.query_after],
-            "agreement": asdict(agreement), "listed_above_random": asdict(above) if above else None,
-            "images": rows}, indent=2))
+        typer.echo(
+            json.dumps(
+                {
+                    "prompt": prompt,
+                    "seed": seed,
+                    "collection": opened.name,
+                    "method": opened.method,
+                    "forgotten": told.losses.took,
+                    "loss": [told.losses.query_before, told.losses.query_after],
+                    "agreement": asdict(agreement),
+                    "listed_above_random": asdict(above) if above else None,
+                    "images": rows,
+                },
+                indent=2,
+            )
+        )
         return
     if not told.losses.took:
-        typer.echo("note: the loss on the image did not rise, so what happened to others says nothing.", err=True)
+        typer.echo(
+            "note: the loss on the image did not rise, so what happened to others says nothing.", err=True
+        )
     typer.echo("unlearning  similarity  loss rose by  caption; creator, licence")
     for row in rows[:top]:
-        typer.echo(f"{row['by_unlearning']:10d}  {row['by_similarity']:10d}  {row['loss_rose_by']:12.5f}  "
-                   f"{row['caption'] or row['id']}; {row['creator'] or 'unknown'}, "
-                   f"{row['licence'] or 'licence unknown'}")
+        typer.echo(
+            f"{row['by_unlearning']:10d}  {row['by_similarity']:10d}  {row['loss_rose_by']:12.5f}  "
+            f"{row['caption'] or row['id']}; {row['creator'] or 'unknown'}, "
+            f"{row['licence'] or 'licence unknown'}"
+        )
     typer.echo(f"rank correlation of {len(told)} images: {agreement}")

@@ -9,11 +9,17 @@ import typer
 
 
 def report(
-    image: Annotated[Path, typer.Argument(help="The generated image; a PNG that was made here brings its recipe.")],
+    image: Annotated[
+        Path, typer.Argument(help="The generated image; a PNG that was made here brings its recipe.")
+    ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
-    top: Annotated[int, typer.Option(help="Training images to list; the first 12 are shown with a picture.")] = 50,
+    top: Annotated[
+        int, typer.Option(help="Training images to list; the first 12 are shown with a picture.")
+    ] = 50,
     temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the same as JSON, too.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",

@@ -12,15 +12,20 @@ from attribution_core.augmentations import Augmentation
 
 
 def train_mappers(
-    manifest: Annotated[Path, typer.Argument(help="Models to learn from: the released dataset/json, or your own.")],
+    manifest: Annotated[
+        Path, typer.Argument(help="Models to learn from: the released dataset/json, or your own.")
+    ],
     validation: Annotated[Path, typer.Option(help="Manifest of other models, on which settings are chosen.")],
     images: Annotated[
-        list[Path], typer.Option(help="Folder of the manifests' images, as files or Parquet; repeat it for more.")
+        list[Path],
+        typer.Option(help="Folder of the manifests' images, as files or Parquet; repeat it for more."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the mapper pair.")],
     encoder: Annotated[str, typer.Option(help="See the command 'encoders'.")] = "efficientnet-lite0",
     kind: Annotated[str, typer.Option(help="linear, channel or mlp.")] = "linear",
-    augmentation: Annotated[Augmentation, typer.Option(help="Of the images to learn from.")] = Augmentation.MILD,
+    augmentation: Annotated[
+        Augmentation, typer.Option(help="Of the images to learn from.")
+    ] = Augmentation.MILD,
     views: Annotated[int, typer.Option(help="Random views of each image.")] = 2,
     rigid: Annotated[bool, typer.Option(help="Keep linear heads near a rigid transform.")] = True,
     epochs: Annotated[int, typer.Option(help="Of each fit.")] = 100,
@@ -49,9 +54,29 @@ def train_mappers(
     rigidities = RIGIDITIES if rigid else (0.0,)
     fits = len(TEMPERATURES) * (len(rigidities) if kind == "linear" else 1)
     with tqdm(total=fits * epochs, unit="epoch", disable=quiet) as bar:
-        trained = train(pairs[0], pairs[1], encoder, kind, TEMPERATURES, rigidities, lambda *_: bar.update(),
-                        out / "fits", epochs=epochs, seed=seed)
-    trained.pair.save(out, {**trained.card(), "augmentation": str(augmentation), "views": views, "seed": seed,
-                            "models": len(pairs[0].models)})
-    typer.echo(f"{out}: {kind} mappers of {encoder} from {len(pairs[0].models)} models; own exemplar's mean 1 / place "
-               f"on validation {trained.best.reciprocal_rank:.3f}, untrained {trained.untrained:.3f}")
+        trained = train(
+            pairs[0],
+            pairs[1],
+            encoder,
+            kind,
+            TEMPERATURES,
+            rigidities,
+            lambda *_: bar.update(),
+            out / "fits",
+            epochs=epochs,
+            seed=seed,
+        )
+    trained.pair.save(
+        out,
+        {
+            **trained.card(),
+            "augmentation": str(augmentation),
+            "views": views,
+            "seed": seed,
+            "models": len(pairs[0].models),
+        },
+    )
+    typer.echo(
+        f"{out}: {kind} mappers of {encoder} from {len(pairs[0].models)} models; own exemplar's mean 1 / place "
+        f"on validation {trained.best.reciprocal_rank:.3f}, untrained {trained.untrained:.3f}"
+    )

@@ -64,11 +64,17 @@ class Comparison:
     def identical(self) -> bool:
         """Whether both list the same images in one order with equal influences."""
         same = [(s.left, s.right) for s in self.shared] == [(k, k) for k in range(1, self.top + 1)]
-        return same and np.array_equal(self.left.influence[:self.top], self.right.influence[:self.top])
+        return same and np.array_equal(self.left.influence[: self.top], self.right.influence[: self.top])
 
 
-def compare(left: Attribution, right: Attribution, top: int = 12, *, left_keys: Sequence[Hashable] | None = None,
-            right_keys: Sequence[Hashable] | None = None) -> Comparison:
+def compare(
+    left: Attribution,
+    right: Attribution,
+    top: int = 12,
+    *,
+    left_keys: Sequence[Hashable] | None = None,
+    right_keys: Sequence[Hashable] | None = None,
+) -> Comparison:
     """Compare the first places of two attributions.
 
     Args:

@@ -21,8 +21,10 @@ from attribution_core.index import TrainingIndex
 
 KEY = "copy_encoder"
 """In a collection's card: the encoder by which copies are told."""
-HOW_TO_ADD = (f"this collection names no encoder that tells copies, so nothing can be said about copies; add "
-              f"\"{KEY}\": \"pocket-sscd\" (for drawings) or \"{KEY}\": \"sscd\" (for photographs) to its card.json.")
+HOW_TO_ADD = (
+    f"this collection names no encoder that tells copies, so nothing can be said about copies; add "
+    f'"{KEY}": "pocket-sscd" (for drawings) or "{KEY}": "sscd" (for photographs) to its card.json.'
+)
 _BLOCK = 64  # images between two words on progress
 _FACTORY = "SQfp16"
 Rows = NDArray[np.float32]
@@ -43,8 +45,15 @@ class Threshold:
 
 
 # What the authors of an encoder recommend, where it was not measured here.
-_PUBLISHED = {"sscd": Threshold(0.75, 0.9, None, "photographs of the DISC2021 challenge, by its authors (Pizzi et al., "
-                                                 "CVPR 2022) and not on this collection")}
+_PUBLISHED = {
+    "sscd": Threshold(
+        0.75,
+        0.9,
+        None,
+        "photographs of the DISC2021 challenge, by its authors (Pizzi et al., "
+        "CVPR 2022) and not on this collection",
+    )
+}
 
 
 def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
@@ -62,11 +71,17 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
                 # The report keeps precision as points over recall; the threshold's own lies on the line between two.
                 recall, precision = np.array(copies["curve"], dtype=np.float64).T
                 reached = float(copies["recall"])
-                return Threshold(float(copies["threshold"]), float(np.interp(reached, recall, precision)), reached,
-                                 str(told["what"]))
+                return Threshold(
+                    float(copies["threshold"]),
+                    float(np.interp(reached, recall, precision)),
+                    reached,
+                    str(told["what"]),
+                )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"'{path}' is no report of encoders ({type(error).__name__}: {error}); make it again "
-                                  "with 'python -m pocket.encoder_report'.") from error
+            raise CheckpointError(
+                f"'{path}' is no report of encoders ({type(error).__name__}: {error}); make it again "
+                "with 'python -m pocket.encoder_report'."
+            ) from error
     return _PUBLISHED.get(encoder)
 
 
@@ -101,13 +116,19 @@ class CopyIndex:
         Use `open`.
         """
         if len(index) != len(collection.corpus):
-            raise CollectionMismatchError(f"{len(index)} copy features for {len(collection.corpus)} images of "
-                                          f"'{collection.name}'; encode every image of the corpus, in its order.")
+            raise CollectionMismatchError(
+                f"{len(index)} copy features for {len(collection.corpus)} images of "
+                f"'{collection.name}'; encode every image of the corpus, in its order."
+            )
         self.collection, self.index, self.device = collection, index, device
 
     @classmethod
-    def open(cls, collection: Collection, device: str = "auto",
-             on_progress: Callable[[int, int], None] | None = None) -> CopyIndex:
+    def open(
+        cls,
+        collection: Collection,
+        device: str = "auto",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> CopyIndex:
         """The index of a method that looks through the copy encoder alone, or all training images encoded now.
 
         on_progress: called with (images done, of all) while they are encoded. Raises `InvalidInputError` where the
@@ -153,4 +174,3 @@ def _stored(collection: Collection, name: str) -> Path | None:
         if (card.get("encoder"), card.get("kind")) == (name, "identity"):
             return collection.index_of(method)
     return None
-

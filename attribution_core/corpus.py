@@ -28,16 +28,34 @@ if TYPE_CHECKING:
 
     from attribution_core.protocols import ImageEncoder
 
-TEXT_COLUMNS = ("id", "caption", "short_caption", "concept", "concept_label", "style", "group", "creator",
-                "source", "source_version", "licence", "link", "part", "planted", "exemplar_set", "held_out")
+TEXT_COLUMNS = (
+    "id",
+    "caption",
+    "short_caption",
+    "concept",
+    "concept_label",
+    "style",
+    "group",
+    "creator",
+    "source",
+    "source_version",
+    "licence",
+    "link",
+    "part",
+    "planted",
+    "exemplar_set",
+    "held_out",
+)
 SIZE_COLUMNS = ("width", "height")
 DUPLICATES = "duplicates.json"
 """Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_JOINING = frozenset("""about above across after against all along among and any around another are before behind below
+_JOINING = frozenset(
+    """about above across after against all along among and any around another are before behind below
 beneath beside between both but can for from has have having her his into inside its like made near next not off onto
 other our out outside over own she some than that the their them then there these they this through two under upon very
-was were what when where which while who with within without your""".split())
+was were what when where which while who with within without your""".split()
+)
 """Words that join others and show nothing."""
 _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
 
@@ -52,8 +70,10 @@ class Corpus:
     def __init__(self, table: pa.Table, path: Path) -> None:
         """table: the columns of `TEXT_COLUMNS`, `SIZE_COLUMNS` and "image"; those that are missing are empty."""
         if "image" not in table.column_names:
-            raise CheckpointError(f"'{path}' has no column 'image'; expected Parquet files written by "
-                                  "Corpus.write or with a Hugging Face Image column of that name.")
+            raise CheckpointError(
+                f"'{path}' has no column 'image'; expected Parquet files written by "
+                "Corpus.write or with a Hugging Face Image column of that name."
+            )
         self.path = path
         self._table = table
         self._counts: dict[str, Counter[Any]] = {}
@@ -72,14 +92,17 @@ class Corpus:
         folder = Path(directory)
         files = sorted(folder.glob(f"{split}-*.parquet"))
         if not files:
-            raise CheckpointError(f"no '{split}-*.parquet' in '{folder}'; expected the corpus folder of a "
-                                  "collection, such as checkpoints/pocket/corpus.")
+            raise CheckpointError(
+                f"no '{split}-*.parquet' in '{folder}'; expected the corpus folder of a "
+                "collection, such as checkpoints/pocket/corpus."
+            )
         try:
             tables = [pq.read_table(file) for file in files]
             table = pa.concat_tables(tables, promote_options="default")
         except (pa.ArrowInvalid, OSError) as error:
-            raise CheckpointError(f"'{folder}' holds a Parquet file that cannot be read ({error}); fetch or "
-                                  "build it again.") from error
+            raise CheckpointError(
+                f"'{folder}' holds a Parquet file that cannot be read ({error}); fetch or build it again."
+            ) from error
         return cls(table, folder)
 
     @staticmethod
@@ -98,14 +121,22 @@ class Corpus:
         for row in items:
             if unknown := set(row) - known:
                 raise InvalidInputError(f"unknown columns {sorted(unknown)}; a corpus has {sorted(known)}.")
-        fields = [pa.field("id", pa.string()),
-                  pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
+        fields = [
+            pa.field("id", pa.string()),
+            pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ]
         fields += [pa.field(name, pa.string()) for name in TEXT_COLUMNS if name != "id"]
         fields += [pa.field(name, pa.int32()) for name in SIZE_COLUMNS]
-        features = {f.name: {"_type": "Image"} if f.name == "image" else
-                    {"dtype": "int32" if f.name in SIZE_COLUMNS else "string", "_type": "Value"} for f in fields}
+        features = {
+            f.name: {"_type": "Image"}
+            if f.name == "image"
+            else {"dtype": "int32" if f.name in SIZE_COLUMNS else "string", "_type": "Value"}
+            for f in fields
+        }
         metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-        columns = {f.name: [row.get(f.name, 0 if f.name in SIZE_COLUMNS else "") for row in items] for f in fields}
+        columns = {
+            f.name: [row.get(f.name, 0 if f.name in SIZE_COLUMNS else "") for row in items] for f in fields
+        }
         table = pa.table(columns, schema=pa.schema(fields, metadata=metadata))
         with atomic_path(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", row_group_size=1000)
@@ -120,7 +151,9 @@ class Corpus:
             empty = 0 if name in SIZE_COLUMNS else ""
             return [empty if value is None else value for value in self._table[name].to_pylist()]
         if name not in (*TEXT_COLUMNS, *SIZE_COLUMNS):
-            raise InvalidInputError(f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}.")
+            raise InvalidInputError(
+                f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}."
+            )
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
 
     def counts(self, name: str) -> Counter[Any]:
@@ -131,8 +164,10 @@ class Corpus:
         if name not in self._counts:
             values, told = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
             if told:
-                values = [told.get(self.works.get(image, ""), value)
-                          for image, value in zip(self.column("id"), values, strict=True)]
+                values = [
+                    told.get(self.works.get(image, ""), value)
+                    for image, value in zip(self.column("id"), values, strict=True)
+                ]
             self._counts[name] = Counter(values)
         return self._counts[name]
 
@@ -154,14 +189,20 @@ class Corpus:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
         self._check(position)
         names = self._table.column_names
-        kept: dict[str, Any] = {n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names}
+        kept: dict[str, Any] = {
+            n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names
+        }
         kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
         return Credit(**{name: value for name, value in kept.items() if value is not None})
 
     @cached_property
     def _said(self) -> frozenset[str]:
-        return frozenset(word for name in ("caption", "short_caption") for caption in self.column(name)
-                         for word in _WORD.findall(caption.casefold()))
+        return frozenset(
+            word
+            for name in ("caption", "short_caption")
+            for caption in self.column(name)
+            for word in _WORD.findall(caption.casefold())
+        )
 
     def unsaid(self, text: str) -> tuple[str, ...]:
         """Words of a text, in its order, that no caption has; none where there are no captions.
@@ -171,8 +212,11 @@ class Corpus:
         if not self._said:
             return ()
         words = dict.fromkeys(_WORD.findall(text.casefold()))
-        return tuple(word for word in words if word not in _JOINING
-                     and not {word, f"{word}s", word.removesuffix("s")} & self._said)
+        return tuple(
+            word
+            for word in words
+            if word not in _JOINING and not {word, f"{word}s", word.removesuffix("s")} & self._said
+        )
 
     @cached_property
     def works(self) -> Mapping[str, str]:
@@ -187,15 +231,17 @@ class Corpus:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"'{path}' cannot be read ({error}); run 'index' again with another "
-                                  "--near-duplicates.") from error
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error}); run 'index' again with another --near-duplicates."
+            ) from error
 
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
         """Credits of several images, in the order given."""
         return tuple(self.credit(int(p)) for p in positions)
 
-    def encoded(self, encoder: ImageEncoder, on_progress: Callable[[int, int], object] | None = None,
-                block: int = 512) -> NDArray[np.float32]:
+    def encoded(
+        self, encoder: ImageEncoder, on_progress: Callable[[int, int], object] | None = None, block: int = 512
+    ) -> NDArray[np.float32]:
         """Raw features of all pictures, (n, d) float32, `block` of them decoded at a time.
 
         on_progress: called with (images done, of all). Raises `InvalidImageError` where a picture is not at hand.
@@ -224,8 +270,10 @@ class Corpus:
             if not kind_of(data):
                 raise InvalidImageError(f"'{file}' is no image that can be shown (PNG, JPEG, WebP or GIF).")
         if not data:
-            raise InvalidImageError(f"image {position} of '{self.path}' has no bytes in the Parquet file, and no file "
-                                    "in the folder 'images' beside it: this collection holds no picture of it.")
+            raise InvalidImageError(
+                f"image {position} of '{self.path}' has no bytes in the Parquet file, and no file "
+                "in the folder 'images' beside it: this collection holds no picture of it."
+            )
         return bytes(data)
 
     def _file(self, name: str | None) -> Path | None:
@@ -242,10 +290,12 @@ class Corpus:
         try:
             return Image.open(io.BytesIO(data)).convert("RGB")
         except (OSError, ValueError) as error:
-            raise InvalidImageError(f"image {position} of '{self.path}' cannot be decoded ({error}); build the "
-                                    "corpus again.") from error
+            raise InvalidImageError(
+                f"image {position} of '{self.path}' cannot be decoded ({error}); build the corpus again."
+            ) from error
 
     def _check(self, position: int) -> None:
         if not 0 <= position < len(self):
-            raise InvalidInputError(f"position {position} is outside of the corpus; expected 0 to "
-                                    f"{len(self) - 1}.")
+            raise InvalidInputError(
+                f"position {position} is outside of the corpus; expected 0 to {len(self) - 1}."
+            )

@@ -162,7 +162,12 @@ def customize_many(
             tuned.deltas,
             tuned.token_row,
             tuned.losses,
-            {**asdict(used), "seed": subject.seed, "captions": list(subject.captions), "images": len(subject.images)},
+            {
+                **asdict(used),
+                "seed": subject.seed,
+                "captions": list(subject.captions),
+                "images": len(subject.images),
+            },
         )
         for subject, tuned in zip(subjects, learned, strict=True)
     ]

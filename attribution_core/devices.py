@@ -77,12 +77,15 @@ def memory_errors(what: str, mend: str) -> Iterator[None]:
 def is_short(error: Exception) -> bool:
     """Whether an error says that memory ran out, in any device's words."""
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORT))
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORT)
+    )
 
 
 def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise MissingDependencyError("running networks needs torch; install it with 'pip install torch'.") from error
+        raise MissingDependencyError(
+            "running networks needs torch; install it with 'pip install torch'."
+        ) from error
     return torch

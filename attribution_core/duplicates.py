@@ -53,13 +53,16 @@ def near_duplicates(signatures: Sequence[Pixels] | Pixels, threshold: float = TH
     `InvalidInputError` for a threshold outside of 0 to 0.5.
     """
     if not 0 <= threshold <= LARGEST:
-        raise InvalidInputError(f"the threshold of near-duplicates is {threshold:g}, expected 0 to {LARGEST:g}.")
+        raise InvalidInputError(
+            f"the threshold of near-duplicates is {threshold:g}, expected 0 to {LARGEST:g}."
+        )
     rows = np.asarray(signatures, dtype=np.uint8).reshape(len(signatures), -1)
     if not len(rows):
         return NearDuplicates(())
     # Equal ones are one before anything is compared: a thousand blank images cost nothing.
-    _, first, owner = np.unique(rows.view(np.dtype((np.void, rows.shape[1]))).ravel(), return_index=True,
-                                return_inverse=True)
+    _, first, owner = np.unique(
+        rows.view(np.dtype((np.void, rows.shape[1]))).ravel(), return_index=True, return_inverse=True
+    )
     distinct = rows[first]
     contrast = _contrast(distinct)
     order = np.lexsort((first, contrast))
@@ -75,7 +78,7 @@ def near_duplicates(signatures: Sequence[Pixels] | Pixels, threshold: float = TH
 def _contrast(rows: Pixels) -> NDArray[np.float64]:
     parts = []
     for start in range(0, len(rows), 8192):
-        pixels = rows[start:start + 8192].reshape(-1, SIDE * SIDE, 3).astype(np.float32)
+        pixels = rows[start : start + 8192].reshape(-1, SIDE * SIDE, 3).astype(np.float32)
         parts.append(np.sqrt(((pixels - pixels.mean(1, keepdims=True)) ** 2).mean((1, 2))))
     return np.maximum(np.concatenate(parts).astype(np.float64), FLATTEST)
 
@@ -90,7 +93,7 @@ def _leaders(rows: Pixels, contrast: NDArray[np.float64], threshold: float) -> N
     n = len(rows)
     lead = np.arange(n)
     few = _projected(rows)
-    square = (few ** 2).sum(1)
+    square = (few**2).sum(1)
     # Squares of this size are rounded by a few units; the full comparison decides.
     most = ((threshold * contrast) ** 2 * rows.shape[1] + 64).astype(np.float32)
     # One product of these tells of each pair: what it differs by, less what it may differ by.
@@ -104,11 +107,11 @@ def _leaders(rows: Pixels, contrast: NDArray[np.float64], threshold: float) -> N
         row, column = np.nonzero(ours[block] @ theirs[against].T <= 0)
         ends = np.searchsorted(row, np.arange(len(block) + 1))
         for k, j in enumerate(block):
-            maybe = against[column[ends[k]:ends[k + 1]]]
+            maybe = against[column[ends[k] : ends[k + 1]]]
             maybe = maybe[(maybe < j) & (lead[maybe] == maybe)]
             if maybe.size:
                 gap = rows[maybe].astype(np.float64) - rows[j]
-                alike = np.sqrt((gap ** 2).mean(1)) <= threshold * contrast[j]
+                alike = np.sqrt((gap**2).mean(1)) <= threshold * contrast[j]
                 if alike.any():
                     lead[j] = maybe[np.argmax(alike)]
         leaders = np.concatenate([leaders, block[lead[block] == block]])
@@ -121,4 +124,4 @@ def _projected(rows: Pixels) -> NDArray[np.float32]:
     middle = sample.mean(0)
     _, axes = np.linalg.eigh((sample - middle).T @ (sample - middle))
     best = np.ascontiguousarray(axes[:, -_AXES:], dtype=np.float32)
-    return np.concatenate([(rows[s:s + 8192] - middle) @ best for s in range(0, len(rows), 8192)])
+    return np.concatenate([(rows[s : s + 8192] - middle) @ best for s in range(0, len(rows), 8192)])

@@ -55,7 +55,9 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise CheckpointError(f"another run is at work on '{folder}'; wait for it, or stop it first.") from error
+            raise CheckpointError(
+                f"another run is at work on '{folder}'; wait for it, or stop it first."
+            ) from error
         yield
 
 
@@ -67,12 +69,16 @@ def own_card(folder: Path, changing: bool = True) -> dict[str, Any]:
     """
     card = read_card(folder)
     if "built" not in card or not part_folder(folder, card, "features").is_dir():
-        raise CheckpointError(f"'{folder}' was not made by 'index', so its images' features are not kept; build a "
-                              "collection of its images with 'index' first.")
+        raise CheckpointError(
+            f"'{folder}' was not made by 'index', so its images' features are not kept; build a "
+            "collection of its images with 'index' first."
+        )
     methods = sorted(path.parent.name for path in (folder / "methods").glob("*/card.json"))
     if methods and changing:
-        raise CheckpointError(f"'{folder}' has more methods ({', '.join(methods)}), whose indices would not hold what "
-                              f"is changed; delete '{folder / 'methods'}' and make them again afterwards.")
+        raise CheckpointError(
+            f"'{folder}' has more methods ({', '.join(methods)}), whose indices would not hold what "
+            f"is changed; delete '{folder / 'methods'}' and make them again afterwards."
+        )
     return card
 
 
@@ -103,17 +109,26 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
         missing = [name for name in dict.fromkeys(ids) if name not in set(known)]
         if missing:
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
-            raise InvalidInputError(f"'{folder}' has no image '{missing[0]}'{more}; give ids as 'attribute --json' "
-                                    "lists them.")
+            raise InvalidInputError(
+                f"'{folder}' has no image '{missing[0]}'{more}; give ids as 'attribute --json' lists them."
+            )
         if not gone:
             raise InvalidInputError("no ids were given; say which images to remove.")
         if len(gone) == len(known):
-            raise InvalidInputError(f"that would remove all {len(known):,} images of '{folder}'; delete the folder.")
+            raise InvalidInputError(
+                f"that would remove all {len(known):,} images of '{folder}'; delete the folder."
+            )
         return Removed(publish(folder, card, without=gone), len(gone))
 
 
-def publish(folder: Path, card: Mapping[str, Any], *, new: Path | None = None, without: Names[str] = (),
-            changes: Mapping[str, Any] | None = None) -> Collection:
+def publish(
+    folder: Path,
+    card: Mapping[str, Any],
+    *,
+    new: Path | None = None,
+    without: Names[str] = (),
+    changes: Mapping[str, Any] | None = None,
+) -> Collection:
     """Make the next edition of a collection and let it hold.
 
     card: of the edition that holds, or of one to be: name, encoder, factory, near_duplicates. new: shards to add.
@@ -137,7 +152,9 @@ def publish(folder: Path, card: Mapping[str, Any], *, new: Path | None = None, w
     shards = sorted(p.name.removesuffix(PIXELS) for p in places["features"].glob(f"*{PIXELS}"))
     pair = MapperPair.load(folder / "mappers", encoder=str(after["encoder"]))
     mapped = (pair.map_training(np.load(places["features"] / f"{stem}{FEATURES}")) for stem in shards)
-    index = TrainingIndex.build_from(mapped, str(after["factory"]), str(after["encoder"]), home=places["index"])
+    index = TrainingIndex.build_from(
+        mapped, str(after["factory"]), str(after["encoder"]), home=places["index"]
+    )
     index.save(places["index"])
     told_duplicates = _group(places, shards, after)
     write_card(folder, {**after, "n_training": len(index), "near_duplicates": told_duplicates})
@@ -181,13 +198,21 @@ def _group(places: Mapping[str, Path], shards: Sequence[str], card: Mapping[str,
     rows = np.concatenate([np.load(places["features"] / f"{s}{PIXELS}") for s in shards])
     found = near_duplicates(rows, float(asked))
     ids = Corpus.open(places["corpus"]).column("id")
-    write_json_atomic(places["corpus"] / DUPLICATES, {
-        "what": "images that are one work, by id", "method": METHOD, "threshold": asked,
-        "sets": [[ids[p] for p in members] for members in found.sets]})
+    write_json_atomic(
+        places["corpus"] / DUPLICATES,
+        {
+            "what": "images that are one work, by id",
+            "method": METHOD,
+            "threshold": asked,
+            "sets": [[ids[p] for p in members] for members in found.sets],
+        },
+    )
     return {"method": METHOD, "threshold": asked, "works": len(found.sets), "repeated": found.images}
 
 
-def _take_over(folder: Path, card: Mapping[str, Any], stem: str, places: Mapping[str, Path], without: set[str]) -> None:
+def _take_over(
+    folder: Path, card: Mapping[str, Any], stem: str, places: Mapping[str, Path], without: set[str]
+) -> None:
     """A shard of the edition before, without some of its images."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -203,12 +228,16 @@ def _take_over(folder: Path, card: Mapping[str, Any], stem: str, places: Mapping
             _link(features / f"{stem}{suffix}", places["features"] / f"{stem}{suffix}")
         return
     told = json.loads((features / f"{stem}{TOLD}").read_text(encoding="utf-8"))
-    write_json_atomic(places["features"] / f"{stem}{TOLD}",
-                      {**told, "ids": [name for name in told["ids"] if name not in without]})
+    write_json_atomic(
+        places["features"] / f"{stem}{TOLD}",
+        {**told, "ids": [name for name in told["ids"] if name not in without]},
+    )
     if not any(kept):
         return
     with atomic_path(target) as temporary:
-        pq.write_table(pq.read_table(rows).filter(pa.array(kept)), temporary, compression="zstd", row_group_size=1000)
+        pq.write_table(
+            pq.read_table(rows).filter(pa.array(kept)), temporary, compression="zstd", row_group_size=1000
+        )
     for suffix in (FEATURES, PIXELS):
         with atomic_path(places["features"] / f"{stem}{suffix}") as temporary:
             np.save(temporary, np.load(features / f"{stem}{suffix}")[kept])

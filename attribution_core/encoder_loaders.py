@@ -45,8 +45,10 @@ def load_exactly(network: Any, state: Mapping[str, Any], name: str, assign: bool
     own = network.state_dict()
     wrong = sorted(set(own) ^ set(state)) + [k for k in own if k in state and own[k].shape != state[k].shape]
     if wrong:
-        raise CheckpointError(f"the weights given for '{name}' do not fit its network ({len(wrong)} keys differ, "
-                              f"first: {', '.join(wrong[:3])}); they belong to another encoder.")
+        raise CheckpointError(
+            f"the weights given for '{name}' do not fit its network ({len(wrong)} keys differ, "
+            f"first: {', '.join(wrong[:3])}); they belong to another encoder."
+        )
     network.load_state_dict(dict(state), assign=assign)
 
 
@@ -65,18 +67,27 @@ def csd_style_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     plain.pop("last_layer_content", None)
-    tower = {key.removeprefix("backbone."): value for key, value in plain.items() if key != "last_layer_style"}
+    tower = {
+        key.removeprefix("backbone."): value for key, value in plain.items() if key != "last_layer_style"
+    }
     if "last_layer_style" in plain and "proj" not in tower:
         tower["proj"] = plain["last_layer_style"]
     return tower
 
 
 _ALADIN = (
-    ("enc_style.", ""), ("transformer.embeddings.position_embeddings", "pos_embed"),
-    ("transformer.embeddings.cls_token", "cls_token"), ("transformer.embeddings.patch_embeddings", "patch_embed.proj"),
-    ("transformer.encoder.encoder_norm", "norm"), ("transformer.encoder.layer.", "blocks."),
-    (".attention_norm.", ".norm1."), (".ffn_norm.", ".norm2."), (".ffn.", ".mlp."), (".attn.out.", ".attn.proj."),
-    ("proj_head.fc1", "head.1"), ("proj_head.fc2", "head.3"),
+    ("enc_style.", ""),
+    ("transformer.embeddings.position_embeddings", "pos_embed"),
+    ("transformer.embeddings.cls_token", "cls_token"),
+    ("transformer.embeddings.patch_embeddings", "patch_embed.proj"),
+    ("transformer.encoder.encoder_norm", "norm"),
+    ("transformer.encoder.layer.", "blocks."),
+    (".attention_norm.", ".norm1."),
+    (".ffn_norm.", ".norm2."),
+    (".ffn.", ".mlp."),
+    (".attn.out.", ".attn.proj."),
+    ("proj_head.fc1", "head.1"),
+    ("proj_head.fc2", "head.3"),
 )
 
 
@@ -99,13 +110,17 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     folder = checkpoints / spec.weights
     if not (folder / "model.safetensors").exists():
         recipe = spec.weights.removeprefix("pocket-") if spec.weights.startswith("pocket-") else "encoders"
-        raise CheckpointError(f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
-                              "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "
-                              f"make them with 'python -m pocket.{recipe}'.")
+        raise CheckpointError(
+            f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
+            "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "
+            f"make them with 'python -m pocket.{recipe}'."
+        )
     verify_files(folder)
     state = safetensors.load_file(folder / "model.safetensors")
     # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.
-    network = timm.create_model(spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0)
+    network = timm.create_model(
+        spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0
+    )
     load_exactly(network, state, spec.name)
     return network
 
@@ -158,11 +173,14 @@ def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     timm, nn = _library("timm"), _library("torch.nn", "torch")
     network = timm.create_model(spec.model, pretrained=False, num_classes=0)
     middle = (network.num_features + spec.dim) // 2
-    network.head = nn.Sequential(nn.LeakyReLU(), nn.Linear(network.num_features, middle), nn.LeakyReLU(),
-                                 nn.Linear(middle, spec.dim))
+    network.head = nn.Sequential(
+        nn.LeakyReLU(), nn.Linear(network.num_features, middle), nn.LeakyReLU(), nn.Linear(middle, spec.dim)
+    )
     state = read_tensors(_weights_file(spec))
     if not isinstance(state, dict):
-        raise CheckpointError(f"the file given for '{spec.name}' holds no weights; get it from the release again.")
+        raise CheckpointError(
+            f"the file given for '{spec.name}' holds no weights; get it from the release again."
+        )
     load_exactly(network, aladin_tower(state), spec.name)
     return network
 
@@ -172,8 +190,14 @@ def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     functional = _library("torch.nn.functional", "torch")
     path = _weights_file(spec)
     # Besides tensors the file holds the settings and counters of its training: plain data, which may be read.
-    data = [argparse.Namespace, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
-            (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"), np._core.multiarray.scalar]  # type: ignore[attr-defined]
+    data = [
+        argparse.Namespace,
+        np.dtype,
+        np.dtypes.Float64DType,
+        np.dtypes.Int64DType,
+        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+        np._core.multiarray.scalar,
+    ]  # type: ignore[attr-defined]
     with torch.serialization.safe_globals(data):
         state = _inside(read_tensors(path, mapped=True), "model_state_dict", spec)
     network = open_clip.create_model(spec.model, pretrained=None, load_weights=False, device="meta").visual
@@ -188,19 +212,29 @@ def _load_torchscript(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     try:
         return _library("torch").jit.load(str(path), map_location="cpu")
     except RuntimeError as error:
-        raise CheckpointError(f"'{path}' is not a TorchScript file; get the weights of '{spec.name}' again.") from error
+        raise CheckpointError(
+            f"'{path}' is not a TorchScript file; get the weights of '{spec.name}' again."
+        ) from error
 
 
 _LOADERS: Mapping[str, Callable[[EncoderSpec, Path, Rows], Any]] = {
-    "timm-shipped": _load_shipped, "timm": _load_timm, "open_clip": _load_open_clip, "moco": _load_moco,
-    "aladin": _load_aladin, "csd": _load_csd, "torchscript": _load_torchscript, "with-colours": _load_with_colours,
+    "timm-shipped": _load_shipped,
+    "timm": _load_timm,
+    "open_clip": _load_open_clip,
+    "moco": _load_moco,
+    "aladin": _load_aladin,
+    "csd": _load_csd,
+    "torchscript": _load_torchscript,
+    "with-colours": _load_with_colours,
 }
 
 
 def _inside(checkpoint: Any, key: str, spec: EncoderSpec) -> Mapping[str, Any]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), dict):
-        raise CheckpointError(f"the file given for '{spec.name}' holds no '{key}'; it is not the checkpoint of its "
-                              f"authors. Get it from {spec.weights} again.")
+        raise CheckpointError(
+            f"the file given for '{spec.name}' holds no '{key}'; it is not the checkpoint of its "
+            f"authors. Get it from {spec.weights} again."
+        )
     inner: Mapping[str, Any] = checkpoint[key]
     return inner
 
@@ -208,10 +242,12 @@ def _inside(checkpoint: Any, key: str, spec: EncoderSpec) -> Mapping[str, Any]:
 def _weights_file(spec: EncoderSpec) -> Path:
     path = DOWNLOADED / spec.file
     if not path.exists():
-        raise CheckpointError(f"the weights of '{spec.name}' are not here; run 'python -m attribution_core download "
-                              f"{spec.name}', or put '{path.name}' from "
-                              f"{spec.weights if '/' in spec.weights else 'the release of DanRuta/ALADIN'} "
-                              f"into '{path.parent}'.")
+        raise CheckpointError(
+            f"the weights of '{spec.name}' are not here; run 'python -m attribution_core download "
+            f"{spec.name}', or put '{path.name}' from "
+            f"{spec.weights if '/' in spec.weights else 'the release of DanRuta/ALADIN'} "
+            f"into '{path.parent}'."
+        )
     return path
 
 
@@ -219,13 +255,18 @@ def _library(name: str, package: str = "") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingDependencyError(f"this encoder needs {package or name}; install it with "
-                                     f"'pip install {package or name}'.") from error
+        raise MissingDependencyError(
+            f"this encoder needs {package or name}; install it with 'pip install {package or name}'."
+        ) from error
 
 
 def _not_loaded(spec: EncoderSpec, where: str, error: Exception) -> CheckpointError:
     if "state_dict" in str(error):  # torch's own words where keys or shapes differ
-        return CheckpointError(f"the weights of '{spec.name}' from {where} do not fit its network; they, or the "
-                               "library, are of another version: install the versions in constraints.txt.")
-    return CheckpointError(f"the weights of '{spec.name}' come from {where}, which cannot be reached; go online "
-                           "once so that they are cached, or use 'efficientnet-lite0', which ships.")
+        return CheckpointError(
+            f"the weights of '{spec.name}' from {where} do not fit its network; they, or the "
+            "library, are of another version: install the versions in constraints.txt."
+        )
+    return CheckpointError(
+        f"the weights of '{spec.name}' come from {where}, which cannot be reached; go online "
+        "once so that they are cached, or use 'efficientnet-lite0', which ships."
+    )

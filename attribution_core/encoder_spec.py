@@ -37,8 +37,9 @@ class Preprocess:
         if image.size != size:
             kind = Image.Resampling.BICUBIC if self.filter == "bicubic" else Image.Resampling.BILINEAR
             image = image.resize(size, kind)
-        left, top = (round((side - self.crop) / 2) if self.as_torchvision else (side - self.crop) // 2
-                     for side in size)
+        left, top = (
+            round((side - self.crop) / 2) if self.as_torchvision else (side - self.crop) // 2 for side in size
+        )
         image = image.convert("RGB").crop((left, top, left + self.crop, top + self.crop))
         values = np.asarray(image, dtype=np.float32) / 255.0
         normal = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
@@ -48,8 +49,10 @@ class Preprocess:
         if self.squash:
             return self.resize, self.resize
         short = min(width, height)
-        sides = [self.resize * side // short if self.as_torchvision else round(side * self.resize / short)
-                 for side in (width, height)]
+        sides = [
+            self.resize * side // short if self.as_torchvision else round(side * self.resize / short)
+            for side in (width, height)
+        ]
         return max(self.resize, sides[0]), max(self.resize, sides[1])
 
 

@@ -27,52 +27,185 @@ SHIPPED = shipped("encoders")
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 
-def _as_torchvision(resize: int, crop: int, normal: Normal, kind: str = "bicubic", squash: bool = False) -> Preprocess:
+def _as_torchvision(
+    resize: int, crop: int, normal: Normal, kind: str = "bicubic", squash: bool = False
+) -> Preprocess:
     return Preprocess(resize, crop, kind, squash, *normal, as_torchvision=True)
 
 
 ENCODERS: Mapping[str, EncoderSpec] = {
     spec.name: spec
     for spec in (
-        EncoderSpec("efficientnet-lite0", 1280, Preprocess(128, 128), "timm-shipped", "tf_efficientnet_lite0",
-                    "efficientnet-lite0", "Apache-2.0", "Tan and Le, ICML 2019", offline=True),
-        EncoderSpec("rgb-thumbnail", 768, Preprocess(16, 16, "bilinear", squash=True), "thumbnail", "", "",
-                    "none needed", "baseline: 16 x 16 RGB pixels", offline=True),
-        EncoderSpec("pocket-clip", 256, Preprocess(64, 64), "timm-shipped", "resnet10t", "pocket-clip", "Apache-2.0",
-                    "trained here, after Radford et al., ICML 2021", offline=True),
-        EncoderSpec("pocket-sscd", 256, Preprocess(64, 64), "timm-shipped", "resnet10t", "pocket-sscd", "Apache-2.0",
-                    "trained here, after Pizzi et al., CVPR 2022", offline=True),
-        EncoderSpec("pocket-clip-rgb", 448, Preprocess(64, 64), "with-colours", "pocket-clip", "pocket-clip",
-                    "Apache-2.0", "pocket-clip beside 8 x 8 RGB pixels", offline=True),
-        EncoderSpec("clip-vit-b32", 512, _as_torchvision(224, 224, OPENAI), "open_clip",
-                    "ViT-B-32-quickgelu", "openai", "MIT", "Radford et al., ICML 2021"),
-        EncoderSpec("dino-vitb16", 768, _as_torchvision(256, 224, IMAGENET), "timm",
-                    "vit_base_patch16_224.dino", "", "Apache-2.0", "Caron et al., ICCV 2021"),
-        EncoderSpec("moco-v3-vitb16", 768, _as_torchvision(256, 224, IMAGENET, "bilinear"),
-                    "moco", "vit_base_patch16_224",
-                    "https://dl.fbaipublicfiles.com/moco-v3/vit-b-300ep/vit-b-300ep.pth.tar", "CC-BY-NC-4.0",
-                    "Chen et al., ICCV 2021"),
-        EncoderSpec("vit-b16-384", 768, _as_torchvision(384, 384, HALF, "bilinear"), "timm",
-                    "vit_base_patch16_384.augreg_in21k_ft_in1k", "", "Apache-2.0", "Dosovitskiy et al., ICLR 2021"),
-        EncoderSpec("aladin", 256, _as_torchvision(224, 224, HALF, "bilinear", squash=True), "aladin",
-                    "vit_base_patch16_224", "aladinVIT_bamfg_64.47.pt", "", "Ruta et al., ICCV 2021"),
-        EncoderSpec("sscd", 512, _as_torchvision(288, 288, IMAGENET, "bilinear"), "torchscript", "",
-                    "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchscript.pt", "MIT",
-                    "Pizzi et al., CVPR 2022"),
-        EncoderSpec("openclip-vitb16", 512, _as_torchvision(224, 224, OPENAI), "open_clip", "ViT-B-16",
-                    "laion2b_s34b_b88k", "MIT", "Cherti et al., CVPR 2023"),
-        EncoderSpec("siglip2-vitb16", 768, _as_torchvision(224, 224, HALF, squash=True), "open_clip",
-                    "ViT-B-16-SigLIP2", "webli", "Apache-2.0", "Tschannen et al., 2025"),
+        EncoderSpec(
+            "efficientnet-lite0",
+            1280,
+            Preprocess(128, 128),
+            "timm-shipped",
+            "tf_efficientnet_lite0",
+            "efficientnet-lite0",
+            "Apache-2.0",
+            "Tan and Le, ICML 2019",
+            offline=True,
+        ),
+        EncoderSpec(
+            "rgb-thumbnail",
+            768,
+            Preprocess(16, 16, "bilinear", squash=True),
+            "thumbnail",
+            "",
+            "",
+            "none needed",
+            "baseline: 16 x 16 RGB pixels",
+            offline=True,
+        ),
+        EncoderSpec(
+            "pocket-clip",
+            256,
+            Preprocess(64, 64),
+            "timm-shipped",
+            "resnet10t",
+            "pocket-clip",
+            "Apache-2.0",
+            "trained here, after Radford et al., ICML 2021",
+            offline=True,
+        ),
+        EncoderSpec(
+            "pocket-sscd",
+            256,
+            Preprocess(64, 64),
+            "timm-shipped",
+            "resnet10t",
+            "pocket-sscd",
+            "Apache-2.0",
+            "trained here, after Pizzi et al., CVPR 2022",
+            offline=True,
+        ),
+        EncoderSpec(
+            "pocket-clip-rgb",
+            448,
+            Preprocess(64, 64),
+            "with-colours",
+            "pocket-clip",
+            "pocket-clip",
+            "Apache-2.0",
+            "pocket-clip beside 8 x 8 RGB pixels",
+            offline=True,
+        ),
+        EncoderSpec(
+            "clip-vit-b32",
+            512,
+            _as_torchvision(224, 224, OPENAI),
+            "open_clip",
+            "ViT-B-32-quickgelu",
+            "openai",
+            "MIT",
+            "Radford et al., ICML 2021",
+        ),
+        EncoderSpec(
+            "dino-vitb16",
+            768,
+            _as_torchvision(256, 224, IMAGENET),
+            "timm",
+            "vit_base_patch16_224.dino",
+            "",
+            "Apache-2.0",
+            "Caron et al., ICCV 2021",
+        ),
+        EncoderSpec(
+            "moco-v3-vitb16",
+            768,
+            _as_torchvision(256, 224, IMAGENET, "bilinear"),
+            "moco",
+            "vit_base_patch16_224",
+            "https://dl.fbaipublicfiles.com/moco-v3/vit-b-300ep/vit-b-300ep.pth.tar",
+            "CC-BY-NC-4.0",
+            "Chen et al., ICCV 2021",
+        ),
+        EncoderSpec(
+            "vit-b16-384",
+            768,
+            _as_torchvision(384, 384, HALF, "bilinear"),
+            "timm",
+            "vit_base_patch16_384.augreg_in21k_ft_in1k",
+            "",
+            "Apache-2.0",
+            "Dosovitskiy et al., ICLR 2021",
+        ),
+        EncoderSpec(
+            "aladin",
+            256,
+            _as_torchvision(224, 224, HALF, "bilinear", squash=True),
+            "aladin",
+            "vit_base_patch16_224",
+            "aladinVIT_bamfg_64.47.pt",
+            "",
+            "Ruta et al., ICCV 2021",
+        ),
+        EncoderSpec(
+            "sscd",
+            512,
+            _as_torchvision(288, 288, IMAGENET, "bilinear"),
+            "torchscript",
+            "",
+            "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchscript.pt",
+            "MIT",
+            "Pizzi et al., CVPR 2022",
+        ),
+        EncoderSpec(
+            "openclip-vitb16",
+            512,
+            _as_torchvision(224, 224, OPENAI),
+            "open_clip",
+            "ViT-B-16",
+            "laion2b_s34b_b88k",
+            "MIT",
+            "Cherti et al., CVPR 2023",
+        ),
+        EncoderSpec(
+            "siglip2-vitb16",
+            768,
+            _as_torchvision(224, 224, HALF, squash=True),
+            "open_clip",
+            "ViT-B-16-SigLIP2",
+            "webli",
+            "Apache-2.0",
+            "Tschannen et al., 2025",
+        ),
         # As its authors evaluate it. They trained on 518 px at last, which takes seven times as long.
-        EncoderSpec("dinov2-vitb14", 768, _as_torchvision(256, 224, IMAGENET), "timm",
-                    "vit_base_patch14_dinov2.lvd142m", "", "Apache-2.0", "Oquab et al., TMLR 2024",
-                    options=(("img_size", 224),)),
-        EncoderSpec("dinov3-vitb16", 768, _as_torchvision(256, 256, IMAGENET), "timm",
-                    "vit_base_patch16_dinov3.lvd1689m", "", "DINOv3 License", "Siméoni et al., 2025",
-                    options=(("global_pool", "token"),), half="bfloat16"),
-        EncoderSpec("csd-vitl14", 768, _as_torchvision(224, 224, OPENAI), "csd", "ViT-L-14-quickgelu",
-                    "https://huggingface.co/tomg-group-umd/CSD-ViT-L/resolve/main/pytorch_model.bin", "CC-BY-4.0",
-                    "Somepalli et al., ECCV 2024", saved_as="csd_vit_l.bin"),
+        EncoderSpec(
+            "dinov2-vitb14",
+            768,
+            _as_torchvision(256, 224, IMAGENET),
+            "timm",
+            "vit_base_patch14_dinov2.lvd142m",
+            "",
+            "Apache-2.0",
+            "Oquab et al., TMLR 2024",
+            options=(("img_size", 224),),
+        ),
+        EncoderSpec(
+            "dinov3-vitb16",
+            768,
+            _as_torchvision(256, 256, IMAGENET),
+            "timm",
+            "vit_base_patch16_dinov3.lvd1689m",
+            "",
+            "DINOv3 License",
+            "Siméoni et al., 2025",
+            options=(("global_pool", "token"),),
+            half="bfloat16",
+        ),
+        EncoderSpec(
+            "csd-vitl14",
+            768,
+            _as_torchvision(224, 224, OPENAI),
+            "csd",
+            "ViT-L-14-quickgelu",
+            "https://huggingface.co/tomg-group-umd/CSD-ViT-L/resolve/main/pytorch_model.bin",
+            "CC-BY-4.0",
+            "Somepalli et al., ECCV 2024",
+            saved_as="csd_vit_l.bin",
+        ),
     )
 }
 
@@ -83,8 +216,9 @@ BATCH_CPU, BATCH_ACCELERATOR = 8, 64
 class Encoder:
     """A loaded encoder. name, dim: as in its row; device: where it runs."""
 
-    def __init__(self, spec: EncoderSpec, forward: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-                 device: str) -> None:
+    def __init__(
+        self, spec: EncoderSpec, forward: Callable[[NDArray[np.float32]], NDArray[np.float32]], device: str
+    ) -> None:
         """forward: (n, 3, s, s) float32 -> (n, dim) float32."""
         self.spec, self.device = spec, device
         self._forward = forward
@@ -113,17 +247,26 @@ class Encoder:
         if batch_size < 1:
             raise InvalidInputError(f"batch_size is {batch_size}, expected at least 1.")
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
-        with closing(self._batches(images, batch_size)) as batches, memory_errors(
-                f"encoding images with '{self.name}'", f"give a batch_size below {batch_size}, or device 'cpu'"):
+        with (
+            closing(self._batches(images, batch_size)) as batches,
+            memory_errors(
+                f"encoding images with '{self.name}'",
+                f"give a batch_size below {batch_size}, or device 'cpu'",
+            ),
+        ):
             for batch in batches:
                 features = np.asarray(self._forward(batch), dtype=np.float32)
                 if features.shape != (len(batch), self.dim):
-                    raise CheckpointError(f"encoder '{self.name}' gave features of shape {features.shape}, expected "
-                                          f"{(len(batch), self.dim)}: its weights are not those of this row.")
+                    raise CheckpointError(
+                        f"encoder '{self.name}' gave features of shape {features.shape}, expected "
+                        f"{(len(batch), self.dim)}: its weights are not those of this row."
+                    )
                 rows.append(features)
         return np.concatenate(rows)
 
-    def _batches(self, images: Sequence[Image.Image], size: int) -> Generator[NDArray[np.float32], None, None]:
+    def _batches(
+        self, images: Sequence[Image.Image], size: int
+    ) -> Generator[NDArray[np.float32], None, None]:
         """(b, 3, s, s) each; while one is used, the next is made ready."""
         if len(images) <= size:  # a single query waits for no threads
             if len(images):
@@ -162,8 +305,9 @@ class Encoder:
         return np.asarray(torch.empty(shape, pin_memory=True).numpy())
 
 
-def load_encoder(name: str, device: str = "auto", checkpoints: Path | str | None = None,
-                 precision: str = "auto") -> Encoder:
+def load_encoder(
+    name: str, device: str = "auto", checkpoints: Path | str | None = None, precision: str = "auto"
+) -> Encoder:
     """Load one encoder by the name of its row.
 
     checkpoints: folder with a sub-folder per shipped encoder; default: `checkpoints/encoders` of this
@@ -191,7 +335,9 @@ def _precision(spec: EncoderSpec, device: str, asked: str) -> str:
     return spec.half if spec.half != "bfloat16" or has_bfloat16(device) else "float32"
 
 
-def _forward(network: Any, device: str, precision: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _forward(
+    network: Any, device: str, precision: str
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     import torch
 
     # In PyTorch's own order of axes convolutions take half as long again; MPS was not tried with the other one.

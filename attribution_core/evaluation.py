@@ -95,8 +95,15 @@ def evaluate(
     )
     ends = np.cumsum([len(m.features) for m in made])
     return tuple(
-        _score(mappers.encoder, mapper or str(mappers.kind), case.name, kind, m.model, places[end - len(m.model):end],
-               seed)
+        _score(
+            mappers.encoder,
+            mapper or str(mappers.kind),
+            case.name,
+            kind,
+            m.model,
+            places[end - len(m.model) : end],
+            seed,
+        )
         for (case, kind), m, end in zip(parts, made, ends, strict=True)
     )
 
@@ -126,7 +133,9 @@ def _score(
     )
 
 
-def over_models(values: NDArray[np.float64], model: NDArray[np.int64], seed: int = 0, draws: int = DRAWS) -> Estimate:
+def over_models(
+    values: NDArray[np.float64], model: NDArray[np.int64], seed: int = 0, draws: int = DRAWS
+) -> Estimate:
     """Return the mean over queries; its interval comes from drawing whole models again.
 
     The queries of one model are alike, so drawing single queries would make the interval too narrow.
@@ -190,13 +199,32 @@ def to_csv(scores: Sequence[Score]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ends = ("", "_low", "_high")
-    writer.writerow(["encoder", "mapper", "case", "kind", "models", "queries",
-                     *(f"{name}{end}" for name in _metric_names() for end in ends),
-                     *(f"ceiling@{k}" for k in RECALL_AT)])
+    writer.writerow(
+        [
+            "encoder",
+            "mapper",
+            "case",
+            "kind",
+            "models",
+            "queries",
+            *(f"{name}{end}" for name in _metric_names() for end in ends),
+            *(f"ceiling@{k}" for k in RECALL_AT),
+        ]
+    )
     for s in scores:
         figures = [f"{v:.6f}" for e in (*s.recall, s.mean_ap) for v in (e.value, e.low, e.high)]
-        writer.writerow([s.encoder, s.mapper, s.case, s.kind, s.models, s.queries, *figures,
-                         *(f"{c:.6f}" for c in s.ceiling)])
+        writer.writerow(
+            [
+                s.encoder,
+                s.mapper,
+                s.case,
+                s.kind,
+                s.models,
+                s.queries,
+                *figures,
+                *(f"{c:.6f}" for c in s.ceiling),
+            ]
+        )
     return out.getvalue()
 
 

@@ -90,8 +90,15 @@ class Evidence:
                 raise ValueError(f"{more.name} holds no numbers")
             scores = tuple(_score(row) for row in told.pop("scores"))
             methods = tuple(
-                Method(row["name"], row["encoder"], row["mapper"], float(row["temperature"]),
-                       tuple(_calibrated(c) for c in row["calibrated"])) for row in told.pop("methods"))
+                Method(
+                    row["name"],
+                    row["encoder"],
+                    row["mapper"],
+                    float(row["temperature"]),
+                    tuple(_calibrated(c) for c in row["calibrated"]),
+                )
+                for row in told.pop("methods")
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             words = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
@@ -146,17 +153,38 @@ def _estimate(row: Mapping[str, float]) -> Estimate:
 
 
 def _score(row: Mapping[str, Any]) -> Score:
-    return Score(row["encoder"], row["mapper"], row["case"], row["kind"], int(row["models"]), int(row["queries"]),
-                 tuple(_estimate(e) for e in row["recall"]), tuple(float(c) for c in row["ceiling"]),
-                 _estimate(row["mean_ap"]))
+    return Score(
+        row["encoder"],
+        row["mapper"],
+        row["case"],
+        row["kind"],
+        int(row["models"]),
+        int(row["queries"]),
+        tuple(_estimate(e) for e in row["recall"]),
+        tuple(float(c) for c in row["ceiling"]),
+        _estimate(row["mean_ap"]),
+    )
 
 
 def _reliability(row: Mapping[str, Any]) -> Reliability:
-    arrays = {name: np.asarray(row[name], dtype=np.float64) for name in ("low", "high", "predicted", "observed")}
-    return Reliability(**arrays, count=np.asarray(row["count"], dtype=np.int64), misplaced=float(row["misplaced"]),
-                       expected_error=float(row["expected_error"]))
+    arrays = {
+        name: np.asarray(row[name], dtype=np.float64) for name in ("low", "high", "predicted", "observed")
+    }
+    return Reliability(
+        **arrays,
+        count=np.asarray(row["count"], dtype=np.int64),
+        misplaced=float(row["misplaced"]),
+        expected_error=float(row["expected_error"]),
+    )
 
 
 def _calibrated(row: Mapping[str, Any]) -> Calibrated:
-    return Calibrated(row["case"], float(row["uniform"]), _estimate(row["uncalibrated"]), _estimate(row["calibrated"]),
-                      _estimate(row["gain"]), _reliability(row["before"]), _reliability(row["after"]))
+    return Calibrated(
+        row["case"],
+        float(row["uniform"]),
+        _estimate(row["uncalibrated"]),
+        _estimate(row["calibrated"]),
+        _estimate(row["gain"]),
+        _reliability(row["before"]),
+        _reliability(row["after"]),
+    )

@@ -80,16 +80,25 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         """The request that follows."""
         if urlsplit(newurl).scheme not in {urlsplit(req.full_url).scheme, "https"}:
-            raise DownloadError(f"'{req.full_url}' leads to an address without encryption; it is not followed.")
+            raise DownloadError(
+                f"'{req.full_url}' leads to an address without encryption; it is not followed."
+            )
         told = str(headers.get("X-Linked-Etag", "")).strip('"')
         if re.fullmatch("[0-9a-f]{64}", told):
             self.sha256 = told
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(url: str, target: Path, *, size: int | None = None, sha256: str = "", times: int = 1,
-          on_progress: Callable[[int, int | None], None] | None = None,
-          wait: Callable[[float], None] = time.sleep) -> Fetched:
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    size: int | None = None,
+    sha256: str = "",
+    times: int = 1,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Fetched:
     """Bring a file from an address to `target`; a call after an interrupted one goes on where that stopped.
 
     url: http or https. size, sha256: what the file must have, where that is known; otherwise the size, and the
@@ -108,8 +117,10 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str = "", 
         version, resumed = _persist(url, part, note, size, sha256, times, on_progress, wait)
         return _finish(part, note, target, version, size, sha256, resumed)
     except OSError as error:
-        raise DownloadError(f"'{target.parent}' cannot be written ({error.strerror or error}); make room or name "
-                            "another folder, and run the same command again: it goes on where it stopped.") from error
+        raise DownloadError(
+            f"'{target.parent}' cannot be written ({error.strerror or error}); make room or name "
+            "another folder, and run the same command again: it goes on where it stopped."
+        ) from error
 
 
 def _as_it_is(url: str, target: Path, size: int | None, sha256: str) -> Fetched | None:
@@ -120,8 +131,10 @@ def _as_it_is(url: str, target: Path, size: int | None, sha256: str) -> Fetched 
             with _opened(_request(url), redirects) as reply:
                 version = _told(url, reply, redirects.sha256)[0]
         except _Broken as error:
-            raise DownloadError(f"'{target}' is there, but '{url}' cannot be asked whether it is whole ({error}); "
-                                "check the network.") from error
+            raise DownloadError(
+                f"'{target}' is there, but '{url}' cannot be asked whether it is whole ({error}); "
+                "check the network."
+            ) from error
         size, sha256 = version.size if version.size is not None else -1, version.sha256
     have = target.stat().st_size
     if size not in (None, have):
@@ -134,9 +147,16 @@ def _request(url: str) -> urllib.request.Request:
     return urllib.request.Request(url, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"})
 
 
-def _persist(url: str, part: Path, note: Path, size: int | None, sha256: str, times: int,
-             on_progress: Callable[[int, int | None], None] | None,
-             wait: Callable[[float], None]) -> tuple[_Version, int]:
+def _persist(
+    url: str,
+    part: Path,
+    note: Path,
+    size: int | None,
+    sha256: str,
+    times: int,
+    on_progress: Callable[[int, int | None], None] | None,
+    wait: Callable[[float], None],
+) -> tuple[_Version, int]:
     """Try until all is here; returns the version, and how much of it earlier calls had brought."""
     begun = part.stat().st_size if part.is_file() else 0
     failures, changes, arrived = 0, 0, False
@@ -152,13 +172,22 @@ def _persist(url: str, part: Path, note: Path, size: int | None, sha256: str, ti
             changes += isinstance(error, _Changed)
             begun = 0 if isinstance(error, _Changed) else begun
             if failures >= (TRIES if arrived else TRIES_AT_FIRST) or changes >= TRIES:
-                raise DownloadError(f"'{url}' cannot be fetched ({error}); check the network and run the same command "
-                                    "again: it goes on where it stopped.") from error
-            wait(0 if isinstance(error, _Changed) else min(2.0 ** failures, 30))
+                raise DownloadError(
+                    f"'{url}' cannot be fetched ({error}); check the network and run the same command "
+                    "again: it goes on where it stopped."
+                ) from error
+            wait(0 if isinstance(error, _Changed) else min(2.0**failures, 30))
 
 
-def _receive(url: str, part: Path, note: Path, size: int | None, sha256: str, times: int,
-             on_progress: Callable[[int, int | None], None] | None) -> tuple[_Version, int]:
+def _receive(
+    url: str,
+    part: Path,
+    note: Path,
+    size: int | None,
+    sha256: str,
+    times: int,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> tuple[_Version, int]:
     """Append what is missing to `part`; returns the version and where this try began. Raises `_Broken`."""
     have, known = _begun(part, note, url, sha256)
     if have and known and known.size == have:  # ended between the last byte and the new name
@@ -180,7 +209,9 @@ def _receive(url: str, part: Path, note: Path, size: int | None, sha256: str, ti
         total = version.size
         if size is not None and total is not None and total != size:
             _forget(part, note)
-            raise DownloadError(f"'{url}' is {total:,} bytes now, expected {size:,}: it was replaced by another file.")
+            raise DownloadError(
+                f"'{url}' is {total:,} bytes now, expected {size:,}: it was replaced by another file."
+            )
         _check_room(part, times * (total or size or 0) - start)
         write_json_atomic(note, asdict(version))
         _copy(reply, part, start, total, on_progress)
@@ -225,9 +256,15 @@ def _opened(request: urllib.request.Request, redirects: _Redirects) -> Iterator[
                 return
             if error.code in (429, 500, 502, 503, 504):
                 raise _Broken(f"the server answers {error.code} {error.reason}") from error
-            why = {404: "is not there (404)", 410: "is gone (410)", 401: "asks for a login (401)",
-                   403: "is not handed out (403)"}.get(error.code, f"was answered with {error.code} {error.reason}")
-            raise DownloadError(f"'{url}' {why}; it may have moved: look for it on its authors' page.") from error
+            why = {
+                404: "is not there (404)",
+                410: "is gone (410)",
+                401: "asks for a login (401)",
+                403: "is not handed out (403)",
+            }.get(error.code, f"was answered with {error.code} {error.reason}")
+            raise DownloadError(
+                f"'{url}' {why}; it may have moved: look for it on its authors' page."
+            ) from error
     except urllib.error.URLError as error:
         raise _Broken(f"no connection: {getattr(error.reason, 'strerror', None) or error.reason}") from error
     except (http.client.HTTPException, OSError) as error:
@@ -247,20 +284,29 @@ def _told(url: str, reply: Any, sha256: str) -> tuple[_Version, int]:
     elif str(headers.get("Content-Length", "")).isdigit():
         size = int(headers["Content-Length"])
     if headers.get_content_type() == "text/html" and not urlsplit(url).path.endswith((".html", "/")):
-        raise DownloadError(f"'{url}' was answered with a web page in place of the file: open it in a browser to see "
-                            "what is asked or wrong there (a login, a limit of downloads, a moved file).")
+        raise DownloadError(
+            f"'{url}' was answered with a web page in place of the file: open it in a browser to see "
+            "what is asked or wrong there (a login, a limit of downloads, a moved file)."
+        )
     return _Version(url, headers.get("ETag", ""), headers.get("Last-Modified", ""), size, sha256), start
 
 
 def _check_room(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed + KEEP_FREE > free:
-        raise DownloadError(f"'{part.parent}' has {free / 1e9:.2f} GB free, {(needed + KEEP_FREE) / 1e9:.2f} GB are "
-                            "needed; make room or name another folder.")
+        raise DownloadError(
+            f"'{part.parent}' has {free / 1e9:.2f} GB free, {(needed + KEEP_FREE) / 1e9:.2f} GB are "
+            "needed; make room or name another folder."
+        )
 
 
-def _copy(reply: IO[bytes], part: Path, start: int, total: int | None,
-          on_progress: Callable[[int, int | None], None] | None) -> None:
+def _copy(
+    reply: IO[bytes],
+    part: Path,
+    start: int,
+    total: int | None,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> None:
     have = start
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
@@ -284,19 +330,24 @@ def _read(reply: IO[bytes]) -> bytes:
         raise _Broken(f"the connection ended: {str(error) or type(error).__name__}") from error
 
 
-def _finish(part: Path, note: Path, target: Path, version: _Version, size: int | None, sha256: str,
-            resumed: int) -> Fetched:
+def _finish(
+    part: Path, note: Path, target: Path, version: _Version, size: int | None, sha256: str, resumed: int
+) -> Fetched:
     have, expected = part.stat().st_size, size if size is not None else version.size
     if expected is not None and have != expected:
         _forget(part, note)
-        raise DownloadError(f"'{target.name}' has {have:,} bytes, expected {expected:,}; what was fetched is thrown "
-                            "away. Run the same command again.")
+        raise DownloadError(
+            f"'{target.name}' has {have:,} bytes, expected {expected:,}; what was fetched is thrown "
+            "away. Run the same command again."
+        )
     given, right = sha256_file(part), sha256 or version.sha256
     if right and given != right:
         _forget(part, note)
-        raise DownloadError(f"'{target.name}' is not the file that was expected (sha256 {given[:12]}..., expected "
-                            f"{right[:12]}...); what was fetched is thrown away. Run the same command again, or look "
-                            "for a newer version of this program.")
+        raise DownloadError(
+            f"'{target.name}' is not the file that was expected (sha256 {given[:12]}..., expected "
+            f"{right[:12]}...); what was fetched is thrown away. Run the same command again, or look "
+            "for a newer version of this program."
+        )
     part.replace(target)
     note.unlink(missing_ok=True)
     return Fetched(target, have, given, version.url, resumed)

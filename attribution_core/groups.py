@@ -87,34 +87,75 @@ class Groups:
             raise InvalidInputError("nothing would be left; leave fewer out.")
         # All shares have one denominator: where it is greatest, the groups have their lower ends, those left out
         # have theirs too, and the rest, which alone is uncertain, has its upper end.
-        wide, narrow = (1 - sum(getattr(g, end) for g in self.groups if g.name in names) for end in ("low", "high"))
+        wide, narrow = (
+            1 - sum(getattr(g, end) for g in self.groups if g.name in names) for end in ("low", "high")
+        )
         narrow = max(narrow, 1e-12)
-        groups = tuple(replace(g, influence=g.influence / left, low=g.low / wide, high=min(g.high / narrow, 1.0))
-                       for g in kept)
-        return replace(self, groups=groups, rest=self.rest / left, rest_low=self.rest_low / narrow,
-                       rest_high=min(self.rest_high / wide, 1.0))
+        groups = tuple(
+            replace(g, influence=g.influence / left, low=g.low / wide, high=min(g.high / narrow, 1.0))
+            for g in kept
+        )
+        return replace(
+            self,
+            groups=groups,
+            rest=self.rest / left,
+            rest_low=self.rest_low / narrow,
+            rest_high=min(self.rest_high / wide, 1.0),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text: the groups, and the rest."""
-        groups = [{"name": g.name, "influence": g.influence, "low": g.low, "high": g.high, "listed": g.listed,
-                   "works": g.works, "images": g.images, "share_of_training_set": g.share, "lift": g.lift}
-                  for g in self.groups]
-        return {"by": str(self.by), "n_training": self.n_training, "rest": self.rest, "rest_low": self.rest_low,
-                "rest_high": self.rest_high, "groups": groups}
+        groups = [
+            {
+                "name": g.name,
+                "influence": g.influence,
+                "low": g.low,
+                "high": g.high,
+                "listed": g.listed,
+                "works": g.works,
+                "images": g.images,
+                "share_of_training_set": g.share,
+                "lift": g.lift,
+            }
+            for g in self.groups
+        ]
+        return {
+            "by": str(self.by),
+            "n_training": self.n_training,
+            "rest": self.rest,
+            "rest_low": self.rest_low,
+            "rest_high": self.rest_high,
+            "groups": groups,
+        }
 
     def to_csv(self) -> str:
         """One line a group, and one for everything else."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([str(self.by), "influence", "low", "high", "listed", "works", "images",
-                         "share_of_training_set", "lift"])
+        writer.writerow(
+            [
+                str(self.by),
+                "influence",
+                "low",
+                "high",
+                "listed",
+                "works",
+                "images",
+                "share_of_training_set",
+                "lift",
+            ]
+        )
         for g in self.groups:
-            writer.writerow([g.name, g.influence, g.low, g.high, g.listed, g.works, g.images, g.share, g.lift])
+            writer.writerow(
+                [g.name, g.influence, g.low, g.high, g.listed, g.works, g.images, g.share, g.lift]
+            )
         writer.writerow(["everything else", self.rest, self.rest_low, self.rest_high, "", "", "", "", ""])
         return out.getvalue()
 
 
-def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: GroupBy | str = GroupBy.CREATOR) -> Groups:
+def group(
+    results: Attribution | Sequence[Attribution], corpus: Corpus, by: GroupBy | str = GroupBy.CREATOR
+) -> Groups:
     """Sum influences by a column of the corpus; of several attributions, the mean of each is taken.
 
     Near-duplicates are one work, which is credited once: where they name different makers, to a group "Ada or Ben".
@@ -140,8 +181,10 @@ def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: Grou
         raise InvalidInputError(f"by is {by!r}, expected one of {', '.join(map(str, GroupBy))}.") from error
     wrong = next((r for r in every if r.n_training != len(corpus)), None)
     if wrong is not None:
-        raise CollectionMismatchError(f"an attribution over {wrong.n_training:,} images cannot be summed by a corpus "
-                                      f"of {len(corpus):,}; give those of one collection, without added candidates.")
+        raise CollectionMismatchError(
+            f"an attribution over {wrong.n_training:,} images cannot be summed by a corpus "
+            f"of {len(corpus):,}; give those of one collection, without added candidates."
+        )
     images, of_work = corpus.counts(str(column)), corpus.credited(str(column))
     total: dict[str, list[float]] = {}
     listed: dict[str, set[int]] = {}
@@ -154,10 +197,23 @@ def group(results: Attribution | Sequence[Attribution], corpus: Corpus, by: Grou
                 sums[place] += float(values[k]) / len(every)
             listed.setdefault(name, set()).add(int(result.ids[k]))
             works.setdefault(name, set()).add(credit.work or f"\0{result.ids[k]}")
-    groups = [Group(name or UNKNOWN, sums[0], sums[1], min(sums[2], 1.0), len(listed[name]), images[name],
-                    images[name] / len(corpus), len(works[name])) for name, sums in total.items()]
+    groups = [
+        Group(
+            name or UNKNOWN,
+            sums[0],
+            sums[1],
+            min(sums[2], 1.0),
+            len(listed[name]),
+            images[name],
+            images[name] / len(corpus),
+            len(works[name]),
+        )
+        for name, sums in total.items()
+    ]
     rest, low, high = (_mean(getattr(r, name) for r in every) for name in ("rest", "rest_low", "rest_high"))
-    return Groups(column, tuple(sorted(groups, key=lambda g: (-g.influence, g.name))), rest, low, high, len(corpus))
+    return Groups(
+        column, tuple(sorted(groups, key=lambda g: (-g.influence, g.name))), rest, low, high, len(corpus)
+    )
 
 
 def _mean(values: Iterable[float]) -> float:

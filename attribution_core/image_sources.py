@@ -22,8 +22,14 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _ROWS = 64  # of a Parquet file that are in memory at a time
 
 
-def open_source(images: Path | str, columns: Columns | None = None, *, split: str | None = None,
-                config: str | None = None, image_column: str | None = None) -> Source:
+def open_source(
+    images: Path | str,
+    columns: Columns | None = None,
+    *,
+    split: str | None = None,
+    config: str | None = None,
+    image_column: str | None = None,
+) -> Source:
     """Open a folder, Parquet files, WebDataset tar shards or a Hugging Face data set.
 
     images: a folder; a file; a pattern of files such as "shards/{00000..00031}.tar" or "parts/*.parquet"; or a name
@@ -45,14 +51,21 @@ def open_source(images: Path | str, columns: Columns | None = None, *, split: st
     if not files and _HUB.fullmatch(text) and not path.parent.exists() and not path.suffix:
         return DatasetSource(text, wanted, split, config, image_column)
     if files and all(_TAR.search(f.name) for f in files):
-        return TarSource(files, _TAR.sub("", files[0].name) if len(files) == 1 else files[0].resolve().parent.name,
-                         [_TAR.sub("", f.name) for f in files], wanted)
+        return TarSource(
+            files,
+            _TAR.sub("", files[0].name) if len(files) == 1 else files[0].resolve().parent.name,
+            [_TAR.sub("", f.name) for f in files],
+            wanted,
+        )
     if files and all(f.suffix.lower() == ".parquet" for f in files):
-        return ParquetSource(files, files[0].stem if len(files) == 1 else files[0].resolve().parent.name, wanted,
-                             image_column)
-    raise InvalidInputError(f"'{text}' is neither a folder nor a Parquet file, tar shards or a data set; give a folder "
-                            "of images (PNG, JPEG, WebP, GIF, BMP, TIFF), .parquet files, .tar files, or the name of a "
-                            "Hugging Face data set (user/name, datasets:name).")
+        return ParquetSource(
+            files, files[0].stem if len(files) == 1 else files[0].resolve().parent.name, wanted, image_column
+        )
+    raise InvalidInputError(
+        f"'{text}' is neither a folder nor a Parquet file, tar shards or a data set; give a folder "
+        "of images (PNG, JPEG, WebP, GIF, BMP, TIFF), .parquet files, .tar files, or the name of a "
+        "Hugging Face data set (user/name, datasets:name)."
+    )
 
 
 def _files(pattern: str) -> list[Path]:
@@ -83,7 +96,11 @@ def expand_braces(pattern: str) -> list[str]:
         parts = inner.split(",")
     else:
         return [pattern]
-    return [name for part in parts for name in expand_braces(pattern[:match.start()] + part + pattern[match.end():])]
+    return [
+        name
+        for part in parts
+        for name in expand_braces(pattern[: match.start()] + part + pattern[match.end() :])
+    ]
 
 
 class FolderSource:
@@ -92,24 +109,35 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         """Lists the files, and reads none."""
         self.folder, self.title = folder, folder.resolve().name
-        self.files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*")
-                            if p.suffix.lower() in SUFFIXES and p.is_file())
+        self.files = sorted(
+            p.relative_to(folder).as_posix()
+            for p in folder.rglob("*")
+            if p.suffix.lower() in SUFFIXES and p.is_file()
+        )
         listed = "\n".join(f"{name} {(folder / name).stat().st_size}" for name in self.files)
-        self.mark: Mapping[str, Any] = {"folder": str(folder.resolve()), "images": len(self.files),
-                                        "files": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()}
+        self.mark: Mapping[str, Any] = {
+            "folder": str(folder.resolve()),
+            "images": len(self.files),
+            "files": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
+        }
 
     def check(self) -> None:
         """Raise `InvalidInputError` where there are none."""
         if not self.files:
-            raise InvalidInputError(f"'{self.folder}' holds no images; expected files ending in "
-                                    f"{', '.join(sorted(SUFFIXES))}.")
+            raise InvalidInputError(
+                f"'{self.folder}' holds no images; expected files ending in {', '.join(sorted(SUFFIXES))}."
+            )
 
     def items(self, wanted: Wanted) -> Iterator[Item]:
         """One a file; its caption is the file's name, its link the file."""
         for name in self.files:
             if wanted(name):
                 stem = Path(name).stem.replace("_", " ").replace("-", " ")
-                text = {"caption": stem, "source": self.title, "link": (self.folder / name).resolve().as_uri()}
+                text = {
+                    "caption": stem,
+                    "source": self.title,
+                    "link": (self.folder / name).resolve().as_uri(),
+                }
                 yield Item(name, self.folder / name, text, (str(Path(name).with_suffix("")),))
 
     def total(self, done: int) -> int | None:
@@ -120,7 +148,9 @@ class FolderSource:
 class ParquetSource:
     """Rows of Parquet files with encoded images, read a few at a time."""
 
-    def __init__(self, files: Sequence[Path], title: str, columns: Columns, image_column: str | None = None) -> None:
+    def __init__(
+        self, files: Sequence[Path], title: str, columns: Columns, image_column: str | None = None
+    ) -> None:
         """Reads the files' footers. Raises `InvalidInputError` where one is none or lacks a column."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -132,18 +162,26 @@ class ParquetSource:
             try:
                 names, rows = pq.read_schema(file).names, pq.read_metadata(file).num_rows
             except (pa.ArrowInvalid, OSError) as error:
-                raise InvalidInputError(f"'{file}' cannot be read as Parquet ({error}); check the file.") from error
+                raise InvalidInputError(
+                    f"'{file}' cannot be read as Parquet ({error}); check the file."
+                ) from error
             if self._image not in names:
-                raise InvalidInputError(f"'{file}' has no column '{self._image}' of encoded images, but "
-                                        f"{', '.join(names)}; name the right one with --image-column.")
+                raise InvalidInputError(
+                    f"'{file}' has no column '{self._image}' of encoded images, but "
+                    f"{', '.join(names)}; name the right one with --image-column."
+                )
             self._wanted.append(columns.of(names, f"'{file}'") | ({"id": "id"} if "id" in names else {}))
             self._rows += rows
         if not self._rows:
             raise InvalidInputError(f"'{files[0]}' holds no images: it has no rows.")
         listed = "\n".join(f"{f.name} {f.stat().st_size}" for f in files)
-        self.mark: Mapping[str, Any] = {"parquet": str(files[0].resolve().parent), "images": self._rows,
-                                        "image_column": self._image, "columns": columns.chosen,
-                                        "files": hashlib.sha256(listed.encode()).hexdigest()}
+        self.mark: Mapping[str, Any] = {
+            "parquet": str(files[0].resolve().parent),
+            "images": self._rows,
+            "image_column": self._image,
+            "columns": columns.chosen,
+            "files": hashlib.sha256(listed.encode()).hexdigest(),
+        }
 
     def items(self, wanted: Wanted) -> Iterator[Item]:
         """One a row; its id is that of the column "id", else its number, behind the file's name if there are more."""

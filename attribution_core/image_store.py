@@ -20,7 +20,9 @@ _KEYS = ("path", "id")  # columns that name an image, in this order
 class ImageStore:
     """Read-only; `store[path]` is the RGB image that a manifest calls `path`."""
 
-    def __init__(self, folders: Sequence[Path], rows: Mapping[str, tuple[int, int]], columns: Sequence[object]) -> None:
+    def __init__(
+        self, folders: Sequence[Path], rows: Mapping[str, tuple[int, int]], columns: Sequence[object]
+    ) -> None:
         """Use `open`."""
         self._folders, self._rows, self._columns = folders, rows, columns
 
@@ -39,7 +41,9 @@ class ImageStore:
         columns: list[object] = []
         for folder in places:
             if not folder.is_dir():
-                raise CheckpointError(f"'{folder}' is no folder; expected one that holds the manifest's images.")
+                raise CheckpointError(
+                    f"'{folder}' is no folder; expected one that holds the manifest's images."
+                )
             for file in sorted(folder.glob("*.parquet")):
                 try:
                     names = pq.read_schema(file).names
@@ -48,7 +52,9 @@ class ImageStore:
                         continue
                     table = pq.read_table(file, columns=[key, "image"])
                 except (pa.ArrowInvalid, OSError) as error:
-                    raise CheckpointError(f"'{file}' cannot be read ({error}); fetch or build it again.") from error
+                    raise CheckpointError(
+                        f"'{file}' cannot be read ({error}); fetch or build it again."
+                    ) from error
                 for row, name in enumerate(table[key].to_pylist()):
                     rows.setdefault(name, (len(columns), row))
                 columns.append(table["image"])

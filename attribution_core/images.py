@@ -40,8 +40,10 @@ def read_image(source: Path | str | bytes | Image.Image, max_pixels: int = MAX_P
             image = source if isinstance(source, Image.Image) else _open(source, name)
             width, height = image.size
             if width * height > max_pixels:
-                raise InvalidImageError(f"{name} has {width} x {height} pixels, more than the allowed "
-                                        f"{max_pixels / 1e6:.0f} megapixels; make it smaller first.")
+                raise InvalidImageError(
+                    f"{name} has {width} x {height} pixels, more than the allowed "
+                    f"{max_pixels / 1e6:.0f} megapixels; make it smaller first."
+                )
             if width < 1 or height < 1:
                 raise InvalidImageError(f"{name} is empty ({width} x {height} pixels); give another image.")
             image.seek(0)
@@ -49,8 +51,10 @@ def read_image(source: Path | str | bytes | Image.Image, max_pixels: int = MAX_P
     except InvalidImageError:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise InvalidImageError(f"{name} cannot be read as an image: it is damaged, cut off or of an unknown "
-                                "kind; give a PNG, JPEG, WebP, GIF, BMP or TIFF file.") from error
+        raise InvalidImageError(
+            f"{name} cannot be read as an image: it is damaged, cut off or of an unknown "
+            "kind; give a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+        ) from error
 
 
 def _open(source: Path | str | bytes, name: str) -> Image.Image:
@@ -67,7 +71,9 @@ def _open(source: Path | str | bytes, name: str) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode[0] in "IF":  # 16-bit, 32-bit and float grey: PIL's own conversion clips at 255 and shows white
+    if (
+        image.mode[0] in "IF"
+    ):  # 16-bit, 32-bit and float grey: PIL's own conversion clips at 255 and shows white
         values = np.asarray(image, dtype=np.float64)
         full = {"F": 1.0 if values.max() <= 1 else 255.0, "I": 255.0 if values.max() <= 255 else 65535.0}
         scaled = values * 255.0 / (65535.0 if image.mode.startswith("I;16") else full[image.mode])
@@ -104,8 +110,10 @@ def read_recipe(path: Path | str) -> dict[str, Any] | None:
             text = getattr(image, "text", {}).get(RECIPE_KEY)
             recipe = json.loads(text) if text else None
     except Exception as error:
-        raise InvalidImageError(f"'{Path(path).name}' cannot be read as an image; give a PNG file that the app "
-                                "or the command line made.") from error
+        raise InvalidImageError(
+            f"'{Path(path).name}' cannot be read as an image; give a PNG file that the app "
+            "or the command line made."
+        ) from error
     return recipe if isinstance(recipe, dict) else None
 
 

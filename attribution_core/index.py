@@ -149,7 +149,11 @@ class TrainingIndex:
 
     @classmethod
     def build_from(
-        cls, blocks: Iterable[ArrayLike], factory: str = "Flat", encoder: str = "", count: int | None = None,
+        cls,
+        blocks: Iterable[ArrayLike],
+        factory: str = "Flat",
+        encoder: str = "",
+        count: int | None = None,
         home: Path | None = None,
     ) -> TrainingIndex:
         """The same from blocks of rows, each of which is let go before the next is asked for.

@@ -116,13 +116,28 @@ class _Seen:
         return name not in self.there and name not in self.done
 
 
-def build_collection(images: Path | str, out: Path | str, *, encoder: str | None = None,
-                     mappers: Path | str | None = None, factory: str = "Flat", metadata: Path | str | None = None,
-                     device: str = "auto", on_progress: Callable[[Progress], None] | None = None,
-                     loaded: ImageEncoder | None = None, add: bool = False, near_duplicates: float | None = THRESHOLD,
-                     columns: Columns | None = None, key: str | None = None, split: str | None = None,
-                     config: str | None = None, image_column: str | None = None, prefix: str = "",
-                     engine: Engine | str = Engine.LOCAL, workers: int | None = None) -> IndexReport:
+def build_collection(
+    images: Path | str,
+    out: Path | str,
+    *,
+    encoder: str | None = None,
+    mappers: Path | str | None = None,
+    factory: str = "Flat",
+    metadata: Path | str | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+    loaded: ImageEncoder | None = None,
+    add: bool = False,
+    near_duplicates: float | None = THRESHOLD,
+    columns: Columns | None = None,
+    key: str | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    image_column: str | None = None,
+    prefix: str = "",
+    engine: Engine | str = Engine.LOCAL,
+    workers: int | None = None,
+) -> IndexReport:
     """Encode images and write a collection's folder, or add them to one.
 
     images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
@@ -149,12 +164,18 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str | None
     encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
     source = open_source(images, columns, split=split, config=config, image_column=image_column)
     table = Metadata.read(metadata, columns, key) if metadata else None
-    plan = {**source.mark, "encoder": loaded.name if loaded else encoder, "prefix": prefix,
-            "metadata": [sha256_file(metadata), key, columns.chosen] if metadata else None,
-            "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json")}
+    plan = {
+        **source.mark,
+        "encoder": loaded.name if loaded else encoder,
+        "prefix": prefix,
+        "metadata": [sha256_file(metadata), key, columns.chosen] if metadata else None,
+        "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json"),
+    }
     if card is not None and plan["encoder"] != card["encoder"]:
-        raise CheckpointError(f"'{folder}' was made with encoder '{card['encoder']}', given '{plan['encoder']}'; give "
-                              "that one, or another --out.")
+        raise CheckpointError(
+            f"'{folder}' was made with encoder '{card['encoder']}', given '{plan['encoder']}'; give "
+            "that one, or another --out."
+        )
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
     check_store(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
@@ -176,13 +197,24 @@ def build_collection(images: Path | str, out: Path | str, *, encoder: str | None
         else:
             network = loaded or load_encoder(encoder, device=device)
             encode = partial(_encode_here, encoder=network)
-        pair = MapperPair.load(mappers, encoder=network.name) if mappers else \
-            MapperPair.identity(network.dim, encoder=network.name)
+        pair = (
+            MapperPair.load(mappers, encoder=network.name)
+            if mappers
+            else MapperPair.identity(network.dim, encoder=network.name)
+        )
         seen = _Seen(there, _done(work))
         _build(source, prefix, table, encode, work, seen, on_progress)
-        return _finish(folder, source, card, digest, table, seen,
-                       {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
-                       pair, bool(mappers))
+        return _finish(
+            folder,
+            source,
+            card,
+            digest,
+            table,
+            seen,
+            {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
+            pair,
+            bool(mappers),
+        )
 
 
 def _check_engine(engine: Engine | str, workers: int | None) -> None:
@@ -192,7 +224,9 @@ def _check_engine(engine: Engine | str, workers: int | None) -> None:
     if engine == Engine.RAY:
         ray_cluster.library()
     elif workers is not None:
-        raise InvalidInputError(f"workers is {workers}, but the engine 'local' has none; give the engine 'ray', too.")
+        raise InvalidInputError(
+            f"workers is {workers}, but the engine 'local' has none; give the engine 'ray', too."
+        )
     if workers is not None and workers < 1:
         raise InvalidInputError(f"workers is {workers}, expected at least 1.")
 
@@ -204,9 +238,15 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
         if add or digest == card.get("built"):
             return
         theirs = card.get("encoder")
-        hint = f"was made with encoder '{theirs}'" if theirs != encoder else "was begun with other images or metadata"
-        raise CheckpointError(f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
-                              "another --out.")
+        hint = (
+            f"was made with encoder '{theirs}'"
+            if theirs != encoder
+            else "was begun with other images or metadata"
+        )
+        raise CheckpointError(
+            f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
+            "another --out."
+        )
     begun = (folder / editions.BUILDING).exists()
     if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
@@ -219,8 +259,10 @@ def _claim(work: Path, digest: str) -> None:
         shutil.rmtree(work, ignore_errors=True)  # of a deletion that was cut off
         write_json_atomic(path, {"digest": digest})
     elif json.loads(path.read_text(encoding="utf-8")) != {"digest": digest}:
-        raise CheckpointError(f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
-                              f"give another --out, or delete '{work}'.")
+        raise CheckpointError(
+            f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
+            f"give another --out, or delete '{work}'."
+        )
 
 
 def _told(work: Path) -> list[dict[str, Any]]:
@@ -236,8 +278,15 @@ def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _Enco
         yield items, shards.encode(items, encoder)
 
 
-def _build(source: Source, prefix: str, table: Metadata | None, encode: _Encode, work: Path, seen: _Seen,
-           on_progress: Callable[[Progress], None] | None) -> None:
+def _build(
+    source: Source,
+    prefix: str,
+    table: Metadata | None,
+    encode: _Encode,
+    work: Path,
+    seen: _Seen,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
     number = len(_told(work))
     done = resumed = read = len(seen.done)
     if on_progress and done:
@@ -258,28 +307,46 @@ def _build(source: Source, prefix: str, table: Metadata | None, encode: _Encode,
                 on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
 
 
-def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: str, table: Metadata | None, seen: _Seen,
-            made: Mapping[str, Any], pair: MapperPair, mapped: bool) -> IndexReport:
+def _finish(
+    folder: Path,
+    source: Source,
+    card: dict[str, Any] | None,
+    digest: str,
+    table: Metadata | None,
+    seen: _Seen,
+    made: Mapping[str, Any],
+    pair: MapperPair,
+    mapped: bool,
+) -> IndexReport:
     work = folder / editions.BUILDING
     told = _told(work)
     if not seen.met:
         editions.discard(folder)
         raise InvalidInputError(f"'{source.title}' holds no images.")
     skipped = [entry for shard in told for entry in shard["skipped"]]
-    skipped += [{"file": name, "reason": "another image of the source has the same id"} for name in seen.twice]
+    skipped += [
+        {"file": name, "reason": "another image of the source has the same id"} for name in seen.twice
+    ]
     matched = {row for shard in told for row in shard["rows"]}
-    unmatched = {"rows": [row for row in table.rows if row not in matched] if table else [],
-                 "images": [name for shard in told for name in shard["unmatched"]]}
+    unmatched = {
+        "rows": [row for row in table.rows if row not in matched] if table else [],
+        "images": [name for shard in told for name in shard["unmatched"]],
+    }
     added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
-    before = json.loads((folder / "skipped.json").read_text(encoding="utf-8")) if card and \
-        (folder / "skipped.json").exists() else []
+    before = (
+        json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        if card and (folder / "skipped.json").exists()
+        else []
+    )
     write_json_atomic(folder / "skipped.json", [*(s for s in before if s not in skipped), *skipped])
     if table:
         write_json_atomic(folder / "unmatched.json", unmatched)
     if not added and card is None:
         editions.discard(folder)
-        raise InvalidInputError(f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
-                                f"'{folder / 'skipped.json'}' says why for each.")
+        raise InvalidInputError(
+            f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
+            f"'{folder / 'skipped.json'}' says why for each."
+        )
     if card is None:
         pair.save(folder / "mappers")
         if not mapped:
@@ -291,9 +358,16 @@ def _finish(folder: Path, source: Source, card: dict[str, Any] | None, digest: s
     else:
         collection = Collection.open(folder)
     editions.tidy(folder, built=True)
-    return IndexReport(collection, _entries(skipped), _notice(folder), added, seen.known,
-                       _entries(chain.from_iterable(shard["notes"] for shard in told)), tuple(unmatched["rows"]),
-                       tuple(unmatched["images"]))
+    return IndexReport(
+        collection,
+        _entries(skipped),
+        _notice(folder),
+        added,
+        seen.known,
+        _entries(chain.from_iterable(shard["notes"] for shard in told)),
+        tuple(unmatched["rows"]),
+        tuple(unmatched["images"]),
+    )
 
 
 def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None) -> IndexReport:
@@ -323,13 +397,17 @@ def _borrow_calibrator(folder: Path, encoder: str) -> None:
         if fitted.get("encoder") == encoder and mappers.get("kind") == "identity":
             calibrator = Calibrator.load(parts / "calibrator", encoder=encoder)
             shutil.rmtree(folder / "calibrator", ignore_errors=True)
-            calibrator.save(folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"})
+            calibrator.save(
+                folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"}
+            )
             return
 
 
 def _notice(folder: Path) -> str:
     if not (folder / "calibrator/card.json").exists():
-        return ("no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
-                "folder into the collection.")
+        return (
+            "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
+            "folder into the collection."
+        )
     note = str(read_card(folder / "calibrator").get("note", ""))
     return f"the calibrator was {note}; read the shares as relative to each other." if note else ""

@@ -35,10 +35,17 @@ class LedgerEntry:
         """One flat row: what the image is, how it was attributed, its strongest credits, and the rest beside them."""
         made, result = self.recipe, self.attribution
         row: dict[str, Any] = {
-            "title": self.title, "prompt": made.prompt if made else "", "seed": made.seed if made else None,
-            "steps": made.steps if made else None, "guidance": made.guidance if made else None,
-            "collection": result.collection, "method": self.method, "encoder": result.encoder,
-            "temperature": result.temperature, "stands_out": result.stands_out}
+            "title": self.title,
+            "prompt": made.prompt if made else "",
+            "seed": made.seed if made else None,
+            "steps": made.steps if made else None,
+            "guidance": made.guidance if made else None,
+            "collection": result.collection,
+            "method": self.method,
+            "encoder": result.encoder,
+            "temperature": result.temperature,
+            "stands_out": result.stands_out,
+        }
         known = result.to_dict()["top"]
         for k in range(TOP):
             for name in _CREDIT:
@@ -76,9 +83,18 @@ class Ledger:
         ends = ("influence", "low", "high")
         for told in self.sums:
             by = str(told.by)
-            rows += [{"row": by, "title": g.name, **{end: getattr(g, end) for end in ends}} for g in told.groups]
-            rows.append({"row": by, "title": "everything else", "influence": told.rest, "low": told.rest_low,
-                         "high": told.rest_high})
+            rows += [
+                {"row": by, "title": g.name, **{end: getattr(g, end) for end in ends}} for g in told.groups
+            ]
+            rows.append(
+                {
+                    "row": by,
+                    "title": "everything else",
+                    "influence": told.rest,
+                    "low": told.rest_low,
+                    "high": told.rest_high,
+                }
+            )
         out = io.StringIO()
         writer = csv.DictWriter(out, fieldnames=[*rows[0], *ends], restval="", lineterminator="\n")
         writer.writeheader()

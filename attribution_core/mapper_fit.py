@@ -68,7 +68,9 @@ class FeaturePairs:
     def of(self, models: NDArray[np.int64]) -> FeaturePairs:
         """The part of some models."""
         real, synth = np.isin(self.real_model, models), np.isin(self.synth_model, models)
-        return FeaturePairs(self.real[real], self.real_model[real], self.synth[synth], self.synth_model[synth])
+        return FeaturePairs(
+            self.real[real], self.real_model[real], self.synth[synth], self.synth_model[synth]
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,9 @@ class _Side:
         return len(self._first)
 
 
-def _epoch(heads: Any, optimizer: Any, sides: list[_Side], settings: FitSettings, random: torch.Generator) -> float:
+def _epoch(
+    heads: Any, optimizer: Any, sides: list[_Side], settings: FitSettings, random: torch.Generator
+) -> float:
     """One pair of every model, in batches of equal size; returns the mean loss."""
     import torch
 
@@ -220,8 +224,14 @@ def _new_head(settings: FitSettings, dim: int) -> Any:
     from torch import nn
 
     if settings.kind == "mlp":
-        return nn.Sequential(nn.Linear(dim, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
-                             nn.Dropout(settings.dropout), nn.Linear(HIDDEN, OUT), nn.BatchNorm1d(OUT, affine=False))
+        return nn.Sequential(
+            nn.Linear(dim, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(HIDDEN, OUT),
+            nn.BatchNorm1d(OUT, affine=False),
+        )
     if settings.kind == "channel":
 
         class Channel(nn.Module):
@@ -271,9 +281,18 @@ class _State:
         import torch
 
         with atomic_path(path) as temporary:
-            torch.save({"heads": self.heads.state_dict(), "optimizer": self.optimizer.state_dict(),
-                        "schedule": self.schedule.state_dict(), "random": self.random.get_state(),
-                        "dropout": torch.get_rng_state(), "losses": losses, "identity": self.identity}, temporary)
+            torch.save(
+                {
+                    "heads": self.heads.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "schedule": self.schedule.state_dict(),
+                    "random": self.random.get_state(),
+                    "dropout": torch.get_rng_state(),
+                    "losses": losses,
+                    "identity": self.identity,
+                },
+                temporary,
+            )
 
     def load(self, path: str | os.PathLike[str] | None) -> list[float]:
         import torch

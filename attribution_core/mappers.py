@@ -119,7 +119,9 @@ class MapperPair:
 
     def __post_init__(self) -> None:
         """Check that the heads fit each other."""
-        shapes = [{name: value.shape for name, value in head.tensors().items()} for head in (self.real, self.synth)]
+        shapes = [
+            {name: value.shape for name, value in head.tensors().items()} for head in (self.real, self.synth)
+        ]
         if shapes[0] != shapes[1]:
             raise InvalidInputError(
                 f"the heads have shapes {self.real.weight.shape} and {self.synth.weight.shape}, expected one."
@@ -222,7 +224,9 @@ class MapperPair:
         if self.kind is not MapperKind.IDENTITY:
             with atomic_path(folder / _FILE) as temporary:
                 heads = {"real": self.real, "synth": self.synth}
-                save_file({f"{h}.{n}": v for h, head in heads.items() for n, v in head.tensors().items()}, temporary)
+                save_file(
+                    {f"{h}.{n}": v for h, head in heads.items() for n, v in head.tensors().items()}, temporary
+                )
             files.append(_FILE)
         write_card(
             folder,
@@ -260,13 +264,21 @@ class MapperPair:
             )
         verify_files(folder)
         if card["kind"] not in {str(kind) for kind in MapperKind}:
-            raise CheckpointError(f"'{folder}/card.json' has kind {card['kind']!r}; known: {', '.join(MapperKind)}.")
+            raise CheckpointError(
+                f"'{folder}/card.json' has kind {card['kind']!r}; known: {', '.join(MapperKind)}."
+            )
         if card["kind"] == MapperKind.IDENTITY:
             return cls.identity(card["dim"], card["encoder"])
         try:
             stored = load_file(folder / _FILE)
             heads = [
-                Head(**{key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(name)})
+                Head(
+                    **{
+                        key.removeprefix(f"{name}."): value
+                        for key, value in stored.items()
+                        if key.startswith(name)
+                    }
+                )
                 for name in ("real", "synth")
             ]
             pair = cls(heads[0], heads[1], card["encoder"], MapperKind(card["kind"]))

@@ -44,8 +44,11 @@ def where(encoder: Encoder, query: Image.Image, match: Image.Image, cells: int =
     covered = [*_covered(first, cells), *_covered(second, cells)]
     rows = normalized(encoder.encode([first, second, *covered]).astype(np.float64))
     similarity, half = float(rows[0] @ rows[1]), len(covered) // 2
-    return Where(similarity, _by_cell(similarity - rows[2 : 2 + half] @ rows[1], cells),
-                 _by_cell(similarity - rows[2 + half :] @ rows[0], cells))
+    return Where(
+        similarity,
+        _by_cell(similarity - rows[2 : 2 + half] @ rows[1], cells),
+        _by_cell(similarity - rows[2 + half :] @ rows[0], cells),
+    )
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:

@@ -82,7 +82,11 @@ class Verdict:
             return "No verdict: no threshold is known"
         if self.copies > 1:
             return f"As close as a copy, but to {self.copies} training images at once"
-        return "Most likely a copy of a training image" if self.is_copy else "Not close enough to be called a copy"
+        return (
+            "Most likely a copy of a training image"
+            if self.is_copy
+            else "Not close enough to be called a copy"
+        )
 
     @property
     def sentence(self) -> str:
@@ -97,36 +101,55 @@ class Verdict:
         limit = f"We speak of a copy from {limit} on."
         if self.copies == 1:
             return f"It matches {self.name}, at a similarity of {first:.3f}. {limit}"
-        return (f"It matches {self.name} best, at a similarity of {first:.3f}. {limit} Where several training images "
-                "look alike, it need not be a copy of one of them.")
+        return (
+            f"It matches {self.name} best, at a similarity of {first:.3f}. {limit} Where several training images "
+            "look alike, it need not be a copy of one of them."
+        )
 
     @property
     def how(self) -> str:
         """How that is known."""
         trained = ", which was trained to tell copies" if "sscd" in self.encoder else ""
-        words = (f"Similarity is the cosine between both images in the features of {self.encoder}{trained}; all "
-                 f"{self.n_training:,} training images were compared.")
+        words = (
+            f"Similarity is the cosine between both images in the features of {self.encoder}{trained}; all "
+            f"{self.n_training:,} training images were compared."
+        )
         told = self.threshold
         if told is None:
             return words + " No verdict is given on a bare number."
         found = "" if told.recall is None else f", and {told.recall:.0%} of all copies were found"
-        return (f"{words} At the threshold {told.precision:.0%} of what was called a copy was one{found}. Measured on "
-                f"{told.measured}.")
+        return (
+            f"{words} At the threshold {told.precision:.0%} of what was called a copy was one{found}. Measured on "
+            f"{told.measured}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text."""
         told = self.threshold
         return {
-            "is_copy": self.is_copy, "similarity": float(self.similarity[0]), "encoder": self.encoder,
+            "is_copy": self.is_copy,
+            "similarity": float(self.similarity[0]),
+            "encoder": self.encoder,
             "threshold": None if told is None else told.value,
             "threshold_precision": None if told is None else told.precision,
-            "threshold_recall": None if told is None else told.recall, "copies": self.copies,
-            "drop": {"size": self.drop.size, "after": self.drop.after}, "n_training": self.n_training,
-            "sentence": self.sentence, "how": self.how,
-            "match": {"id": self.credit.id, "caption": self.credit.caption, "creator": self.credit.creator,
-                      "source": self.credit.source, "licence": self.credit.licence, "link": self.credit.link},
-            "nearest": [{"position": int(i), "similarity": float(s)}
-                        for i, s in zip(self.ids, self.similarity, strict=True)],
+            "threshold_recall": None if told is None else told.recall,
+            "copies": self.copies,
+            "drop": {"size": self.drop.size, "after": self.drop.after},
+            "n_training": self.n_training,
+            "sentence": self.sentence,
+            "how": self.how,
+            "match": {
+                "id": self.credit.id,
+                "caption": self.credit.caption,
+                "creator": self.credit.creator,
+                "source": self.credit.source,
+                "licence": self.credit.licence,
+                "link": self.credit.link,
+            },
+            "nearest": [
+                {"position": int(i), "similarity": float(s)}
+                for i, s in zip(self.ids, self.similarity, strict=True)
+            ],
         }
 
 
@@ -224,8 +247,17 @@ class Memorization:
         """The same of several images at once."""
         index = self.index
         told = threshold_of(index.encoder_name)
-        return [Verdict(hits.ids, hits.similarity, self.collection.corpus.credit(int(hits.ids[0])), index.encoder_name,
-                        told, len(index)) for hits in index.search(list(images), top)]
+        return [
+            Verdict(
+                hits.ids,
+                hits.similarity,
+                self.collection.corpus.credit(int(hits.ids[0])),
+                index.encoder_name,
+                told,
+                len(index),
+            )
+            for hits in index.search(list(images), top)
+        ]
 
     def look(self, image: Image.Image | Path | str, position: int) -> Look:
         """Lay a training image over an image, and find where both agree.

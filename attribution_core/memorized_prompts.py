@@ -24,8 +24,12 @@ STABLE_DIFFUSION_1: tuple[KnownPrompt, ...] = (
     KnownPrompt("Mothers influence on her young hippo", "memorized", _WEBSTER),
     KnownPrompt("Rambo 5 und Rocky Spin-Off - Sylvester Stallone gibt Updates", "memorized", _WEBSTER),
     KnownPrompt("Galaxy Women's Leather Boots", "memorized", _WEBSTER),
-    KnownPrompt("Full body U-Zip main opening - Full body U-Zip main opening on front of bag for easy unloading when "
-                "you get to camp", "memorized", _WEBSTER),
+    KnownPrompt(
+        "Full body U-Zip main opening - Full body U-Zip main opening on front of bag for easy unloading when "
+        "you get to camp",
+        "memorized",
+        _WEBSTER,
+    ),
     KnownPrompt("a watercolour of a lighthouse on a green hill", "control", "written for comparison"),
     KnownPrompt("a wooden toy train on a kitchen table", "control", "written for comparison"),
     KnownPrompt("an old bicycle leaning on a yellow wall", "control", "written for comparison"),
@@ -41,7 +45,9 @@ def known_prompts(folder: Path | None) -> tuple[KnownPrompt, ...]:
     if folder is None:
         return ()
     try:
-        origin = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_name_or_path", "")
+        origin = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get(
+            "_name_or_path", ""
+        )
     except (OSError, ValueError, AttributeError):  # the generator itself will say what is wrong with it
         origin = ""
     return STABLE_DIFFUSION_1 if _NAMES.search(f"{'/'.join(folder.parts[-2:])} {origin}") else ()

@@ -38,16 +38,19 @@ class Metadata:
                 names = list(row)
                 column = key or next((k for k in KEYS if k in names), "file")
                 if column not in names:
-                    raise InvalidInputError(f"'{path}' has no column '{column}' that names the images, but "
-                                            f"{', '.join(names)}; name the right one with --key.")
+                    raise InvalidInputError(
+                        f"'{path}' has no column '{column}' that names the images, but "
+                        f"{', '.join(names)}; name the right one with --key."
+                    )
                 used = wanted.of(names, f"'{path}'")
             name = "" if row[column] is None else str(row[column]).strip()
             if name in found:
                 raise InvalidInputError(f"'{path}' has two rows for '{name}'; an image needs at most one.")
             found[name] = take(row, used)
         if not names:
-            raise InvalidInputError(f"'{path}' has no rows; its first should read like: file,caption,creator,licence,"
-                                    "link.")
+            raise InvalidInputError(
+                f"'{path}' has no rows; its first should read like: file,caption,creator,licence,link."
+            )
         found.pop("", None)
         return cls(found)
 
@@ -63,8 +66,9 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, InvalidInputError):
             raise
-        raise InvalidInputError(f"'{path}' cannot be read ({error}); give UTF-8 CSV, Parquet or JSON lines "
-                                "(.jsonl).") from error
+        raise InvalidInputError(
+            f"'{path}' cannot be read ({error}); give UTF-8 CSV, Parquet or JSON lines (.jsonl)."
+        ) from error
 
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -80,7 +84,9 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 continue
             row = json.loads(line)
             if not isinstance(row, dict):
-                raise InvalidInputError(f"'{path}' holds no JSON object in line {number}; expected one a line.")
+                raise InvalidInputError(
+                    f"'{path}' holds no JSON object in line {number}; expected one a line."
+                )
             yield row
 
 

@@ -66,8 +66,10 @@ def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float:
         positive: (p,) values of what should be found.
         negative: (n,) values of all else.
     """
-    above, below = (float_matrix(name, np.asarray(values)[None, :], np.float64)[0]
-                    for name, values in (("positive", positive), ("negative", negative)))
+    above, below = (
+        float_matrix(name, np.asarray(values)[None, :], np.float64)[0]
+        for name, values in (("positive", positive), ("negative", negative))
+    )
     if not above.size or not below.size:
         raise InvalidInputError("an area under the curve needs at least one positive and one negative value.")
     ranked = np.sort(below)
@@ -86,7 +88,11 @@ def precision_of_places(places: NDArray[np.int64]) -> float:
 
 
 def exemplar_places(
-    training: Iterable[ArrayLike], queries: ArrayLike, exemplars: ArrayLike, chunks: ArrayLike, model: ArrayLike
+    training: Iterable[ArrayLike],
+    queries: ArrayLike,
+    exemplars: ArrayLike,
+    chunks: ArrayLike,
+    model: ArrayLike,
 ) -> list[NDArray[np.int64]]:
     """Return where each query's own exemplars stand among all training images and themselves.
 
@@ -124,9 +130,7 @@ def exemplar_places(
             similarity = asked[start : start + many] @ block.T
             for i, row in enumerate(similarity, start):
                 ahead[i] += _reaching(row, reach[i], asked[i], block)
-    return [
-        (np.arange(1, len(r) + 1) + a[::-1]).astype(np.int64) for r, a in zip(reach, ahead, strict=True)
-    ]
+    return [(np.arange(1, len(r) + 1) + a[::-1]).astype(np.int64) for r, a in zip(reach, ahead, strict=True)]
 
 
 def _owners(
@@ -149,7 +153,10 @@ def _exact(query: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.
 
 
 def _reaching(
-    row: NDArray[np.float32], reach: NDArray[np.float64], query: NDArray[np.float32], block: NDArray[np.float32]
+    row: NDArray[np.float32],
+    reach: NDArray[np.float64],
+    query: NDArray[np.float32],
+    block: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """Count the similarities of one row that reach each threshold."""
     number = np.searchsorted(reach - _DOUBT, row, side="right")

@@ -18,8 +18,10 @@ from attribution_core.errors import CheckpointError, InvalidInputError, MissingD
 from attribution_core.settings import milvus_token
 
 SCHEMES = {"milvus": "http", "milvus+https": "https"}
-_EXPECTED = ("expected milvus://HOST:PORT or milvus://HOST:PORT/DATABASE for a server (milvus+https:// with TLS), or "
-             "milvus:FILE.db for a file of Milvus Lite")
+_EXPECTED = (
+    "expected milvus://HOST:PORT or milvus://HOST:PORT/DATABASE for a server (milvus+https:// with TLS), or "
+    "milvus:FILE.db for a file of Milvus Lite"
+)
 _EXTRA = "install it with `pip install 'attribution-explorer[milvus]'`, in a clone `pip install '.[milvus]'`"
 _CONNECT_SECONDS = 5
 _PORTS = {"http": 19530, "https": 443}
@@ -64,8 +66,10 @@ class Address:
         if text.endswith(".db") and scheme == "milvus":
             return cls._of_file(text, Path(rest.removeprefix("//")).expanduser(), folder)
         if "@" in text:
-            raise InvalidInputError("the address of a Milvus store holds a user or a password, which would be written "
-                                    "into cards; give it without, and the token by ATTRIBUTION_MILVUS_TOKEN.")
+            raise InvalidInputError(
+                "the address of a Milvus store holds a user or a password, which would be written "
+                "into cards; give it without, and the token by ATTRIBUTION_MILVUS_TOKEN."
+            )
         wrong = InvalidInputError(f"'{text}' is no address of a Milvus store; {_EXPECTED}.")
         try:
             parts = urlsplit(text)
@@ -73,18 +77,28 @@ class Address:
         except ValueError:
             raise wrong from None
         database = parts.path.strip("/")
-        if scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment or \
-                not re.fullmatch(r"|[A-Za-z_]\w*", database):
+        if (
+            scheme not in SCHEMES
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or not re.fullmatch(r"|[A-Za-z_]\w*", database)
+        ):
             raise wrong
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         place = f"{host}:{port or _PORTS[SCHEMES[scheme]]}"
-        return cls(f"{scheme}://{place}" + (f"/{database}" if database else ""), f"{SCHEMES[scheme]}://{place}",
-                   database)
+        return cls(
+            f"{scheme}://{place}" + (f"/{database}" if database else ""),
+            f"{SCHEMES[scheme]}://{place}",
+            database,
+        )
 
     @classmethod
     def _of_file(cls, text: str, path: Path, folder: Path | None) -> Address:
         if ".." in path.parts:
-            raise InvalidInputError(f"'{text}' leads out of its folder; give the whole path, as milvus:/data/FILE.db.")
+            raise InvalidInputError(
+                f"'{text}' leads out of its folder; give the whole path, as milvus:/data/FILE.db."
+            )
         if folder is None:
             path = path.absolute()
         whole = ((folder or Path()) / path).absolute()
@@ -102,19 +116,31 @@ def connect(address: Address, create: bool = False) -> Any:
     """
     pymilvus = _libraries(address)
     if address.file is None:
-        with mended(address, "cannot be reached", "start the server, or mend the address, or the token in "
-                                                  "ATTRIBUTION_MILVUS_TOKEN"):
-            return pymilvus.MilvusClient(address.uri, token=milvus_token(), db_name=address.database,
-                                         timeout=_CONNECT_SECONDS, grpc_options=_CHANNEL)
+        with mended(
+            address,
+            "cannot be reached",
+            "start the server, or mend the address, or the token in ATTRIBUTION_MILVUS_TOKEN",
+        ):
+            return pymilvus.MilvusClient(
+                address.uri,
+                token=milvus_token(),
+                db_name=address.database,
+                timeout=_CONNECT_SECONDS,
+                grpc_options=_CHANNEL,
+            )
     if create:
         address.file.parent.mkdir(parents=True, exist_ok=True)
     elif not address.file.exists():
-        raise CheckpointError(f"'{address.file}' is missing, the file of Milvus Lite that '{address}' names; put it "
-                              "back, or make the collection again with another --store or --factory.")
+        raise CheckpointError(
+            f"'{address.file}' is missing, the file of Milvus Lite that '{address}' names; put it "
+            "back, or make the collection again with another --store or --factory."
+        )
     with _lock:
         try:
             client = _opened(pymilvus, address)
-        except CheckpointError:  # what pymilvus keeps of calls that it mended may hold the last client of a moved file
+        except (
+            CheckpointError
+        ):  # what pymilvus keeps of calls that it mended may hold the last client of a moved file
             gc.collect()
             client = _opened(pymilvus, address)
         _users[address.file] = _users.get(address.file, 0) + 1
@@ -122,8 +148,12 @@ def connect(address: Address, create: bool = False) -> Any:
 
 
 def _opened(pymilvus: Any, address: Address) -> Any:
-    with mended(address, "cannot be opened", "close the other program that has it open (one at a time can), or make "
-                                             "the collection again where the file is damaged"):
+    with mended(
+        address,
+        "cannot be opened",
+        "close the other program that has it open (one at a time can), or make "
+        "the collection again where the file is damaged",
+    ):
         return pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS, grpc_options=_CHANNEL)
 
 
@@ -161,7 +191,9 @@ def mended(address: Address, what: str, how: str) -> Iterator[None]:
         said = " ".join(str(getattr(error, "message", "") or error).split())
         token = milvus_token()
         said = said.replace(token, "...") if token else said
-        raise CheckpointError(f"the Milvus store '{address}' {what} ({said[:200].rstrip('. ')}); {how}.") from None
+        raise CheckpointError(
+            f"the Milvus store '{address}' {what} ({said[:200].rstrip('. ')}); {how}."
+        ) from None
 
 
 def _libraries(address: Address) -> Any:
@@ -170,7 +202,9 @@ def _libraries(address: Address) -> Any:
     except ImportError as error:
         raise MissingDependencyError(f"keeping features in Milvus needs pymilvus; {_EXTRA}.") from error
     if address.file is not None and importlib.util.find_spec("milvus_lite") is None:
-        raise MissingDependencyError(f"'{address}' is a file of Milvus Lite, which needs milvus-lite; {_EXTRA}.")
+        raise MissingDependencyError(
+            f"'{address}' is a file of Milvus Lite, which needs milvus-lite; {_EXTRA}."
+        )
     for name in _NOISY:  # what goes wrong is raised, and said once
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return pymilvus

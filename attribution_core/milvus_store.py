@@ -52,14 +52,17 @@ _AGAIN = "make the index again: run the command that made the collection with --
 class MilvusStore:
     """A Milvus collection of (n, d) rows with index FLAT and inner product; see `create_store` and `read_store`."""
 
-    def __init__(self, address: Address, client: Any, name: str, dim: int, home: Path | None,
-                 kept: _Kept | None = None) -> None:
+    def __init__(
+        self, address: Address, client: Any, name: str, dim: int, home: Path | None, kept: _Kept | None = None
+    ) -> None:
         """Take over a client. home: the folder that has noted it, or was read. kept: of rows that are there."""
         self.address, self.name, self.dim = address, name, dim
         self._client, self._home = client, home
         self._kept, self._settled = kept or _Kept(dim), kept is not None
         self._settling = threading.Lock()  # the app searches from several threads
-        weakref.finalize(self, close, client, address).atexit = False  # then pymilvus and Milvus Lite do so themselves
+        weakref.finalize(
+            self, close, client, address
+        ).atexit = False  # then pymilvus and Milvus Lite do so themselves
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -76,8 +79,11 @@ class MilvusStore:
         with mended(self.address, "takes no rows", "see to it, and begin again"):
             for start in range(0, len(rows), step):
                 block = rows[start : start + step]
-                self._client.insert(self.name, [{"id": len(self) + k, "row": row} for k, row in enumerate(block)],
-                                    timeout=_BUILD_SECONDS)
+                self._client.insert(
+                    self.name,
+                    [{"id": len(self) + k, "row": row} for k, row in enumerate(block)],
+                    timeout=_BUILD_SECONDS,
+                )
                 self._kept.add(block)
         self._settled = False
 
@@ -88,8 +94,10 @@ class MilvusStore:
         Milvus does not hand out, `CheckpointError` where it fails or leaves nearer rows out.
         """
         if top > LARGEST:
-            raise InvalidInputError(f"top is {top}, and Milvus hands out at most {LARGEST}; give that, or make the "
-                                    "index with 'Flat'.")
+            raise InvalidInputError(
+                f"top is {top}, and Milvus hands out at most {LARGEST}; give that, or make the "
+                "index with 'Flat'."
+            )
         self._settle()
         depth = min(len(self), top if bins == 1 else max(top, self._kept.depth))
         ids, raw = self._nearest(queries, depth)
@@ -109,8 +117,13 @@ class MilvusStore:
             self._home = path.parent
             _add_note(path.parent, self.address.anywhere, self.name)
         here = self._home.resolve() == path.parent.resolve()
-        told = {"store": self.factory if here else self.address.anywhere, "name": self.name,
-                "count": str(len(self)), "dim": str(self.dim), "depth": str(self._kept.depth)}
+        told = {
+            "store": self.factory if here else self.address.anywhere,
+            "name": self.name,
+            "count": str(len(self)),
+            "dim": str(self.dim),
+            "depth": str(self._kept.depth),
+        }
         save_file(self._kept.arrays(), path, told)
 
     def drop(self) -> None:
@@ -122,19 +135,27 @@ class MilvusStore:
         """Raise `CheckpointError` where the rows are gone, `CollectionMismatchError` where there are others."""
         with mended(self.address, "cannot be read", f"start the server where it is down; else {_AGAIN}"):
             if not self._client.has_collection(self.name, timeout=_SEARCH_SECONDS):
-                raise CheckpointError(f"the Milvus store '{self.address}' has no collection '{self.name}' any more; "
-                                      f"{_AGAIN}.")
+                raise CheckpointError(
+                    f"the Milvus store '{self.address}' has no collection '{self.name}' any more; {_AGAIN}."
+                )
             fields = self._client.describe_collection(self.name, timeout=_SEARCH_SECONDS)["fields"]
             dim = next((int(f["params"]["dim"]) for f in fields if f["name"] == "row"), 0)
             self._client.load_collection(self.name, timeout=_BUILD_SECONDS)
             count = self._count()
         if (count, dim) != (len(self), self.dim):
-            raise CollectionMismatchError(f"the Milvus collection '{self.name}' in '{self.address}' holds {count} rows "
-                                          f"of {dim} values, expected {len(self)} of {self.dim}; {_AGAIN}.")
+            raise CollectionMismatchError(
+                f"the Milvus collection '{self.name}' in '{self.address}' holds {count} rows "
+                f"of {dim} values, expected {len(self)} of {self.dim}; {_AGAIN}."
+            )
 
     def _count(self) -> int:
-        found = self._client.query(self.name, filter="", output_fields=["count(*)"], consistency_level="Strong",
-                                   timeout=_SEARCH_SECONDS)
+        found = self._client.query(
+            self.name,
+            filter="",
+            output_fields=["count(*)"],
+            consistency_level="Strong",
+            timeout=_SEARCH_SECONDS,
+        )
         return int(found[0]["count(*)"])
 
     def _settle(self) -> None:
@@ -154,9 +175,13 @@ class MilvusStore:
             self._client.load_collection(self.name, timeout=_BUILD_SECONDS)
             count = self._count()
         if count != len(self):
-            raise CheckpointError(f"the Milvus store '{self.address}' kept {count} of {len(self)} rows; begin again.")
+            raise CheckpointError(
+                f"the Milvus store '{self.address}' kept {count} of {len(self)} rows; begin again."
+            )
 
-    def _nearest(self, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _nearest(
+        self, queries: NDArray[np.float32], depth: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids = np.empty((len(queries), depth), dtype=np.int64)
         similarity = np.empty((len(queries), depth), dtype=np.float32)
         for start in range(0, len(queries), _QUERIES):
@@ -169,8 +194,10 @@ class MilvusStore:
                 answers = self._ask(block, depth)
             for row, hits in enumerate(answers, start):
                 if len(hits) != depth:
-                    raise CheckpointError(f"the Milvus store '{self.address}' handed out {len(hits)} of {depth} rows "
-                                          f"of '{self.name}'; {_AGAIN}.")
+                    raise CheckpointError(
+                        f"the Milvus store '{self.address}' handed out {len(hits)} of {depth} rows "
+                        f"of '{self.name}'; {_AGAIN}."
+                    )
                 ids[row] = [hit["id"] for hit in hits]
                 similarity[row] = [hit["distance"] for hit in hits]
         order = np.lexsort((ids, -similarity), axis=1)
@@ -178,18 +205,35 @@ class MilvusStore:
 
     def _ask(self, queries: list[NDArray[np.float32]], depth: int) -> Any:
         with mended(self.address, "does not answer", "try again once it does"):
-            return self._client.search(self.name, data=queries, anns_field="row", limit=depth, output_fields=["id"],
-                                       search_params={"metric_type": "IP"}, timeout=_SEARCH_SECONDS)
+            return self._client.search(
+                self.name,
+                data=queries,
+                anns_field="row",
+                limit=depth,
+                output_fields=["id"],
+                search_params={"metric_type": "IP"},
+                timeout=_SEARCH_SECONDS,
+            )
 
-    def _beyond(self, queries: NDArray[np.float32], ids: NDArray[np.int64], raw: NDArray[np.float32], top: int,
-                bins: int) -> Rest:
+    def _beyond(
+        self,
+        queries: NDArray[np.float32],
+        ids: NDArray[np.int64],
+        raw: NDArray[np.float32],
+        top: int,
+        bins: int,
+    ) -> Rest:
         others = len(self) - raw.shape[1]
         mean = (queries.astype(np.float64) @ self._kept.sum - raw.sum(axis=1, dtype=np.float64)) / others
         sample = queries @ self._kept.sample.T
-        unseen = np.array([~np.isin(self._kept.sample_id, row) for row in ids], dtype=bool).reshape(sample.shape)
+        unseen = np.array([~np.isin(self._kept.sample_id, row) for row in ids], dtype=bool).reshape(
+            sample.shape
+        )
         if (unseen & (sample > raw[:, -1:] + _NEARER)).any():
-            raise CheckpointError(f"the Milvus store '{self.address}' leaves nearer rows of '{self.name}' out, so that "
-                                  f"shares would be wrong; was another index than FLAT made of it? Or {_AGAIN}.")
+            raise CheckpointError(
+                f"the Milvus store '{self.address}' leaves nearer rows of '{self.name}' out, so that "
+                f"shares would be wrong; was another index than FLAT made of it? Or {_AGAIN}."
+            )
         return rest_beyond(np.clip(raw, -1.0, 1.0), top, others, mean, sample, unseen, bins)
 
 
@@ -220,7 +264,11 @@ class _Kept:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         some = slice(0, None if self.count > self.depth else 0)
-        return {"sum": self.sum, "sample": np.ascontiguousarray(self.sample[some]), "sample_id": self.sample_id[some]}
+        return {
+            "sum": self.sum,
+            "sample": np.ascontiguousarray(self.sample[some]),
+            "sample_id": self.sample_id[some],
+        }
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]], count: int, depth: int) -> _Kept:
@@ -335,7 +383,13 @@ def _add_note(home: Path, store: str, name: str) -> None:
 
 def _write_note(home: Path, collections: list[dict[str, str]]) -> None:
     if collections:
-        write_json_atomic(home / NOTE, {"what": "Milvus collections that this folder has made, and deletes with itself",
-                                        "folder": home.stat().st_ino, "collections": collections})
+        write_json_atomic(
+            home / NOTE,
+            {
+                "what": "Milvus collections that this folder has made, and deletes with itself",
+                "folder": home.stat().st_ino,
+                "collections": collections,
+            },
+        )
     else:
         (home / NOTE).unlink(missing_ok=True)

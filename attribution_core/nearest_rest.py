@@ -13,8 +13,15 @@ _ENOUGH = 30
 """With fewer sample rows, what is beyond is too few to matter, and bounds that are certain are as good."""
 
 
-def rest_beyond(nearest: NDArray[np.float32], top: int, others: int, mean: FloatArray, sample: NDArray[np.float32],
-                unseen: NDArray[np.bool_], bins: int = DEFAULT_BINS) -> Rest:
+def rest_beyond(
+    nearest: NDArray[np.float32],
+    top: int,
+    others: int,
+    mean: FloatArray,
+    sample: NDArray[np.float32],
+    unseen: NDArray[np.bool_],
+    bins: int = DEFAULT_BINS,
+) -> Rest:
     """Make the rest of q queries from their k nearest rows and a sample of all rows.
 
     What was handed out and is not listed is known one by one, and goes into `bins` bins of equal numbers. Beyond it

@@ -17,10 +17,18 @@ def heat(image: Image.Image, falls: NDArray[np.float64], most: float, side: int 
 
     falls: (c, c) as of `Where`. most: the fall that is drawn reddest, the same for both images of a pair.
     """
-    pale = np.asarray(ImageOps.fit(image.convert("L").convert("RGB"), (side, side), Image.Resampling.BICUBIC),
-                      dtype=np.float64) * 0.6 + 255 * 0.4
+    pale = (
+        np.asarray(
+            ImageOps.fit(image.convert("L").convert("RGB"), (side, side), Image.Resampling.BICUBIC),
+            dtype=np.float64,
+        )
+        * 0.6
+        + 255 * 0.4
+    )
     scaled = np.clip(falls / max(most, _LEAST_FALL), 0, 1).astype(np.float32)
-    smooth = np.asarray(Image.fromarray(scaled).resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64)
+    smooth = np.asarray(
+        Image.fromarray(scaled).resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64
+    )
     weight = 0.8 * np.clip(smooth, 0, 1)[..., None]
     return Image.fromarray((pale * (1 - weight) + _HOT * weight).round().astype(np.uint8))
 
@@ -31,7 +39,11 @@ def difference(values: NDArray[np.float64], side: int = SIDE) -> Image.Image:
     values: (s, s) root mean square difference of each pixel, in 8-bit steps.
     """
     grey = 255 * (1 - np.clip(values / _DIFFERENT, 0, 1))
-    return Image.fromarray(grey.round().astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST).convert("RGB")
+    return (
+        Image.fromarray(grey.round().astype(np.uint8))
+        .resize((side, side), Image.Resampling.NEAREST)
+        .convert("RGB")
+    )
 
 
 def shown(image: Image.Image, side: int = SIDE) -> Image.Image:

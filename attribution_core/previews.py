@@ -77,7 +77,9 @@ def preview(pipeline: Any, latents: torch.Tensor) -> Image.Image:
         scaled = pipeline._unpack_latents(scaled, side, side, factor)
     with torch.no_grad():
         if type(vae).__name__ == "AutoencoderTiny":
-            pixels = vae.decode(scaled.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0].float()
+            pixels = vae.decode(scaled.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[
+                0
+            ].float()
         else:
             colours = latent_colours(pipeline).to(scaled.device)
             pixels = torch.einsum("nchw,cr->nrhw", scaled.float(), colours[:-1]) + colours[-1][:, None, None]

@@ -38,7 +38,9 @@ def library() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingDependencyError("the engine 'ray' needs `pip install \"attribution-explorer[ray]\"`.") from error
+        raise MissingDependencyError(
+            "the engine 'ray' needs `pip install \"attribution-explorer[ray]\"`."
+        ) from error
     return ray
 
 
@@ -56,17 +58,25 @@ def running() -> Iterator[Any]:
     address = os.environ.get("RAY_ADDRESS", "")
     _reach(address)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", "The minimum number of concurrent actors")  # of Ray Data, for a short source
+    warnings.filterwarnings(
+        "ignore", "The minimum number of concurrent actors"
+    )  # of Ray Data, for a short source
     try:
         try:
             # Workers run this library as it is here, installed over there or not.
             with _silent():
-                ray.init(runtime_env={"py_modules": [str(PACKAGE)]}, include_dashboard=False, log_to_driver=False,
-                         logging_level=logging.ERROR)
+                ray.init(
+                    runtime_env={"py_modules": [str(PACKAGE)]},
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             what = f"be reached at RAY_ADDRESS '{address}'" if address else "be started"
-            raise InvalidInputError(f"Ray cannot {what} ({' '.join(str(error).split())[:200]}); check the cluster, or "
-                                    "leave '--engine ray' away.") from error
+            raise InvalidInputError(
+                f"Ray cannot {what} ({' '.join(str(error).split())[:200]}); check the cluster, or "
+                "leave '--engine ray' away."
+            ) from error
         yield ray
     finally:
         ray.shutdown()
@@ -100,8 +110,10 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
     except (OSError, OverflowError) as error:
-        raise InvalidInputError(f"no Ray cluster answers at RAY_ADDRESS '{address}' ({error}); start it there, or "
-                                "unset RAY_ADDRESS to use this machine alone.") from error
+        raise InvalidInputError(
+            f"no Ray cluster answers at RAY_ADDRESS '{address}' ({error}); start it there, or "
+            "unset RAY_ADDRESS to use this machine alone."
+        ) from error
 
 
 def share(machines: Sequence[Mapping[str, float]], workers: int | None, device: str) -> Share:

@@ -57,12 +57,16 @@ class Recipe:
                 raise unknown_name("encoder", name, ENCODERS)
             folder = SHIPPED / ENCODERS[name].weights
             files = sorted(folder.glob("*")) if ENCODERS[name].offline and ENCODERS[name].weights else []
-            return cls(name, device, {f"{folder.name}/{p.name}": p.read_bytes() for p in files if p.is_file()})
+            return cls(
+                name, device, {f"{folder.name}/{p.name}": p.read_bytes() for p in files if p.is_file()}
+            )
         try:
             return cls(loaded.name, device, {}, library().cloudpickle.dumps(loaded))
         except Exception as error:  # whatever its parts raise
-            raise InvalidInputError(f"encoder '{loaded.name}' cannot be sent to workers ({error}); make it an object "
-                                    "that can be pickled, or build with the engine 'local'.") from error
+            raise InvalidInputError(
+                f"encoder '{loaded.name}' cannot be sent to workers ({error}); make it an object "
+                "that can be pickled, or build with the engine 'local'."
+            ) from error
 
     def load(self) -> ImageEncoder:
         """Load it here. Raises what `load_encoder` does."""
@@ -166,8 +170,11 @@ class _Worker:
             encoded = encode(items, self._encoder)
         except Exception as error:  # Ray would raise another one in its place
             return _Answer(error, machine, traceback=traceback.format_exc())
-        unseen = tuple(k for k, ((_, item), made) in enumerate(zip(items, encoded.made, strict=True))
-                       if isinstance(made, str) and isinstance(item.data, Path) and not _opens(item.data))
+        unseen = tuple(
+            k
+            for k, ((_, item), made) in enumerate(zip(items, encoded.made, strict=True))
+            if isinstance(made, str) and isinstance(item.data, Path) and not _opens(item.data)
+        )
         return _Answer(encoded, machine, unseen)
 
     def _load(self) -> ImageEncoder:
@@ -180,8 +187,9 @@ class _Worker:
         return encoder
 
 
-def encode_shards(stream: Iterator[Shard], recipe: Recipe, workers: int | None = None) -> Generator[
-        tuple[Shard, Encoded], None, None]:
+def encode_shards(
+    stream: Iterator[Shard], recipe: Recipe, workers: int | None = None
+) -> Generator[tuple[Shard, Encoded], None, None]:
     """Encode shards on Ray, in order; close what is returned to stop early.
 
     stream: read in the calling thread, at most `AHEAD` shards a worker before what is returned. workers: see `share`.
@@ -195,14 +203,21 @@ def encode_shards(stream: Iterator[Shard], recipe: Recipe, workers: int | None =
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         given = share(machines, workers, recipe.device)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False)
-        shelf = ray.remote(_Shelf).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here).remote(recipe)
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        shelf = (
+            ray.remote(_Shelf)
+            .options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
+            .remote(recipe)
+        )
         try:
             with closing(_results(ray, shelf, given)) as results:
                 yield from _in_order(ray, chain([first], stream), shelf, results, AHEAD * given.count)
         except ray.exceptions.RayError as error:
-            raise InvalidInputError(f"Ray broke off ({' '.join(str(error).split())[:200]}); the same command goes on "
-                                    "where it stopped.") from error
+            raise InvalidInputError(
+                f"Ray broke off ({' '.join(str(error).split())[:200]}); the same command goes on "
+                "where it stopped."
+            ) from error
         finally:
             ray.kill(shelf)
 
@@ -217,16 +232,24 @@ def _results(ray: Any, shelf: Any, given: Share) -> Generator[Any, None, None]:
     context.execution_options.preserve_order = True
     with ray.data.DataContext.current(context):
         numbers = ray.data.from_arrow(pa.table({"begin": [0]})).map_batches(
-            _numbers, fn_args=(shelf,), batch_size=None, num_cpus=0)
+            _numbers, fn_args=(shelf,), batch_size=None, num_cpus=0
+        )
         answers = numbers.map_batches(
-            _Worker, fn_constructor_args=(shelf, given.threads), batch_size=1, batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=given.count), num_cpus=given.cpus, num_gpus=given.gpus)
+            _Worker,
+            fn_constructor_args=(shelf, given.threads),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=given.count),
+            num_cpus=given.cpus,
+            num_gpus=given.gpus,
+        )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield from batch.to_pylist()
 
 
-def _in_order(ray: Any, stream: Iterator[Shard], shelf: Any, results: Iterator[Any], most: int) -> Iterator[
-        tuple[Shard, Encoded]]:
+def _in_order(
+    ray: Any, stream: Iterator[Shard], shelf: Any, results: Iterator[Any], most: int
+) -> Iterator[tuple[Shard, Encoded]]:
     under_way: deque[Shard] = deque()
     laid, more = 0, True
     while True:
@@ -237,8 +260,12 @@ def _in_order(ray: Any, stream: Iterator[Shard], shelf: Any, results: Iterator[A
                 more = False
                 break
             ray.get(shelf.lay.remote(laid, [ray.put([(name, _portable(item)) for name, item in items])]))
-            under_way.append([(name, replace(item, data=None) if isinstance(item.data, bytes) else item)
-                              for name, item in items])
+            under_way.append(
+                [
+                    (name, replace(item, data=None) if isinstance(item.data, bytes) else item)
+                    for name, item in items
+                ]
+            )
             laid += 1
         if not under_way:
             return
@@ -256,14 +283,18 @@ def _checked(items: Shard, answer: _Answer) -> Encoded:
     if isinstance(answer.result, Exception):
         raise answer.result from RuntimeError(f"on the machine '{answer.machine}':\n{answer.traceback}")
     if answer.result is None:
-        raise InvalidInputError(f"workers died {TRIES} times over the images '{items[0][0]}' to '{items[-1][0]}'; see "
-                                "whether their machines have the memory for it, or encode with --engine local.")
+        raise InvalidInputError(
+            f"workers died {TRIES} times over the images '{items[0][0]}' to '{items[-1][0]}'; see "
+            "whether their machines have the memory for it, or encode with --engine local."
+        )
     for k in answer.unseen:
         path = items[k][1].data
         if isinstance(path, Path) and _opens(path):
-            raise InvalidInputError(f"'{path}' cannot be opened on the machine '{answer.machine}', where a worker "
-                                    "runs; all machines must see the images at the same path. Tar shards and Parquet "
-                                    "files need not be there: their images travel.")
+            raise InvalidInputError(
+                f"'{path}' cannot be opened on the machine '{answer.machine}', where a worker "
+                "runs; all machines must see the images at the same path. Tar shards and Parquet "
+                "files need not be there: their images travel."
+            )
     return answer.result
 
 

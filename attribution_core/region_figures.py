@@ -27,36 +27,93 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
     import plotly.graph_objects as go
 
     figure, width, height = go.Figure(), image.width, image.height
-    figure.add_layout_image(source=data_uri(image.convert("RGB"), _LARGEST), xref="x", yref="y", x=0, y=0,
-                            sizex=width, sizey=height, sizing="stretch", layer="below")
+    figure.add_layout_image(
+        source=data_uri(image.convert("RGB"), _LARGEST),
+        xref="x",
+        yref="y",
+        x=0,
+        y=0,
+        sizex=width,
+        sizey=height,
+        sizing="stretch",
+        layer="below",
+    )
     shown: list[tuple[str, str, str, tuple[str, ...], str]] = [
-        (part.name, COLOURS[k], chr(65 + k), (part.name,),
-         f"{part.share:.0%} of the fields, {part.training_share:.1%} of the training set")
-        for k, part in enumerate(grid.parts[:len(COLOURS)])]
-    if others := grid.parts[len(COLOURS):]:
-        shown.append((f"{len(others)} others", OTHERS, "·", tuple(p.name for p in others),
-                      f"{sum(p.share for p in others):.0%} of the fields"))
+        (
+            part.name,
+            COLOURS[k],
+            chr(65 + k),
+            (part.name,),
+            f"{part.share:.0%} of the fields, {part.training_share:.1%} of the training set",
+        )
+        for k, part in enumerate(grid.parts[: len(COLOURS)])
+    ]
+    if others := grid.parts[len(COLOURS) :]:
+        shown.append(
+            (
+                f"{len(others)} others",
+                OTHERS,
+                "·",
+                tuple(p.name for p in others),
+                f"{sum(p.share for p in others):.0%} of the fields",
+            )
+        )
     for name, colour, letter, names, told in shown:
-        mine = [(cell, caption) for cell, caption in zip(grid.cells, grid.captions, strict=True) if cell.name in names]
+        mine = [
+            (cell, caption)
+            for cell, caption in zip(grid.cells, grid.captions, strict=True)
+            if cell.name in names
+        ]
         for cell, _ in mine:
-            x0, y0, x1, y1 = cell.box.x0 * width, cell.box.y0 * height, cell.box.x1 * width, cell.box.y1 * height
-            figure.add_shape(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, fillcolor=colour, opacity=0.42,
-                             line={"color": "white", "width": 2}, layer="above")
+            x0, y0, x1, y1 = (
+                cell.box.x0 * width,
+                cell.box.y0 * height,
+                cell.box.x1 * width,
+                cell.box.y1 * height,
+            )
+            figure.add_shape(
+                type="rect",
+                x0=x0,
+                y0=y0,
+                x1=x1,
+                y1=y1,
+                fillcolor=colour,
+                opacity=0.42,
+                line={"color": "white", "width": 2},
+                layer="above",
+            )
         centres = [_centre(cell, width, height) for cell, _ in mine]
         figure.add_scatter(
-            x=[x for x, _ in centres], y=[y for _, y in centres], mode="markers+text",
-            name=f"{letter}: {plain(name)} ({len(mine)})", text=[letter] * len(mine),
+            x=[x for x, _ in centres],
+            y=[y for _, y in centres],
+            mode="markers+text",
+            name=f"{letter}: {plain(name)} ({len(mine)})",
+            text=[letter] * len(mine),
             textfont={"color": "white", "size": 12},
             marker={"symbol": "square", "size": 22, "color": colour, "line": {"color": "white", "width": 1}},
-            customdata=[[plain(caption), f"{cell.similarity:.3f}", plain(cell.name)] for cell, caption in mine],
+            customdata=[
+                [plain(caption), f"{cell.similarity:.3f}", plain(cell.name)] for cell, caption in mine
+            ],
             hovertemplate="closest to “%{customdata[0]}”<br>%{customdata[2]}, similarity %{customdata[1]}<br>"
-                          + plain(told) + "<extra></extra>")
+            + plain(told)
+            + "<extra></extra>",
+        )
     finish(figure, "", "")
     figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
     figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x", constrain="domain")
-    figure.update_layout(height=460, margin={"l": 4, "r": 4, "t": 8, "b": 8}, showlegend=True,
-                         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.02, "yanchor": "top",
-                                 "font": {"color": INK}})
+    figure.update_layout(
+        height=460,
+        margin={"l": 4, "r": 4, "t": 8, "b": 8},
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": -0.02,
+            "yanchor": "top",
+            "font": {"color": INK},
+        },
+    )
     return figure
 
 

@@ -40,13 +40,16 @@ class Box:
     def __post_init__(self) -> None:
         """Raises `InvalidInputError` where it is no rectangle inside the image."""
         edges = (self.x0, self.y0, self.x1, self.y1)
-        if any(isinstance(v, bool) or not isinstance(v, (int, float, np.number)) or not math.isfinite(v)
-               for v in edges):
+        if any(
+            isinstance(v, bool) or not isinstance(v, (int, float, np.number)) or not math.isfinite(v)
+            for v in edges
+        ):
             raise InvalidInputError(f"a box has four numbers, given {edges}.")
         if not (0 <= self.x0 < self.x1 <= 1 and 0 <= self.y0 < self.y1 <= 1):
             raise InvalidInputError(
                 f"the box goes from {self.x0:.0%} to {self.x1:.0%} across and {self.y0:.0%} to {self.y1:.0%} down; "
-                "its left edge must lie left of its right one, its top above its bottom, all within the image.")
+                "its left edge must lie left of its right one, its top above its bottom, all within the image."
+            )
 
     @classmethod
     def from_pixels(cls, x0: float, y0: float, x1: float, y1: float, size: tuple[int, int]) -> Box:
@@ -56,8 +59,10 @@ class Box:
 
     def pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom in whole pixels of an image of that width and height, at least one wide."""
-        (x0, x1), (y0, y1) = (_span(low, high, side) for low, high, side in (
-            (self.x0, self.x1, size[0]), (self.y0, self.y1, size[1])))
+        (x0, x1), (y0, y1) = (
+            _span(low, high, side)
+            for low, high, side in ((self.x0, self.x1, size[0]), (self.y0, self.y1, size[1]))
+        )
         return x0, y0, x1, y1
 
     @property
@@ -141,7 +146,9 @@ def boxed(image: Image.Image, box: Box) -> Region:
     Raises `InvalidInputError` where it is smaller than `SMALLEST_SIDE` pixels.
     """
     _check_size(box.pixels(image.size))
-    return Region(_square(image.convert("RGB").crop(box.pixels(image.size)), ground_colour(image)), box, box.area)
+    return Region(
+        _square(image.convert("RGB").crop(box.pixels(image.size)), ground_colour(image)), box, box.area
+    )
 
 
 def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
@@ -158,8 +165,12 @@ def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
     _check_size(edges)
     ground = ground_colour(image)
     pixels = np.where(where[..., None], np.asarray(image.convert("RGB")), np.array(ground, np.uint8))
-    return Region(_square(Image.fromarray(pixels.astype(np.uint8)).crop(edges), ground),
-                  Box.from_pixels(*edges, image.size), float(where.mean()), True)
+    return Region(
+        _square(Image.fromarray(pixels.astype(np.uint8)).crop(edges), ground),
+        Box.from_pixels(*edges, image.size),
+        float(where.mean()),
+        True,
+    )
 
 
 def outlined(image: Image.Image, box: Box, side: int = 512) -> Image.Image:
@@ -182,7 +193,9 @@ def attribute_region(attributor: Attributor, region: Region, top: int = 100) -> 
     return attributor.attribute(region.image, top)
 
 
-def grid(attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy.CREATOR, cells: int = 4) -> Grid:
+def grid(
+    attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy.CREATOR, cells: int = 4
+) -> Grid:
     """Cut an image into cells x cells fields, and say whose training image each is closest to.
 
     Each field is looked at with what surrounds it, `WIDENED` times as wide; all are encoded in one go.
@@ -202,9 +215,15 @@ def grid(attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy
     except ValueError as error:
         raise InvalidInputError(f"by is {by!r}, expected one of {', '.join(map(str, GroupBy))}.") from error
     if min(image.size) < count:
-        raise InvalidImageError(f"the image has {image.width} x {image.height} pixels, too few for {count} x {count} "
-                                "fields; ask for fewer.")
-    boxes = [Box(c / count, r / count, (c + 1) / count, (r + 1) / count) for r in range(count) for c in range(count)]
+        raise InvalidImageError(
+            f"the image has {image.width} x {image.height} pixels, too few for {count} x {count} "
+            "fields; ask for fewer."
+        )
+    boxes = [
+        Box(c / count, r / count, (c + 1) / count, (r + 1) / count)
+        for r in range(count)
+        for c in range(count)
+    ]
     patches = [_widened(box) for box in boxes]
     ground, rgb = ground_colour(image), image.convert("RGB")
     cut = [rgb.crop(patch.pixels(image.size)) for patch in patches]
@@ -219,14 +238,27 @@ def grid(attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy
         nearest[shows], similarity[shows] = hits.ids[:, 0], hits.similarity[:, 0]
     credits = {int(i): collection.corpus.credit(int(i)) for i in nearest if i >= 0}
     of_work = collection.corpus.credited(str(column))
-    names = [(of_work.get(credits[int(i)].work, getattr(credits[int(i)], str(column))) or UNKNOWN) if i >= 0 else ""
-             for i in nearest]
-    told = tuple(Cell(box, patch, int(i), float(s), name)
-                 for box, patch, i, s, name in zip(boxes, patches, nearest, similarity, names, strict=True))
+    names = [
+        (of_work.get(credits[int(i)].work, getattr(credits[int(i)], str(column))) or UNKNOWN)
+        if i >= 0
+        else ""
+        for i in nearest
+    ]
+    told = tuple(
+        Cell(box, patch, int(i), float(s), name)
+        for box, patch, i, s, name in zip(boxes, patches, nearest, similarity, names, strict=True)
+    )
     captions = tuple(credits[int(i)].caption or credits[int(i)].id if i >= 0 else "" for i in nearest)
     images = collection.corpus.counts(str(column))
-    parts = [Part(name, n, n / len(shows), images["" if name == UNKNOWN and "" in images else name]
-                  / len(collection.corpus)) for name, n in Counter(filter(None, names)).items()]
+    parts = [
+        Part(
+            name,
+            n,
+            n / len(shows),
+            images["" if name == UNKNOWN and "" in images else name] / len(collection.corpus),
+        )
+        for name, n in Counter(filter(None, names)).items()
+    ]
     return Grid(column, count, count, told, tuple(sorted(parts, key=lambda p: (-p.cells, p.name))), captions)
 
 
@@ -239,8 +271,10 @@ def _span(low: float, high: float, side: int) -> tuple[int, int]:
 def _check_size(edges: tuple[int, int, int, int]) -> None:
     width, height = edges[2] - edges[0], edges[3] - edges[1]
     if min(width, height) < SMALLEST_SIDE:
-        raise InvalidInputError(f"the region is {width} x {height} pixels, at least {SMALLEST_SIDE} x {SMALLEST_SIDE} "
-                                "are needed to see anything; make it larger.")
+        raise InvalidInputError(
+            f"the region is {width} x {height} pixels, at least {SMALLEST_SIDE} x {SMALLEST_SIDE} "
+            "are needed to see anything; make it larger."
+        )
 
 
 def _square(image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
@@ -272,7 +306,9 @@ def _as_mask(mask: ArrayLike | Image.Image, size: tuple[int, int]) -> NDArray[np
         mask = np.asarray(mask.convert("L"))
     given = np.asarray(mask)
     if given.ndim != 2 or given.dtype.kind not in "biuf" or 0 in given.shape:
-        raise InvalidInputError(f"a mask has rows and columns of numbers, given shape {given.shape} of {given.dtype}.")
+        raise InvalidInputError(
+            f"a mask has rows and columns of numbers, given shape {given.shape} of {given.dtype}."
+        )
     where = given > 0
     if where.shape[::-1] != size:
         where = np.asarray(Image.fromarray(where).resize(size, Image.Resampling.NEAREST))

@@ -26,8 +26,14 @@ from attribution_core.mappers import MapperPair
 from attribution_core.released_texts import open_texts
 from attribution_core.testcases import ReleasedTrainingFeatures
 
-SHORT_NAMES = {"clip": "clip-vit-b32", "dino": "dino-vitb16", "moco": "moco-v3-vitb16", "vit": "vit-b16-384",
-               "sscd": "sscd", "aladin": "aladin"}
+SHORT_NAMES = {
+    "clip": "clip-vit-b32",
+    "dino": "dino-vitb16",
+    "moco": "moco-v3-vitb16",
+    "vit": "vit-b16-384",
+    "sscd": "sscd",
+    "aladin": "aladin",
+}
 """What the release calls encoders, and their rows here."""
 SOURCE = "LAION subset of the paper's release"
 SHARD = 50_000
@@ -65,20 +71,39 @@ def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedPart
     if short is None:
         raise unknown_name("encoder of the release", encoder, SHORT_NAMES)
     captions = root / "laion_captions.txt"
-    parts = ReleasedParts(name, root / f"feats/{short}/laion_subset.pth", root / f"weights/mapper/{short}_tuned.pth",
-                          root / f"weights/calibrator/{short}_tuned.pth", captions if captions.is_file() else None)
-    for path, download in ((parts.features, "paper-laion-1m"), (parts.mappers, "paper-weights"),
-                           (parts.calibrator, "paper-weights")):
+    parts = ReleasedParts(
+        name,
+        root / f"feats/{short}/laion_subset.pth",
+        root / f"weights/mapper/{short}_tuned.pth",
+        root / f"weights/calibrator/{short}_tuned.pth",
+        captions if captions.is_file() else None,
+    )
+    for path, download in (
+        (parts.features, "paper-laion-1m"),
+        (parts.mappers, "paper-weights"),
+        (parts.calibrator, "paper-weights"),
+    ):
         if not path.is_file():
-            raise CheckpointError(f"'{path}' is not there; run 'python -m attribution_core download {download}', or "
-                                  "name the files.")
+            raise CheckpointError(
+                f"'{path}' is not there; run 'python -m attribution_core download {download}', or "
+                "name the files."
+            )
     return parts
 
 
-def write_release(directory: Path | str, *, features: Path | str, encoder: str, mappers: Path | str | None = None,
-                  calibrator: Path | str | None = None, captions: Path | str | None = None,
-                  images: Path | str | None = None, factory: str = "SQfp16", name: str = "LAION subset",
-                  on_progress: Callable[[str, int, int], None] | None = None) -> Path:
+def write_release(
+    directory: Path | str,
+    *,
+    features: Path | str,
+    encoder: str,
+    mappers: Path | str | None = None,
+    calibrator: Path | str | None = None,
+    captions: Path | str | None = None,
+    images: Path | str | None = None,
+    factory: str = "SQfp16",
+    name: str = "LAION subset",
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
     """Write a collection's folder from released files; returns it. What `Collection.from_release` does, unopened.
 
     Arguments and errors as there. A call after an interrupted one begins anew; the card, without which nothing opens
@@ -90,16 +115,26 @@ def write_release(directory: Path | str, *, features: Path | str, encoder: str, 
     if not count:
         raise CheckpointError(f"'{features}' holds no features.")
     if row in ENCODERS and ENCODERS[row].dim != dim:
-        raise CollectionMismatchError(f"'{features}' holds features of {dim} values, encoder '{row}' gives "
-                                      f"{ENCODERS[row].dim}; name the encoder that they were made with.")
+        raise CollectionMismatchError(
+            f"'{features}' holds features of {dim} values, encoder '{row}' gives "
+            f"{ENCODERS[row].dim}; name the encoder that they were made with."
+        )
     pair = MapperPair.from_release(mappers, row) if mappers else MapperPair.identity(dim, row)
     if pair.dim != dim:
-        raise CollectionMismatchError(f"'{features}' holds features of {dim} values, '{mappers}' takes {pair.dim}; "
-                                      "give mappers of the same encoder.")
+        raise CollectionMismatchError(
+            f"'{features}' holds features of {dim} values, '{mappers}' takes {pair.dim}; "
+            "give mappers of the same encoder."
+        )
     fitted = Calibrator.from_release(calibrator, row) if calibrator else None
     texts = open_texts(Path(captions), stored.paths) if captions else None
     picture = _pictures(Path(images), stored.paths) if images else None
-    given = {"features": features, "mappers": mappers, "calibrator": calibrator, "captions": captions, "images": images}
+    given = {
+        "features": features,
+        "mappers": mappers,
+        "calibrator": calibrator,
+        "captions": captions,
+        "images": images,
+    }
     _claim(folder, {key: Path(path).name for key, path in given.items() if path})
 
     def show(what: str, done: int) -> None:
@@ -109,9 +144,13 @@ def write_release(directory: Path | str, *, features: Path | str, encoder: str, 
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)
         told = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
-        Corpus.write(folder / f"corpus/train-{start // SHARD:05d}.parquet",
-                     ({"source": SOURCE, **more, "id": path, "image": picture(path) if picture else None}
-                      for path, more in zip(stored.paths[start:stop], told, strict=True)))
+        Corpus.write(
+            folder / f"corpus/train-{start // SHARD:05d}.parquet",
+            (
+                {"source": SOURCE, **more, "id": path, "image": picture(path) if picture else None}
+                for path, more in zip(stored.paths[start:stop], told, strict=True)
+            ),
+        )
         show("captions", stop)
     if images:
         (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
@@ -120,12 +159,20 @@ def write_release(directory: Path | str, *, features: Path | str, encoder: str, 
         fitted.save(folder / "calibrator")
     blocks = _mapped(stored, pair, features, lambda done: show("features", done))
     TrainingIndex.build_from(blocks, factory, row, count, home=folder / "index").save(folder / "index")
-    write_card(folder, {
-        "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
-                "captions and links in place of pictures" if picture is None else
-                f"{count:,} training images as {row} sees them, by files in the formats of the paper's release",
-        "name": name, "encoder": row, "n_training": count, "licence": f"{PAPER_LICENCE} where the files are the "
-        "paper's; each picture's own", "made_from": {key: Path(path).name for key, path in given.items() if path}})
+    write_card(
+        folder,
+        {
+            "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
+            "captions and links in place of pictures"
+            if picture is None
+            else f"{count:,} training images as {row} sees them, by files in the formats of the paper's release",
+            "name": name,
+            "encoder": row,
+            "n_training": count,
+            "licence": f"{PAPER_LICENCE} where the files are the paper's; each picture's own",
+            "made_from": {key: Path(path).name for key, path in given.items() if path},
+        },
+    )
     return folder
 
 
@@ -135,7 +182,9 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
         read_card(folder)
         raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
     if folder.exists() and any(folder.iterdir()) and not (folder / _PLAN).exists():
-        raise CheckpointError(f"'{folder}' is not empty and was not begun by 'from-release'; give another folder.")
+        raise CheckpointError(
+            f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
+        )
     write_json_atomic(folder / _PLAN, plan)
     (folder / "corpus/images").unlink(missing_ok=True)
     TrainingIndex.discard(folder / "index")
@@ -143,8 +192,9 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
         shutil.rmtree(folder / part, ignore_errors=True)
 
 
-def _mapped(stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str,
-            show: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
+def _mapped(
+    stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str, show: Callable[[int], None]
+) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stored.blocks():
         try:
@@ -167,5 +217,7 @@ def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str,
 
             if any((folder / named(path)).is_file() for path in paths[:_LOOKED_AT]):
                 return lambda path, named=named: {"bytes": None, "path": named(path)}  # type: ignore[misc]
-    raise InvalidInputError(f"'{folder}' holds none of the first {min(_LOOKED_AT, len(paths))} images "
-                            f"('{paths[0]}', ...), as PNG or JPEG; give the folder that these paths begin in.")
+    raise InvalidInputError(
+        f"'{folder}' holds none of the first {min(_LOOKED_AT, len(paths))} images "
+        f"('{paths[0]}', ...), as PNG or JPEG; give the folder that these paths begin in."
+    )

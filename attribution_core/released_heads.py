@@ -23,7 +23,11 @@ def head_arrays(part: Any) -> dict[str, NDArray[np.float32]]:
     """
     if not isinstance(part, Mapping):
         raise TypeError(f"{type(part).__name__} where a dict was expected")
-    values = {str(k): np.asarray(v.float().numpy()) for k, v in part.items() if not str(k).endswith("batches_tracked")}
+    values = {
+        str(k): np.asarray(v.float().numpy())
+        for k, v in part.items()
+        if not str(k).endswith("batches_tracked")
+    }
     if set(values) == _CHANNEL:
         scale = values["weights"].reshape(-1)
         return {"weight": scale, "bias": np.zeros_like(scale)}
@@ -36,8 +40,9 @@ def head_arrays(part: Any) -> dict[str, NDArray[np.float32]]:
     return {name: values[name] for name in ("weight", "bias")}
 
 
-def _folded(values: Mapping[str, NDArray[np.float32]], layer: str, after: str, gain: Any,
-            shift: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _folded(
+    values: Mapping[str, NDArray[np.float32]], layer: str, after: str, gain: Any, shift: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     mean, variance = (values[after + name].astype(np.float64) for name in _STATISTICS)
     factor = gain / np.sqrt(variance + _EPSILON)
     return ((values[layer] * factor[:, None]).astype(np.float32), (shift - mean * factor).astype(np.float32))

@@ -54,8 +54,10 @@ class _Lines:
             raise CheckpointError(f"'{path}' cannot be read ({error.strerror or error}).") from error
         lines += last not in (b"", b"\n")
         if lines != count:
-            raise CollectionMismatchError(f"'{path}' has {lines:,} lines for {count:,} images; expected one line an "
-                                          "image, in the order of the features.")
+            raise CollectionMismatchError(
+                f"'{path}' has {lines:,} lines for {count:,} images; expected one line an "
+                "image, in the order of the features."
+            )
         self._lines = self._read()
 
     def _read(self) -> Iterator[str]:
@@ -89,25 +91,36 @@ class _Table:
         table = _read_table(path)
         names = {name: _ALIASES.get(name.lower(), name.lower()) for name in table.column_names}
         keys = [name for key in _KEYS for name in table.column_names if name.lower() == key]
-        columns = {ours: name for name, ours in reversed(names.items()) if ours in TEXT_COLUMNS and ours != "id"}
+        columns = {
+            ours: name for name, ours in reversed(names.items()) if ours in TEXT_COLUMNS and ours != "id"
+        }
         if not keys or not columns:
-            raise CheckpointError(f"'{path}' has the columns {', '.join(table.column_names)}; expected one of "
-                                  f"{', '.join(_KEYS)}, and caption, link, licence or creator.")
+            raise CheckpointError(
+                f"'{path}' has the columns {', '.join(table.column_names)}; expected one of "
+                f"{', '.join(_KEYS)}, and caption, link, licence or creator."
+            )
         known = table[keys[0]].cast(pa.string()).combine_chunks()
         forms = (images, [i.rsplit("/", 1)[-1] for i in images], [PurePosixPath(i).stem for i in images])
         places = [pc.index_in(pa.array(form, pa.string()), value_set=known) for form in forms]
         self._place = min(places, key=lambda found: found.null_count)
         if self._place.null_count == len(images):
-            raise CollectionMismatchError(f"'{path}' names none of the images by its column '{keys[0]}' (the first is "
-                                          f"'{images[0]}').")
-        self._columns = {ours: table[name].cast(pa.string()).combine_chunks() for ours, name in columns.items()}
+            raise CollectionMismatchError(
+                f"'{path}' names none of the images by its column '{keys[0]}' (the first is '{images[0]}')."
+            )
+        self._columns = {
+            ours: table[name].cast(pa.string()).combine_chunks() for ours, name in columns.items()
+        }
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
         """See `Texts`."""
         place = self._place.slice(start, stop - start)
-        told: dict[str, list[Any]] = {name: values.take(place).to_pylist() for name, values in self._columns.items()}
-        return [{name: value for name, value in zip(told, row, strict=True) if value and value not in _UNKNOWN}
-                for row in zip(*told.values(), strict=True)]
+        told: dict[str, list[Any]] = {
+            name: values.take(place).to_pylist() for name, values in self._columns.items()
+        }
+        return [
+            {name: value for name, value in zip(told, row, strict=True) if value and value not in _UNKNOWN}
+            for row in zip(*told.values(), strict=True)
+        ]
 
 
 def _read_table(path: Path) -> pa.Table:
@@ -122,7 +135,9 @@ def _read_table(path: Path) -> pa.Table:
         with pacsv.open_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True)) as head:
             names = head.schema.names
         convert = pacsv.ConvertOptions(column_types={name: pa.string() for name in names})
-        return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert)
+        return pacsv.read_csv(
+            path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert
+        )
     except (pa.ArrowException, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"'{path}' cannot be read as {path.suffix[1:]} ({first}).") from error

@@ -58,8 +58,12 @@ class Section:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text; pictures by their captions."""
         facts = [{"name": f.name, "value": f.value, "number": f.number, "how": f.how} for f in self.facts]
-        return {"title": self.title, "words": self.words, "facts": facts,
-                "pictures": [p.caption for p in self.pictures]}
+        return {
+            "title": self.title,
+            "words": self.words,
+            "facts": facts,
+            "pictures": [p.caption for p in self.pictures],
+        }
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,21 @@ class Report:
             where = f"chosen by hand; the collection's own is {result.fitted_temperature:.6g}"
         return {
             "influence": f"The softmax of similarity / temperature over all {result.n_training:,} training images; the "
-                         f"temperature is {result.temperature:.6g}, {where}.",
+            f"temperature is {result.temperature:.6g}, {where}.",
             "interval": "Certain bounds: every training image was compared, and those that are not listed are kept in "
-                        "narrow bins of similarity." if str(result.kind) == "exact" else
-                        "Holds with 99 % confidence: part of the training images was not compared, and a stored random "
-                        "sample stands for them.",
+            "narrow bins of similarity."
+            if str(result.kind) == "exact"
+            else "Holds with 99 % confidence: part of the training images was not compared, and a stored random "
+            "sample stands for them.",
             "similarity": f"The cosine between the query and the training image in the features of {result.encoder}, "
-                          "from -1 to 1.",
+            "from -1 to 1.",
             "uncalibrated": "The same softmax with the temperature at 1, for comparison.",
             "rest": "What is left of 1 when the influences of the listed images are taken away.",
             "stands_out": "An image stands out when the lower end of its influence is at least 5 %, at least ten times "
-                          "an even share, and at least ten times the median of ranks 2 to 20. A convention, no test.",
+            "an even share, and at least ten times the median of ranks 2 to 20. A convention, no test.",
             "effective_number": "The number of equally influential images that would be as spread out.",
             "sums": f"Influences of the {len(result)} listed images, added up; their bounds likewise. Lift: the sum "
-                    "over the group's part of the training set.",
+            "over the group's part of the training set.",
             "checksums": "SHA-256 of the files, as the collection's cards state them, and of the cards themselves.",
         }
 
@@ -143,11 +148,21 @@ class Report:
             "report": 1,
             "made": self.made,
             "software": self.software,
-            "query": {"title": self.title, "image": self.image, "width": self.size[0], "height": self.size[1],
-                      "recipe": None if self.recipe is None else asdict(self.recipe)},
-            "collection": {"name": self.collection, "method": self.method, "encoder": result.encoder,
-                           "n_training": result.n_training, "fitted_temperature": result.fitted_temperature,
-                           "parts": [dict(vars(part)) for part in self.parts]},
+            "query": {
+                "title": self.title,
+                "image": self.image,
+                "width": self.size[0],
+                "height": self.size[1],
+                "recipe": None if self.recipe is None else asdict(self.recipe),
+            },
+            "collection": {
+                "name": self.collection,
+                "method": self.method,
+                "encoder": result.encoder,
+                "n_training": result.n_training,
+                "fitted_temperature": result.fitted_temperature,
+                "parts": [dict(vars(part)) for part in self.parts],
+            },
             "intervals": str(result.kind),
             "attribution": result.to_dict(),
             "thumbnails": list(self.thumbnails),
@@ -171,9 +186,17 @@ class Report:
         return page(self)
 
 
-def make_report(image: Image.Image, attribution: Attribution, collection: Collection, *, title: str,
-                recipe: Recipe | None = None, shown: int = 12, sections: Sequence[Section] = (),
-                made: datetime.datetime | None = None) -> Report:
+def make_report(
+    image: Image.Image,
+    attribution: Attribution,
+    collection: Collection,
+    *,
+    title: str,
+    recipe: Recipe | None = None,
+    shown: int = 12,
+    sections: Sequence[Section] = (),
+    made: datetime.datetime | None = None,
+) -> Report:
     """Gather what is known of an attributed image.
 
     Args:
@@ -194,9 +217,20 @@ def make_report(image: Image.Image, attribution: Attribution, collection: Collec
     sums = tuple(group(attribution, collection.corpus, by) for by in SUMS)
     thumbnails = tuple(_thumbnail(collection.corpus, int(i)) for i in attribution.ids[:shown])
     moment = (made or datetime.datetime.now(datetime.timezone.utc)).astimezone(datetime.timezone.utc)
-    return Report(title, data_uri(image, LARGEST_QUERY), image.size, recipe, attribution, thumbnails, sums,
-                  collection.name, collection.method, _parts(collection), tuple(sections),
-                  moment.isoformat(timespec="seconds"))
+    return Report(
+        title,
+        data_uri(image, LARGEST_QUERY),
+        image.size,
+        recipe,
+        attribution,
+        thumbnails,
+        sums,
+        collection.name,
+        collection.method,
+        _parts(collection),
+        tuple(sections),
+        moment.isoformat(timespec="seconds"),
+    )
 
 
 def _thumbnail(corpus: Corpus, position: int) -> str:
@@ -212,8 +246,11 @@ def _parts(collection: Collection) -> tuple[Part, ...]:
     places = [("collection", collection.path), ("corpus", collection.corpus.path)]
     if collection.parts != collection.path:
         places.append(("method", collection.parts))
-    places += [("mappers", collection.parts / "mappers"), ("index", collection.index_of(collection.method)),
-               ("calibrator", collection.parts / "calibrator")]
+    places += [
+        ("mappers", collection.parts / "mappers"),
+        ("index", collection.index_of(collection.method)),
+        ("calibrator", collection.parts / "calibrator"),
+    ]
     if collection.generator_path is not None:
         places.append(("generator", collection.generator_path))
     return tuple(_part(name, path) for name, path in places if (path / CARD_NAME).is_file())
@@ -222,7 +259,16 @@ def _parts(collection: Collection) -> tuple[Part, ...]:
 def _part(name: str, folder: Path) -> Part:
     card = read_card(folder)
     files, sources = card.get("files", {}), card.get("sources", [])
-    versions = {str(s["package"]): str(s["version"]) for s in (sources if isinstance(sources, list) else [])
-                if isinstance(s, dict) and {"package", "version"} <= s.keys()}
-    return Part(name, str(card.get("what", "")), str(card.get("licence", "")), sha256_file(folder / CARD_NAME),
-                {str(k): str(v) for k, v in files.items()} if isinstance(files, dict) else {}, versions)
+    versions = {
+        str(s["package"]): str(s["version"])
+        for s in (sources if isinstance(sources, list) else [])
+        if isinstance(s, dict) and {"package", "version"} <= s.keys()
+    }
+    return Part(
+        name,
+        str(card.get("what", "")),
+        str(card.get("licence", "")),
+        sha256_file(folder / CARD_NAME),
+        {str(k): str(v) for k, v in files.items()} if isinstance(files, dict) else {},
+        versions,
+    )

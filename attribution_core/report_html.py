@@ -64,19 +64,30 @@ _WIDE, _HIGH = 900, 190  # of the bars by rank
 def page(report: Report) -> str:
     """The whole page."""
     title = f"Attribution of “{report.title}”"
-    parts = [_head(report), _query(report), _images(report), _spread(report), _credit(report),
-             *(_section(section) for section in report.sections), _meaning(), _table(report), _made_with(report)]
+    parts = [
+        _head(report),
+        _query(report),
+        _images(report),
+        _spread(report),
+        _credit(report),
+        *(_section(section) for section in report.sections),
+        _meaning(),
+        _table(report),
+        _made_with(report),
+    ]
     return document(title, "".join(parts))
 
 
 def document(title: str, body: str) -> str:
     """A whole page that loads nothing. title: text. body: HTML."""
-    return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-            "style-src 'unsafe-inline'\">"
-            f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
-            f"<body><main>{body}</main></body></html>\n")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        "style-src 'unsafe-inline'\">"
+        f'<meta name="referrer" content="no-referrer"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
+        f"<body><main>{body}</main></body></html>\n"
+    )
 
 
 def _head(report: Report) -> str:
@@ -87,13 +98,17 @@ def _head(report: Report) -> str:
         verdict, text = f"{name} stands out with {share} of the influence.", ""
     else:
         verdict = "No training image stands out."
-        text = (f" The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images; "
-                f"the closest is {name} with {share}.")
+        text = (
+            f" The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images; "
+            f"the closest is {name} with {share}."
+        )
     kind = "" if result.stands_out else " spread"
-    return (f"<h1>Which training images influenced this image?</h1><p class='how'>Attribution report · "
-            f"{escape(report.made.replace('T', ' ').replace('+00:00', ' UTC'))} · {escape(report.software)}</p>"
-            f'<div class="verdict{kind}"><strong>{escape(verdict)}</strong>{escape(text)}'
-            f"{how(report.how['stands_out'])}</div>")
+    return (
+        f"<h1>Which training images influenced this image?</h1><p class='how'>Attribution report · "
+        f"{escape(report.made.replace('T', ' ').replace('+00:00', ' UTC'))} · {escape(report.software)}</p>"
+        f'<div class="verdict{kind}"><strong>{escape(verdict)}</strong>{escape(text)}'
+        f"{how(report.how['stands_out'])}</div>"
+    )
 
 
 def how(*sentences: str) -> str:
@@ -103,7 +118,11 @@ def how(*sentences: str) -> str:
 
 def _facts(rows: list[tuple[str, str]]) -> str:
     """A list of names and values; the values are HTML already."""
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in rows if value) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in rows if value)
+        + "</dl>"
+    )
 
 
 def _query(report: Report) -> str:
@@ -111,16 +130,25 @@ def _query(report: Report) -> str:
     width, height = report.size
     rows = [("Prompt" if made else "Image", f"“{escape(report.title)}”"), ("Size", f"{width} × {height} px")]
     if made is not None:
-        rows += [("Seed", str(made.seed)), ("Steps", str(made.steps)), ("Guidance", f"{made.guidance:g}"),
-                 ("Generator", escape(made.generator)),
-                 ("its SHA-256", made.generator_sha256 and f"<code>{escape(made.generator_sha256)}</code>"),
-                 ("Made with", escape(made.software))]
-    rows += [("Collection", f"{escape(report.collection)}, {result.n_training:,} training images"),
-             ("Method", escape(report.method)), ("Encoder", escape(result.encoder)),
-             ("Temperature", f"{result.temperature:.6g}")]
-    origin = ("" if made else how("The image was brought along without a recipe: what made it is not known."))
-    return (f'<h2>The image in question</h2><div class="query"><img src="{report.image}" alt="The image in question">'
-            f"{_facts(rows)}</div>{origin}")
+        rows += [
+            ("Seed", str(made.seed)),
+            ("Steps", str(made.steps)),
+            ("Guidance", f"{made.guidance:g}"),
+            ("Generator", escape(made.generator)),
+            ("its SHA-256", made.generator_sha256 and f"<code>{escape(made.generator_sha256)}</code>"),
+            ("Made with", escape(made.software)),
+        ]
+    rows += [
+        ("Collection", f"{escape(report.collection)}, {result.n_training:,} training images"),
+        ("Method", escape(report.method)),
+        ("Encoder", escape(result.encoder)),
+        ("Temperature", f"{result.temperature:.6g}"),
+    ]
+    origin = "" if made else how("The image was brought along without a recipe: what made it is not known.")
+    return (
+        f'<h2>The image in question</h2><div class="query"><img src="{report.image}" alt="The image in question">'
+        f"{_facts(rows)}</div>{origin}"
+    )
 
 
 def _interval(low: float, high: float) -> str:
@@ -141,15 +169,22 @@ def _images(report: Report) -> str:
             f"{int(result.rank[k]):,}</p>{_bar(share / strongest)}<p class='how'>"
             f"{_interval(float(result.influence_low[k]), float(result.influence_high[k]))}</p>"
             f"<p>{name}</p>{f'<p>{escape(same)}</p>' if same else ''}<p>{escape(credit.creator) or 'creator unknown'}, "
-            f"{escape(credit.licence) or 'licence not stated'}</p><p>{web_link(credit.link)}</p></li>")
+            f"{escape(credit.licence) or 'licence not stated'}</p><p>{web_link(credit.link)}</p></li>"
+        )
     others = result.n_training - count
     known = [("These images together", percent(1 - head.rest))]
     if others:
-        known.append((f"The {others:,} others together", f"{percent(head.rest)} "
-                      f"({_interval(head.rest_low, head.rest_high)})"))
-    return (f"<h2>The {count} most influential training images</h2>{_facts(known)}{how(report.how['rest'])}"
-            f'<ol class="cards">{"".join(cards)}</ol>'
-            f"{how(report.how['influence'], 'The small numbers are its interval.', report.how['interval'])}")
+        known.append(
+            (
+                f"The {others:,} others together",
+                f"{percent(head.rest)} ({_interval(head.rest_low, head.rest_high)})",
+            )
+        )
+    return (
+        f"<h2>The {count} most influential training images</h2>{_facts(known)}{how(report.how['rest'])}"
+        f'<ol class="cards">{"".join(cards)}</ol>'
+        f"{how(report.how['influence'], 'The small numbers are its interval.', report.how['interval'])}"
+    )
 
 
 def _table(report: Report) -> str:
@@ -158,22 +193,39 @@ def _table(report: Report) -> str:
         f'<tr><td class="n">{top["rank"]:,}</td><td class="n">{top["influence"]:.4%}</td>'
         f'<td class="n">{_interval(top["low"], top["high"])}</td><td class="n">{top["similarity"]:.4f}</td>'
         f'<td class="n">{top["uncalibrated"]:.4%}</td><td class="words">{escape(top["caption"] or top["id"])}</td>'
-        f'<td>{escape(top["creator"])}</td><td>{escape(top["licence"])}</td>'
-        f'<td>{web_link(top["link"], "open")}</td></tr>'
-        for top in report.attribution.to_dict()["top"])
-    head = "".join(f"<th>{name}</th>" for name in ("rank", "influence", "interval", "similarity", "uncalibrated",
-                                                  "caption", "creator", "licence", "link"))
-    return (f"<h2>All {len(report.attribution)} listed images</h2>"
-            f'<div class="wide" tabindex="0" role="region" aria-label="All listed images"><table><thead><tr>{head}'
-            f"</tr></thead><tbody>{rows}</tbody></table></div>"
-            f"{how(report.how['similarity'], 'Uncalibrated:', report.how['uncalibrated'])}")
+        f"<td>{escape(top['creator'])}</td><td>{escape(top['licence'])}</td>"
+        f"<td>{web_link(top['link'], 'open')}</td></tr>"
+        for top in report.attribution.to_dict()["top"]
+    )
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in (
+            "rank",
+            "influence",
+            "interval",
+            "similarity",
+            "uncalibrated",
+            "caption",
+            "creator",
+            "licence",
+            "link",
+        )
+    )
+    return (
+        f"<h2>All {len(report.attribution)} listed images</h2>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="All listed images"><table><thead><tr>{head}'
+        f"</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"{how(report.how['similarity'], 'Uncalibrated:', report.how['uncalibrated'])}"
+    )
 
 
 def _bar(part: float, kind: str = "fill") -> str:
     """A bar that fills `part` of its width."""
-    return ('<svg viewBox="0 0 100 4" preserveAspectRatio="none" height="6" style="height:6px" aria-hidden="true">'
-            f'<rect class="axis" fill="none" x="0" y="0" width="100" height="4"/>'
-            f'<rect class="{kind}" x="0" y="0" width="{100 * min(max(part, 0.0), 1.0):.3f}" height="4"/></svg>')
+    return (
+        '<svg viewBox="0 0 100 4" preserveAspectRatio="none" height="6" style="height:6px" aria-hidden="true">'
+        f'<rect class="axis" fill="none" x="0" y="0" width="100" height="4"/>'
+        f'<rect class="{kind}" x="0" y="0" width="{100 * min(max(part, 0.0), 1.0):.3f}" height="4"/></svg>'
+    )
 
 
 def _spread(report: Report) -> str:
@@ -183,26 +235,36 @@ def _spread(report: Report) -> str:
     step = _WIDE / len(result)
     bars = []
     for k, share in enumerate(result.influence):
-        top, low, high = (_ABOVE + _HIGH * (1 - float(v) / tallest)
-                          for v in (share, result.influence_low[k], result.influence_high[k]))
+        top, low, high = (
+            _ABOVE + _HIGH * (1 - float(v) / tallest)
+            for v in (share, result.influence_low[k], result.influence_high[k])
+        )
         x = k * step
-        bars.append(f'<rect class="fill" x="{x + 0.1 * step:.2f}" y="{top:.2f}" width="{0.8 * step:.2f}" '
-                    f'height="{_ABOVE + _HIGH - top:.2f}"/>')
+        bars.append(
+            f'<rect class="fill" x="{x + 0.1 * step:.2f}" y="{top:.2f}" width="{0.8 * step:.2f}" '
+            f'height="{_ABOVE + _HIGH - top:.2f}"/>'
+        )
         if low - high > 1:  # px: an interval that can be seen
-            bars.append(f'<line class="ends" x1="{x + step / 2:.2f}" x2="{x + step / 2:.2f}" y1="{low:.2f}" '
-                        f'y2="{high:.2f}"/>')
+            bars.append(
+                f'<line class="ends" x1="{x + step / 2:.2f}" x2="{x + step / 2:.2f}" y1="{low:.2f}" '
+                f'y2="{high:.2f}"/>'
+            )
     even = _ABOVE + _HIGH * (1 - min(1 / result.n_training / tallest, 1.0))
-    words = (f"Influence of ranks 1 to {len(result)}: from {percent(float(result.influence[0]))} down to "
-             f"{percent(float(result.influence[-1]))}")
+    words = (
+        f"Influence of ranks 1 to {len(result)}: from {percent(float(result.influence[0]))} down to "
+        f"{percent(float(result.influence[-1]))}"
+    )
     bottom = _ABOVE + _HIGH
-    return (f'<h2>How the influence is spread</h2><svg viewBox="0 0 {_WIDE} {bottom + 20}" role="img" '
-            f'aria-label="{escape(words)}"><text x="0" y="12">{percent(tallest)}</text>{"".join(bars)}'
-            f'<line class="axis" x1="0" x2="{_WIDE}" y1="{bottom}" y2="{bottom}"/>'
-            f'<line class="ends" stroke-dasharray="5 5" x1="0" x2="{_WIDE}" y1="{even:.2f}" y2="{even:.2f}"/>'
-            f'<text x="0" y="{bottom + 15}">rank 1</text><text x="{_WIDE}" y="{bottom + 15}" text-anchor="end">'
-            f"rank {len(result)}</text></svg><p>{escape(words)}. The dashed line is an even share, "
-            f"{1 / result.n_training:.4%}. As many equally influential images as would be so spread out: about "
-            f"{result.effective_number:,.0f}.</p>{how(report.how['effective_number'], report.how['interval'])}")
+    return (
+        f'<h2>How the influence is spread</h2><svg viewBox="0 0 {_WIDE} {bottom + 20}" role="img" '
+        f'aria-label="{escape(words)}"><text x="0" y="12">{percent(tallest)}</text>{"".join(bars)}'
+        f'<line class="axis" x1="0" x2="{_WIDE}" y1="{bottom}" y2="{bottom}"/>'
+        f'<line class="ends" stroke-dasharray="5 5" x1="0" x2="{_WIDE}" y1="{even:.2f}" y2="{even:.2f}"/>'
+        f'<text x="0" y="{bottom + 15}">rank 1</text><text x="{_WIDE}" y="{bottom + 15}" text-anchor="end">'
+        f"rank {len(result)}</text></svg><p>{escape(words)}. The dashed line is an even share, "
+        f"{1 / result.n_training:.4%}. As many equally influential images as would be so spread out: about "
+        f"{result.effective_number:,.0f}.</p>{how(report.how['effective_number'], report.how['interval'])}"
+    )
 
 
 def _credit(report: Report) -> str:
@@ -217,37 +279,58 @@ def _sum(told: Groups) -> str:
         f'<tr><td class="words">{escape(g.name)}</td><td class="bar">{_bar(g.influence)}</td>'
         f'<td class="n">{percent(g.influence)}</td><td class="n">{_interval(g.low, g.high)}</td>'
         f'<td class="n">{g.listed:,}</td><td class="n">{g.images:,}</td><td class="n">{g.lift:.2f}</td></tr>'
-        for g in told.groups)
-    rest = (f'<tr><td>everything else</td><td class="bar">{_bar(told.rest, "other")}</td>'
-            f'<td class="n">{percent(told.rest)}</td><td class="n">{_interval(told.rest_low, told.rest_high)}</td>'
-            "<td></td><td></td><td></td></tr>")
-    return (f'<h3>By {told.by}</h3><div class="wide" tabindex="0" role="region" aria-label="Influence by {told.by}">'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}{rest}</tbody></table></div>")
+        for g in told.groups
+    )
+    rest = (
+        f'<tr><td>everything else</td><td class="bar">{_bar(told.rest, "other")}</td>'
+        f'<td class="n">{percent(told.rest)}</td><td class="n">{_interval(told.rest_low, told.rest_high)}</td>'
+        "<td></td><td></td><td></td></tr>"
+    )
+    return (
+        f'<h3>By {told.by}</h3><div class="wide" tabindex="0" role="region" aria-label="Influence by {told.by}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}{rest}</tbody></table></div>"
+    )
 
 
 def _section(section: Section) -> str:
-    facts = "".join(f"<dt>{escape(f.name)}</dt><dd><b>{escape(f.value)}</b>{how(f.how) if f.how else ''}</dd>"
-                    for f in section.facts)
-    pictures = "".join(f'<figure><img src="{data_uri(p.image, _PICTURE)}" alt="{escape(p.caption)}">'
-                       f"<figcaption>{escape(p.caption)}</figcaption></figure>" for p in section.pictures)
-    return (f"<h2>{escape(section.title)}</h2>" + (f"<p>{escape(section.words)}</p>" if section.words else "")
-            + (f"<dl>{facts}</dl>" if facts else "") + (f'<div class="pictures">{pictures}</div>' if pictures else ""))
+    facts = "".join(
+        f"<dt>{escape(f.name)}</dt><dd><b>{escape(f.value)}</b>{how(f.how) if f.how else ''}</dd>"
+        for f in section.facts
+    )
+    pictures = "".join(
+        f'<figure><img src="{data_uri(p.image, _PICTURE)}" alt="{escape(p.caption)}">'
+        f"<figcaption>{escape(p.caption)}</figcaption></figure>"
+        for p in section.pictures
+    )
+    return (
+        f"<h2>{escape(section.title)}</h2>"
+        + (f"<p>{escape(section.words)}</p>" if section.words else "")
+        + (f"<dl>{facts}</dl>" if facts else "")
+        + (f'<div class="pictures">{pictures}</div>' if pictures else "")
+    )
 
 
 def _meaning() -> str:
     limits = "".join(f"<li>{escape(sentence)}</li>" for sentence in LIMITS)
-    return ("<h2>What a score means, and what it does not</h2>"
-            + "".join(f"<p>{escape(paragraph)}</p>" for paragraph in MEANING) + f"<ul>{limits}</ul>")
+    return (
+        "<h2>What a score means, and what it does not</h2>"
+        + "".join(f"<p>{escape(paragraph)}</p>" for paragraph in MEANING)
+        + f"<ul>{limits}</ul>"
+    )
 
 
 def _made_with(report: Report) -> str:
-    return (f"<h2>What the numbers were made from</h2>{how(report.how['checksums'])}"
-            + "".join(_part(part) for part in report.parts))
+    return f"<h2>What the numbers were made from</h2>{how(report.how['checksums'])}" + "".join(
+        _part(part) for part in report.parts
+    )
 
 
 def _part(part: Part) -> str:
-    rows = [("What", escape(part.what)), ("Licence", escape(part.licence)),
-            ("Versions", escape(", ".join(f"{name} {version}" for name, version in part.versions.items()))),
-            ("card.json", f"<code>{part.card_sha256}</code>")]
+    rows = [
+        ("What", escape(part.what)),
+        ("Licence", escape(part.licence)),
+        ("Versions", escape(", ".join(f"{name} {version}" for name, version in part.versions.items()))),
+        ("card.json", f"<code>{part.card_sha256}</code>"),
+    ]
     rows += [(name, f"<code>{escape(digest)}</code>") for name, digest in part.files.items()]
     return f"<h3>{escape(part.name.capitalize())}</h3>{_facts(rows)}"

@@ -176,7 +176,9 @@ class Attribution:
             sample = np.concatenate([sample, joined], axis=1)
             owner = np.concatenate([owner, bins.count.shape[1] + np.arange(joined.shape[1])])
         count = np.concatenate([bins.count, ones], axis=1)
-        mean, low, high = (np.concatenate([part, joined], axis=1) for part in (bins.mean, bins.low, bins.high))
+        mean, low, high = (
+            np.concatenate([part, joined], axis=1) for part in (bins.mean, bins.low, bins.high)
+        )
         rest = Rest(count, mean, low, high, bins.kind, sample, owner)
         shares = shares_at(self.similarity[None, :top], rest, self.temperature, self.bias)
         return dataclasses.replace(
@@ -198,7 +200,9 @@ class Attribution:
         others = self.rest_bins.points
         order = np.argsort(-others.value[0], kind="stable")
         heavier = np.append(0.0, others.weight[0][order].cumsum())
-        above = heavier[np.searchsorted(-others.value[0][order], -self.similarity.astype(np.float64), side="right")]
+        above = heavier[
+            np.searchsorted(-others.value[0][order], -self.similarity.astype(np.float64), side="right")
+        ]
         return np.arange(1, len(self) + 1) + np.rint(above).astype(np.int64)
 
     @property
@@ -259,8 +263,16 @@ class Attribution:
         """
         rank = self.rank
         several = [w for w in self.works if w.near_duplicates]
-        works = [{"ranks": [int(rank[p]) for p in w.places], "influence": w.influence, "low": w.low, "high": w.high,
-                  "creators": list(w.creators)} for w in several]
+        works = [
+            {
+                "ranks": [int(rank[p]) for p in w.places],
+                "influence": w.influence,
+                "low": w.low,
+                "high": w.high,
+                "creators": list(w.creators),
+            }
+            for w in several
+        ]
         return {
             "collection": self.collection,
             "encoder": self.encoder,

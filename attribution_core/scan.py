@@ -31,9 +31,13 @@ class Item:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, without the picture."""
         made, signal = self.recipe, self.signal
-        return {"title": self.title, "prompt": made and made.prompt, "seed": made and made.seed,
-                "noise_signal": None if signal is None else {"mean": signal.mean, "steps": list(signal.steps)},
-                **self.verdict.to_dict()}
+        return {
+            "title": self.title,
+            "prompt": made and made.prompt,
+            "seed": made and made.seed,
+            "noise_signal": None if signal is None else {"mean": signal.mean, "steps": list(signal.steps)},
+            **self.verdict.to_dict(),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +53,16 @@ class Scan:
     def of(cls, items: Sequence[Item], collection: Collection) -> Scan:
         """Gather items over a collection. Raises `InvalidInputError` where there are none."""
         if not items:
-            raise InvalidInputError("there is no image to look at; give image files, folders of them, or prompts.")
+            raise InvalidInputError(
+                "there is no image to look at; give image files, folders of them, or prompts."
+            )
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        return cls(tuple(sorted(items, key=lambda item: -float(item.verdict.similarity[0]))), collection, now,
-                   MemorizationEvidence.open(collection.path))
+        return cls(
+            tuple(sorted(items, key=lambda item: -float(item.verdict.similarity[0]))),
+            collection,
+            now,
+            MemorizationEvidence.open(collection.path),
+        )
 
     @property
     def collection(self) -> str:
@@ -95,12 +105,27 @@ class Scan:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers and text."""
-        return {"collection": self.collection, "made": self.made, "images": len(self.items), "copies": self.copies,
-                "sentence": self.sentence, "how": self.items[0].verdict.how, "how_noise_signal": self.how_signal,
-                "prompts": [{"prompt": prompt, "images": r.images, "copies": r.copies, "nearest": r.nearest,
-                             "match": self.corpus_of.corpus.credit(r.position).id, "sentence": r.sentence}
-                            for prompt, r in self.prompts().items()],
-                "items": [item.to_dict() for item in self.items]}
+        return {
+            "collection": self.collection,
+            "made": self.made,
+            "images": len(self.items),
+            "copies": self.copies,
+            "sentence": self.sentence,
+            "how": self.items[0].verdict.how,
+            "how_noise_signal": self.how_signal,
+            "prompts": [
+                {
+                    "prompt": prompt,
+                    "images": r.images,
+                    "copies": r.copies,
+                    "nearest": r.nearest,
+                    "match": self.corpus_of.corpus.credit(r.position).id,
+                    "sentence": r.sentence,
+                }
+                for prompt, r in self.prompts().items()
+            ],
+            "items": [item.to_dict() for item in self.items],
+        }
 
     def to_json(self) -> str:
         """Return `to_dict` as indented JSON text."""

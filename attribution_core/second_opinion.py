@@ -42,9 +42,13 @@ class SecondOpinion:
 
     def __post_init__(self) -> None:
         """Check that all columns have one length, of `_LEAST` or more. Raises `InvalidInputError`."""
-        lengths = {len(part) for part in (self.ids, self.credits, self.listed, self.similarity, self.losses.change)}
+        lengths = {
+            len(part) for part in (self.ids, self.credits, self.listed, self.similarity, self.losses.change)
+        }
         if len(lengths) != 1 or min(lengths) < _LEAST:
-            raise InvalidInputError(f"columns have lengths {sorted(lengths)}, expected one length of {_LEAST} or more.")
+            raise InvalidInputError(
+                f"columns have lengths {sorted(lengths)}, expected one length of {_LEAST} or more."
+            )
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -109,9 +113,18 @@ class SecondOpinion:
         return int(((self.rank_similarity <= whole("top", top, 1)) & (self.rank_unlearning <= top)).sum())
 
 
-def second_opinion(attributor: Attributor, generator: Generator, image: Image.Image, prompt: str, *,
-                   candidates: int = CANDIDATES, others: int = OTHERS, added: Sequence[Added] = (),
-                   settings: UnlearningSettings = DEFAULTS, on_step: OnStep | None = None) -> SecondOpinion:
+def second_opinion(
+    attributor: Attributor,
+    generator: Generator,
+    image: Image.Image,
+    prompt: str,
+    *,
+    candidates: int = CANDIDATES,
+    others: int = OTHERS,
+    added: Sequence[Added] = (),
+    settings: UnlearningSettings = DEFAULTS,
+    on_step: OnStep | None = None,
+) -> SecondOpinion:
     """Judge the first images of an attribution, and some drawn at random, by unlearning the query.
 
     Args:
@@ -136,8 +149,9 @@ def second_opinion(attributor: Attributor, generator: Generator, image: Image.Im
     free = np.setdiff1d(np.arange(size), listed.ids)
     drawn = np.random.default_rng(settings.seed).permutation(free)[:others]
     if len(listed) + len(drawn) < _LEAST:
-        raise InvalidInputError(f"{len(listed) + len(drawn)} images would be judged, at least {_LEAST} are needed; "
-                                "ask for more.")
+        raise InvalidInputError(
+            f"{len(listed) + len(drawn)} images would be judged, at least {_LEAST} are needed; ask for more."
+        )
     own = {size + k: one.image for k, one in enumerate(added)}
     ids = np.concatenate([listed.ids, drawn]).astype(np.int64)
     images = [own[int(i)] if int(i) in own else corpus.image(int(i)) for i in ids]
@@ -145,10 +159,11 @@ def second_opinion(attributor: Attributor, generator: Generator, image: Image.Im
     similarity = listed.similarity.astype(np.float64)
     if len(drawn):
         query = collection.mappers.map_query(attributor.encoder.encode([image]))[0]
-        rows = collection.mappers.map_training(attributor.encoder.encode(images[len(listed):]))
+        rows = collection.mappers.map_training(attributor.encoder.encode(images[len(listed) :]))
         similarity = np.concatenate([similarity, (rows @ query).astype(np.float64)])
-    losses = loss_changes(generator, image, prompt, images, [c.short_caption or c.caption for c in credits], settings,
-                          on_step)
+    losses = loss_changes(
+        generator, image, prompt, images, [c.short_caption or c.caption for c in credits], settings, on_step
+    )
     return SecondOpinion(ids, credits, np.arange(len(ids)) < len(listed), similarity, losses)
 
 

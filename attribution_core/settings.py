@@ -30,18 +30,27 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ATTRIBUTION_", frozen=True)
 
-    checkpoints: Path = Field(REPOSITORY / "checkpoints", description="What ships: encoders, the pocket collection.")
-    collection: Path = Field(default_factory=lambda: shipped("pocket"), description="Collection that the app opens.")
+    checkpoints: Path = Field(
+        REPOSITORY / "checkpoints", description="What ships: encoders, the pocket collection."
+    )
+    collection: Path = Field(
+        default_factory=lambda: shipped("pocket"), description="Collection that the app opens."
+    )
     compare_with: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="More collections, for the tab Compare; separated as in PATH.")
-    generator: str = Field("", description="In place of the collection's own generator: a name, folder or hub name.")
+        (), description="More collections, for the tab Compare; separated as in PATH."
+    )
+    generator: str = Field(
+        "", description="In place of the collection's own generator: a name, folder or hub name."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     host: str = Field("127.0.0.1", description="Address that the app listens on; 0.0.0.0 for all.")
     port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")
     top: int = Field(100, ge=1, le=1000, description="Training images listed for a query.")
     max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
     mcp: bool = Field(False, description="Also serve `attribute_image` and `generate_image` as MCP tools.")
-    milvus_token: SecretStr = Field(SecretStr(""), description="Of a Milvus server that asks for one; is never stored.")
+    milvus_token: SecretStr = Field(
+        SecretStr(""), description="Of a Milvus server that asks for one; is never stored."
+    )
     queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")
 
     @field_validator("compare_with", mode="before")

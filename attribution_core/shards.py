@@ -110,7 +110,13 @@ def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, nu
     """Write a shard's rows, signatures and features, and last what is told of it: then it is done."""
     good: list[int] = []
     rows: list[dict[str, Any]] = []
-    told: dict[str, Any] = {"ids": [name for name, _ in items], "skipped": [], "notes": [], "rows": [], "unmatched": []}
+    told: dict[str, Any] = {
+        "ids": [name for name, _ in items],
+        "skipped": [],
+        "notes": [],
+        "rows": [],
+        "unmatched": [],
+    }
     for k, ((name, item), made) in enumerate(zip(items, encoded.made, strict=True)):
         row = table.of(item) if table else None
         if row is not None:
@@ -124,7 +130,9 @@ def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, nu
             told["notes"].append({"file": name, "reason": item.note})
         extra = table.rows[row] if table and row is not None else {}
         good.append(k)
-        rows.append({**item.text, **extra, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}})
+        rows.append(
+            {**item.text, **extra, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}}
+        )
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):

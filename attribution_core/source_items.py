@@ -73,7 +73,9 @@ class Columns:
         for part in filter(None, (p.strip() for p in text.split(","))):
             ours, equals, theirs = part.partition("=")
             if not equals or not theirs.strip():
-                raise InvalidInputError(f"'{part}' names no column; expected such as creator=artist,caption=TEXT.")
+                raise InvalidInputError(
+                    f"'{part}' names no column; expected such as creator=artist,caption=TEXT."
+                )
             chosen[ours.strip()] = theirs.strip()
         return cls(chosen)
 

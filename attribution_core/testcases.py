@@ -64,8 +64,14 @@ class TestCase:
         chunks = np.asarray(self.chunks, dtype=np.int64)
         if chunks.ndim != 2 or chunks.shape[1] != 2 or len(chunks) == 0:
             raise InvalidInputError(f"case '{self.name}': chunks have shape {chunks.shape}, expected (m, 2).")
-        if (chunks[:, 0] < 0).any() or (chunks[:, 1] > len(exemplars)).any() or (chunks[:, 0] >= chunks[:, 1]).any():
-            raise InvalidInputError(f"case '{self.name}': chunks lie outside of its {len(exemplars)} exemplars.")
+        if (
+            (chunks[:, 0] < 0).any()
+            or (chunks[:, 1] > len(exemplars)).any()
+            or (chunks[:, 0] >= chunks[:, 1]).any()
+        ):
+            raise InvalidInputError(
+                f"case '{self.name}': chunks lie outside of its {len(exemplars)} exemplars."
+            )
         for kind, made in self.made.items():
             rows = float_matrix(f"features of '{kind}'", made.features)
             if rows.shape[1] != exemplars.shape[1] or made.model.shape != (len(rows),):
@@ -74,7 +80,9 @@ class TestCase:
                     f"exemplars of {exemplars.shape[1]} columns."
                 )
             if len(rows) and not (0 <= made.model.min() and made.model.max() < len(chunks)):
-                raise InvalidInputError(f"case '{self.name}', '{kind}': a model is none of the {len(chunks)}.")
+                raise InvalidInputError(
+                    f"case '{self.name}', '{kind}': a model is none of the {len(chunks)}."
+                )
         object.__setattr__(self, "exemplars", exemplars)
         object.__setattr__(self, "chunks", chunks)
 
@@ -199,7 +207,9 @@ def encode_case(
     for kind in dict.fromkeys(kind for e in entries for kind in e.made):
         paths = [(k, path) for k, e in enumerate(entries) for path in e.made.get(kind, ())]
         rows = features([path for _, path in paths])
-        made[kind] = MadeImages(rows, np.array([k for k, _ in paths], np.int64), tuple(path for _, path in paths))
+        made[kind] = MadeImages(
+            rows, np.array([k for k, _ in paths], np.int64), tuple(path for _, path in paths)
+        )
     chunks = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
     return TestCase(name, features(exemplars), chunks, made, tuple(exemplars))
 

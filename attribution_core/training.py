@@ -93,7 +93,9 @@ def encode_pairs(
 
 
 def _paths(entry: ManifestEntry, side: str) -> tuple[str, ...]:
-    return entry.exemplars if side == "exemplar" else tuple(itertools.chain.from_iterable(entry.made.values()))
+    return (
+        entry.exemplars if side == "exemplar" else tuple(itertools.chain.from_iterable(entry.made.values()))
+    )
 
 
 def _encoded(
@@ -180,12 +182,17 @@ def reciprocal_rank(pair: MapperPair, pairs: FeaturePairs) -> float:
     """Mean over made images of 1 / place of the first of their own exemplars among all models' exemplars."""
     models, number = np.unique(pairs.synth_model, return_inverse=True)
     order = np.argsort(pairs.real_model, kind="stable")
-    real, ends = pair.map_training(pairs.real[order]), np.searchsorted(pairs.real_model[order], models, side="right")
+    real, ends = (
+        pair.map_training(pairs.real[order]),
+        np.searchsorted(pairs.real_model[order], models, side="right"),
+    )
     starts = np.searchsorted(pairs.real_model[order], models, side="left")
     queries, values = pair.map_query(pairs.synth), np.zeros(len(number))
     for k in range(len(models)):
         mine = number == k
         others = np.concatenate([real[: starts[k]], real[ends[k] :]])
-        places = exemplar_places([others], queries[mine], real, np.stack([starts, ends], 1), np.full(mine.sum(), k))
+        places = exemplar_places(
+            [others], queries[mine], real, np.stack([starts, ends], 1), np.full(mine.sum(), k)
+        )
         values[mine] = [1 / p[0] for p in places]
     return float(values.mean())

@@ -45,7 +45,9 @@ class Subject:
         if not self.images:
             raise InvalidInputError("customize needs at least one image, given none.")
         if not self.category.strip():
-            raise InvalidInputError("customize needs a category, the words for what the images show, given none.")
+            raise InvalidInputError(
+                "customize needs a category, the words for what the images show, given none."
+            )
         if self.seed < 0:
             raise InvalidInputError(f"seed must be at least 0, given {self.seed}.")
         if not self.captions or any("{token}" not in c for c in self.captions):
@@ -181,7 +183,11 @@ class _Pupil:
         self._noise = torch.Generator("cpu").manual_seed(subject.seed)
         self._span = pipeline.scheduler.config.num_train_timesteps
         self._views = _encode(pipeline, subject.images, settings, self._rng, self._noise)
-        shown = [k % len(subject.images) for k in range(settings.views)] if subject.names else [0] * settings.views
+        shown = (
+            [k % len(subject.images) for k in range(settings.views)]
+            if subject.names
+            else [0] * settings.views
+        )
         self._groups = list(zip(self._views.prefixes, shown, strict=True))
 
     def draw(self) -> _Draw:
@@ -237,7 +243,9 @@ def _losses(pipeline: Any, pupils: Sequence[_Pupil]) -> torch.Tensor:
     states = pipeline.encode_prompt([d.words for d in drawn], pipeline.device, 1, False)[0]
     noisy, target = noised(scheduler, clean, noise, times)
     each = len(clean) // len(pupils)
-    predicted = pipeline.unet(noisy, times, encoder_hidden_states=states.repeat_interleave(each, 0)).sample.float()
+    predicted = pipeline.unet(
+        noisy, times, encoder_hidden_states=states.repeat_interleave(each, 0)
+    ).sample.float()
     return masked_mean((predicted - target).square(), mask).reshape(len(pupils), each).mean(1)
 
 

@@ -106,7 +106,9 @@ def _scatter(
     return np.asarray(canvas, dtype=np.float32) / 127.5 - 1, np.ones((cells, cells), dtype=np.float32), ""
 
 
-def _placed(image: Image.Image, side: int, size: int, rng: np.random.Generator) -> tuple[Image.Image, int, int]:
+def _placed(
+    image: Image.Image, side: int, size: int, rng: np.random.Generator
+) -> tuple[Image.Image, int, int]:
     """The image at a size anywhere on a canvas of its border colour, and where: left, top."""
     x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
     canvas = Image.new("RGB", (side, side), _border_colour(image))

@@ -54,7 +54,9 @@ class UnlearningSettings:
             whole(name, getattr(self, name), 1, 1000)
         whole("seed", self.seed, 0)
         if positive("rate", self.rate) > 1:
-            raise InvalidInputError(f"rate is {self.rate}, expected a part of the weights' length, at most 1.")
+            raise InvalidInputError(
+                f"rate is {self.rate}, expected a part of the weights' length, at most 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,15 @@ OnStep = Callable[[UnlearningStep], None]
 DEFAULTS = UnlearningSettings()
 
 
-def loss_changes(generator: Generator, image: Image.Image, prompt: str, images: Sequence[Image.Image],
-                 captions: Sequence[str], settings: UnlearningSettings = DEFAULTS,
-                 on_step: OnStep | None = None) -> LossChanges:
+def loss_changes(
+    generator: Generator,
+    image: Image.Image,
+    prompt: str,
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    settings: UnlearningSettings = DEFAULTS,
+    on_step: OnStep | None = None,
+) -> LossChanges:
     """Forget an image, and measure by how much the losses of others rise; the generator is as it was afterwards.
 
     Args:
@@ -113,8 +121,10 @@ def loss_changes(generator: Generator, image: Image.Image, prompt: str, images: 
         AttributionError: The generator has no cross-attention.
     """
     if not images or len(images) != len(captions):
-        raise InvalidInputError(f"unlearning needs images and one caption for each, given {len(images)} images and "
-                                f"{len(captions)} captions.")
+        raise InvalidInputError(
+            f"unlearning needs images and one caption for each, given {len(images)} images and "
+            f"{len(captions)} captions."
+        )
     if not prompt.strip():
         raise InvalidInputError("unlearning needs the prompt that the image was made from, given none.")
     total = 2 * (len(images) + 1) * settings.draws + _BACKWARD * settings.steps * settings.batch_size
@@ -132,8 +142,9 @@ def loss_changes(generator: Generator, image: Image.Image, prompt: str, images: 
 
 
 @contextmanager
-def forgotten(pipeline: Any, clean: torch.Tensor, states: torch.Tensor, settings: UnlearningSettings,
-              told: _Told) -> Iterator[None]:
+def forgotten(
+    pipeline: Any, clean: torch.Tensor, states: torch.Tensor, settings: UnlearningSettings, told: _Told
+) -> Iterator[None]:
     """Within the context the pipeline has forgotten one image; afterwards its weights are as before, bit by bit.
 
     clean: (1, c, h, h) its latents. states: (1, t, d) its prompt. The generator's lock must be held.
@@ -151,8 +162,13 @@ def forgotten(pipeline: Any, clean: torch.Tensor, states: torch.Tensor, settings
         for _ in range(settings.steps):
             noise, times = _drawn(pipeline, settings.batch_size, drawing, clean)
             with torch.enable_grad():
-                loss = _losses(pipeline, clean.expand(len(noise), -1, -1, -1), states.expand(len(noise), -1, -1),
-                               noise, times).mean()
+                loss = _losses(
+                    pipeline,
+                    clean.expand(len(noise), -1, -1, -1),
+                    states.expand(len(noise), -1, -1),
+                    noise,
+                    times,
+                ).mean()
                 gradients = torch.autograd.grad(loss, list(weights.values()))
             norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
             with torch.no_grad():
@@ -174,9 +190,13 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
     found = []
     with torch.no_grad():
         for start in range(0, len(images), _IMAGES_AT_ONCE):
-            fitted = [ImageOps.fit(i.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
-                      for i in images[start : start + _IMAGES_AT_ONCE]]
-            pixels = np.stack([np.asarray(i, dtype=np.float32) for i in fitted]).transpose(0, 3, 1, 2) / 127.5 - 1
+            fitted = [
+                ImageOps.fit(i.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+                for i in images[start : start + _IMAGES_AT_ONCE]
+            ]
+            pixels = (
+                np.stack([np.asarray(i, dtype=np.float32) for i in fitted]).transpose(0, 3, 1, 2) / 127.5 - 1
+            )
             code = pipeline.vae.encode(torch.from_numpy(np.ascontiguousarray(pixels)).to(pipeline.device))
             found.append(code.latents if hasattr(code, "latents") else code.latent_dist.mode())
         return torch.cat(found) * pipeline.vae.config.scaling_factor
@@ -204,7 +224,9 @@ class _Probe:
         import torch
 
         config, drawing = pipeline.unet.config, torch.Generator("cpu").manual_seed(settings.seed)
-        like = torch.zeros(1, config.in_channels, config.sample_size, config.sample_size, device=pipeline.device)
+        like = torch.zeros(
+            1, config.in_channels, config.sample_size, config.sample_size, device=pipeline.device
+        )
         self._pipeline, self._draws = pipeline, settings.draws
         self._noise, self._times = _drawn(pipeline, settings.draws, drawing, like)
 
@@ -218,15 +240,17 @@ class _Probe:
                 chunk = slice(start, start + _IMAGES_AT_ONCE)
                 here, words = (part[chunk].repeat_interleave(self._draws, 0) for part in (clean, states))
                 count = len(here) // self._draws
-                loss = _losses(self._pipeline, here, words, self._noise.repeat(count, 1, 1, 1),
-                               self._times.repeat(count))
+                loss = _losses(
+                    self._pipeline, here, words, self._noise.repeat(count, 1, 1, 1), self._times.repeat(count)
+                )
                 found.append(loss.reshape(count, self._draws).double().mean(1))
                 told.add(len(here))
         return np.asarray(torch.cat(found).cpu().numpy())
 
 
-def _drawn(pipeline: Any, count: int, drawing: torch.Generator, like: torch.Tensor
-           ) -> tuple[torch.Tensor, torch.Tensor]:
+def _drawn(
+    pipeline: Any, count: int, drawing: torch.Generator, like: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(count, c, h, h) noise, and (count,) times: one from each of as many equal spans."""
     import torch
 
@@ -235,8 +259,9 @@ def _drawn(pipeline: Any, count: int, drawing: torch.Generator, like: torch.Tens
     return noise, (spans * pipeline.scheduler.config.num_train_timesteps).long().to(like.device)
 
 
-def _losses(pipeline: Any, clean: torch.Tensor, states: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
-            ) -> torch.Tensor:
+def _losses(
+    pipeline: Any, clean: torch.Tensor, states: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
+) -> torch.Tensor:
     noisy, target = noised(pipeline.scheduler, clean, noise, times)
     predicted = pipeline.unet(noisy, times, encoder_hidden_states=states).sample.float()
     return (predicted - target).square().mean((1, 2, 3))
@@ -247,5 +272,9 @@ def _states(pipeline: Any, texts: Sequence[str]) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
-        return torch.cat([pipeline.encode_prompt(list(texts[k : k + _TEXTS_AT_ONCE]), pipeline.device, 1, False)[0]
-                          for k in range(0, len(texts), _TEXTS_AT_ONCE)])
+        return torch.cat(
+            [
+                pipeline.encode_prompt(list(texts[k : k + _TEXTS_AT_ONCE]), pipeline.device, 1, False)[0]
+                for k in range(0, len(texts), _TEXTS_AT_ONCE)
+            ]
+        )

@@ -52,8 +52,9 @@ def alike(work: Work, place: int) -> str:
     return f"near-duplicate of rank {work.places[0] + 1}, and one work with it"
 
 
-def works_of(credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[Any],
-             high: NDArray[Any]) -> tuple[Work, ...]:
+def works_of(
+    credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
+) -> tuple[Work, ...]:
     """Works in the order of their first images. Sums of bounds bound the sum: the shares have one denominator."""
     members: dict[tuple[str, int], list[int]] = {}
     for place, credit in enumerate(credits):
@@ -62,6 +63,13 @@ def works_of(credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[An
     def together(part: NDArray[Any], places: list[int]) -> float:
         return min(float(np.sum(part[places])), 1.0)
 
-    return tuple(Work(tuple(places), together(influence, places), together(low, places), together(high, places),
-                      tuple(credits[p].creator for p in places))
-                 for places in members.values())
+    return tuple(
+        Work(
+            tuple(places),
+            together(influence, places),
+            together(low, places),
+            together(high, places),
+            tuple(credits[p].creator for p in places),
+        )
+        for places in members.values()
+    )

@@ -28,23 +28,40 @@ def first_page(url: str) -> int:
         config: dict[str, Any] = json.load(answer)
     opening = next(call for call in config["dependencies"] if call["api_name"] == "open_page")
     body = json.dumps({"data": [], "fn_index": opening["id"], "session_hash": "cold-start"}).encode()
-    request = urllib.request.Request(f"{url}/gradio_api/queue/join", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}/gradio_api/queue/join", body, {"Content-Type": "application/json"}
+    )
     urllib.request.urlopen(request, timeout=300).close()
-    with urllib.request.urlopen(f"{url}/gradio_api/queue/data?session_hash=cold-start", timeout=300) as events:
+    with urllib.request.urlopen(
+        f"{url}/gradio_api/queue/data?session_hash=cold-start", timeout=300
+    ) as events:
         for line in events:
             told = json.loads(line[5:]) if line.startswith(b"data:") else {}
             if told.get("msg") == "process_completed":
-                values = [value.get("value") if isinstance(value, dict) else value for value in told["output"]["data"]]
-                galleries = [value for value in values if isinstance(value, list) and value
-                             and isinstance(value[0], dict) and "image" in value[0]]
+                values = [
+                    value.get("value") if isinstance(value, dict) else value
+                    for value in told["output"]["data"]
+                ]
+                galleries = [
+                    value
+                    for value in values
+                    if isinstance(value, list)
+                    and value
+                    and isinstance(value[0], dict)
+                    and "image" in value[0]
+                ]
                 if told["success"] and galleries:
                     return max(map(len, galleries))
                 break
-    raise RuntimeError("the page opened without an attributed example; open the collection with the app to see why.")
+    raise RuntimeError(
+        "the page opened without an attributed example; open the collection with the app to see why."
+    )
 
 
 def main(
-    collection: Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Starts, one after the other.")] = 3,
     out: Annotated[Path | None, typer.Option(help="Also append the line to this file.")] = None,
 ) -> None:
@@ -60,10 +77,19 @@ def main(
             attributed.append(round(time.perf_counter() - start, 2))
             computed.append(served.computed())
             answers.append(round(served.seconds, 2))
-    line = json.dumps({"what": "cold start", "attributed_s": attributed,
-                       "attributed_median_s": float(np.median(attributed)), "answers_s": answers,
-                       "processor_s": computed, "listed": listed, "collection": (collection or shipped("pocket")).name,
-                       "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()})
+    line = json.dumps(
+        {
+            "what": "cold start",
+            "attributed_s": attributed,
+            "attributed_median_s": float(np.median(attributed)),
+            "answers_s": answers,
+            "processor_s": computed,
+            "listed": listed,
+            "collection": (collection or shipped("pocket")).name,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine(),
+        }
+    )
     typer.echo(line)
     if out is not None:
         with out.open("a", encoding="utf-8") as handle:

@@ -33,18 +33,34 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines()
-                    if line.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "load_1min": round(os.getloadavg()[0], 2),
-            "threads": os.environ.get("OMP_NUM_THREADS", "all"), "system": platform.system(),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "faiss-cpu", "diffusers", "gradio")}}
+        cpu = next(
+            (
+                line.split(":", 1)[1].strip()
+                for line in info.read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            cpu,
+        )
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "faiss-cpu", "diffusers", "gradio")},
+    }
 
 
 def summary(seconds: list[float]) -> dict[str, Any]:
     """Median and spread, in milliseconds."""
     low, middle, high = np.percentile(np.array(seconds) * 1000, [10, 50, 90])
-    return {"median_ms": round(middle, 2), "p10_ms": round(low, 2), "p90_ms": round(high, 2), "runs": len(seconds)}
+    return {
+        "median_ms": round(middle, 2),
+        "p10_ms": round(low, 2),
+        "p90_ms": round(high, 2),
+        "runs": len(seconds),
+    }
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -100,14 +116,21 @@ def measure_query(say: Callable[..., None], collection_path: Path, runs: int, to
         inside &= bool(shares.rest_low[0] - 1e-3 <= share[top:].sum() <= shares.rest_high[0] + 1e-3)
     for name in ("encode", "search", "score"):
         say(name, **summary(times[name]))
-    say("search and score", peer=summary(times["peer"]),
+    say(
+        "search and score",
+        peer=summary(times["peer"]),
         ours=summary([a + b for a, b in zip(times["search"], times["score"], strict=True)]),
-        peer_is="NumPy: all similarities, softmax over all, full sort; no intervals")
+        peer_is="NumPy: all similarities, softmax over all, full sort; no intervals",
+    )
     say("attribute, the whole", **summary(times["whole"]), top=top)
-    say("agreement with the peer", same_images=f"{same} of {runs * top}", largest_difference_of_influence=worst,
-        rest_within_interval=inside, stored_bytes=sum(p.stat().st_size for p in
-                                                      (collection_path / "index").glob("*.faiss")),
-        peer_bytes=int(features.nbytes))
+    say(
+        "agreement with the peer",
+        same_images=f"{same} of {runs * top}",
+        largest_difference_of_influence=worst,
+        rest_within_interval=inside,
+        stored_bytes=sum(p.stat().st_size for p in (collection_path / "index").glob("*.faiss")),
+        peer_bytes=int(features.nbytes),
+    )
 
 
 def measure_generation(say: Callable[..., None], collection_path: Path, runs: int) -> None:
@@ -118,16 +141,29 @@ def measure_generation(say: Callable[..., None], collection_path: Path, runs: in
     say("load the generator", seconds=round(loading, 2))
     first, _ = timed(lambda: generator.generate("red apple, noto style", seed=0))
     for steps in (generator.defaults.steps, 25):
-        times = [timed(lambda k=k, n=steps: generator.generate("red apple, noto style", k, n))[0] for k in range(runs)]
-        say("generate", first_s=round(first, 2), **summary(times), steps=steps, guidance=generator.defaults.guidance)
+        times = [
+            timed(lambda k=k, n=steps: generator.generate("red apple, noto style", k, n))[0]
+            for k in range(runs)
+        ]
+        say(
+            "generate",
+            first_s=round(first, 2),
+            **summary(times),
+            steps=steps,
+            guidance=generator.defaults.guidance,
+        )
 
 
 def measure_app(say: Callable[..., None], collection_path: Path) -> None:
     """From the command to a page that answers, and to one whose images are seen in Chromium."""
     with serve(collection_path) as served:
         seen = _first_gallery(served.url)
-    say("app start", answers_s=round(served.seconds, 2),
-        usable_page_s=None if seen is None else round(served.seconds + seen, 2), browser="Chromium, headless")
+    say(
+        "app start",
+        answers_s=round(served.seconds, 2),
+        usable_page_s=None if seen is None else round(served.seconds + seen, 2),
+        browser="Chromium, headless",
+    )
 
 
 def _first_gallery(url: str) -> float | None:
@@ -137,7 +173,9 @@ def _first_gallery(url: str) -> float | None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = play.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         page = browser.new_page()
         start = time.perf_counter()
         page.goto(url)

@@ -30,12 +30,14 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 
 
 @app.command()
-def main(generator: Annotated[Path, typer.Option(help="A StableDiffusionPipeline.")] =
-         ROOT / "checkpoints/pocket/generator",
-         images: Annotated[int, typer.Option(help="How many of the fixed prompts.")] = 16) -> None:
+def main(
+    generator: Annotated[Path, typer.Option(help="A StableDiffusionPipeline.")] = ROOT
+    / "checkpoints/pocket/generator",
+    images: Annotated[int, typer.Option(help="How many of the fixed prompts.")] = 16,
+) -> None:
     """Measure all samplers."""
     made = Generator.open(generator).load()
-    prompts, seeds = SHEET[::len(SHEET) // images][:images], list(range(images))
+    prompts, seeds = SHEET[:: len(SHEET) // images][:images], list(range(images))
     config = made.pipeline.scheduler.config
     made.pipeline.scheduler = diffusers.DDIMScheduler.from_config(config, **SAMPLERS["DDIM"][1])
     pixels = np.stack([np.asarray(g.image, float) for g in made.generate_batch(prompts, seeds, steps=200)])
@@ -43,13 +45,28 @@ def main(generator: Annotated[Path, typer.Option(help="A StableDiffusionPipeline
     for name, (kind, options) in SAMPLERS.items():
         for steps in STEPS:
             made.pipeline.scheduler = kind.from_config(config, **options)
-            seconds, _ = timed(lambda steps=steps: [made.generate(prompts[0], seed, steps) for seed in range(5)])
+            seconds, _ = timed(
+                lambda steps=steps: [made.generate(prompts[0], seed, steps) for seed in range(5)]
+            )
             batch = made.generate_batch(prompts, seeds, steps=steps)
-            rms = [np.sqrt(np.square(np.asarray(g.image, float) - p).mean())
-                   for g, p in zip(batch, pixels, strict=True)]
-            print(json.dumps({"sampler": name, "steps": steps, "median_rms": round(float(np.median(rms)), 2),
-                              "p90_rms": round(float(np.percentile(rms, 90)), 2), "seconds": round(seconds / 5, 3),
-                              "of_25_steps": round(seconds / peer, 2), **machine()}), flush=True)
+            rms = [
+                np.sqrt(np.square(np.asarray(g.image, float) - p).mean())
+                for g, p in zip(batch, pixels, strict=True)
+            ]
+            print(
+                json.dumps(
+                    {
+                        "sampler": name,
+                        "steps": steps,
+                        "median_rms": round(float(np.median(rms)), 2),
+                        "p90_rms": round(float(np.percentile(rms, 90)), 2),
+                        "seconds": round(seconds / 5, 3),
+                        "of_25_steps": round(seconds / peer, 2),
+                        **machine(),
+                    }
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

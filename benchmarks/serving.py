@@ -37,8 +37,12 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(collection: Path, root: Path = ROOT, prefix: Sequence[str] = (),
-          environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+def serve(
+    collection: Path,
+    root: Path = ROOT,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
     """Run `python app.py`; it is stopped when the block ends.
 
     root: the folder that it runs from. prefix: a command that starts it. environment: more variables. Raises
@@ -48,17 +52,25 @@ def serve(collection: Path, root: Path = ROOT, prefix: Sequence[str] = (),
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    variables = {**os.environ, "ATTRIBUTION_PORT": str(port), "ATTRIBUTION_HOST": "127.0.0.1",
-                 "ATTRIBUTION_COLLECTION": str(collection), **(environment or {})}
+    variables = {
+        **os.environ,
+        "ATTRIBUTION_PORT": str(port),
+        "ATTRIBUTION_HOST": "127.0.0.1",
+        "ATTRIBUTION_COLLECTION": str(collection),
+        **(environment or {}),
+    }
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen([*prefix, sys.executable, "app.py"], cwd=root, env=variables, stdout=log,
-                                   stderr=log)
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "app.py"], cwd=root, env=variables, stdout=log, stderr=log
+        )
         try:
             while not _answers(url):
                 if process.poll() is not None or time.perf_counter() - start > PATIENCE_S:
                     log.seek(0)
-                    raise RuntimeError(f"the app did not start:\n{log.read().decode(errors='replace')[-2000:]}")
+                    raise RuntimeError(
+                        f"the app did not start:\n{log.read().decode(errors='replace')[-2000:]}"
+                    )
                 time.sleep(0.05)
             yield Served(url, time.perf_counter() - start, process.pid)
         finally:

@@ -30,29 +30,47 @@ def rows(count: int, dim: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     kinds = np.random.default_rng(0).standard_normal((200, dim), dtype=np.float32)
     closeness = rng.uniform(0.2, 3, (count, 1)).astype(np.float32)
-    made = closeness * kinds[rng.integers(0, len(kinds), count)] + rng.standard_normal((count, dim), dtype=np.float32)
+    made = closeness * kinds[rng.integers(0, len(kinds), count)] + rng.standard_normal(
+        (count, dim), dtype=np.float32
+    )
     return normalized(made)
 
 
-def main(counts: Annotated[str, typer.Option(help="Numbers of rows, with commas.")] = "10000,100000",
-         dim: Annotated[int, typer.Option(min=2)] = 256, queries: Annotated[int, typer.Option(min=1)] = 7,
-         top: Annotated[int, typer.Option(min=1)] = 100,
-         store: Annotated[str, typer.Option(help="milvus://HOST:PORT; default: Milvus Lite.")] = "") -> None:
+def main(
+    counts: Annotated[str, typer.Option(help="Numbers of rows, with commas.")] = "10000,100000",
+    dim: Annotated[int, typer.Option(min=2)] = 256,
+    queries: Annotated[int, typer.Option(min=1)] = 7,
+    top: Annotated[int, typer.Option(min=1)] = 100,
+    store: Annotated[str, typer.Option(help="milvus://HOST:PORT; default: Milvus Lite.")] = "",
+) -> None:
     """Measure both."""
     for count in map(int, counts.split(",")):
         train, asked = rows(count, dim, 1), rows(queries, dim, 2)
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "collection/index"
             flat_built, flat = timed(lambda train=train: TrainingIndex.build(train))
-            built, milvus = timed(lambda train=train, home=home: TrainingIndex.build(
-                train, store or "milvus:rows.db", home=home))
+            built, milvus = timed(
+                lambda train=train, home=home: TrainingIndex.build(
+                    train, store or "milvus:rows.db", home=home
+                )
+            )
             for index in (flat, milvus):  # the first search of each loads what later ones have
                 index.search(asked[:1], top)
-            pairs = [(timed(lambda q=q, flat=flat: flat.search(q, top)),
-                      timed(lambda q=q, milvus=milvus: milvus.search(q, top)))
-                     for q in asked[:, None]]
-            told = {"rows": count, "dim": dim, "top": top, "kind": str(pairs[0][1][1].rest.kind),
-                    "build_s": round(built, 2), "build_ratio": round(built / flat_built, 1)}
+            pairs = [
+                (
+                    timed(lambda q=q, flat=flat: flat.search(q, top)),
+                    timed(lambda q=q, milvus=milvus: milvus.search(q, top)),
+                )
+                for q in asked[:, None]
+            ]
+            told = {
+                "rows": count,
+                "dim": dim,
+                "top": top,
+                "kind": str(pairs[0][1][1].rest.kind),
+                "build_s": round(built, 2),
+                "build_ratio": round(built / flat_built, 1),
+            }
             seconds, peer = (statistics.median(pair[k][0] for pair in pairs) for k in (1, 0))
             told |= {"search_s": round(seconds, 4), "search_ratio": round(seconds / peer, 1)}
             for temperature in TEMPERATURES:

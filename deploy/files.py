@@ -7,8 +7,18 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
 
-APP = ("LICENSE", "NOTICE", "app.py", "assets/app.css", "assets/paper_table2.csv", "attribution_core/", "checkpoints/",
-       "constraints.txt", "requirements.txt", "ui/")
+APP = (
+    "LICENSE",
+    "NOTICE",
+    "app.py",
+    "assets/app.css",
+    "assets/paper_table2.csv",
+    "attribution_core/",
+    "checkpoints/",
+    "constraints.txt",
+    "requirements.txt",
+    "ui/",
+)
 """Files, and folders with all that is in them, that the app runs from."""
 SPACE = (*APP, "README.md", "assets/*.png", "assets/*.svg")
 """What a Space shows beside it: the README, whose front matter configures it, and the README's pictures."""
@@ -22,20 +32,29 @@ def tracked(root: Path = ROOT) -> list[str]:
 
 def uncommitted(names: list[str], root: Path = ROOT) -> list[str]:
     """Those of the files that differ from the last commit."""
-    done = subprocess.run(["git", "diff", "--name-only", "-z", "HEAD"], cwd=root, capture_output=True, check=True,
-                          timeout=60)
+    done = subprocess.run(
+        ["git", "diff", "--name-only", "-z", "HEAD"], cwd=root, capture_output=True, check=True, timeout=60
+    )
     return sorted(set(done.stdout.decode().split("\0")) & set(names))
 
 
 def revision(root: Path = ROOT) -> str:
     """The last commit, in short."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True,
-                          timeout=60)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True, timeout=60
+    )
     return done.stdout.decode().strip()
 
 
 def chosen(names: list[str], wanted: tuple[str, ...]) -> list[str]:
     """Those of the names that a list such as `APP` means."""
-    return [name for name in names
-            if any(name.startswith(one) if one.endswith("/") else PurePosixPath(name).match(one)
-                   and name.count("/") == one.count("/") for one in wanted)]
+    return [
+        name
+        for name in names
+        if any(
+            name.startswith(one)
+            if one.endswith("/")
+            else PurePosixPath(name).match(one) and name.count("/") == one.count("/")
+            for one in wanted
+        )
+    ]

@@ -54,20 +54,26 @@ def plan(space: str, collection: Path | None = None, root: Path = ROOT) -> Plan:
     tracked files that differ from the last commit, `CheckpointError` for what is no collection.
     """
     if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", space):
-        raise InvalidInputError(f"'{space}' is not the name of a Space; write user/name, as in make deploy-space "
-                                "SPACE=user/name.")
+        raise InvalidInputError(
+            f"'{space}' is not the name of a Space; write user/name, as in make deploy-space SPACE=user/name."
+        )
     names = chosen(tracked(root), SPACE)
     if changed := uncommitted(names, root):
-        raise InvalidInputError(f"{len(changed)} files differ from the last commit, first '{changed[0]}'; commit or "
-                                "undo the changes, so that the Space can be told from its commit.")
+        raise InvalidInputError(
+            f"{len(changed)} files differ from the last commit, first '{changed[0]}'; commit or "
+            "undo the changes, so that the Space can be told from its commit."
+        )
     files = {name: root / name for name in names}
     variables = {}
     if collection is not None:
         if not (collection / "card.json").is_file():
             raise CheckpointError(f"'{collection}' has no card.json; give the folder that 'index' made.")
         place = f"collections/{collection.resolve().name}"
-        files |= {f"{place}/{path.relative_to(collection).as_posix()}": path
-                  for path in sorted(collection.rglob("*")) if path.is_file() and _served(path.relative_to(collection))}
+        files |= {
+            f"{place}/{path.relative_to(collection).as_posix()}": path
+            for path in sorted(collection.rglob("*"))
+            if path.is_file() and _served(path.relative_to(collection))
+        }
         variables["ATTRIBUTION_COLLECTION"] = place
     return Plan(space, files, variables, f"Attribution Explorer at {revision(root)}")
 
@@ -83,22 +89,34 @@ def deploy(planned: Plan, api: Any, private: bool = False) -> str:
     try:
         api.whoami()
     except Exception as error:  # the client's errors are of many kinds
-        raise MissingDependencyError(f"the Hub was not reached or does not know you ({_first_line(error)}); run "
-                                     "'hf auth login', or set HF_TOKEN to a token that may write.") from error
+        raise MissingDependencyError(
+            f"the Hub was not reached or does not know you ({_first_line(error)}); run "
+            "'hf auth login', or set HF_TOKEN to a token that may write."
+        ) from error
     try:
-        made = api.create_repo(planned.space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+        made = api.create_repo(
+            planned.space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True
+        )
         there = set(api.list_repo_files(planned.space, repo_type="space"))
         gone = sorted(there - set(planned.files) - _KEPT)
         with warnings.catch_warnings():  # the client thinks that Parquet belongs into a data set
             warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")
-            api.create_commit(planned.space, repo_type="space", commit_message=planned.message, operations=[
-                *(CommitOperationAdd(name, path) for name, path in planned.files.items()),
-                *(CommitOperationDelete(name) for name in gone)])
+            api.create_commit(
+                planned.space,
+                repo_type="space",
+                commit_message=planned.message,
+                operations=[
+                    *(CommitOperationAdd(name, path) for name, path in planned.files.items()),
+                    *(CommitOperationDelete(name) for name in gone),
+                ],
+            )
         for name, value in planned.variables.items():
             api.add_space_variable(planned.space, name, value)
     except Exception as error:
-        raise CheckpointError(f"the upload failed ({_first_line(error)}); check the name of the Space and that your "
-                              "token may write there, and try again.") from error
+        raise CheckpointError(
+            f"the upload failed ({_first_line(error)}); check the name of the Space and that your "
+            "token may write there, and try again."
+        ) from error
     return str(made)
 
 
@@ -108,7 +126,9 @@ def _first_line(error: Exception) -> str:
 
 def main(
     space: Annotated[str, typer.Argument(help="user/name of the Space; it is made where it is missing.")],
-    collection: Annotated[Path | None, typer.Option(help="Collection to open in place of the pocket one.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection to open in place of the pocket one.")
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be uploaded.")] = False,
 ) -> None:
@@ -118,8 +138,10 @@ def main(
         if dry_run:
             for name, path in planned.files.items():
                 typer.echo(f"{path.stat().st_size:>12,}  {name}")
-        typer.echo(f"{space}: {len(planned.files)} files, {planned.size / 1e6:.1f} MB, '{planned.message}'"
-                   + "".join(f", {name}={value}" for name, value in planned.variables.items()))
+        typer.echo(
+            f"{space}: {len(planned.files)} files, {planned.size / 1e6:.1f} MB, '{planned.message}'"
+            + "".join(f", {name}={value}" for name, value in planned.variables.items())
+        )
         if not dry_run:
             from huggingface_hub import HfApi
 

@@ -38,7 +38,9 @@ class Colours:
     def _row(self, image: Image.Image) -> np.ndarray:
         pixels = np.asarray(image.convert("RGB").resize((64, 64)), dtype=np.int64) // 32
         colour = pixels @ np.array([64, 8, 1])
-        return np.sqrt(np.concatenate([np.bincount(half.ravel(), minlength=512) for half in np.split(colour, 2)]))
+        return np.sqrt(
+            np.concatenate([np.bincount(half.ravel(), minlength=512) for half in np.split(colour, 2)])
+        )
 
 
 encoder = Colours()

@@ -45,7 +45,9 @@ fitted_on, tested_on = (
     add_one_in(encode_case(encoder, name, part, images), collection.mappers, collection.index)
     for name, part in (("fit", entries[:MODELS]), ("test", entries[MODELS : 2 * MODELS]))
 )
-print(f"{len(fitted_on.model)} images to fit on, {len(tested_on.model)} to test on, {len(collection.index)} candidates")
+print(
+    f"{len(fitted_on.model)} images to fit on, {len(tested_on.model)} to test on, {len(collection.index)} candidates"
+)
 
 # %% [markdown]
 # ## Fit the temperature, and ask what it is worth

@@ -16,9 +16,14 @@ LATENT_NOISE = 0.05  # the decoder learns to forgive the diffusion model's small
 
 def new_autoencoder() -> AutoencoderTiny:
     """An untrained autoencoder of 0.6 M parameters; its `encode` returns `.latents`."""
-    return AutoencoderTiny(encoder_block_out_channels=(48,) * 3, decoder_block_out_channels=(48,) * 3,
-                           num_encoder_blocks=(1, 1, 2), num_decoder_blocks=(2, 1, 1),
-                           latent_channels=LATENT_CHANNELS, upsampling_scaling_factor=2)
+    return AutoencoderTiny(
+        encoder_block_out_channels=(48,) * 3,
+        decoder_block_out_channels=(48,) * 3,
+        num_encoder_blocks=(1, 1, 2),
+        num_decoder_blocks=(2, 1, 1),
+        latent_channels=LATENT_CHANNELS,
+        upsampling_scaling_factor=2,
+    )
 
 
 def to_unit(pixels: torch.Tensor) -> torch.Tensor:
@@ -26,7 +31,9 @@ def to_unit(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def train_autoencoder(pixels: torch.Tensor, samples: int, work: Path, device: torch.device) -> AutoencoderTiny:
+def train_autoencoder(
+    pixels: torch.Tensor, samples: int, work: Path, device: torch.device
+) -> AutoencoderTiny:
     """Train to `samples` images seen, resuming from `work`. pixels: (n, 3, 64, 64) uint8.
 
     Returns the averaged model, its `scaling_factor` set so that scaled latents have unit standard deviation;
@@ -52,8 +59,11 @@ def train_autoencoder(pixels: torch.Tensor, samples: int, work: Path, device: to
         raise TypeError("the trained model is not an AutoencoderTiny")
     latents = encode(average, pixels[:: max(1, len(pixels) // 2048)], device)
     average.register_to_config(scaling_factor=1.0 / latents.std().item())
-    LOG.info("latent channel means %s, std %.3f", [round(v, 3) for v in latents.mean((0, 2, 3)).tolist()],
-             latents.std().item())
+    LOG.info(
+        "latent channel means %s, std %.3f",
+        [round(v, 3) for v in latents.mean((0, 2, 3)).tolist()],
+        latents.std().item(),
+    )
     return average
 
 
@@ -64,7 +74,9 @@ def _edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 @torch.inference_mode()
 def encode(model: AutoencoderTiny, pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
     """(n, 3, 64, 64) uint8 -> (n, 4, 16, 16) float32, not yet scaled."""
-    return torch.cat([model.encode(to_unit(chunk).to(device)).latents.float().cpu() for chunk in pixels.split(128)])
+    return torch.cat(
+        [model.encode(to_unit(chunk).to(device)).latents.float().cpu() for chunk in pixels.split(128)]
+    )
 
 
 @torch.inference_mode()

@@ -76,8 +76,13 @@ class Settings:
     def tuning(self, style: bool) -> TuningSettings:
         """For `customize_many`, in the arithmetic that this machine is fast in."""
         precision = "bfloat16" if native_bfloat16(torch.device("cpu")) else "float32"
-        return TuningSettings(self.style_iterations if style else self.iterations, self.batch_size,
-                              self.learning_rate, precision=precision, scattered=self.scattered)
+        return TuningSettings(
+            self.style_iterations if style else self.iterations,
+            self.batch_size,
+            self.learning_rate,
+            precision=precision,
+            scattered=self.scattered,
+        )
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,10 @@ class Made:
 def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], settings: Settings) -> list[Made]:
     """Tune on each model's exemplars, side by side, and let each draw its prompts. models: of one sort."""
     started = time.monotonic()
-    subjects = [Subject([exemplars.image(i) for i in m.exemplars], m.category, m.captions, m.names, m.seed)
-                for m in models]
+    subjects = [
+        Subject([exemplars.image(i) for i in m.exemplars], m.category, m.captions, m.names, m.seed)
+        for m in models
+    ]
     with fast_arithmetic(torch.device("cpu")):
         learned = customize_many(generator, subjects, settings.tuning(models[0].style))
     tuning = (time.monotonic() - started) / len(models)
@@ -112,12 +119,18 @@ def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], setti
     return made
 
 
-def _draw(generator: Generator, model: Model, chosen: Sequence[int], token: str, settings: Settings) -> np.ndarray:
+def _draw(
+    generator: Generator, model: Model, chosen: Sequence[int], token: str, settings: Settings
+) -> np.ndarray:
     # Without its token, a style's prompt ends in words that only the token gives a meaning.
-    prompts = [prompt_for(model.prompts[k], model.category, token).removesuffix(" in the style of art") for k in chosen]
+    prompts = [
+        prompt_for(model.prompts[k], model.category, token).removesuffix(" in the style of art")
+        for k in chosen
+    ]
     with fast_arithmetic(torch.device("cpu")):
-        images = generator.generate_batch(prompts, [model.seeds[k] for k in chosen], settings.steps, settings.guidance,
-                                          batch_size=16)
+        images = generator.generate_batch(
+            prompts, [model.seeds[k] for k in chosen], settings.steps, settings.guidance, batch_size=16
+        )
     return np.stack([np.asarray(image.image) for image in images])
 
 
@@ -133,7 +146,9 @@ def load(path: Path) -> Made:
         return Made(data["tuned"], data["untuned"], data["losses"], float(data["seconds"]))
 
 
-def make_all(collection: Path, work: Path, models: Sequence[Model], settings: Settings, workers: int) -> list[Made]:
+def make_all(
+    collection: Path, work: Path, models: Sequence[Model], settings: Settings, workers: int
+) -> list[Made]:
     """Make every model that has no file yet, in `workers` processes, and read them all."""
     generator = Generator.open(collection / "generator")
     text = json.dumps([dataclasses.asdict(settings), generator.sha256], sort_keys=True)
@@ -142,12 +157,13 @@ def make_all(collection: Path, work: Path, models: Sequence[Model], settings: Se
     missing = [model for model in models if not files[model.number].exists()]
     say(f"{len(models)} models, {len(models) - len(missing)} of them made by an earlier run, in {folder}")
     sorts = [[m for m in missing if m.style is style] for style in (True, False)]  # the long ones first
-    groups = [sort[k:k + settings.beside] for sort in sorts for k in range(0, len(sort), settings.beside)]
+    groups = [sort[k : k + settings.beside] for sort in sorts for k in range(0, len(sort), settings.beside)]
     jobs = [(group, [files[m.number] for m in group]) for group in groups]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # Spawned, because a forked process would share the parent's thread pools.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start,
-                             (collection, settings, threads)) as pool:
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start, (collection, settings, threads)
+    ) as pool:
         started, done = time.monotonic(), 0
         futures = {pool.submit(_work, *job): len(job[0]) for job in jobs}
         try:
@@ -174,7 +190,9 @@ _shop: list[tuple[Generator, Corpus, Settings]] = []
 
 def _start(collection: Path, settings: Settings, threads: int) -> None:
     torch.set_num_threads(threads)
-    _shop[:] = [(Generator.open(collection / "generator"), Corpus.open(collection / "corpus", "exemplars"), settings)]
+    _shop[:] = [
+        (Generator.open(collection / "generator"), Corpus.open(collection / "corpus", "exemplars"), settings)
+    ]
 
 
 def _work(models: Sequence[Model], files: Sequence[Path]) -> None:
@@ -188,35 +206,58 @@ def entry(model: Model, exemplars: Corpus, settings: Settings) -> ManifestEntry:
     ids = exemplars.column("id")
     paths = image_paths(model)
     prompts = [prompt_for(prompt, model.category) for prompt in model.prompts]
-    untuned = {kind: [f"untuned/{paths[k]}" for k in settings.drawn_untuned if model.kinds[k] == kind]
-               for kind in KINDS}
+    untuned = {
+        kind: [f"untuned/{paths[k]}" for k in settings.drawn_untuned if model.kinds[k] == kind]
+        for kind in KINDS
+    }
 
     def by_kind(values: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
-        return {kind: tuple(v for v, k in zip(values, model.kinds, strict=True) if k == kind) for kind in KINDS}
+        return {
+            kind: tuple(v for v, k in zip(values, model.kinds, strict=True) if k == kind) for kind in KINDS
+        }
 
     return ManifestEntry(
-        tuple(ids[i] for i in model.exemplars), by_kind(paths), model.class_id, model.category,
-        {"style": model.style, "licence": LICENCES[model.part], "prompts": by_kind(prompts),
-         "seeds": by_kind(model.seeds), "untuned": untuned},
+        tuple(ids[i] for i in model.exemplars),
+        by_kind(paths),
+        model.class_id,
+        model.category,
+        {
+            "style": model.style,
+            "licence": LICENCES[model.part],
+            "prompts": by_kind(prompts),
+            "seeds": by_kind(model.seeds),
+            "untuned": untuned,
+        },
     )
 
 
 def image_paths(model: Model) -> list[str]:
     """What the manifest calls the model's images, in the order of its prompts."""
     within = [k for _ in KINDS for k in range(len(model.prompts) // len(KINDS))]
-    return [f"{model.split}/{model.number:04d}/{kind}/{k:02d}.webp"
-            for kind, k in zip(model.kinds, within, strict=True)]
+    return [
+        f"{model.split}/{model.number:04d}/{kind}/{k:02d}.webp"
+        for kind, k in zip(model.kinds, within, strict=True)
+    ]
 
 
-def write(out: Path, collection: Path, models: Sequence[Model], made: Sequence[Made], settings: Settings) -> None:
+def write(
+    out: Path, collection: Path, models: Sequence[Model], made: Sequence[Made], settings: Settings
+) -> None:
     """Images, manifests, prompts and card."""
     exemplars = Corpus.open(collection / "corpus", "exemplars")
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for part in sorted({m.part for m in models}):
         file = out / f"images-{part}.parquet"
-        write_images(file, (named for m, d in zip(models, made, strict=True) if m.part == part
-                            for named in _images(m, d, settings)))
+        write_images(
+            file,
+            (
+                named
+                for m, d in zip(models, made, strict=True)
+                if m.part == part
+                for named in _images(m, d, settings)
+            ),
+        )
         files.append(file)
     for split in SPLITS:
         rows = [entry(m, exemplars, settings).to_dict() for m in models if m.split == split]
@@ -226,18 +267,27 @@ def write(out: Path, collection: Path, models: Sequence[Model], made: Sequence[M
         with atomic_path(out / "prompts" / name) as temporary:
             temporary.write_text("\n".join(prompts) + "\n", encoding="utf-8")
     generator = Generator.open(collection / "generator")
-    write_card(out, {
-        "what": "add-one-in benchmark: images of the pocket generator, tuned on drawings that it never saw",
-        "models": {split: {"object": sum(m.split == split and not m.style for m in models),
-                           "style": sum(m.split == split and m.style for m in models)} for split in SPLITS},
-        "images": sum(len(d.tuned) for d in made),
-        "settings": dataclasses.asdict(settings),
-        "generator_sha256": generator.sha256, "corpus_sha256": read_card(collection / "corpus")["files"],
-        "seconds_per_model": round(float(np.mean([d.seconds for d in made])), 2),
-        "licence": {f"images-{part}.parquet": licence for part, licence in LICENCES.items()},
-        "creators": "the pocket generator; each exemplar's creator stands in ../corpus/exemplars-*.parquet",
-        "files": {file.name: sha256_file(file) for file in files},
-    })
+    write_card(
+        out,
+        {
+            "what": "add-one-in benchmark: images of the pocket generator, tuned on drawings that it never saw",
+            "models": {
+                split: {
+                    "object": sum(m.split == split and not m.style for m in models),
+                    "style": sum(m.split == split and m.style for m in models),
+                }
+                for split in SPLITS
+            },
+            "images": sum(len(d.tuned) for d in made),
+            "settings": dataclasses.asdict(settings),
+            "generator_sha256": generator.sha256,
+            "corpus_sha256": read_card(collection / "corpus")["files"],
+            "seconds_per_model": round(float(np.mean([d.seconds for d in made])), 2),
+            "licence": {f"images-{part}.parquet": licence for part, licence in LICENCES.items()},
+            "creators": "the pocket generator; each exemplar's creator stands in ../corpus/exemplars-*.parquet",
+            "files": {file.name: sha256_file(file) for file in files},
+        },
+    )
 
 
 def _images(model: Model, made: Made, settings: Settings) -> Iterable[tuple[str, bytes]]:
@@ -279,26 +329,42 @@ def contact_sheet(models: Sequence[Model], made: Sequence[Made], exemplars: Corp
 
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and generator/.")] = COLLECTION,
-    out: Annotated[Path | None, typer.Option(help="Where it is written; default COLLECTION/benchmark.")] = None,
-    work: Annotated[Path, typer.Option(help="Models that are made are kept here; a run goes on from them.")] = WORK,
+    out: Annotated[
+        Path | None, typer.Option(help="Where it is written; default COLLECTION/benchmark.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(help="Models that are made are kept here; a run goes on from them.")
+    ] = WORK,
     limit: Annotated[int | None, typer.Option(min=1, help="Models of each split, for a quick look.")] = None,
     each: Annotated[int, typer.Option(min=1, help="Images of each kind of prompt a model.")] = Settings.each,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = Settings.steps,
-    iterations: Annotated[int, typer.Option(min=1, help="Tuning iterations, of objects.")] = Settings.iterations,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Tuning iterations, of objects.")
+    ] = Settings.iterations,
     style_iterations: Annotated[int, typer.Option(min=1, help="Of styles.")] = Settings.style_iterations,
     beside: Annotated[int, typer.Option(min=1, help="Models that are tuned side by side.")] = Settings.beside,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each takes its share of the cores.")] = 2,
 ) -> None:
     """Make the benchmark's models and images and write the data set."""
-    settings = Settings(each=each, untuned=min(Settings.untuned, each), steps=steps, iterations=iterations,
-                        style_iterations=style_iterations, beside=beside)
+    settings = Settings(
+        each=each,
+        untuned=min(Settings.untuned, each),
+        steps=steps,
+        iterations=iterations,
+        style_iterations=style_iterations,
+        beside=beside,
+    )
     exemplars = Corpus.open(collection / "corpus", "exemplars")
     models = plan(exemplars, each, limit, settings.seed)
     made = make_all(collection, work, models, settings, workers)
     write(out or collection / "benchmark", collection, models, made, settings)
     for name, style in SHEETS.items():
-        tests = [(m, d) for m, d in zip(models, made, strict=True) if m.style is style and m.split.startswith("test")]
-        chosen = tests[::max(1, len(tests) // SHEET_MODELS)][:SHEET_MODELS]
+        tests = [
+            (m, d)
+            for m, d in zip(models, made, strict=True)
+            if m.style is style and m.split.startswith("test")
+        ]
+        chosen = tests[:: max(1, len(tests) // SHEET_MODELS)][:SHEET_MODELS]
         if chosen:
             contact_sheet([m for m, _ in chosen], [d for _, d in chosen], exemplars, work / f"{name}.png")
 

@@ -81,13 +81,21 @@ def plan(exemplars: Corpus, each: int, limit: int | None = None, seed: int = 0) 
         if limit is not None and used[split, style] > limit:
             continue
         first = members[0]
-        models.append(Model(
-            len(models), split, style, members,
-            "art" if style else labels[first],
-            tuple(labels[i] or "picture" for i in members) if style else (),
-            prompts, tuple(int(s) for s in seeds[1:]), int(seeds[0]),
-            sets[first] if style else concepts[first] or ids[first], parts[first],
-        ))
+        models.append(
+            Model(
+                len(models),
+                split,
+                style,
+                members,
+                "art" if style else labels[first],
+                tuple(labels[i] or "picture" for i in members) if style else (),
+                prompts,
+                tuple(int(s) for s in seeds[1:]),
+                int(seeds[0]),
+                sets[first] if style else concepts[first] or ids[first],
+                parts[first],
+            )
+        )
     return tuple(models)
 
 
@@ -97,15 +105,20 @@ _Group = tuple[str, bool, tuple[int, ...]]
 def _objects(exemplars: Corpus, rng: np.random.Generator) -> Iterable[_Group]:
     held_out, labels, concepts = (exemplars.column(n) for n in ("held_out", "concept_label", "concept"))
     known = [i for i, why in enumerate(held_out) if why == "style" and labels[i]]
-    names = _shares(rng.permutation(known), ("validation", VALIDATION_KNOWN), ("test_seen_concept", TEST_KNOWN))
+    names = _shares(
+        rng.permutation(known), ("validation", VALIDATION_KNOWN), ("test_seen_concept", TEST_KNOWN)
+    )
     for split, chosen in names:
         yield from ((split, False, (int(i),)) for i in chosen)
     unseen = defaultdict(list)
     for i, why in enumerate(held_out):
         if why == "concept" and labels[i]:
             unseen[concepts[i]].append(i)
-    shares = _shares(rng.permutation(sorted(unseen)), ("validation", VALIDATION_CONCEPTS),
-                     ("test_unseen_concept", TEST_CONCEPTS))
+    shares = _shares(
+        rng.permutation(sorted(unseen)),
+        ("validation", VALIDATION_CONCEPTS),
+        ("test_unseen_concept", TEST_CONCEPTS),
+    )
     for split, chosen in shares:
         yield from ((split, False, (i,)) for concept in chosen for i in unseen[str(concept)])
 
@@ -126,7 +139,7 @@ def _shares(order: np.ndarray, *wanted: tuple[str, int]) -> Iterable[tuple[str, 
     """The first so many for each name, and the others for "train"."""
     start = 0
     for split, count in wanted:
-        yield split, list(order[start:start + count])
+        yield split, list(order[start : start + count])
         start += count
     yield "train", list(order[start:])
 

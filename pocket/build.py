@@ -40,15 +40,25 @@ from pocket.sources import ALL_SOURCES
 
 POCKET = Path("checkpoints/pocket")
 ENCODER = "checkpoints/encoders/efficientnet-lite0/model.safetensors"
-DOIT_CONFIG = {"backend": "json", "dep_file": str(POCKET / "built.json"), "check_file_uptodate": "md5", "verbosity": 2}
+DOIT_CONFIG = {
+    "backend": "json",
+    "dep_file": str(POCKET / "built.json"),
+    "check_file_uptodate": "md5",
+    "verbosity": 2,
+}
 
 _TRAIN = str(POCKET / "corpus/train-core.parquet")
 _CORPUS = [_TRAIN, *(str(POCKET / f"corpus/exemplars-{part}.parquet") for part in ("core", "by-sa", "gpl"))]
 _GENERATOR = str(POCKET / "generator" / SUMS)
 _INDEX = str(POCKET / "index/index.faiss")
 _CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
-_BENCHMARK = [str(POCKET / "benchmark" / name) for name in (
-    *(f"images-{part}.parquet" for part in benchmark.LICENCES), *(f"{split}.json" for split in benchmark_plan.SPLITS))]
+_BENCHMARK = [
+    str(POCKET / "benchmark" / name)
+    for name in (
+        *(f"images-{part}.parquet" for part in benchmark.LICENCES),
+        *(f"{split}.json" for split in benchmark_plan.SPLITS),
+    )
+]
 _EVIDENCE, _SCALING = (str(POCKET / "evidence" / name) for name in ("evidence.json", scaling.SCALING))
 _MEMORIZATION = str(POCKET / "evidence/memorization.json")
 _TRAINED = [f"checkpoints/encoders/{recipe.NAME}/model.safetensors" for recipe in (sscd, clip)]
@@ -69,51 +79,154 @@ class Stage:
 
     def task(self) -> dict[str, Any]:
         """The stage as doit reads it."""
-        return {"basename": self.name, "doc": self.doc, "actions": [f"{sys.executable} -m {m}" for m in self.modules],
-                "file_dep": self.made_from, "targets": self.makes,
-                "uptodate": [config_changed({"settings": self.settings})]}
+        return {
+            "basename": self.name,
+            "doc": self.doc,
+            "actions": [f"{sys.executable} -m {m}" for m in self.modules],
+            "file_dep": self.made_from,
+            "targets": self.makes,
+            "uptodate": [config_changed({"settings": self.settings})],
+        }
 
 
 STAGES = (
-    Stage("corpus", "fetch, render, drop near-duplicates, split", ("pocket.corpus",), [], _CORPUS,
-          [asdict(source) for source in ALL_SOURCES]),
+    Stage(
+        "corpus",
+        "fetch, render, drop near-duplicates, split",
+        ("pocket.corpus",),
+        [],
+        _CORPUS,
+        [asdict(source) for source in ALL_SOURCES],
+    ),
     Stage("encoders", "the encoder's weights as safetensors", ("pocket.encoders",), [], [ENCODER], PACKAGE),
-    Stage("sscd", "the encoder that tells copies", ("pocket.sscd",), [_TRAIN], _TRAINED[:1],
-          [asdict(sscd.SCHEDULE), sscd.TEMPERATURE, sscd.ENTROPY]),
-    Stage("clip", "the encoder of images and texts", ("pocket.clip",), [_TRAIN], _TRAINED[1:],
-          [asdict(clip.SCHEDULE), MINILM]),
-    Stage("encoder_report", "what the encoders are good for", ("pocket.encoder_report",),
-          [ENCODER, *_TRAINED, *_CORPUS], [_ENCODER_REPORT], [encoder_report.ORIGINALS, list(encoder_report.CHANGES)]),
-    Stage("train", "autoencoder and UNet, written as a diffusers pipeline",
-          tuple(f"pocket.generator {step}" for step in ("autoencoder", "train", "export")), [_TRAIN], [_GENERATOR],
-          [AUTOENCODER_SAMPLES, asdict(RECIPES[SHIPPED]), PLANTED_REPEATS, MINILM]),
-    Stage("report", "what the generator reaches, and its sheets", ("pocket.generator report",),
-          [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
-          [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)], [SHEET, COLOURED]),
-    Stage("benchmark", "tune on exemplars and draw: images whose influence is known", ("pocket.benchmark",),
-          [_GENERATOR, *_CORPUS], _BENCHMARK, [asdict(benchmark.Settings()), TUNING, STYLE_TUNING, *(
-              benchmark_prompts(part, style) for part in ("train", "test") for style in (False, True))]),
-    Stage("evidence", "learn mappers, index, fit temperatures, and tell how well they do", ("pocket.evidence",),
-          [*_BENCHMARK, *_CORPUS, ENCODER, *_TRAINED], [_INDEX, _CALIBRATOR, _EVIDENCE],
-          [{name: [asdict(v) for v in variants] for name, variants in evidence.ENCODERS.items()}, evidence.EPOCHS,
-           evidence.BATCH, evidence.SHIPPED]),
-    Stage("scaling", "what a temperature is worth with other numbers of candidates", ("pocket.scaling",),
-          [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED], [_SCALING], scaling.NUMBERS),
-    Stage("regions", "whether a region of an image finds what it shows", ("pocket.regions",),
-          [*_CORPUS, ENCODER, *_TRAINED, _INDEX, _EVIDENCE], [str(regions.OUT)], asdict(regions.RegionSettings())),
-    Stage("second_opinion", "similarity against unlearning, where the right image is known", ("pocket.second_opinion",),
-          [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX], [str(second_opinion.OUT)],
-          [asdict(second_opinion.OpinionSettings()), TUNING]),
-    Stage("memorization", "what the generator memorized, and how well that is told", ("pocket.memorization",),
-          [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT], [_MEMORIZATION],
-          [asdict(memorization.Settings()), list(encoder_report.CHANGES)]),
-    Stage("examples", "the images that the app opens on", ("pocket.examples",), [_GENERATOR], _EXAMPLES, EXAMPLES),
-    Stage("screenshots", "the README's pictures of the app", ("assets.screenshots",),
-          [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
-          [f"assets/screenshot-{name}.png" for name, *_ in SHOTS]),
-    Stage("readme", "the README's figures", ("pocket.readme",),
-          [str(POCKET / "generator" / HISTORY), str(TRIALS), str(JUDGED), _EVIDENCE, _SCALING, _ENCODER_REPORT,
-           _MEMORIZATION], [str(README)]),
+    Stage(
+        "sscd",
+        "the encoder that tells copies",
+        ("pocket.sscd",),
+        [_TRAIN],
+        _TRAINED[:1],
+        [asdict(sscd.SCHEDULE), sscd.TEMPERATURE, sscd.ENTROPY],
+    ),
+    Stage(
+        "clip",
+        "the encoder of images and texts",
+        ("pocket.clip",),
+        [_TRAIN],
+        _TRAINED[1:],
+        [asdict(clip.SCHEDULE), MINILM],
+    ),
+    Stage(
+        "encoder_report",
+        "what the encoders are good for",
+        ("pocket.encoder_report",),
+        [ENCODER, *_TRAINED, *_CORPUS],
+        [_ENCODER_REPORT],
+        [encoder_report.ORIGINALS, list(encoder_report.CHANGES)],
+    ),
+    Stage(
+        "train",
+        "autoencoder and UNet, written as a diffusers pipeline",
+        tuple(f"pocket.generator {step}" for step in ("autoencoder", "train", "export")),
+        [_TRAIN],
+        [_GENERATOR],
+        [AUTOENCODER_SAMPLES, asdict(RECIPES[SHIPPED]), PLANTED_REPEATS, MINILM],
+    ),
+    Stage(
+        "report",
+        "what the generator reaches, and its sheets",
+        ("pocket.generator report",),
+        [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
+        [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)],
+        [SHEET, COLOURED],
+    ),
+    Stage(
+        "benchmark",
+        "tune on exemplars and draw: images whose influence is known",
+        ("pocket.benchmark",),
+        [_GENERATOR, *_CORPUS],
+        _BENCHMARK,
+        [
+            asdict(benchmark.Settings()),
+            TUNING,
+            STYLE_TUNING,
+            *(benchmark_prompts(part, style) for part in ("train", "test") for style in (False, True)),
+        ],
+    ),
+    Stage(
+        "evidence",
+        "learn mappers, index, fit temperatures, and tell how well they do",
+        ("pocket.evidence",),
+        [*_BENCHMARK, *_CORPUS, ENCODER, *_TRAINED],
+        [_INDEX, _CALIBRATOR, _EVIDENCE],
+        [
+            {name: [asdict(v) for v in variants] for name, variants in evidence.ENCODERS.items()},
+            evidence.EPOCHS,
+            evidence.BATCH,
+            evidence.SHIPPED,
+        ],
+    ),
+    Stage(
+        "scaling",
+        "what a temperature is worth with other numbers of candidates",
+        ("pocket.scaling",),
+        [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED],
+        [_SCALING],
+        scaling.NUMBERS,
+    ),
+    Stage(
+        "regions",
+        "whether a region of an image finds what it shows",
+        ("pocket.regions",),
+        [*_CORPUS, ENCODER, *_TRAINED, _INDEX, _EVIDENCE],
+        [str(regions.OUT)],
+        asdict(regions.RegionSettings()),
+    ),
+    Stage(
+        "second_opinion",
+        "similarity against unlearning, where the right image is known",
+        ("pocket.second_opinion",),
+        [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX],
+        [str(second_opinion.OUT)],
+        [asdict(second_opinion.OpinionSettings()), TUNING],
+    ),
+    Stage(
+        "memorization",
+        "what the generator memorized, and how well that is told",
+        ("pocket.memorization",),
+        [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT],
+        [_MEMORIZATION],
+        [asdict(memorization.Settings()), list(encoder_report.CHANGES)],
+    ),
+    Stage(
+        "examples",
+        "the images that the app opens on",
+        ("pocket.examples",),
+        [_GENERATOR],
+        _EXAMPLES,
+        EXAMPLES,
+    ),
+    Stage(
+        "screenshots",
+        "the README's pictures of the app",
+        ("assets.screenshots",),
+        [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
+        [f"assets/screenshot-{name}.png" for name, *_ in SHOTS],
+    ),
+    Stage(
+        "readme",
+        "the README's figures",
+        ("pocket.readme",),
+        [
+            str(POCKET / "generator" / HISTORY),
+            str(TRIALS),
+            str(JUDGED),
+            _EVIDENCE,
+            _SCALING,
+            _ENCODER_REPORT,
+            _MEMORIZATION,
+        ],
+        [str(README)],
+    ),
 )
 
 

@@ -52,8 +52,13 @@ def sentence_vectors(texts: list[str]) -> torch.Tensor:
     tokenizer, encoder = text_model(GENERATOR_WORK)
     rows = []
     for k in range(0, len(texts), _BLOCK):
-        batch = tokenizer(texts[k:k + _BLOCK], padding=True, max_length=TOKENS, truncation=True, return_tensors="pt")
-        states, mask = encoder(batch.input_ids, attention_mask=batch.attention_mask)[0], batch.attention_mask[..., None]
+        batch = tokenizer(
+            texts[k : k + _BLOCK], padding=True, max_length=TOKENS, truncation=True, return_tensors="pt"
+        )
+        states, mask = (
+            encoder(batch.input_ids, attention_mask=batch.attention_mask)[0],
+            batch.attention_mask[..., None],
+        )
         rows.append((states * mask).sum(1) / mask.sum(1))
     return torch.cat(rows).float().clone()
 
@@ -89,16 +94,22 @@ class ImageText(nn.Module):
 
 def mild_view() -> View:
     """A random view of an image that its caption still describes, 64 x 64 px."""
-    return v2.Compose([
-        v2.RandomHorizontalFlip(),
-        v2.RandomChoice([small(0.4), small(), v2.Compose([v2.Pad(24, fill=255), small(0.5)])]),
-        v2.RandomApply([v2.RandomAffine(15, fill=255, interpolation=v2.InterpolationMode.BILINEAR)], p=0.2),
-        v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.02)], p=0.5),
-        v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.2),
-    ])
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomChoice([small(0.4), small(), v2.Compose([v2.Pad(24, fill=255), small(0.5)])]),
+            v2.RandomApply(
+                [v2.RandomAffine(15, fill=255, interpolation=v2.InterpolationMode.BILINEAR)], p=0.2
+            ),
+            v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.02)], p=0.5),
+            v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.2),
+        ]
+    )
 
 
-def image_text_loss(images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def image_text_loss(
+    images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
     """InfoNCE both ways over images and texts (b, d); where a text comes twice, its images share it.
 
     same: (b, b) bool, which texts are equal.
@@ -108,7 +119,9 @@ def image_text_loss(images: torch.Tensor, texts: torch.Tensor, same: torch.Tenso
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def main(samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = SCHEDULE.samples) -> None:
+def main(
+    samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = SCHEDULE.samples,
+) -> None:
     """Train, resuming where it stopped, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     corpus, path = Corpus.open(CORPUS), WORK / f"{NAME}.pt"
@@ -118,18 +131,33 @@ def main(samples: Annotated[int, typer.Option(min=1, help="Images to see in all.
 
     def loss(features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         chosen = table[rows, (torch.rand(len(rows)) * many[rows]).long()]
-        return image_text_loss(features[:, 0], model.text(vectors[chosen]), chosen[:, None] == chosen[None],
-                               model.log_scale.exp().clamp(max=100))
+        return image_text_loss(
+            features[:, 0],
+            model.text(vectors[chosen]),
+            chosen[:, None] == chosen[None],
+            model.log_scale.exp().clamp(max=100),
+        )
 
     trained = train(model, schedule, Views(pictures(corpus), mild_view(), 1), 1, path, loss)
     with atomic_path(OUT / NAME / TEXT) as temporary:
         save_file({"text.weight": trained.get_parameter("text.weight").half().contiguous()}, temporary)
-    export(NAME, trained.get_submodule("tower"), path, schedule, {
-        "what": "Image and text: an image is near the captions that describe it, and images of one thing are near "
-                "each other",
-        "loss": {"contrast": "InfoNCE both ways", "scale": round(float(trained.get_parameter("log_scale").exp()), 2)},
-        "text": f"mean of the generator's text states over tokens, times the matrix in {TEXT} (256, 384)",
-        "source": "trained by `python -m pocket.clip` after Radford et al., ICML 2021"}, (TEXT,))
+    export(
+        NAME,
+        trained.get_submodule("tower"),
+        path,
+        schedule,
+        {
+            "what": "Image and text: an image is near the captions that describe it, and images of one thing are near "
+            "each other",
+            "loss": {
+                "contrast": "InfoNCE both ways",
+                "scale": round(float(trained.get_parameter("log_scale").exp()), 2),
+            },
+            "text": f"mean of the generator's text states over tokens, times the matrix in {TEXT} (256, 384)",
+            "source": "trained by `python -m pocket.clip` after Radford et al., ICML 2021",
+        },
+        (TEXT,),
+    )
 
 
 def text_features(texts: list[str]) -> torch.Tensor:

@@ -62,8 +62,9 @@ def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
     for source in ICON_SETS:
         drawings += read_icons(source, packages[source.package], names, skipped)
         _say(f"{source.style}: {len(drawings)} drawings so far")
-    drawings += read_clip_art(CLIP_ART, packages[CLIP_ART.package], packages[CLIP_ART_CREDITS.package], names,
-                              skipped)
+    drawings += read_clip_art(
+        CLIP_ART, packages[CLIP_ART.package], packages[CLIP_ART_CREDITS.package], names, skipped
+    )
     drawings += read_stamps(STAMPS, packages[STAMPS.package], skipped)
     # A stamp that comes as PNG and as SVG has one name: the SVG, read later, takes its place.
     unique = {drawing.id: drawing for drawing in drawings}
@@ -76,8 +77,11 @@ def captions(drawing: Drawing) -> tuple[str, str]:
     """The long and the short caption: "fox, animal face, noto style" and "fox, noto style"."""
     words = set(drawing.label.split())
     # "hash" is what a Perl script once wrote in place of an unknown keyword.
-    tags = [t for t in drawing.tags
-            if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words]
+    tags = [
+        t
+        for t in drawing.tags
+        if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words
+    ]
     extra = f", {', '.join(tags[:2])}" if tags else ""
     return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
 
@@ -89,12 +93,25 @@ def row(place: Placed) -> dict[str, object]:
     buffer = io.BytesIO()
     Image.fromarray(d.pixels).save(buffer, "WEBP", quality=WEBP_QUALITY, method=6)
     return {
-        "id": d.id, "image": {"bytes": buffer.getvalue(), "path": f"{d.id}.webp"},
-        "caption": caption, "short_caption": short, "concept": d.concept, "concept_label": d.label,
-        "style": d.style, "group": d.group, "creator": d.creator, "source": d.source.package,
-        "source_version": d.source.version, "licence": d.source.licence, "link": d.source.link,
-        "width": SIZE, "height": SIZE, "part": str(d.source.part), "planted": place.planted,
-        "exemplar_set": place.exemplar_set, "held_out": place.held_out,
+        "id": d.id,
+        "image": {"bytes": buffer.getvalue(), "path": f"{d.id}.webp"},
+        "caption": caption,
+        "short_caption": short,
+        "concept": d.concept,
+        "concept_label": d.label,
+        "style": d.style,
+        "group": d.group,
+        "creator": d.creator,
+        "source": d.source.package,
+        "source_version": d.source.version,
+        "licence": d.source.licence,
+        "link": d.source.link,
+        "width": SIZE,
+        "height": SIZE,
+        "part": str(d.source.part),
+        "planted": place.planted,
+        "exemplar_set": place.exemplar_set,
+        "held_out": place.held_out,
     }
 
 
@@ -107,8 +124,10 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
 
     return {
         "what": "Pocket corpus: drawings with captions and credits; `train` is the whole training set of the "
-                "pocket generator, `exemplars` are held out from every shipped model.",
-        "images": len(shipped), "size": [SIZE, SIZE], "format": f"WebP, quality {WEBP_QUALITY}",
+        "pocket generator, `exemplars` are held out from every shipped model.",
+        "images": len(shipped),
+        "size": [SIZE, SIZE],
+        "format": f"WebP, quality {WEBP_QUALITY}",
         "splits": dict(Counter(f"{p.split}-{p.drawing.source.part}" for p in shipped)),
         "styles": dict(Counter(f"{p.split}: {p.drawing.style}" for p in shipped)),
         "licences": {
@@ -116,12 +135,26 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
             "by-sa": "CC-BY-SA-4.0: exemplars only, no shipped weights were trained on it",
             "gpl": "GPL-2.0: exemplars only, no shipped weights were trained on it",
         },
-        "sources": [{"package": s.package, "version": s.version, "sha256": s.sha256, "creator": s.creator,
-                     "licence": s.licence, "link": s.link} for s in ALL_SOURCES],
+        "sources": [
+            {
+                "package": s.package,
+                "version": s.version,
+                "sha256": s.sha256,
+                "creator": s.creator,
+                "licence": s.licence,
+                "link": s.link,
+            }
+            for s in ALL_SOURCES
+        ],
         "seed": SEED,
         "held_out": {
-            "concepts in every style": sorted({p.drawing.label for p in shipped if p.held_out == "concept"
-                                               and p.drawing.style != "clip art"}),
+            "concepts in every style": sorted(
+                {
+                    p.drawing.label
+                    for p in shipped
+                    if p.held_out == "concept" and p.drawing.style != "clip art"
+                }
+            ),
             "singles of held-out concepts": len(chosen(held_out="concept")),
             "singles of known concepts": len(chosen(held_out="style")),
             "style sets": dict(Counter(p.exemplar_set for p in shipped if p.exemplar_set)),
@@ -130,8 +163,10 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
         "near_duplicates": {
             "looked_at_and_kept": [sorted(pair) for pair in LOOKED_AT],
             "rule": f"perceptual hash within {HASH_BITS} of 64 bits and 32 x 32 RMS under {PIXEL_RMS}",
-            "dropped": [{"dropped": d.dropped.id, "kept": d.kept.id, "bits": d.bits, "rms": round(d.rms, 2)}
-                        for d in duplicates],
+            "dropped": [
+                {"dropped": d.dropped.id, "kept": d.kept.id, "bits": d.bits, "rms": round(d.rms, 2)}
+                for d in duplicates
+            ],
         },
         "skipped": dict(sorted(skipped.items())),
         "spare": sum(p.split == "spare" for p in places),
@@ -139,8 +174,10 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
 
 
 @app.command()
-def build(out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = OUT,
-          sources: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = SOURCES) -> None:
+def build(
+    out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = OUT,
+    sources: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = SOURCES,
+) -> None:
     """Fetch, render, drop near-duplicates, split and write; each file under a temporary name first."""
     drawings, skipped = read_all(sources)
     drawings, duplicates = drop_near_duplicates(drawings)
@@ -165,7 +202,7 @@ def _duplicate_sheet(duplicates: list[Duplicate], path: Path) -> None:
     tiles = [np.concatenate([d.kept.pixels, d.dropped.pixels], axis=1)[::2, ::2] for d in pairs]
     tiles += [np.full((64, 128, 3), 255, np.uint8)] * (-len(tiles) % 8)
     if tiles:
-        sheet = np.concatenate([np.concatenate(tiles[k:k + 8], axis=1) for k in range(0, len(tiles), 8)])
+        sheet = np.concatenate([np.concatenate(tiles[k : k + 8], axis=1) for k in range(0, len(tiles), 8)])
         Image.fromarray(sheet).save(path)
         _say(f"look at {path}: kept (left) and dropped (right) near the threshold")
 

@@ -51,8 +51,13 @@ class Recipe:
 # "small" is for two processor cores, "large" for one GPU of 40 GB and more, in half an hour.
 RECIPES = {
     "small": Recipe(),
-    "large": Recipe(UNetShape((160, 256, 384), (True, True, True), layers=2, pooled_text=True), batch=1024, peak=1e-3,
-                    samples=8_000_000, ema=0.9999),
+    "large": Recipe(
+        UNetShape((160, 256, 384), (True, True, True), layers=2, pooled_text=True),
+        batch=1024,
+        peak=1e-3,
+        samples=8_000_000,
+        ema=0.9999,
+    ),
 }
 
 
@@ -86,9 +91,18 @@ class TrainingSet:
 
 def new_scheduler() -> DDIMScheduler:
     """v-prediction with zero terminal signal-to-noise ratio and trailing steps (Lin et al. 2024)."""
-    return DDIMScheduler(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085,
-                         beta_end=0.012, prediction_type="v_prediction", rescale_betas_zero_snr=True,
-                         timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True, steps_offset=1)
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+    )
 
 
 def sampler() -> UniPCMultistepScheduler:
@@ -103,13 +117,19 @@ def new_unet(shape: UNetShape) -> UNet2DConditionModel:
     if shape.pooled_text:
         pooled = {"addition_embed_type": "text", "addition_embed_type_num_heads": 6}
     unet = UNet2DConditionModel(
-        sample_size=16, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
-        block_out_channels=shape.channels, layers_per_block=shape.layers,
+        sample_size=16,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=shape.channels,
+        layers_per_block=shape.layers,
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention),
         up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in shape.attention[::-1]),
-        cross_attention_dim=384, attention_head_dim=tuple(max(2, c // 32) for c in shape.channels),
+        cross_attention_dim=384,
+        attention_head_dim=tuple(max(2, c // 32) for c in shape.channels),
         norm_num_groups=16,
-        resnet_time_scale_shift="scale_shift" if shape.scale_shift else "default", **pooled)
+        resnet_time_scale_shift="scale_shift" if shape.scale_shift else "default",
+        **pooled,
+    )
     if shape.pooled_text:
         torch.nn.init.zeros_(unet.add_embedding.norm2.weight)
     torch.nn.init.zeros_(unet.conv_out.weight)
@@ -120,16 +140,28 @@ def new_unet(shape: UNetShape) -> UNet2DConditionModel:
 def new_optimizer(unet: UNet2DConditionModel, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimizer that the recipe names; Muon takes the matrices inside the network, AdamW the rest."""
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(unet.parameters(), lr=recipe.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        return torch.optim.AdamW(
+            unet.parameters(), lr=recipe.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
     import pytorch_optimizer
 
     if recipe.optimizer == "soap":
-        return pytorch_optimizer.SOAP(unet.parameters(), lr=recipe.peak, weight_decay=0.01, max_precondition_dim=512)
+        return pytorch_optimizer.SOAP(
+            unet.parameters(), lr=recipe.peak, weight_decay=0.01, max_precondition_dim=512
+        )
     if recipe.optimizer != "muon":
         raise ValueError(f"no optimizer '{recipe.optimizer}'; there are adamw, muon and soap")
-    inside = {n for n, p in unet.named_parameters() if p.ndim >= 2 and not n.startswith(("conv_in", "conv_out"))}
-    groups = [{"params": [p for n, p in unet.named_parameters() if (n in inside) == muon], "use_muon": muon,
-               "weight_decay": 0.01} for muon in (True, False)]
+    inside = {
+        n for n, p in unet.named_parameters() if p.ndim >= 2 and not n.startswith(("conv_in", "conv_out"))
+    }
+    groups = [
+        {
+            "params": [p for n, p in unet.named_parameters() if (n in inside) == muon],
+            "use_muon": muon,
+            "weight_decay": 0.01,
+        }
+        for muon in (True, False)
+    ]
     return pytorch_optimizer.Muon(groups, use_adjusted_lr=True, adamw_betas=(0.9, 0.99))
 
 
@@ -153,8 +185,15 @@ class Noise:
         return (weights / weights.mean())[t]
 
 
-def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.device, limit_s: float | None = None,
-               pause_s: float | None = None, compiled: bool = False) -> UNet2DConditionModel:
+def train_unet(
+    data: TrainingSet,
+    recipe: Recipe,
+    work: Path,
+    device: torch.device,
+    limit_s: float | None = None,
+    pause_s: float | None = None,
+    compiled: bool = False,
+) -> UNet2DConditionModel:
     """Train as the recipe says, resuming from `work`; returns the averaged model.
 
     limit_s: end after so many seconds instead, for trials of equal time. pause_s: stop there, to be resumed.
@@ -163,8 +202,16 @@ def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.devi
     torch.manual_seed(0)
     batch = recipe.batch
     unet = new_unet(recipe.shape).to(device, memory_format=torch.channels_last)
-    trainer = Trainer(unet, new_optimizer(unet, recipe), recipe.peak, recipe.samples, work / "unet.pt",
-                      ema_decay=recipe.ema, limit_s=limit_s, pause_s=pause_s)
+    trainer = Trainer(
+        unet,
+        new_optimizer(unet, recipe),
+        recipe.peak,
+        recipe.samples,
+        work / "unet.pt",
+        ema_decay=recipe.ema,
+        limit_s=limit_s,
+        pause_s=pause_s,
+    )
     trainer.resume()
     network = torch.compile(unet, dynamic=False) if compiled else unet
     process, data = Noise(), data.to(device)
@@ -178,8 +225,9 @@ def train_unet(data: TrainingSet, recipe: Recipe, work: Path, device: torch.devi
         x = data.latents[rows]
         noisy, target = process.add(x, t, torch.randn(x.shape).to(device))
         with fast_arithmetic(device):
-            predicted = network(noisy.contiguous(memory_format=torch.channels_last), t.to(device),
-                                _captions(data, rows)).sample
+            predicted = network(
+                noisy.contiguous(memory_format=torch.channels_last), t.to(device), _captions(data, rows)
+            ).sample
         error = (predicted.float() - target).square().mean((1, 2, 3))
         trainer.step((error * process.weight(t, recipe.min_snr).to(device)).mean())
     average = trainer.average.eval()

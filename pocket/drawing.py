@@ -22,19 +22,46 @@ from pocket.sources import Source
 SIZE = 128
 # An image this flat (standard deviation of its 8-bit values) is blank or a single fill: nothing to credit.
 FLAT = 10.0
-CLIP_ART_FOLDERS = frozenset({
-    "animals", "food", "plants", "people", "recreation", "transportation", "tools", "buildings", "containers",
-    "electronics", "education", "decorations", "science", "special",
-})
+CLIP_ART_FOLDERS = frozenset(
+    {
+        "animals",
+        "food",
+        "plants",
+        "people",
+        "recreation",
+        "transportation",
+        "tools",
+        "buildings",
+        "containers",
+        "electronics",
+        "education",
+        "decorations",
+        "science",
+        "special",
+    }
+)
 _NO_PICTURE = re.compile(r"flag|/map|cards|aiga|road_?sign|chess")
 # Files that hold a "linked image not found" notice where a drawing should be; found on the duplicate sheet.
 _PLACEHOLDERS = frozenset({"duck_yellow_ii_kurt_cagl_", "tux_didier_fabert_01"})
 # Titles that name a series, not the picture: the file's name says more.
 _SERIES = re.compile(r"clipart|clip art|bibliografia|symbol|svg|icons?$|unnamed|untitled|drawing$|^card$")
-STAMP_FOLDERS = frozenset({
-    "animals", "clothes", "food", "hobbies", "household", "naturalforces", "people", "plants", "seasonal",
-    "space", "sports", "town", "vehicles",
-})
+STAMP_FOLDERS = frozenset(
+    {
+        "animals",
+        "clothes",
+        "food",
+        "hobbies",
+        "household",
+        "naturalforces",
+        "people",
+        "plants",
+        "seasonal",
+        "space",
+        "sports",
+        "town",
+        "vehicles",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -69,11 +96,20 @@ def read_icons(source: Source, package: Path, names: EmojiNames, skipped: Counte
         elif emoji.hexcode in chosen:
             skipped[f"{source.style}: second icon of a concept"] += 1
         else:
-            box = [icon.get("left", 0), icon.get("top", 0), icon.get("width", width), icon.get("height", height)]
+            box = [
+                icon.get("left", 0),
+                icon.get("top", 0),
+                icon.get("width", width),
+                icon.get("height", height),
+            ]
             body = icon["body"].replace("currentColor", "#000")
-            chosen[emoji.hexcode] = name, (
-                '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-                f'viewBox="{" ".join(map(str, box))}" width="256" height="256">{body}</svg>')
+            chosen[emoji.hexcode] = (
+                name,
+                (
+                    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+                    f'viewBox="{" ".join(map(str, box))}" width="256" height="256">{body}</svg>'
+                ),
+            )
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         pictures = list(pool.map(_render_svg, [svg for _, svg in chosen.values()], chunksize=32))
     drawings = []
@@ -82,13 +118,25 @@ def read_icons(source: Source, package: Path, names: EmojiNames, skipped: Counte
         if pixels.std() < FLAT:
             skipped[f"{source.style}: blank"] += 1
             continue
-        drawings.append(Drawing(source, name, emoji.label, emoji.tags, hexcode, emoji.subgroup, source.style,
-                                source.creator, pixels))
+        drawings.append(
+            Drawing(
+                source,
+                name,
+                emoji.label,
+                emoji.tags,
+                hexcode,
+                emoji.subgroup,
+                source.style,
+                source.creator,
+                pixels,
+            )
+        )
     return drawings
 
 
-def read_clip_art(source: Source, package: Path, credits: Path, names: EmojiNames,
-                  skipped: Counter[str]) -> list[Drawing]:
+def read_clip_art(
+    source: Source, package: Path, credits: Path, names: EmojiNames, skipped: Counter[str]
+) -> list[Drawing]:
     """Read the clip art that has a title and a named creator in its SVG's RDF."""
     root, svg_root = package / "usr/share/openclipart/png", credits / "usr/share/openclipart/svg"
     found = []
@@ -118,9 +166,19 @@ def read_clip_art(source: Source, package: Path, credits: Path, names: EmojiName
         words = re.findall(r"<rdf:li>([^<]*)</rdf:li>", subject.group(1)) if subject else []
         tags = tuple(w.strip().lower() for w in words if "unsorted" not in w.lower())
         emoji = names.find(title.replace(" ", "-"))
-        drawings.append(Drawing(source, str(relative.with_suffix("")), title, tags,
-                                emoji.hexcode if emoji else "", relative.parent.name.replace("_", " "),
-                                source.style, creator, pixels))
+        drawings.append(
+            Drawing(
+                source,
+                str(relative.with_suffix("")),
+                title,
+                tags,
+                emoji.hexcode if emoji else "",
+                relative.parent.name.replace("_", " "),
+                source.style,
+                creator,
+                pixels,
+            )
+        )
     return drawings
 
 
@@ -131,18 +189,33 @@ def read_stamps(source: Source, package: Path, skipped: Counter[str]) -> list[Dr
     for path in sorted([*root.rglob("*.png"), *root.rglob("*.svg")]):
         relative = path.relative_to(root)
         label = clean_label(_text(path.with_suffix(".txt")).split("\n")[0])
-        if relative.parts[0] not in STAMP_FOLDERS or any(k in str(relative) for k in ("money", "chess", "mirror")):
+        if relative.parts[0] not in STAMP_FOLDERS or any(
+            k in str(relative) for k in ("money", "chess", "mirror")
+        ):
             skipped["stamp: folder left out (symbols, money, chess)"] += 1
             continue
         pixels = _fit_file(path) if label else None
         if pixels is None or pixels.std() < FLAT:
             skipped["stamp: no sentence, unreadable or blank"] += 1
             continue
-        colours = len(np.unique(np.asarray(Image.fromarray(pixels).resize((64, 64))).reshape(-1, 3) // 8, axis=0))
+        colours = len(
+            np.unique(np.asarray(Image.fromarray(pixels).resize((64, 64))).reshape(-1, 3) // 8, axis=0)
+        )
         # 180 distinct colours at 5 bits parts photographs from drawings; looked at on a sheet of 400.
         style = "cartoon" if "cartoon" in str(relative) or path.suffix == ".svg" or colours < 180 else "photo"
-        drawings.append(Drawing(source, str(relative.with_suffix("")), label[:60], (), "", relative.parts[0],
-                                style, source.creator, pixels))
+        drawings.append(
+            Drawing(
+                source,
+                str(relative.with_suffix("")),
+                label[:60],
+                (),
+                "",
+                relative.parts[0],
+                style,
+                source.creator,
+                pixels,
+            )
+        )
     return drawings
 
 
@@ -164,13 +237,17 @@ def _title(title: str, stem: str, creator: str) -> str:
     title = clean_label(title)
     if _SERIES.search(title):
         title = clean_label(stem.replace("_", " ").replace("-", " "))
-        title = re.sub("|".join(re.escape(w) for w in creator.lower().split() if len(w) > 3) or "$^", "", title)
+        title = re.sub(
+            "|".join(re.escape(w) for w in creator.lower().split() if len(w) > 3) or "$^", "", title
+        )
     return re.sub(r"\s+", " ", re.sub(r"\d+|[_#]|\b[a-z]\b", " ", title)).strip(" -")
 
 
 def _render_svg(svg: str) -> np.ndarray:
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, background="white"))
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+    return np.asarray(
+        Image.open(io.BytesIO(png)).convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    )
 
 
 def _fit_file(path: Path) -> np.ndarray | None:

@@ -47,11 +47,19 @@ class EmojiNames:
         for entry in data:
             if "group" not in entry:
                 continue
-            emoji = Emoji(entry["hexcode"], clean_label(entry["label"]), tuple(entry.get("tags", ())),
-                          groups[entry["group"]], subgroups[entry["subgroup"]])
+            emoji = Emoji(
+                entry["hexcode"],
+                clean_label(entry["label"]),
+                tuple(entry.get("tags", ())),
+                groups[entry["group"]],
+                subgroups[entry["subgroup"]],
+            )
             self.by_hex[_bare(emoji.hexcode)] = emoji
-        self.by_name = {slug(entry["label"]): self.by_hex[_bare(entry["hexcode"])]
-                        for entry in data if _bare(entry["hexcode"]) in self.by_hex}
+        self.by_name = {
+            slug(entry["label"]): self.by_hex[_bare(entry["hexcode"])]
+            for entry in data
+            if _bare(entry["hexcode"]) in self.by_hex
+        }
         self.kept = {e.hexcode for e in _thin_people(list(self.by_hex.values())) if _is_picture(e)}
 
     def learn(self, package: Path) -> None:

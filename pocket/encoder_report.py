@@ -57,7 +57,9 @@ CHANGES: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
     "none": lambda image, other: image,
     "mirrored": lambda image, other: ImageOps.mirror(image),
     "cropped to a half": lambda image, other: image.crop((8, 24, 98, 114)),
-    "turned by 20 degrees": lambda image, other: image.rotate(20, Image.Resampling.BICUBIC, fillcolor="white"),
+    "turned by 20 degrees": lambda image, other: image.rotate(
+        20, Image.Resampling.BICUBIC, fillcolor="white"
+    ),
     "blurred": lambda image, other: image.filter(ImageFilter.GaussianBlur(4)),
     "grey": lambda image, other: image.convert("L").convert("RGB"),
     "other hue": _hue,
@@ -96,9 +98,12 @@ def tell_copies(similarity: Rows, nearest: NDArray[np.int64], original: NDArray[
     last = int(good[-1]) if len(good) else 0
     places = np.unique(np.linspace(0, len(hits) - 1, CURVE_POINTS).round().astype(int))
     return Copies(
-        round(float((precision * hits).sum() / total), 4), round(float(recall[last]) if len(good) else 0.0, 4),
-        round(float(similarity[order][last]), 4), {},
-        [[round(float(recall[i]), 4), round(float(precision[i]), 4)] for i in places])
+        round(float((precision * hits).sum() / total), 4),
+        round(float(recall[last]) if len(good) else 0.0, 4),
+        round(float(similarity[order][last]), 4),
+        {},
+        [[round(float(recall[i]), 4), round(float(precision[i]), 4)] for i in places],
+    )
 
 
 def copies(encoder: Encoder, training: Rows, images: list[Image.Image]) -> Copies:
@@ -117,15 +122,19 @@ def copies(encoder: Encoder, training: Rows, images: list[Image.Image]) -> Copie
         similarity.append(found.max(1))
     original = np.where(np.arange(len(images)) < half, np.arange(len(images)), -1)
     told = tell_copies(np.concatenate(similarity), np.concatenate(nearest), np.tile(original, len(CHANGES)))
-    by_change = {name: round(float((near[:half] == original[:half]).mean()), 3)
-                 for name, near in zip(CHANGES, nearest, strict=True)}
+    by_change = {
+        name: round(float((near[:half] == original[:half]).mean()), 3)
+        for name, near in zip(CHANGES, nearest, strict=True)
+    }
     return replace(told, by_change=by_change)
 
 
 def concepts(encoder: Encoder, training: Rows, train: Corpus, held_out: Corpus) -> float:
     """Share of held-out images of known things of which one of the `NEAREST` training images shows the same thing."""
     known, names = np.array(train.column("concept")), held_out.column("concept")
-    rows = [i for i, why in enumerate(held_out.column("held_out")) if why == "style" and names[i] in set(known)]
+    rows = [
+        i for i, why in enumerate(held_out.column("held_out")) if why == "style" and names[i] in set(known)
+    ]
     found = normalized(encoder.encode([held_out.image(i) for i in rows])) @ training.T
     nearest = known[np.argpartition(-found, NEAREST, axis=1)[:, :NEAREST]]
     return round(float((nearest == np.array([names[i] for i in rows])[:, None]).any(axis=1).mean()), 4)
@@ -158,8 +167,11 @@ def main(originals: Annotated[int, typer.Option(min=2, help="Held-out images to 
     """Measure all encoders that work offline; writes the report, and into the cards of those that ship."""
     told: dict[str, Any] = {
         "what": f"{originals} held-out images, changed in {len(CHANGES)} ways, among {originals} images without an "
-                "original; references: the originals and the training set",
-        "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(), "encoders": {}}
+        "original; references: the originals and the training set",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": platform.machine(),
+        "encoders": {},
+    }
     for name in (spec.name for spec in ENCODERS.values() if spec.offline):
         figures = told["encoders"][name] = measure(name, originals)
         typer.echo(f"{name}: {figures}", err=True)

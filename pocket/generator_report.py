@@ -52,8 +52,10 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
     known = [i for i, c in enumerate(corpus.column("concept")) if c]
     unseen = [i for i, why in enumerate(held_out.column("held_out")) if why == "style"]
     figures: dict[str, object] = {}
-    for name, source, rows, count in (("seen captions", corpus, known, limit),
-                                      ("pairs never seen together", held_out, unseen, limit // 2)):
+    for name, source, rows, count in (
+        ("seen captions", corpus, known, limit),
+        ("pairs never seen together", held_out, unseen, limit // 2),
+    ):
         chosen = [rows[i] for i in rng.permutation(len(rows))[:count]]
         asked = _ask(source, chosen)
         figures[name] = judge.score(_make(generator, asked.prompts), asked)
@@ -70,7 +72,8 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
         f"cosine, {ENCODER}'s where no other is named, against all {len(corpus)} training images at {judge.size} px; "
         f"concept: among the {NEAREST} nearest; style: by a classifier of textures fitted on the training images, and "
         f"of at least 3 of the {NEAREST} nearest; reproduced: the source is the nearest and pixels agree to {SAME_RMS} "
-        f"RMS; seed {SEED}, {generator.defaults.steps} steps, guidance {generator.defaults.guidance}")
+        f"RMS; seed {SEED}, {generator.defaults.steps} steps, guidance {generator.defaults.guidance}"
+    )
     write_card(generator_dir, read_card(generator_dir) | {"report": figures})
 
 
@@ -88,8 +91,13 @@ class _Judge:
     def of(cls, corpus: Corpus, size: int) -> _Judge:
         images = _small(corpus, range(len(corpus)), size)
         encoders = {name: load_encoder(name) for name in (ENCODER, CONCEPTS, COPIES)}
-        return cls(corpus, size, encoders, {name: normalized(e.encode(images)) for name, e in encoders.items()},
-                   StyleClassifier.fit(texture(images), corpus.column("style")))
+        return cls(
+            corpus,
+            size,
+            encoders,
+            {name: normalized(e.encode(images)) for name, e in encoders.items()},
+            StyleClassifier.fit(texture(images), corpus.column("style")),
+        )
 
     def similarity(self, encoder: str, images: list[Image.Image]) -> np.ndarray:
         """(q, n) to all training images."""
@@ -102,7 +110,9 @@ class _Judge:
     def score(self, images: list[Image.Image], asked: _Asked) -> dict[str, float | int]:
         predicted = np.array(self.styles.predict(texture(images)))
         by_texture = round(float((predicted == np.array(asked.styles)).mean()), 3)
-        told = _score(self.similarity(ENCODER, images), asked, self.corpus) | {"right style by texture": by_texture}
+        told = _score(self.similarity(ENCODER, images), asked, self.corpus) | {
+            "right style by texture": by_texture
+        }
         for name in (CONCEPTS, COPIES):
             similarity = self.similarity(name, images)
             told[f"right concept by {name}"] = _score(similarity, asked, self.corpus)["right concept"]
@@ -112,14 +122,26 @@ class _Judge:
         """Share of training images that come back when their own caption is asked."""
         made = _make(generator, [self.corpus.column("short_caption")[i] for i in rows])
         sources = _small(self.corpus, rows, self.size)
-        is_source = {name: self.similarity(name, made).argmax(axis=1) == np.array(rows) for name in (ENCODER, COPIES)}
-        rms = np.array([np.sqrt(np.square(np.asarray(a, float) - np.asarray(b, float)).mean())
-                        for a, b in zip(made, sources, strict=True)])
+        is_source = {
+            name: self.similarity(name, made).argmax(axis=1) == np.array(rows) for name in (ENCODER, COPIES)
+        }
+        rms = np.array(
+            [
+                np.sqrt(np.square(np.asarray(a, float) - np.asarray(b, float)).mean())
+                for a, b in zip(made, sources, strict=True)
+            ]
+        )
         _save(_tiles([t for pair in zip(sources, made, strict=True) for t in pair], 16), sheet)
-        reproduced = {name: round(float((nearest & (rms < SAME_RMS)).mean()), 3) for name, nearest in is_source.items()}
-        return {"images": len(rows), "source is nearest": round(float(is_source[ENCODER].mean()), 3),
-                "median rms": round(float(np.median(rms)), 1), "reproduced": reproduced[ENCODER],
-                f"reproduced by {COPIES}": reproduced[COPIES]}
+        reproduced = {
+            name: round(float((nearest & (rms < SAME_RMS)).mean()), 3) for name, nearest in is_source.items()
+        }
+        return {
+            "images": len(rows),
+            "source is nearest": round(float(is_source[ENCODER].mean()), 3),
+            "median rms": round(float(np.median(rms)), 1),
+            "reproduced": reproduced[ENCODER],
+            f"reproduced by {COPIES}": reproduced[COPIES],
+        }
 
 
 def _small(corpus: Corpus, rows: Iterable[int], size: int) -> list[Image.Image]:
@@ -139,8 +161,10 @@ def _remember(generator_dir: Path, figures: dict[str, object]) -> None:
 def _make(generator: Generator, prompts: list[str]) -> list[Image.Image]:
     images: list[Image.Image] = []
     for k in range(0, len(prompts), 16):
-        chunk = prompts[k:k + 16]
-        images += [g.image for g in generator.generate_batch(chunk, [SEED + k + i for i in range(len(chunk))])]
+        chunk = prompts[k : k + 16]
+        images += [
+            g.image for g in generator.generate_batch(chunk, [SEED + k + i for i in range(len(chunk))])
+        ]
     return images
 
 
@@ -157,10 +181,13 @@ def _score(similarity: np.ndarray, asked: _Asked, corpus: Corpus) -> dict[str, f
     share = np.array([(concepts == c).mean() for c in asked.concepts])
     p = np.array([(styles == s).mean() for s in asked.styles])
     by_chance = 10 * p**3 * (1 - p) ** 2 + 5 * p**4 * (1 - p) + p**5
-    return {"captions": len(asked.prompts), "right concept": round(float(right_concept.mean()), 3),
-            "right concept by chance": round(float((1 - (1 - share) ** NEAREST).mean()), 3),
-            "right style": round(float(right_style.mean()), 3),
-            "right style by chance": round(float(by_chance.mean()), 3)}
+    return {
+        "captions": len(asked.prompts),
+        "right concept": round(float(right_concept.mean()), 3),
+        "right concept by chance": round(float((1 - (1 - share) ** NEAREST).mean()), 3),
+        "right style": round(float(right_style.mean()), 3),
+        "right style by chance": round(float(by_chance.mean()), 3),
+    }
 
 
 def contact_sheet(generator: Generator, prompts: tuple[str, ...], path: Path, scale: int = 2) -> None:

@@ -35,8 +35,11 @@ def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def dequantize(small: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """float32 weights, each within half a step of its row's scale of what was quantized."""
-    return {name: value.float() * _along(small[name + _SCALE], value) if name + _SCALE in small else value.float()
-            for name, value in small.items() if not name.endswith(_SCALE)}
+    return {
+        name: value.float() * _along(small[name + _SCALE], value) if name + _SCALE in small else value.float()
+        for name, value in small.items()
+        if not name.endswith(_SCALE)
+    }
 
 
 def _along(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -47,9 +50,15 @@ def keep(weights: Mapping[str, torch.Tensor], training: Mapping[str, Any], folde
     """Write averaged weights and what the generator's card would say of their training."""
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(quantize(weights), temporary)
-    write_card(folder, {"what": "the pocket generator's UNet while it is trained: nothing that ships is made from it",
-                        "licence": "Apache-2.0", "training": training,
-                        "files": {WEIGHTS: sha256_file(folder / WEIGHTS)}})
+    write_card(
+        folder,
+        {
+            "what": "the pocket generator's UNet while it is trained: nothing that ships is made from it",
+            "licence": "Apache-2.0",
+            "training": training,
+            "files": {WEIGHTS: sha256_file(folder / WEIGHTS)},
+        },
+    )
 
 
 def kept(folder: Path = KEPT) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -29,7 +29,9 @@ from attribution_core.training import RIGIDITIES, TEMPERATURES, TrainedMappers, 
 from pocket.benchmark_plan import TEST_SPLITS
 
 VIEWS = 2  # of each image to learn from
-_NOWHERE = -1.0  # similarity of a place that holds no candidate: no image's, and without weight in any softmax
+_NOWHERE = (
+    -1.0
+)  # similarity of a place that holds no candidate: no image's, and without weight in any softmax
 Rows = NDArray[np.float32]
 
 
@@ -46,7 +48,11 @@ class Variant:
 
 LINEAR = Variant("linear")
 # Quick to learn on any number of columns, where the regulariser takes their cube.
-LIGHT = (Variant("linear, no regulariser", rigid=False), Variant("channel", kind="channel"), Variant("MLP", kind="mlp"))
+LIGHT = (
+    Variant("linear, no regulariser", rigid=False),
+    Variant("channel", kind="channel"),
+    Variant("MLP", kind="mlp"),
+)
 VARIANTS = (
     LINEAR,
     *LIGHT,
@@ -142,7 +148,9 @@ class Learned:
         return max(self.trained, key=lambda name: self.trained[name].best.reciprocal_rank)
 
 
-def learn(features: Features, variants: Sequence[Variant], say: Callable[[str], None], **settings: Any) -> Learned:
+def learn(
+    features: Features, variants: Sequence[Variant], say: Callable[[str], None], **settings: Any
+) -> Learned:
     """Fit every variant and score it on the test splits.
 
     `LINEAR`'s temperature and rigidity are chosen on validation, and stand for the others. settings: of `FitSettings`.
@@ -156,12 +164,21 @@ def learn(features: Features, variants: Sequence[Variant], say: Callable[[str], 
     for variant in variants:
         pairs = features.pairs("train", variant.augmentation, variant.styles)
         temperatures, rigidities = grid
-        found = train_mappers(pairs, validation, features.name, variant.kind, temperatures,
-                              rigidities if variant.rigid else (0.0,), **settings)
+        found = train_mappers(
+            pairs,
+            validation,
+            features.name,
+            variant.kind,
+            temperatures,
+            rigidities if variant.rigid else (0.0,),
+            **settings,
+        )
         trained[variant.name] = found
         scores += evaluate(features.blocks, cases, found.pair, variant.name)
-        say(f"{features.name}, {variant.name}: validation {found.best.reciprocal_rank:.3f}, "
-            f"untrained {found.untrained:.3f}")
+        say(
+            f"{features.name}, {variant.name}: validation {found.best.reciprocal_rank:.3f}, "
+            f"untrained {found.untrained:.3f}"
+        )
         if variant is LINEAR:
             grid = ((found.best.settings.temperature,), (found.best.settings.rigidity,))
     return Learned(trained, tuple(scores))
@@ -188,7 +205,7 @@ def candidates(case: TestCase, pair: MapperPair, training: Rows) -> Candidates:
     most = int(np.diff(case.chunks, axis=1).max())
     similarity = np.full((len(queries), len(training) + most), _NOWHERE, dtype=np.float32)
     marks = np.zeros(similarity.shape, dtype=bool)
-    similarity[:, :len(training)] = queries @ pair.map_training(training).T
+    similarity[:, : len(training)] = queries @ pair.map_training(training).T
     for q, (start, end) in enumerate(case.chunks[model]):
         place = slice(len(training), len(training) + end - start)
         similarity[q, place] = own[start:end] @ queries[q]
@@ -209,12 +226,18 @@ def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Ro
 
 def judge_candidates(calibrator: Calibrator, case: str, found: Candidates) -> Calibrated:
     """The same of candidates that are at hand. case: its name."""
-    nll = [calibrator.nll(found.similarity, found.is_exemplar, temperature=t) for t in (1.0, calibrator.temperature_)]
+    nll = [
+        calibrator.nll(found.similarity, found.is_exemplar, temperature=t)
+        for t in (1.0, calibrator.temperature_)
+    ]
     real = found.similarity > _NOWHERE
     shares = [_softmax(found.similarity, t) for t in (1.0, calibrator.temperature_)]
     return Calibrated(
-        case, float(np.log(real.sum(axis=1)).mean()),
-        over_models(nll[0], found.model), over_models(nll[1], found.model), over_models(nll[0] - nll[1], found.model),
+        case,
+        float(np.log(real.sum(axis=1)).mean()),
+        over_models(nll[0], found.model),
+        over_models(nll[1], found.model),
+        over_models(nll[0] - nll[1], found.model),
         *(reliability(share, found.is_exemplar) for share in shares),
     )
 
@@ -237,10 +260,16 @@ def tuning_took(features: Features, benchmark: Benchmark, split: str) -> dict[st
         entries = benchmark.entries(split, (style,))
         if not entries:
             continue
-        near = [_nearness(features.encoded(split, part)) for part in (
-            [replace(e, made={k: e.made[k][:len(v)] for k, v in e.more["untuned"].items()}) for e in entries],
-            [replace(e, made={k: tuple(v) for k, v in e.more["untuned"].items()}) for e in entries],
-        )]
+        near = [
+            _nearness(features.encoded(split, part))
+            for part in (
+                [
+                    replace(e, made={k: e.made[k][: len(v)] for k, v in e.more["untuned"].items()})
+                    for e in entries
+                ],
+                [replace(e, made={k: tuple(v) for k, v in e.more["untuned"].items()}) for e in entries],
+            )
+        ]
         nearer = near[0] > near[1]
         told[name] = {
             "images": round(float(nearer.mean()), 3),

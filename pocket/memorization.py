@@ -103,8 +103,9 @@ def asked(train: Corpus, held_out: Corpus, settings: Settings) -> Iterator[tuple
     yield "fresh", [fresh[i] for i in chosen], [-1] * len(chosen)
 
 
-def make(generator: Generator, checker: Memorization, prompts: list[str], sources: list[int],
-         settings: Settings) -> Group:
+def make(
+    generator: Generator, checker: Memorization, prompts: list[str], sources: list[int], settings: Settings
+) -> Group:
     """All seeds of all prompts."""
     made: list[GeneratedImage] = []
     for seed in settings.seeds:
@@ -115,14 +116,25 @@ def make(generator: Generator, checker: Memorization, prompts: list[str], source
 def curve_area(positive: Values, negative: Values, seed: int = 0, draws: int = DRAWS) -> Estimate:
     """Area under the curve; the interval comes from drawing prompts again. Both (prompts, seeds)."""
     rng = np.random.default_rng(seed)
-    areas = [area_under_curve(positive[rng.integers(0, len(positive), len(positive))].ravel(),
-                              negative[rng.integers(0, len(negative), len(negative))].ravel()) for _ in range(draws)]
-    return Estimate(area_under_curve(positive.ravel(), negative.ravel()),
-                    *(float(v) for v in np.quantile(areas, (0.025, 0.975))))
+    areas = [
+        area_under_curve(
+            positive[rng.integers(0, len(positive), len(positive))].ravel(),
+            negative[rng.integers(0, len(negative), len(negative))].ravel(),
+        )
+        for _ in range(draws)
+    ]
+    return Estimate(
+        area_under_curve(positive.ravel(), negative.ravel()),
+        *(float(v) for v in np.quantile(areas, (0.025, 0.975))),
+    )
 
 
-def found(right: NDArray[np.bool_], wrong: NDArray[np.bool_], right_of: NDArray[np.int64],
-          wrong_of: NDArray[np.int64]) -> dict[str, Any]:
+def found(
+    right: NDArray[np.bool_],
+    wrong: NDArray[np.bool_],
+    right_of: NDArray[np.int64],
+    wrong_of: NDArray[np.int64],
+) -> dict[str, Any]:
     """Precision and recall of the verdict.
 
     right: (p,) copies that were called copies of the right image. wrong: (n,) no copies, that were called copies.
@@ -132,27 +144,49 @@ def found(right: NDArray[np.bool_], wrong: NDArray[np.bool_], right_of: NDArray[
     hits = np.concatenate([np.ones(int(right.sum())), np.zeros(int(wrong.sum()))])
     of = np.concatenate([right_of[right], wrong_of[wrong] + right_of.max() + 1])
     precision = asdict(over_models(hits, of)) if len(hits) else None
-    return {"copies": len(right), "no copies": len(wrong), "recall": _rounded(asdict(recall)),
-            "precision": precision and _rounded(precision)}
+    return {
+        "copies": len(right),
+        "no copies": len(wrong),
+        "recall": _rounded(asdict(recall)),
+        "precision": precision and _rounded(precision),
+    }
 
 
-def changed(images: Sequence[Image.Image], others: Sequence[Image.Image],
-            checker: Memorization) -> dict[str, list[Verdict]]:
+def changed(
+    images: Sequence[Image.Image], others: Sequence[Image.Image], checker: Memorization
+) -> dict[str, list[Verdict]]:
     """The verdicts on images after each change; each is laid over or beside another image where the change asks so."""
     large = [image.resize((128, 128), Image.Resampling.BICUBIC) for image in images]
-    return {name: checker.check_all([change(image, others[(k + 1) % len(others)]) for k, image in enumerate(large)])
-            for name, change in CHANGES.items()}
+    return {
+        name: checker.check_all(
+            [change(image, others[(k + 1) % len(others)]) for k, image in enumerate(large)]
+        )
+        for name, change in CHANGES.items()
+    }
 
 
-def judged(copies: Mapping[str, list[Verdict]], rest: Mapping[str, list[Verdict]], sources: NDArray[np.int64],
-           copies_of: NDArray[np.int64], rest_of: NDArray[np.int64]) -> dict[str, Any]:
+def judged(
+    copies: Mapping[str, list[Verdict]],
+    rest: Mapping[str, list[Verdict]],
+    sources: NDArray[np.int64],
+    copies_of: NDArray[np.int64],
+    rest_of: NDArray[np.int64],
+) -> dict[str, Any]:
     """Precision and recall over all changes, and recall and false alarms of each."""
     right = {name: right_copies(verdicts, sources) for name, verdicts in copies.items()}
     wrong = {name: np.array([bool(v.is_copy) for v in verdicts]) for name, verdicts in rest.items()}
-    told = found(np.concatenate(list(right.values())), np.concatenate(list(wrong.values())),
-                 np.tile(copies_of, len(right)), np.tile(rest_of, len(wrong)))
-    return told | {"by_change": {
-        name: {"recall": _round(right[name].mean()), "false alarms": _round(wrong[name].mean())} for name in right}}
+    told = found(
+        np.concatenate(list(right.values())),
+        np.concatenate(list(wrong.values())),
+        np.tile(copies_of, len(right)),
+        np.tile(rest_of, len(wrong)),
+    )
+    return told | {
+        "by_change": {
+            name: {"recall": _round(right[name].mean()), "false alarms": _round(wrong[name].mean())}
+            for name in right
+        }
+    }
 
 
 def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[str, Any]:
@@ -174,21 +208,32 @@ def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[s
     own = np.arange(count)
     return {
         "what": "what the generator memorized: images of planted prompts, of matched controls, of other training "
-                "prompts and of prompts that it never saw",
-        "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(),
-        "generator_sha256": generator.sha256, "copy_encoder": checker.index.encoder_name,
+        "prompts and of prompts that it never saw",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": platform.machine(),
+        "generator_sha256": generator.sha256,
+        "copy_encoder": checker.index.encoder_name,
         "threshold": None if threshold is None else threshold.value,
-        "steps": generator.defaults.steps, "guidance": generator.defaults.guidance, "seeds": list(settings.seeds),
+        "steps": generator.defaults.steps,
+        "guidance": generator.defaults.guidance,
+        "seeds": list(settings.seeds),
         "copies": {
             "groups": {name: _group(group) for name, group in groups.items()},
             "made": found(planted.right, control.called, planted.prompt, control.prompt),
             "made and changed": judged(
                 changed([m.image for m in planted.made], strangers, checker),
                 changed([m.image for m in control.made], strangers, checker),
-                planted.sources[planted.prompt], planted.prompt, control.prompt),
+                planted.sources[planted.prompt],
+                planted.prompt,
+                control.prompt,
+            ),
             "training images, changed": judged(
                 changed([train.image(int(i)) for i in chosen], strangers, checker),
-                changed(strangers, strangers, checker), chosen, own, own),
+                changed(strangers, strangers, checker),
+                chosen,
+                own,
+                own,
+            ),
         },
         "signal": _signals(groups),
         "seconds": _seconds(generator, checker, planted),
@@ -198,22 +243,34 @@ def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[s
 
 def _group(group: Group) -> dict[str, Any]:
     drops = [v.drop.size for v in group.verdicts]
-    return {"prompts": len(group.prompts), "images": len(group.made), "called": _round(group.called.mean()),
-            "right": _round(group.right.mean()),
-            "similarity": _round(np.median([v.similarity[0] for v in group.verdicts])),
-            "drop": _round(np.median(drops)), "drop_95": _round(np.quantile(drops, 0.95))}
+    return {
+        "prompts": len(group.prompts),
+        "images": len(group.made),
+        "called": _round(group.called.mean()),
+        "right": _round(group.right.mean()),
+        "similarity": _round(np.median([v.similarity[0] for v in group.verdicts])),
+        "drop": _round(np.median(drops)),
+        "drop_95": _round(np.quantile(drops, 0.95)),
+    }
 
 
 def _signals(groups: Mapping[str, Group]) -> dict[str, Any]:
-    seeds = {name: group.signal.mean(axis=1).reshape(-1, len(group.prompts)).T for name, group in groups.items()}
+    seeds = {
+        name: group.signal.mean(axis=1).reshape(-1, len(group.prompts)).T for name, group in groups.items()
+    }
     others = [name for name in groups if name != "planted"]
     return {
         "means": {name: [_round(v) for v in group.signal.mean(axis=1)] for name, group in groups.items()},
-        "steps": {name: [_round(v) for v in np.median(group.signal, axis=0)] for name, group in groups.items()},
+        "steps": {
+            name: [_round(v) for v in np.median(group.signal, axis=0)] for name, group in groups.items()
+        },
         "auc": {name: _rounded(asdict(curve_area(seeds["planted"], seeds[name]))) for name in others},
         "auc, mean over seeds": {
-            name: _rounded(asdict(curve_area(*(seeds[n].mean(axis=1, keepdims=True) for n in ("planted", name)))))
-            for name in others},
+            name: _rounded(
+                asdict(curve_area(*(seeds[n].mean(axis=1, keepdims=True) for n in ("planted", name))))
+            )
+            for name in others
+        },
     }
 
 
@@ -226,7 +283,9 @@ def _seconds(generator: Generator, checker: Memorization, planted: Group) -> dic
         "align": lambda: align(made, match),
         "where both agree": lambda: where(checker.index.encoder, made, match),
     }
-    return {name: round(float(np.median([_timed(part) for _ in range(5)])), 4) for name, part in parts.items()}
+    return {
+        name: round(float(np.median([_timed(part) for _ in range(5)])), 4) for name, part in parts.items()
+    }
 
 
 def _timed(part: Callable[[], Any]) -> float:
@@ -243,8 +302,11 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
     return {name: _round(value) for name, value in values.items()}
 
 
-def main(collection: Annotated[Path, typer.Option(help="With corpus/, generator/ and a copy encoder.")] = COLLECTION,
-         ) -> None:
+def main(
+    collection: Annotated[
+        Path, typer.Option(help="With corpus/, generator/ and a copy encoder.")
+    ] = COLLECTION,
+) -> None:
     """Measure, and write evidence/memorization.json into the collection."""
     told = measure(collection)
     write_json_atomic(collection / FILE, told)

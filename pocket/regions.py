@@ -55,7 +55,9 @@ class Pasted:
 
     def views(self) -> Mapping[str, Image.Image]:
         """What is attributed, by name."""
-        return {name: boxed(self.image, box).image for name, box in self.boxes.items()} | {"whole image": self.image}
+        return {name: boxed(self.image, box).image for name, box in self.boxes.items()} | {
+            "whole image": self.image
+        }
 
 
 def paste(exemplars: Corpus, settings: RegionSettings = RegionSettings()) -> list[Pasted]:
@@ -66,8 +68,10 @@ def paste(exemplars: Corpus, settings: RegionSettings = RegionSettings()) -> lis
     rng = np.random.default_rng(settings.seed)
     singles = [i for i, name in enumerate(exemplars.column("exemplar_set")) if not name]
     if len(singles) < 2 * settings.cases:
-        raise InvalidInputError(f"{settings.cases} cases need {2 * settings.cases} single drawings, there are "
-                                f"{len(singles)}; ask for fewer.")
+        raise InvalidInputError(
+            f"{settings.cases} cases need {2 * settings.cases} single drawings, there are "
+            f"{len(singles)}; ask for fewer."
+        )
     chosen = rng.permutation(singles)
     cases = []
     for k in range(settings.cases):
@@ -113,14 +117,25 @@ def main(
     opened, methods = Collection.open(collection), {}
     for method in opened.methods:
         methods[method] = measure(Collection.open(collection, method), pasted, exemplars)
-        found = {name: view["recall@1"]["value"] for name, view in methods[method].items() if name != "encoder"}
+        found = {
+            name: view["recall@1"]["value"] for name, view in methods[method].items() if name != "encoder"
+        }
         sys.stderr.write(f"{method}: first among {len(opened.index) + 1:,}: {found}\n")
-    write_json_atomic(out, {
-        "what": "held-out drawings pasted into a corner of other held-out drawings, looked for among the training "
-                "images and themselves",
-        "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(),
-        "corpus_sha256": {path.name: sha256_file(path) for path in sorted((collection / "corpus").glob("*.parquet"))},
-        "candidates": len(opened.index) + 1, "settings": asdict(settings), "methods": methods})
+    write_json_atomic(
+        out,
+        {
+            "what": "held-out drawings pasted into a corner of other held-out drawings, looked for among the training "
+            "images and themselves",
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "machine": platform.machine(),
+            "corpus_sha256": {
+                path.name: sha256_file(path) for path in sorted((collection / "corpus").glob("*.parquet"))
+            },
+            "candidates": len(opened.index) + 1,
+            "settings": asdict(settings),
+            "methods": methods,
+        },
+    )
 
 
 if __name__ == "__main__":

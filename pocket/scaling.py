@@ -68,8 +68,9 @@ class Crops:
         shift = (2 * torch.rand(_BLOCK, 2, generator=random) - 1) * (1 - scale[:, None])
         flip = torch.randint(2, (_BLOCK,), generator=random) * 2 - 1
         zero = torch.zeros(_BLOCK)
-        theta = torch.stack([torch.stack([scale * flip, zero, shift[:, 0]], 1),
-                             torch.stack([zero, scale, shift[:, 1]], 1)], 1)
+        theta = torch.stack(
+            [torch.stack([scale * flip, zero, shift[:, 0]], 1), torch.stack([zero, scale, shift[:, 1]], 1)], 1
+        )
         grid = F.affine_grid(theta, [_BLOCK, 3, SIZE, SIZE], align_corners=False)
         made = F.grid_sample(self._pixels[chosen].float(), grid, "bilinear", "border", align_corners=False)
         pixels = made.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
@@ -94,7 +95,10 @@ class Bins:
     def rest(self) -> Rest:
         """All of them as candidates that are not listed."""
         edges = np.linspace(-1, 1, BINS + 1)
-        low, high = np.broadcast_to(edges[:-1], self._count.shape), np.broadcast_to(edges[1:], self._count.shape)
+        low, high = (
+            np.broadcast_to(edges[:-1], self._count.shape),
+            np.broadcast_to(edges[1:], self._count.shape),
+        )
         mean = np.divide(self._total, self._count, out=(low + high) / 2, where=self._count > 0)
         return Rest(self._count.astype(np.int64), np.clip(mean, low, high), low, high)
 
@@ -107,7 +111,9 @@ class Queries:
     own: Rows = field(repr=False)
 
     @classmethod
-    def read(cls, manifests: Sequence[Path], images: ImageStore, encoder: Encoder, pair: MapperPair) -> Queries:
+    def read(
+        cls, manifests: Sequence[Path], images: ImageStore, encoder: Encoder, pair: MapperPair
+    ) -> Queries:
         """All models of some manifests that were tuned on one image."""
         entries = [e for path in manifests for e in read_manifest(path) if len(e.exemplars) == 1]
         case = encode_case(encoder, "scaling", entries, images)
@@ -137,8 +143,9 @@ def slope(numbers: Sequence[int], temperatures: Sequence[float], fitted: int) ->
     return float((x * y).sum() / (x * x).sum())
 
 
-def study(training: Rows, more: Iterator[Rows], fit: Queries, test: Queries,
-          numbers: Sequence[int]) -> tuple[list[AtNumber], float]:
+def study(
+    training: Rows, more: Iterator[Rows], fit: Queries, test: Queries, numbers: Sequence[int]
+) -> tuple[list[AtNumber], float]:
     """Rows by number of candidates, and the slope of the correction.
 
     training: (n, m) mapped. more: blocks of mapped rows that pad it. numbers: ascending; n itself is put among them.
@@ -152,11 +159,11 @@ def study(training: Rows, more: Iterator[Rows], fit: Queries, test: Queries,
         while seen < number:
             if not len(buffer):
                 buffer = next(more)
-            part, buffer = buffer[:number - seen], buffer[number - seen:]
+            part, buffer = buffer[: number - seen], buffer[number - seen :]
             seen += len(part)
             for name, queries in (("fit", fit), ("test", test)):
                 for k in range(0, len(part), _BLOCK):
-                    bins[name].add(queries.rows @ part[k:k + _BLOCK].T)
+                    bins[name].add(queries.rows @ part[k : k + _BLOCK].T)
         found.append((number, bins["fit"].rest(), bins["test"].rest()))
         say(f"{number:,} candidates")
     marks = np.ones(fit.own.shape, bool), np.ones(test.own.shape, bool)
@@ -168,8 +175,14 @@ def study(training: Rows, more: Iterator[Rows], fit: Queries, test: Queries,
         return float(Calibrator().nll(test.own, marks[1], rest, temperature).mean())
 
     return [
-        AtNumber(number, temperature, float(np.log(number + 1)), nll(rest, temperature), nll(rest, fixed),
-                 nll(rest, 1 / (1 / fixed + per_log * np.log(number / count))))
+        AtNumber(
+            number,
+            temperature,
+            float(np.log(number + 1)),
+            nll(rest, temperature),
+            nll(rest, fixed),
+            nll(rest, 1 / (1 / fixed + per_log * np.log(number / count))),
+        )
         for (number, _, rest), temperature in zip(found, best, strict=True)
     ], per_log
 
@@ -184,20 +197,44 @@ def main(
     opened = Collection.open(collection, method)
     encoder, images = load_encoder(opened.encoder_name), pictures(opened.corpus)
     store = ImageStore.open(collection / "benchmark", collection / "corpus")
-    fit, test = (Queries.read([collection / f"benchmark/{split}.json" for split in splits], store, encoder,
-                              opened.mappers) for splits in ((FIT,), TEST))
+    fit, test = (
+        Queries.read(
+            [collection / f"benchmark/{split}.json" for split in splits], store, encoder, opened.mappers
+        )
+        for splits in ((FIT,), TEST)
+    )
     crops = Crops(images, encoder, work)
     padding = (opened.mappers.map_training(crops.block(k)) for k in range(10**9))
-    rows, per_log = study(opened.mappers.map_training(encoder.encode(images)), padding, fit, test,
-                          [n for n in NUMBERS if n <= most])
-    told: dict[str, Any] = {"method": opened.method, "fitted_with": len(images), "slope": per_log,
-                            "queries": {"fit": len(fit.rows), "test": len(test.rows)},
-                            "numbers": [asdict(row) for row in rows]}
+    rows, per_log = study(
+        opened.mappers.map_training(encoder.encode(images)),
+        padding,
+        fit,
+        test,
+        [n for n in NUMBERS if n <= most],
+    )
+    told: dict[str, Any] = {
+        "method": opened.method,
+        "fitted_with": len(images),
+        "slope": per_log,
+        "queries": {"fit": len(fit.rows), "test": len(test.rows)},
+        "numbers": [asdict(row) for row in rows],
+    }
     write_json_atomic(collection / "evidence" / SCALING, told)
     holds = [row.candidates for row in rows if row.nll_fixed - row.nll_best <= TOLERANCE]
     card = read_card(opened.parts / "calibrator")
-    write_card(opened.parts / "calibrator", {**card, "files": list(card["files"]), "holds_for_candidates": {
-        "tried": [row.candidates for row in rows], "within_nats": TOLERANCE, "least": min(holds), "most": max(holds)}})
+    write_card(
+        opened.parts / "calibrator",
+        {
+            **card,
+            "files": list(card["files"]),
+            "holds_for_candidates": {
+                "tried": [row.candidates for row in rows],
+                "within_nats": TOLERANCE,
+                "least": min(holds),
+                "most": max(holds),
+            },
+        },
+    )
     for row in rows:
         say(str(row))
 

@@ -55,8 +55,9 @@ class OpinionSettings:
     unlearning: UnlearningSettings = field(default_factory=UnlearningSettings)
 
 
-def planted(attributor: Attributor, generator: Generator, held_out: Corpus, settings: OpinionSettings
-            ) -> list[dict[str, Any]]:
+def planted(
+    attributor: Attributor, generator: Generator, held_out: Corpus, settings: OpinionSettings
+) -> list[dict[str, Any]]:
     """For images of planted prompts: where their sources stand by both methods."""
     corpus, usual = attributor.collection.corpus, generator.defaults
     kinds, captions = corpus.column("planted"), corpus.column("short_caption")
@@ -66,15 +67,21 @@ def planted(attributor: Attributor, generator: Generator, held_out: Corpus, sett
     for k, source in enumerate(int(i) for i in rng.permutation(sources)[: settings.planted]):
         decoy = Added(held_out.image(int(decoys[k])), Credit(caption=captions[source]))
         image = generator.generate(captions[source], settings.seed, usual.steps, usual.guidance).image
-        opinion = second_opinion(attributor, generator, image, captions[source], added=[decoy],
-                                 settings=settings.unlearning)
+        opinion = second_opinion(
+            attributor, generator, image, captions[source], added=[decoy], settings=settings.unlearning
+        )
         told.append({"source": corpus.credit(source).id} | places(opinion, source, len(corpus)))
         say(told)
     return told
 
 
-def tuned(attributor: Attributor, generator: Generator, held_out: Corpus, models: Sequence[Model],
-          settings: OpinionSettings) -> list[dict[str, Any]]:
+def tuned(
+    attributor: Attributor,
+    generator: Generator,
+    held_out: Corpus,
+    models: Sequence[Model],
+    settings: OpinionSettings,
+) -> list[dict[str, Any]]:
     """For one image of each model: where the exemplar stands by both methods, unlearning within the tuned model."""
     how, told = settings.tuning, []
     for model, before in zip(models, (models[-1], *models), strict=False):
@@ -86,11 +93,20 @@ def tuned(attributor: Attributor, generator: Generator, held_out: Corpus, models
             learned = customize_many(generator, [subject], how.tuning(style=False))[0]
         with customized(generator, learned):
             image = generator.generate(prompt, model.seeds[0], how.steps, how.guidance).image
-            opinion = second_opinion(attributor, generator, image, prompt, candidates=CANDIDATES - 1,
-                                     added=[Added(exemplar, words), Added(other, words)], settings=settings.unlearning)
+            opinion = second_opinion(
+                attributor,
+                generator,
+                image,
+                prompt,
+                candidates=CANDIDATES - 1,
+                added=[Added(exemplar, words), Added(other, words)],
+                settings=settings.unlearning,
+            )
         size = len(attributor.collection.index)
-        told.append({"exemplar": held_out.credit(model.exemplars[0]).id, "prompt": model.prompts[0]}
-                    | places(opinion, size, size + 1))
+        told.append(
+            {"exemplar": held_out.credit(model.exemplars[0]).id, "prompt": model.prompts[0]}
+            | places(opinion, size, size + 1)
+        )
         say(told)
     return told
 
@@ -106,30 +122,49 @@ def places(opinion: SecondOpinion, row: int, decoy: int) -> dict[str, Any]:
     for name, values in (("similarity", opinion.similarity), ("unlearning", opinion.change)):
         place[name] = int((values >= values[found[0]]).sum()) if len(found) else len(opinion) + 1
     above = opinion.above_random()
-    return {"place": place, "judged": len(opinion), "agreement": opinion.agreement().value,
-            "agreement on the list": opinion.agreement(listed_only=True).value,
-            "listed above random": None if above is None else above.value,
-            "above the decoy": row in rises and rises[row] > rises[decoy],
-            "loss": [opinion.losses.query_before, opinion.losses.query_after]}
+    return {
+        "place": place,
+        "judged": len(opinion),
+        "agreement": opinion.agreement().value,
+        "agreement on the list": opinion.agreement(listed_only=True).value,
+        "listed above random": None if above is None else above.value,
+        "above the decoy": row in rises and rises[row] > rises[decoy],
+        "loss": [opinion.losses.query_before, opinion.losses.query_after],
+    }
 
 
 def without(opinion: SecondOpinion, row: int) -> SecondOpinion:
     """The same without one position."""
     kept = np.flatnonzero(opinion.ids != row)
     losses = replace(opinion.losses, before=opinion.losses.before[kept], after=opinion.losses.after[kept])
-    return SecondOpinion(opinion.ids[kept], tuple(opinion.credits[k] for k in kept), opinion.listed[kept],
-                         opinion.similarity[kept], losses)
+    return SecondOpinion(
+        opinion.ids[kept],
+        tuple(opinion.credits[k] for k in kept),
+        opinion.listed[kept],
+        opinion.similarity[kept],
+        losses,
+    )
 
 
 def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """How often each method puts the right image first, and among the first `TOP`; with 95 % intervals."""
-    first = {method: {f"first {k}": asdict(proportion(np.array([r["place"][method] <= k for r in rows])))
-                      for k in (1, TOP)} for method in ("similarity", "unlearning")}
+    first = {
+        method: {
+            f"first {k}": asdict(proportion(np.array([r["place"][method] <= k for r in rows])))
+            for k in (1, TOP)
+        }
+        for method in ("similarity", "unlearning")
+    }
     decoys = asdict(proportion(np.array([r["above the decoy"] for r in rows])))
     means = ("agreement", "agreement on the list", "listed above random")
-    return {"images": len(rows), "found": first, "unlearning: above the decoy": decoys,
-            "seconds an image": round(seconds / len(rows), 2),
-            **{name: float(np.mean([r[name] for r in rows])) for name in means}, "each": list(rows)}
+    return {
+        "images": len(rows),
+        "found": first,
+        "unlearning: above the decoy": decoys,
+        "seconds an image": round(seconds / len(rows), 2),
+        **{name: float(np.mean([r[name] for r in rows])) for name in means},
+        "each": list(rows),
+    }
 
 
 def say(rows: Sequence[dict[str, Any]]) -> None:
@@ -155,12 +190,20 @@ def main(
     between = time.monotonic()
     by_models = tuned(attributor, generator, held_out, [unseen[int(i)] for i in chosen], settings)
     ended = time.monotonic()
-    write_json_atomic(out, {
-        "what": f"where the right image stands among {CANDIDATES} candidates and {OTHERS} random training images, "
-                "by similarity and by unlearning",
-        "date": datetime.now(timezone.utc).date().isoformat(), "machine": platform.machine(),
-        "generator_sha256": generator.sha256, "method": opened.method, "settings": asdict(settings),
-        "planted": summary(by_planted, between - started), "tuned": summary(by_models, ended - between)})
+    write_json_atomic(
+        out,
+        {
+            "what": f"where the right image stands among {CANDIDATES} candidates and {OTHERS} random training images, "
+            "by similarity and by unlearning",
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "machine": platform.machine(),
+            "generator_sha256": generator.sha256,
+            "method": opened.method,
+            "settings": asdict(settings),
+            "planted": summary(by_planted, between - started),
+            "tuned": summary(by_models, ended - between),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,16 @@ HASH_BITS, PIXEL_RMS = 10, 9.0
 # Pairs that only the stored WebP brings below both. Looked at: a shaded and a flat drawing, or another figure.
 LOOKED_AT = (
     ("iconify-json-fluent-emoji/hair-pick", "iconify-json-fluent-emoji-flat/hair-pick"),
-    ("iconify-json-fluent-emoji/person-in-suit-levitating", "iconify-json-fluent-emoji-flat/person-in-suit-levitating"),
+    (
+        "iconify-json-fluent-emoji/person-in-suit-levitating",
+        "iconify-json-fluent-emoji-flat/person-in-suit-levitating",
+    ),
     ("openclipart-png/people/silhouette_female_1", "openclipart-png/people/silhouette_male_1"),
 )
-_CONCRETE = re.compile(r"animal|food|drink|fruit|vegetable|plant|sport|transport|music|clothing|tool|household|"
-                       r"sky|game|light|office|science")
+_CONCRETE = re.compile(
+    r"animal|food|drink|fruit|vegetable|plant|sport|transport|music|clothing|tool|household|"
+    r"sky|game|light|office|science"
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,13 @@ def drop_near_duplicates(drawings: list[Drawing]) -> tuple[list[Drawing], list[D
     Returns the kept drawings in order, and what was dropped with the image it repeats.
     """
     hashes = np.array([_phash(d.pixels) for d in drawings], dtype=np.uint64)
-    small = np.stack([np.asarray(Image.fromarray(d.pixels).resize((32, 32), Image.Resampling.BOX))
-                      for d in drawings]).reshape(len(drawings), -1).astype(np.float32)
+    small = (
+        np.stack(
+            [np.asarray(Image.fromarray(d.pixels).resize((32, 32), Image.Resampling.BOX)) for d in drawings]
+        )
+        .reshape(len(drawings), -1)
+        .astype(np.float32)
+    )
     kept: list[int] = []
     dropped: list[Duplicate] = []
     for i in range(len(drawings)):
@@ -70,8 +80,9 @@ def drop_near_duplicates(drawings: list[Drawing]) -> tuple[list[Drawing], list[D
         rms = np.sqrt(((small[near] - small[i]) ** 2).mean(axis=1)) if len(near) else np.zeros(0)
         if len(near) and rms.min() < PIXEL_RMS:
             j = int(rms.argmin())
-            dropped.append(Duplicate(drawings[i], drawings[near[j]], int(bits[bits <= HASH_BITS][j]),
-                                     float(rms[j])))
+            dropped.append(
+                Duplicate(drawings[i], drawings[near[j]], int(bits[bits <= HASH_BITS][j]), float(rms[j]))
+            )
         else:
             kept.append(i)
     return [drawings[i] for i in kept], dropped
@@ -102,8 +113,9 @@ def split(drawings: list[Drawing]) -> list[Placed]:
     return [places[d.id] for d in drawings]
 
 
-def _hold_out_sets(drawings: list[Drawing], core: list[Drawing], places: dict[str, Placed],
-                   rng: np.random.Generator) -> None:
+def _hold_out_sets(
+    drawings: list[Drawing], core: list[Drawing], places: dict[str, Placed], rng: np.random.Generator
+) -> None:
     by_creator, themes = defaultdict(list), defaultdict(list)
     for d in drawings:
         if d.style == "clip art":
@@ -113,17 +125,25 @@ def _hold_out_sets(drawings: list[Drawing], core: list[Drawing], places: dict[st
     _take_sets(by_creator, STYLE_SETS["creator"], places, rng)
     for kind, wanted in STYLE_SETS.items():
         if kind != "creator":
-            _take_sets({name: ds for (k, name), ds in themes.items() if k == kind and "face" not in name},
-                       wanted, places, rng)
+            _take_sets(
+                {name: ds for (k, name), ds in themes.items() if k == kind and "face" not in name},
+                wanted,
+                places,
+                rng,
+            )
 
 
-def _take_sets(groups: dict[str, list[Drawing]], wanted: int, places: dict[str, Placed],
-               rng: np.random.Generator) -> None:
+def _take_sets(
+    groups: dict[str, list[Drawing]], wanted: int, places: dict[str, Placed], rng: np.random.Generator
+) -> None:
     # A theme of more than 30 is cut to 30 where its part is not trained on; a trained one must fit whole.
-    fitting = {name: ds for name, ds in groups.items() if len(ds) >= SET_SIZE[0]
-               and (len(ds) <= SET_SIZE[1] or ds[0].source.part is not Part.CORE)}
+    fitting = {
+        name: ds
+        for name, ds in groups.items()
+        if len(ds) >= SET_SIZE[0] and (len(ds) <= SET_SIZE[1] or ds[0].source.part is not Part.CORE)
+    }
     for name in rng.permutation(sorted(fitting))[:wanted]:
-        for d in fitting[name][:SET_SIZE[1]]:
+        for d in fitting[name][: SET_SIZE[1]]:
             places[d.id] = Placed(d, "exemplars", str(name), "set")
 
 
@@ -131,7 +151,9 @@ def _hold_out_concepts(core: list[Drawing], places: dict[str, Placed], rng: np.r
     styles = Counter(d.concept for d in core if d.concept and d.id not in places)
     labels = {d.concept: d.label for d in core if d.style != "clip art"}
     groups = {d.concept: d.group for d in core}
-    candidates = sorted(c for c, n in styles.items() if n >= 5 and _CONCRETE.search(groups[c]) and c in labels)
+    candidates = sorted(
+        c for c, n in styles.items() if n >= 5 and _CONCRETE.search(groups[c]) and c in labels
+    )
     chosen = {str(c) for c in rng.permutation(candidates)[:HELD_OUT_CONCEPTS]}
     words = {labels[c] for c in chosen}
     for d in core:

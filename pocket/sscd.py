@@ -40,20 +40,30 @@ class Copies(nn.Module):
 
 def copy_view(others: list[Image.Image]) -> View:
     """A random copy of an image, 64 x 64 px. others: what it may be pasted into, or be overlaid with."""
-    geometry = v2.Compose([
-        small(0.25),
-        v2.RandomHorizontalFlip(),
-        v2.RandomApply([v2.RandomAffine(25, (0.1, 0.1), shear=10, fill=255,
-                                        interpolation=v2.InterpolationMode.BILINEAR)], p=0.3),
-    ])
-    colour = v2.Compose([
-        v2.RandomApply([v2.ColorJitter(0.5, 0.5, 0.5, 0.3)], p=0.8),
-        v2.RandomGrayscale(p=0.2),
-        v2.RandomInvert(p=0.05),
-        v2.RandomPosterize(2, p=0.05),
-        v2.RandomApply([v2.GaussianBlur(7, (0.1, 2.0))], p=0.3),
-        v2.RandomApply([v2.JPEG((5, 60))], p=0.3),
-    ])
+    geometry = v2.Compose(
+        [
+            small(0.25),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply(
+                [
+                    v2.RandomAffine(
+                        25, (0.1, 0.1), shear=10, fill=255, interpolation=v2.InterpolationMode.BILINEAR
+                    )
+                ],
+                p=0.3,
+            ),
+        ]
+    )
+    colour = v2.Compose(
+        [
+            v2.RandomApply([v2.ColorJitter(0.5, 0.5, 0.5, 0.3)], p=0.8),
+            v2.RandomGrayscale(p=0.2),
+            v2.RandomInvert(p=0.05),
+            v2.RandomPosterize(2, p=0.05),
+            v2.RandomApply([v2.GaussianBlur(7, (0.1, 2.0))], p=0.3),
+            v2.RandomApply([v2.JPEG((5, 60))], p=0.3),
+        ]
+    )
 
     def view(image: Image.Image) -> Image.Image:
         made = geometry(image)
@@ -79,7 +89,9 @@ def _pasted(image: Image.Image, ground: Image.Image, least: float = 0.5, most: f
     return canvas
 
 
-def copy_loss(features: torch.Tensor, temperature: float = TEMPERATURE, entropy: float = ENTROPY) -> torch.Tensor:
+def copy_loss(
+    features: torch.Tensor, temperature: float = TEMPERATURE, entropy: float = ENTROPY
+) -> torch.Tensor:
     """InfoNCE over views (b, 2, d) plus `entropy` times the Kozachenko-Leonenko term.
 
     That term is the mean of -log distance to the nearest view of another image (Sablayrolles et al., ICLR 2019).
@@ -96,18 +108,33 @@ def copy_loss(features: torch.Tensor, temperature: float = TEMPERATURE, entropy:
     return contrast - entropy * distance.log().mean()
 
 
-def main(samples: Annotated[int, typer.Option(min=1, help="Views to see in all.")] = SCHEDULE.samples) -> None:
+def main(
+    samples: Annotated[int, typer.Option(min=1, help="Views to see in all.")] = SCHEDULE.samples,
+) -> None:
     """Train, resuming where it stopped, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     images, path = pictures(Corpus.open(CORPUS)), WORK / f"{NAME}.pt"
     schedule = replace(SCHEDULE, samples=samples)
-    trained = train(Copies(), schedule, Views(images, copy_view(images), N_VIEWS), N_VIEWS, path,
-                    lambda features, rows: copy_loss(features))
-    export(NAME, trained.get_submodule("tower"), path, schedule, {
-        "what": "Copy detection: crops, recoloured, blurred, compressed and pasted copies of an image are near it, "
-                "and all else is far",
-        "loss": {"contrast": "InfoNCE", "temperature": TEMPERATURE, "entropy_weight": ENTROPY},
-        "source": "trained by `python -m pocket.sscd` after Pizzi et al., CVPR 2022"})
+    trained = train(
+        Copies(),
+        schedule,
+        Views(images, copy_view(images), N_VIEWS),
+        N_VIEWS,
+        path,
+        lambda features, rows: copy_loss(features),
+    )
+    export(
+        NAME,
+        trained.get_submodule("tower"),
+        path,
+        schedule,
+        {
+            "what": "Copy detection: crops, recoloured, blurred, compressed and pasted copies of an image are near it, "
+            "and all else is far",
+            "loss": {"contrast": "InfoNCE", "temperature": TEMPERATURE, "entropy_weight": ENTROPY},
+            "source": "trained by `python -m pocket.sscd` after Pizzi et al., CVPR 2022",
+        },
+    )
 
 
 if __name__ == "__main__":

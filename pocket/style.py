@@ -27,13 +27,17 @@ _BLOCK = 64
 def texture(images: Sequence[Image.Image]) -> torch.Tensor:
     """(n, 249) float32 statistics of RGB images of one size, 64 x 64 px for the report."""
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True).eval()
-    network.load_state_dict(load_file(WEIGHTS), strict=False)  # without the layers behind the last feature map
+    network.load_state_dict(
+        load_file(WEIGHTS), strict=False
+    )  # without the layers behind the last feature map
     rows = []
     for k in range(0, len(images), _BLOCK):
-        pixels = torch.from_numpy(np.stack([np.array(image) for image in images[k:k + _BLOCK]]))
+        pixels = torch.from_numpy(np.stack([np.array(image) for image in images[k : k + _BLOCK]]))
         x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         maps = [x, *network(x)[:LAYERS]]
-        rows.append(torch.cat([s for m in maps for s in (m.mean((2, 3)), m.std((2, 3)), m.amax((2, 3)))], dim=1))
+        rows.append(
+            torch.cat([s for m in maps for s in (m.mean((2, 3)), m.std((2, 3)), m.amax((2, 3)))], dim=1)
+        )
     return torch.cat(rows)
 
 

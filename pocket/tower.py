@@ -86,16 +86,25 @@ class Schedule:
     ema: float = 0.998
 
 
-def train(model: nn.Module, schedule: Schedule, data: Views, n_views: int, path: Path,
-          loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], seed: int = 0) -> nn.Module:
+def train(
+    model: nn.Module,
+    schedule: Schedule,
+    data: Views,
+    n_views: int,
+    path: Path,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    seed: int = 0,
+) -> nn.Module:
     """Train a module whose `tower` sees images; resumes from the checkpoint `path`. Returns the averaged module.
 
     loss: of features (batch, n_views, dim) float32 and the images' numbers (batch,).
     """
     torch.manual_seed(seed)
     # Gains and biases are not decayed: they set the scale of what the layers pass on.
-    groups = [{"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": schedule.weight_decay},
-              {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0}]
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=schedule.peak, fused=True)
     trainer = Trainer(model.train(), optimizer, schedule.peak, schedule.samples, path, ema_decay=schedule.ema)
     trainer.resume()
@@ -115,24 +124,45 @@ def small(smallest: float = 0.0) -> v2.Transform:
     return v2.Resize(SIZE, v2.InterpolationMode.BICUBIC)
 
 
-def export(name: str, tower: nn.Module, path: Path, schedule: Schedule, card: dict[str, Any],
-           more_files: tuple[str, ...] = ()) -> None:
+def export(
+    name: str,
+    tower: nn.Module,
+    path: Path,
+    schedule: Schedule,
+    card: dict[str, Any],
+    more_files: tuple[str, ...] = (),
+) -> None:
     """Write a tower's weights, in float16, and its card. path: the checkpoint that tells how long it was trained."""
     spec, folder = ENCODERS[name], OUT / name
     done = torch.load(path, map_location="cpu", weights_only=True)
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in tower.state_dict().items()},
-                  temporary)
-    write_card(folder, {
-        **card, "encoder": spec.name, "dim": spec.dim, "input_size": spec.input_size,
-        "preprocessing": f"bicubic to {SIZE} px on the shorter side, centre crop, mean and std 0.5",
-        "network": f"{spec.model} (timm), {sum(p.numel() for p in tower.parameters()):,} parameters, trained from "
-                   "random weights",
-        "training": {"views": done["seen"], "steps": done["steps"], "hours": round(done["seconds"] / 3600, 2),
-                     "device": "cpu", "recipe": vars(schedule), "data": "the split `train` of the pocket corpus",
-                     "corpus_sha256": read_card(CORPUS)["files"]["train-core.parquet"],
-                     "date": datetime.now(timezone.utc).date().isoformat()},
-        "licence": "Apache-2.0 for the weights; the training images keep theirs "
-                   "(see ../../pocket/corpus/card.json)",
-        "files": ["model.safetensors", *more_files], **measured(folder),
-    })
+        save_file(
+            {k: v.half().contiguous() if v.is_floating_point() else v for k, v in tower.state_dict().items()},
+            temporary,
+        )
+    write_card(
+        folder,
+        {
+            **card,
+            "encoder": spec.name,
+            "dim": spec.dim,
+            "input_size": spec.input_size,
+            "preprocessing": f"bicubic to {SIZE} px on the shorter side, centre crop, mean and std 0.5",
+            "network": f"{spec.model} (timm), {sum(p.numel() for p in tower.parameters()):,} parameters, trained from "
+            "random weights",
+            "training": {
+                "views": done["seen"],
+                "steps": done["steps"],
+                "hours": round(done["seconds"] / 3600, 2),
+                "device": "cpu",
+                "recipe": vars(schedule),
+                "data": "the split `train` of the pocket corpus",
+                "corpus_sha256": read_card(CORPUS)["files"]["train-core.parquet"],
+                "date": datetime.now(timezone.utc).date().isoformat(),
+            },
+            "licence": "Apache-2.0 for the weights; the training images keep theirs "
+            "(see ../../pocket/corpus/card.json)",
+            "files": ["model.safetensors", *more_files],
+            **measured(folder),
+        },
+    )

@@ -25,8 +25,12 @@ LOG = logging.getLogger("pocket")
 def set_up_log(path: Path) -> None:
     """Log to the screen and to a file that a resumed run continues."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S",
-                        handlers=[logging.StreamHandler(), logging.FileHandler(path)])
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.StreamHandler(), logging.FileHandler(path)],
+    )
 
 
 def say(line: str) -> None:
@@ -73,7 +77,9 @@ class Trainer:
     ema_decay: float = 0.9995
     every_s: float = 180.0  # seconds between checkpoints
     limit_s: float | None = None  # seconds at which the run ends instead
-    pause_s: float | None = None  # seconds after which it stops, to be resumed; the learning rate knows nothing of it
+    pause_s: float | None = (
+        None  # seconds after which it stops, to be resumed; the learning rate knows nothing of it
+    )
     seen: int = 0
     steps: int = 0
     fresh_at: int = 0  # steps at which the optimizer was new; the warm-up counts from there
@@ -105,10 +111,19 @@ class Trainer:
         """Write the checkpoint under a temporary name, then rename it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as temporary:
-            torch.save({"model": self.model.state_dict(), "average": self.average.state_dict(),
-                        "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
-                        "fresh_at": self.fresh_at,
-                        "seconds": self.seconds + seconds, "rng": torch.get_rng_state()}, temporary)
+            torch.save(
+                {
+                    "model": self.model.state_dict(),
+                    "average": self.average.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "seen": self.seen,
+                    "steps": self.steps,
+                    "fresh_at": self.fresh_at,
+                    "seconds": self.seconds + seconds,
+                    "rng": torch.get_rng_state(),
+                },
+                temporary,
+            )
 
     def run(self, batch: int) -> Iterator[int]:
         """Yield step numbers until the target; the caller computes a loss and calls `step` for each."""
@@ -123,9 +138,15 @@ class Trainer:
             now = time.monotonic()
             if self.steps % 100 == 0:
                 rate = (self.seen - seen_before) / (now - start)
-                LOG.info("%d steps, %d of %d samples, loss %.4f, %.1f samples/s, %.0f min left", self.steps,
-                         self.seen, self.target, sum(self._losses) / max(1, len(self._losses)), rate,
-                         (self.target - self.seen) / rate / 60)
+                LOG.info(
+                    "%d steps, %d of %d samples, loss %.4f, %.1f samples/s, %.0f min left",
+                    self.steps,
+                    self.seen,
+                    self.target,
+                    sum(self._losses) / max(1, len(self._losses)),
+                    rate,
+                    (self.target - self.seen) / rate / 60,
+                )
                 self._losses = []
             if self.pause_s and now - start > self.pause_s:
                 break

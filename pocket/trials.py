@@ -37,7 +37,9 @@ FROM_NOTHING: dict[str, Recipe] = {
     "plain": _PLAIN,
     "scaled by text": _FILM,
     "scaled by text, batch 12": replace(_FILM, batch=12, peak=6e-4),
-    "scaled by text, wide below": replace(_FILM, shape=UNetShape((64, 128, 256), pooled_text=True, scale_shift=True)),
+    "scaled by text, wide below": replace(
+        _FILM, shape=UNetShape((64, 128, 256), pooled_text=True, scale_shift=True)
+    ),
     "scaled by text, min-SNR 5": replace(_FILM, min_snr=5.0),
     "scaled by text, twice the rate": replace(_FILM, peak=1.6e-3),
     # On a processor that computes in bfloat16: Muon does so by itself, and where that is emulated a step takes seconds.
@@ -64,10 +66,21 @@ def probe(unet: UNet2DConditionModel, data: TrainingSet, rows: torch.Tensor) -> 
     t = torch.arange(len(rows)) * 1000 // len(rows)
     noise = torch.randn(data.latents[rows].shape, generator=generator)
     noisy, target = process.add(data.latents[rows], t, noise)
-    error = torch.cat([
-        (unet(noisy[k:k + 32], t[k:k + 32], data.short[rows[k:k + 32]].float()).sample - target[k:k + 32])
-        .square().mean((1, 2, 3)) for k in range(0, len(rows), 32)])
-    return {"loss": round(error.mean().item(), 4), "loss, noisier half": round(error[t >= 500].mean().item(), 4)}
+    error = torch.cat(
+        [
+            (
+                unet(noisy[k : k + 32], t[k : k + 32], data.short[rows[k : k + 32]].float()).sample
+                - target[k : k + 32]
+            )
+            .square()
+            .mean((1, 2, 3))
+            for k in range(0, len(rows), 32)
+        ]
+    )
+    return {
+        "loss": round(error.mean().item(), 4),
+        "loss, noisier half": round(error[t >= 500].mean().item(), 4),
+    }
 
 
 def run_trial(name: str, minutes: float) -> dict[str, Any]:
@@ -78,7 +91,9 @@ def run_trial(name: str, minutes: float) -> dict[str, Any]:
     (folder / "unet.pt").unlink(missing_ok=True)
     if name in FROM_SHIPPED:
         weights = UNet2DConditionModel.from_pretrained(SHIPPED / "unet").float().state_dict()
-        torch.save({"model": weights, "average": weights, "seen": 0, "steps": 0, "seconds": 0.0}, folder / "unet.pt")
+        torch.save(
+            {"model": weights, "average": weights, "seen": 0, "steps": 0, "seconds": 0.0}, folder / "unet.pt"
+        )
     set_up_log(folder / "train.log")
     corpus, recipe = Corpus.open(CORPUS), TRIALS[name]
     data = training_set(work_folder(), AutoencoderTiny.from_pretrained(SHIPPED / "vae"), torch.device("cpu"))
@@ -86,16 +101,23 @@ def run_trial(name: str, minutes: float) -> dict[str, Any]:
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(3))[:PROBES]]
     average = train_unet(data, recipe, folder, torch.device("cpu"), limit_s=minutes * 60)
     state = torch.load(folder / "unet.pt", weights_only=True)
-    row = {"trial": name, "samples": state["seen"], "steps": state["steps"],
-           "parameters": sum(p.numel() for p in average.parameters()), **probe(average, data, rows)}
+    row = {
+        "trial": name,
+        "samples": state["seen"],
+        "steps": state["steps"],
+        "parameters": sum(p.numel() for p in average.parameters()),
+        **probe(average, data, rows),
+    }
     LOG.info("%s: %s", name, row)
     return row
 
 
 @app.command()
-def main(names: Annotated[list[str] | None, typer.Argument(help="Which trials; all of them by default.")] = None,
-         minutes: Annotated[float, typer.Option(help="Training time of each.")] = 5,
-         side_by_side: Annotated[int, typer.Option(min=1, help="Trials at once, one thread each.")] = 2) -> None:
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Which trials; all of them by default.")] = None,
+    minutes: Annotated[float, typer.Option(help="Training time of each.")] = 5,
+    side_by_side: Annotated[int, typer.Option(min=1, help="Trials at once, one thread each.")] = 2,
+) -> None:
     """Run the trials and write their table."""
     unknown = [n for n in names or [] if n not in TRIALS]
     if unknown:
@@ -109,13 +131,20 @@ def main(names: Annotated[list[str] | None, typer.Argument(help="Which trials; a
 def _write(row: dict[str, Any], minutes: float) -> None:
     """Put one row into the table, in the place of an earlier one of the same name."""
     rows = [r for r in read_table().get("trials", []) if r["trial"] != row["trial"]]
-    rows.append(row | {"minutes": minutes, "recipe": asdict(TRIALS[row["trial"]]),
-                       "date": datetime.now(timezone.utc).date().isoformat()})
+    rows.append(
+        row
+        | {
+            "minutes": minutes,
+            "recipe": asdict(TRIALS[row["trial"]]),
+            "date": datetime.now(timezone.utc).date().isoformat(),
+        }
+    )
     table = {
         "what": "Training for the same time on one thread, two side by side, the learning rate falling at the end; "
-                f"mean squared error in v of the averaged weights on {PROBES} training images with fixed time steps "
-                "and noise: lower is better.",
-        "machine": platform.machine(), "torch": torch.__version__,
+        f"mean squared error in v of the averaged weights on {PROBES} training images with fixed time steps "
+        "and noise: lower is better.",
+        "machine": platform.machine(),
+        "torch": torch.__version__,
         "trials": sorted(rows, key=lambda r: list(TRIALS).index(r["trial"])),
     }
     with atomic_path(TABLE) as temporary:

@@ -25,8 +25,11 @@ def pytest_configure() -> None:
 def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
     if CHROMIUM is None:
         pytest.skip("no program 'chromium' on the PATH; Debian: apt-get install chromium fonts-liberation")
-    return {**browser_type_launch_args, "executable_path": CHROMIUM,
-            "args": ["--no-sandbox", "--disable-dev-shm-usage"]}
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,8 +70,9 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     collection = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005)
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(120)])
-    collection.add_method("flatter", encoder=ENCODER, features=features,
-                          calibrator=Calibrator.from_temperature(5.0, ENCODER))
+    collection.add_method(
+        "flatter", encoder=ENCODER, features=features, calibrator=Calibrator.from_temperature(5.0, ENCODER)
+    )
     fake_evidence(Collection.open(collection.path))
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))
 

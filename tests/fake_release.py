@@ -52,8 +52,13 @@ def mapper_state(kind: str, dim: int = DIM, seed: int = 0) -> dict[str, torch.Te
 def mlp(dim: int) -> torch.nn.Sequential:
     """The released code's MLP head: no bias, batch normalisation, the last one without affine."""
     return torch.nn.Sequential(
-        torch.nn.Linear(dim, 32, bias=False), torch.nn.BatchNorm1d(32), torch.nn.ReLU(), torch.nn.Dropout(0.1),
-        torch.nn.Linear(32, 16, bias=False), torch.nn.BatchNorm1d(16, affine=False)).eval()
+        torch.nn.Linear(dim, 32, bias=False),
+        torch.nn.BatchNorm1d(32),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.1),
+        torch.nn.Linear(32, 16, bias=False),
+        torch.nn.BatchNorm1d(16, affine=False),
+    ).eval()
 
 
 def save_mappers(path: Path, kind: str = "linear", dim: int = DIM) -> Path:

@@ -61,10 +61,22 @@ def shape_rows(n: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for i in range(n):
         label = f"{COLOURS[i % len(COLOURS)]} {SHAPES[i // len(COLOURS) % len(SHAPES)]}"
-        rows.append({"id": f"shape/{i:04d}", "image": {"bytes": webp(shape_image(i)), "path": f"{i}.webp"},
-                     "caption": f"{label}, flat style", "short_caption": label, "concept": label,
-                     "style": "flat", "creator": ("Ada", "Ben", "Cleo")[i % 3], "source": "tests",
-                     "licence": "CC0-1.0", "link": f"https://example.org/{i}", "width": 64, "height": 64})
+        rows.append(
+            {
+                "id": f"shape/{i:04d}",
+                "image": {"bytes": webp(shape_image(i)), "path": f"{i}.webp"},
+                "caption": f"{label}, flat style",
+                "short_caption": label,
+                "concept": label,
+                "style": "flat",
+                "creator": ("Ada", "Ben", "Cleo")[i % 3],
+                "source": "tests",
+                "licence": "CC0-1.0",
+                "link": f"https://example.org/{i}",
+                "width": 64,
+                "height": 64,
+            }
+        )
     return rows
 
 
@@ -73,8 +85,9 @@ def fake_collection(folder: Path, n: int = 200, temperature: float | None = 0.02
     Corpus.write(folder / "corpus/train-core.parquet", shape_rows(n))
     features = load_encoder(ENCODER).encode([shape_image(i) for i in range(n)])
     calibrator = None if temperature is None else Calibrator.from_temperature(temperature, ENCODER)
-    return Collection.create(folder, name="Shapes", encoder=ENCODER, features=features, calibrator=calibrator,
-                             factory="Flat")
+    return Collection.create(
+        folder, name="Shapes", encoder=ENCODER, features=features, calibrator=calibrator, factory="Flat"
+    )
 
 
 def copying_collection(folder: Path, n: int = 60) -> Collection:
@@ -93,9 +106,18 @@ def fake_benchmark(folder: Path, models: int = 6) -> Path:
             made = shape_image(1000 + k)
             ImageDraw.Draw(made).rectangle([0, 12 * i, 63, 12 * i + 9], fill=COLOURS[(k + i) % len(COLOURS)])
             made.save(folder / f"{k}-{i}.png")
-        rows.append({"exemplar": [f"{k}-exemplar.png"], "class_id": str(k), "category": f"shape {k}",
-                     "synth": {"written": [f"{k}-0.png", f"{k}-1.png"], "procedural": [f"{k}-2.png", f"{k}-3.png"]},
-                     "prompts": {"written": ["<v*> in a bar", "<v*> & a bar"], "procedural": ["<b>", "bars"]}})
+        rows.append(
+            {
+                "exemplar": [f"{k}-exemplar.png"],
+                "class_id": str(k),
+                "category": f"shape {k}",
+                "synth": {
+                    "written": [f"{k}-0.png", f"{k}-1.png"],
+                    "procedural": [f"{k}-2.png", f"{k}-3.png"],
+                },
+                "prompts": {"written": ["<v*> in a bar", "<v*> & a bar"], "procedural": ["<b>", "bars"]},
+            }
+        )
     write_json_atomic(folder / "test_seen_concept.json", rows)
     return folder / "test_seen_concept.json"
 
@@ -116,16 +138,32 @@ def fake_evidence(collection: Collection) -> None:
         for k, entry in enumerate(entries):
             for path in (p for paths in entry.made.values() for p in paths):
                 own = [Added(Image.open(folder / f"{k}-exemplar.png").convert("RGB"))]
-                shares = [attributor.attribute(folder / path, len(rows), t, own)
-                          for t in (1.0, opened.calibrator.temperature_)]
+                shares = [
+                    attributor.attribute(folder / path, len(rows), t, own)
+                    for t in (1.0, opened.calibrator.temperature_)
+                ]
                 results.append([np.stack([s.influence, s.ids == len(rows)]) for s in shares])
         table = np.array(results)  # query, temperature, (influence, is exemplar), candidate
         model = np.repeat(np.arange(len(entries)), 4)
         nll = -np.log((table[:, :, 0] * table[:, :, 1]).sum(-1))
         told = [reliability(table[:, t, 0], table[:, t, 1].astype(bool)) for t in (0, 1)]
-        methods.append({"name": name, "encoder": ENCODER, "mapper": mapper,
-                        "temperature": opened.calibrator.temperature_, "calibrated": [Calibrated(
-                            case.name, float(np.log(len(rows) + 1)), *(over_models(v, model) for v in (
-                                nll[:, 0], nll[:, 1], nll[:, 0] - nll[:, 1])), *told)]})
-    write_json_atomic(collection.path / "evidence/evidence.json",
-                      as_json({"own": collection.methods[0], "methods": methods, "scores": scores}))
+        methods.append(
+            {
+                "name": name,
+                "encoder": ENCODER,
+                "mapper": mapper,
+                "temperature": opened.calibrator.temperature_,
+                "calibrated": [
+                    Calibrated(
+                        case.name,
+                        float(np.log(len(rows) + 1)),
+                        *(over_models(v, model) for v in (nll[:, 0], nll[:, 1], nll[:, 0] - nll[:, 1])),
+                        *told,
+                    )
+                ],
+            }
+        )
+    write_json_atomic(
+        collection.path / "evidence/evidence.json",
+        as_json({"own": collection.methods[0], "methods": methods, "scores": scores}),
+    )

@@ -100,22 +100,43 @@ def write_models(folder, numbers, name):
     for k in numbers:
         shape_image(1000 + k).save(folder / f"{k}-e.png")
         shape_image(1000 + k if k % 3 else k).save(folder / f"{k}-m.png")
-        entries.append({"exemplar": [f"{k}-e.png"], "synth": {"written": [f"{k}-m.png"]}, "class_id": str(k),
-                        "category": "shape"})
+        entries.append(
+            {
+                "exemplar": [f"{k}-e.png"],
+                "synth": {"written": [f"{k}-m.png"]},
+                "class_id": str(k),
+                "category": "shape",
+            }
+        )
     (folder / name).write_text(json.dumps(entries))
     return folder / name
 
 
 def test_the_command_fits_a_collections_temperature_and_never_overwrites_one_unasked(tmp_path):
     fake_collection(tmp_path / "shapes", n=60, temperature=None)
-    fit, test = write_models(tmp_path, range(12), "fit.json"), write_models(tmp_path, range(12, 20), "test.json")
-    command = ["calibrate", str(fit), "--test", str(test), "--collection", str(tmp_path / "shapes"), "--images",
-               str(tmp_path), "--listed", "20"]
+    fit, test = (
+        write_models(tmp_path, range(12), "fit.json"),
+        write_models(tmp_path, range(12, 20), "test.json"),
+    )
+    command = [
+        "calibrate",
+        str(fit),
+        "--test",
+        str(test),
+        "--collection",
+        str(tmp_path / "shapes"),
+        "--images",
+        str(tmp_path),
+        "--listed",
+        "20",
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     card = read_card(tmp_path / "shapes/calibrator")
     assert card["models"] == 12 and card["candidates"] == 60
-    before, after = (card["fit: -log influence of the exemplars"][k]["value"] for k in ("uncalibrated", "calibrated"))
+    before, after = (
+        card["fit: -log influence of the exemplars"][k]["value"] for k in ("uncalibrated", "calibrated")
+    )
     assert after < before and f"temperature {card['temperature']:.6g}" in done.output
     opened = Collection.open(tmp_path / "shapes")
     assert Attributor(opened).attribute(shape_image(3), top=5).temperature == card["temperature"]
@@ -133,8 +154,17 @@ def test_the_command_says_what_is_missing(tmp_path):
     without = CliRunner().invoke(app, command)
     assert without.exit_code == 2 and "--images" in without.output
     assert not (tmp_path / "shapes/calibrator").exists()
-    nowhere = CliRunner().invoke(app, ["calibrate", str(tmp_path / "none.json"), "--collection",
-                                       str(tmp_path / "shapes"), "--images", str(tmp_path)])
+    nowhere = CliRunner().invoke(
+        app,
+        [
+            "calibrate",
+            str(tmp_path / "none.json"),
+            "--collection",
+            str(tmp_path / "shapes"),
+            "--images",
+            str(tmp_path),
+        ],
+    )
     assert nowhere.exit_code == 2 and "does not exist" in nowhere.output
 
 
@@ -143,12 +173,20 @@ def test_released_features_need_no_images(tmp_path):
     collection = fake_collection(tmp_path / "shapes", n=40, temperature=None)
     features = load_encoder(ENCODER).encode([shape_image(1000 + k if k % 3 else k) for k in range(9)])
     exemplars = load_encoder(ENCODER).encode([shape_image(1000 + k) for k in range(9)])
-    torch.save({"exemplar_paths": [str(k) for k in range(9)], "exemplar_chunks": [(k, k + 1) for k in range(9)],
-                "exemplar_tensors": torch.from_numpy(exemplars),
-                "synth_paths": {"gpt": [str(k) for k in range(9)]}, "synth_ids": {"gpt": list(range(9))},
-                "synth_tensors": {"gpt": torch.from_numpy(features)}}, tmp_path / "test_shapes.pth")
-    done = CliRunner().invoke(app, ["calibrate", str(tmp_path / "test_shapes.pth"), "--collection",
-                                    str(collection.path)])
+    torch.save(
+        {
+            "exemplar_paths": [str(k) for k in range(9)],
+            "exemplar_chunks": [(k, k + 1) for k in range(9)],
+            "exemplar_tensors": torch.from_numpy(exemplars),
+            "synth_paths": {"gpt": [str(k) for k in range(9)]},
+            "synth_ids": {"gpt": list(range(9))},
+            "synth_tensors": {"gpt": torch.from_numpy(features)},
+        },
+        tmp_path / "test_shapes.pth",
+    )
+    done = CliRunner().invoke(
+        app, ["calibrate", str(tmp_path / "test_shapes.pth"), "--collection", str(collection.path)]
+    )
     assert done.exit_code == 0, done.output
     assert Collection.open(collection.path).calibrator.is_fitted
 
@@ -156,8 +194,16 @@ def test_released_features_need_no_images(tmp_path):
 def test_manifests_are_evaluated_against_a_collection(tmp_path):
     collection = fake_collection(tmp_path / "shapes", n=60)
     models = write_models(tmp_path, range(9), "test.json")
-    command = ["evaluate", str(models), "--collection", str(collection.path), "--images", str(tmp_path), "--out",
-               str(tmp_path / "tables")]
+    command = [
+        "evaluate",
+        str(models),
+        "--collection",
+        str(collection.path),
+        "--images",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "tables"),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "tables/table.json").read_text())
@@ -166,11 +212,21 @@ def test_manifests_are_evaluated_against_a_collection(tmp_path):
     assert row["recall"][0]["value"] == pytest.approx(6 / 9)
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(60)])
     scaled = Head(np.ones(768, np.float32), np.full(768, 0.01, np.float32))
-    collection.add_method("shifted", encoder=ENCODER, features=features,
-                          mappers=MapperPair(scaled, scaled, ENCODER, MapperKind.CHANNEL))
+    collection.add_method(
+        "shifted",
+        encoder=ENCODER,
+        features=features,
+        mappers=MapperPair(scaled, scaled, ENCODER, MapperKind.CHANNEL),
+    )
     assert CliRunner().invoke(app, command).exit_code == 0
-    assert [r["mapper"] for r in json.loads((tmp_path / "tables/table.json").read_text())] == ["pretrained", "shifted"]
-    for wrong, words in ((command[:2], "either --training"), (command[:4], "--images"),
-                         ([*command[:2], "--training", "x.pth"], "--encoder")):
+    assert [r["mapper"] for r in json.loads((tmp_path / "tables/table.json").read_text())] == [
+        "pretrained",
+        "shifted",
+    ]
+    for wrong, words in (
+        (command[:2], "either --training"),
+        (command[:4], "--images"),
+        ([*command[:2], "--training", "x.pth"], "--encoder"),
+    ):
         refused = CliRunner().invoke(app, wrong)
         assert refused.exit_code == 2 and words in refused.output

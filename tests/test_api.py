@@ -52,13 +52,25 @@ def client(url: str) -> Client:
 
 
 def by_command(image: Path, collection: Path, top: int) -> Any:
-    command = [sys.executable, "-m", "attribution_core", "attribute", str(image), "--collection", str(collection),
-               "--top", str(top), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "attribution_core",
+        "attribute",
+        str(image),
+        "--collection",
+        str(collection),
+        "--top",
+        str(top),
+        "--json",
+    ]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120).stdout)
 
 
 @pytest.mark.parametrize("endpoint", ["/attribute_image", "/check_copy"])
-def test_no_file_of_the_server_is_read_that_nobody_uploaded(client: Client, tmp_path: Path, endpoint: str) -> None:
+def test_no_file_of_the_server_is_read_that_nobody_uploaded(
+    client: Client, tmp_path: Path, endpoint: str
+) -> None:
     secret = tmp_path / "secret.png"
     shape_image(3).save(secret)
     with pytest.raises(AppError, match="no uploaded file"):
@@ -69,8 +81,9 @@ def test_attribute_image_answers_as_the_command_does(client: Client, folder: Pat
     shape_image(7).save(tmp_path / "seven.png")
     told = client.predict(handle_file(tmp_path / "seven.png"), top=5, api_name="/attribute_image")
     wanted = by_command(tmp_path / "seven.png", folder, 5)
-    assert {k: v for k, v in told.items() if not isinstance(v, (list, float))} == \
-        {k: v for k, v in wanted.items() if not isinstance(v, (list, float))}
+    assert {k: v for k, v in told.items() if not isinstance(v, (list, float))} == {
+        k: v for k, v in wanted.items() if not isinstance(v, (list, float))
+    }
     assert told["top"][0]["id"] == "shape/0007"
     assert [list(row) for row in told["top"]] == [list(row) for row in wanted["top"]]
     for ours, theirs in zip(told["top"], wanted["top"], strict=True):
@@ -80,7 +93,9 @@ def test_attribute_image_answers_as_the_command_does(client: Client, folder: Pat
 
 
 def test_generate_image_gives_image_recipe_and_attribution(client: Client) -> None:
-    path, recipe, told = client.predict("red cat", seed=3, steps=2, guidance=2.0, top=4, api_name="/generate_image")
+    path, recipe, told = client.predict(
+        "red cat", seed=3, steps=2, guidance=2.0, top=4, api_name="/generate_image"
+    )
     assert recipe["prompt"] == "red cat"
     assert (recipe["seed"], recipe["steps"], recipe["guidance"]) == (3, 2, 2.0)
     assert len(recipe["generator_sha256"]) == 64
@@ -94,12 +109,17 @@ def test_generate_image_gives_image_recipe_and_attribution(client: Client) -> No
     assert read_image(again).tobytes() == read_image(path).tobytes()
 
 
-@pytest.mark.parametrize(("given", "words"), [
-    ({"prompt": " "}, "prompt is empty"), ({"prompt": "cat", "seed": -1}, "Seed must be"),
-    ({"prompt": "cat", "steps": 0}, "Steps must be"), ({"prompt": "cat", "guidance": 31}, "Guidance must be"),
-    ({"prompt": "cat", "steps": 2, "top": 0}, "Top is 0"),
-    ({"prompt": "cat", "steps": 2, "method": "none such"}, "unknown method|Unknown method"),
-])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prompt": " "}, "prompt is empty"),
+        ({"prompt": "cat", "seed": -1}, "Seed must be"),
+        ({"prompt": "cat", "steps": 0}, "Steps must be"),
+        ({"prompt": "cat", "guidance": 31}, "Guidance must be"),
+        ({"prompt": "cat", "steps": 2, "top": 0}, "Top is 0"),
+        ({"prompt": "cat", "steps": 2, "method": "none such"}, "unknown method|Unknown method"),
+    ],
+)
 def test_bad_values_are_one_sentence(client: Client, given: dict[str, Any], words: str) -> None:
     with pytest.raises(AppError, match=words):
         client.predict(**given, api_name="/generate_image")
@@ -107,8 +127,10 @@ def test_bad_values_are_one_sentence(client: Client, given: dict[str, Any], word
 
 def test_both_are_described_for_those_who_call_them(client: Client) -> None:
     told = client.view_api(return_format="dict")["named_endpoints"]
-    for name, names in (("/attribute_image", ["image", "top", "method"]),
-                        ("/generate_image", ["prompt", "seed", "steps", "guidance", "top", "method"])):
+    for name, names in (
+        ("/attribute_image", ["image", "top", "method"]),
+        ("/generate_image", ["prompt", "seed", "steps", "guidance", "top", "method"]),
+    ):
         assert [p["parameter_name"] for p in told[name]["parameters"]] == names
         assert all(p["parameter_has_default"] for p in told[name]["parameters"][1:])
 
@@ -121,7 +143,8 @@ def test_the_mcp_server_has_these_two_tools_and_says_what_they_take(url: str) ->
     for tool in tools.values():
         assert tool["description"].split(". ")[0] in (
             "Estimate which training images most influenced an image that a text-to-image model made",
-            "Make one image from a prompt with the collection's own generator, and estimate what influenced it")
+            "Make one image from a prompt with the collection's own generator, and estimate what influenced it",
+        )
         assert "Returns: " in tool["description"]
         told = tool["inputSchema"]["properties"]
         assert all(len(value["description"]) > 20 for value in told.values()), told
@@ -135,8 +158,10 @@ def test_an_mcp_client_calls_both(url: str, folder: Path) -> None:
     from mcp.client.streamable_http import streamablehttp_client
 
     async def talk() -> tuple[list[str], Any, Any]:
-        async with streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _), \
-                ClientSession(read, write) as session:
+        async with (
+            streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
             await session.initialize()
             names = [tool.name for tool in (await session.list_tools()).tools]
             made = await session.call_tool("generate_image", {"prompt": "red cat", "seed": 3, "steps": 2})

@@ -123,7 +123,8 @@ def test_an_example_is_carried_to_the_other_tabs(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
     opened.locator("#examples .thumbnail-item").nth(2).click()
     expect(opened.locator("#prompt textarea")).not_to_have_value(
-        re.escape(opened.locator("#prompt textarea").input_value()))
+        re.escape(opened.locator("#prompt textarea").input_value())
+    )
     prompt = opened.locator("#examples .thumbnail-item").nth(2).locator(".caption-label").inner_text()
     expect(opened.locator("#status")).to_contain_text(f"“{prompt}”")
     tab(opened, "Attribution")
@@ -139,9 +140,12 @@ def test_an_uploaded_training_image_finds_itself(opened: Page, tmp_path: Path) -
     expect(opened.locator("#facts")).to_contain_text(corpus.credit(1234).id)
 
 
-@pytest.mark.parametrize(("name", "content"), [("broken.png", b"no image"), ("cut.png", None), ("empty.jpg", b"")])
-def test_a_bad_upload_says_so_and_changes_nothing(opened: Page, tmp_path: Path, name: str,
-                                                  content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"), [("broken.png", b"no image"), ("cut.png", None), ("empty.jpg", b"")]
+)
+def test_a_bad_upload_says_so_and_changes_nothing(
+    opened: Page, tmp_path: Path, name: str, content: bytes | None
+) -> None:
     if content is None:
         shape_image(1).save(tmp_path / name)
         content = (tmp_path / name).read_bytes()[:200]
@@ -183,15 +187,22 @@ def test_stopping_leaves_the_app_usable(opened: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(412, "light"), (412, "dark"), (1280, "dark")])
-def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(browser: Browser, pocket_app: str, width: int,
-                                                     scheme: str) -> None:
+def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(
+    browser: Browser, pocket_app: str, width: int, scheme: str
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
-    for name, handle in (("Generate", "#generate"), ("Attribution", "#gallery"), ("Scores", "#ranks .main-svg"),
-                         ("Credit", "#credit-map .main-svg"), ("My artwork", "#artwork-upload"),
-                         ("Memorization", "#drop-off .main-svg"), ("Compare", "#slopes .main-svg"),
-                         ("Evidence", "#paper-fold")):
+    for name, handle in (
+        ("Generate", "#generate"),
+        ("Attribution", "#gallery"),
+        ("Scores", "#ranks .main-svg"),
+        ("Credit", "#credit-map .main-svg"),
+        ("My artwork", "#artwork-upload"),
+        ("Memorization", "#drop-off .main-svg"),
+        ("Compare", "#slopes .main-svg"),
+        ("Evidence", "#paper-fold"),
+    ):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -238,7 +249,9 @@ def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: 
         expect(own.locator("#headline")).to_contain_text(f"“{seed}”")
     tab(own, "Credit")
     # Shape 9 is Ada's; three creators made a third of the training set each.
-    expect(own.locator("#credit-words")).to_contain_text("images of creator “Ada”, who made 33.3% of the training set")
+    expect(own.locator("#credit-words")).to_contain_text(
+        "images of creator “Ada”, who made 33.3% of the training set"
+    )
     expect(own.locator("#credit-map .main-svg").first).to_be_visible()
     own.get_by_label("all images of this visit").check()
     expect(own.locator("#credit-words")).to_contain_text("2 images of this visit")
@@ -300,11 +313,35 @@ def client(pocket_app: str) -> Client:
     return Client(pocket_app, verbose=False)
 
 
-ENDPOINTS = {"/generate", "/read_upload", "/show_example", "/random_seed", "/show_details", "/list_top", "/set_method",
-             "/add_up", "/leave_out", "/set_temperature", "/reset_temperature", "/stop", "/attribute_image",
-             "/generate_image", "/report_html", "/report_json", "/ledger_csv", "/ledger_json", "/return_to", "/compare",
-             "/attribute_box", "/region_grid", "/second_opinion", "/make_case", "/try_seeds", "/check_copy",
-             "/would_be_credited"}
+ENDPOINTS = {
+    "/generate",
+    "/read_upload",
+    "/show_example",
+    "/random_seed",
+    "/show_details",
+    "/list_top",
+    "/set_method",
+    "/add_up",
+    "/leave_out",
+    "/set_temperature",
+    "/reset_temperature",
+    "/stop",
+    "/attribute_image",
+    "/generate_image",
+    "/report_html",
+    "/report_json",
+    "/ledger_csv",
+    "/ledger_json",
+    "/return_to",
+    "/compare",
+    "/attribute_box",
+    "/region_grid",
+    "/second_opinion",
+    "/make_case",
+    "/try_seeds",
+    "/check_copy",
+    "/would_be_credited",
+}
 
 
 def test_every_handler_has_its_name_in_the_api(client: Client) -> None:
@@ -323,12 +360,21 @@ def test_the_api_makes_an_image_and_attributes_it(client: Client) -> None:
     assert read_image(again).tobytes() == read_image(path).tobytes()
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (("", 1, 6, 3.5), "prompt is empty"), (("x" * 501, 1, 6, 3.5), "501 characters"), (("cat", -1, 6, 3.5), "seed"),
-    (("cat", 1, 0, 3.5), "steps"), (("cat", 1, 10_000, 3.5), "steps"), (("cat", 1, 6, 1e9), "guidance"),
-    (("cat", 1.5, 6, 3.5), "seed"),
-])
-def test_the_api_refuses_bad_values_in_one_sentence(client: Client, arguments: tuple[object, ...], words: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("", 1, 6, 3.5), "prompt is empty"),
+        (("x" * 501, 1, 6, 3.5), "501 characters"),
+        (("cat", -1, 6, 3.5), "seed"),
+        (("cat", 1, 0, 3.5), "steps"),
+        (("cat", 1, 10_000, 3.5), "steps"),
+        (("cat", 1, 6, 1e9), "guidance"),
+        (("cat", 1.5, 6, 3.5), "seed"),
+    ],
+)
+def test_the_api_refuses_bad_values_in_one_sentence(
+    client: Client, arguments: tuple[object, ...], words: str
+) -> None:
     with pytest.raises(AppError, match=f"(?i){words}") as caught:
         client.predict(*arguments, api_name="/generate_image")
     assert "Traceback" not in str(caught.value)

@@ -48,7 +48,9 @@ def drop(page: Page, folder: Path, *seeds: int, artist: str = "Ada") -> None:
     for seed in seeds:
         shape_image(seed).save(folder / f"piece-{seed}.png")
     page.locator("#artist input, #artist textarea").first.fill(artist)
-    page.locator("#artwork-upload input[type=file]").set_input_files([folder / f"piece-{s}.png" for s in seeds])
+    page.locator("#artwork-upload input[type=file]").set_input_files(
+        [folder / f"piece-{s}.png" for s in seeds]
+    )
 
 
 def holds(folder: Path, *seeds: int) -> list[Path]:
@@ -138,7 +140,9 @@ def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploa
     expect(mine.locator("#survey-pictures img")).to_have_count(3)
     for plot in ("#survey-shares", "#survey-ranks"):
         expect(mine.locator(f"{plot} .main-svg").first).to_be_visible()
-    mine.locator("#survey-prompts textarea").fill("\n".join(f"cat of {'very ' * k}small house" for k in range(20)))
+    mine.locator("#survey-prompts textarea").fill(
+        "\n".join(f"cat of {'very ' * k}small house" for k in range(20))
+    )
     mine.locator("#ask-survey").click()
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
     mine.locator("#stop-survey").click()
@@ -238,13 +242,16 @@ def test_nothing_is_cut_off(browser: Browser, app: str, tmp_path: Path, width: i
     page.close()
 
 
-def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(app: str, tmp_path: Path,
-                                                                         uploads: Path) -> None:
+def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(
+    app: str, tmp_path: Path, uploads: Path
+) -> None:
     client = Client(app, verbose=False)
     for seed in (900, 917, 903):
         shape_image(seed).save(tmp_path / f"piece-{seed}.png")
     files = [handle_file(tmp_path / f"piece-{s}.png") for s in (900, 917)]
-    told = client.predict(files, "Ada", handle_file(tmp_path / "piece-917.png"), "", api_name="/would_be_credited")
+    told = client.predict(
+        files, "Ada", handle_file(tmp_path / "piece-917.png"), "", api_name="/would_be_credited"
+    )
     assert told["n_candidates"] == 62 and told["pieces"][0]["title"] == "piece-917"
     assert told["share"] == pytest.approx(sum(p["influence"] for p in told["pieces"]))
     assert holds(uploads, 900, 917, 903) == []
@@ -253,8 +260,13 @@ def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(app: st
     with pytest.raises(AppError, match="no images"):
         client.predict([], "Ada", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
     with pytest.raises(AppError):
-        client.predict([{"path": str(tmp_path / "piece-900.png")}], "Ada", handle_file(tmp_path / "piece-903.png"), "",
-                       api_name="/would_be_credited")
+        client.predict(
+            [{"path": str(tmp_path / "piece-900.png")}],
+            "Ada",
+            handle_file(tmp_path / "piece-903.png"),
+            "",
+            api_name="/would_be_credited",
+        )
     assert holds(uploads, 900, 917) == []
     assert (tmp_path / "piece-900.png").exists(), "only uploaded files are deleted"
 

@@ -10,10 +10,18 @@ from tests.test_app import tab
 from ui.page import TABS
 
 # What each tab draws last.
-DRAWN = {"Generate": "#examples img", "Attribution": "#gallery img", "Scores": "#histogram .main-svg",
-         "Regions": "#grid-map .main-svg", "Credit": "#credit-map .main-svg", "My artwork": "#ask-learned",
-         "Memorization": "#copy-query img", "Second opinion": "#ask-opinion", "Compare": "#slopes .main-svg",
-         "Evidence": "#copies .main-svg"}
+DRAWN = {
+    "Generate": "#examples img",
+    "Attribution": "#gallery img",
+    "Scores": "#histogram .main-svg",
+    "Regions": "#grid-map .main-svg",
+    "Credit": "#credit-map .main-svg",
+    "My artwork": "#ask-learned",
+    "Memorization": "#copy-query img",
+    "Second opinion": "#ask-opinion",
+    "Compare": "#slopes .main-svg",
+    "Evidence": "#copies .main-svg",
+}
 # Gradio's own, where an application has no say: a gallery gives an image's caption as its alternative text, too, and
 # what stands in for an empty gallery has a label on an element without a role.
 OPTIONS = {"rules": {"image-redundant-alt": {"enabled": False}}}

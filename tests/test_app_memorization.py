@@ -212,14 +212,21 @@ def test_the_tabs_handlers_work_without_a_browser(client: Client) -> None:
     assert "Of 2 seeds" in steps[-1][0]
 
 
-@pytest.mark.parametrize(("endpoint", "arguments", "words"), [
-    ("/make_case", ("planted", 999), "not on the list"), ("/make_case", ("other", 1), "not (in|on) the list"),
-    ("/try_seeds", ("", 2), "prompt is empty"), ("/try_seeds", ("cat", 0), "number of seeds|less than"),
-    ("/try_seeds", ("cat", 33), "number of seeds|greater than"), ("/try_seeds", ("x" * 501, 2), "501 characters"),
-    ("/try_seeds", ("cat", 1.5), "number of seeds"),
-])
-def test_the_api_refuses_bad_values_in_one_sentence(client: Client, endpoint: str, arguments: tuple[object, ...],
-                                                    words: str) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "arguments", "words"),
+    [
+        ("/make_case", ("planted", 999), "not on the list"),
+        ("/make_case", ("other", 1), "not (in|on) the list"),
+        ("/try_seeds", ("", 2), "prompt is empty"),
+        ("/try_seeds", ("cat", 0), "number of seeds|less than"),
+        ("/try_seeds", ("cat", 33), "number of seeds|greater than"),
+        ("/try_seeds", ("x" * 501, 2), "501 characters"),
+        ("/try_seeds", ("cat", 1.5), "number of seeds"),
+    ],
+)
+def test_the_api_refuses_bad_values_in_one_sentence(
+    client: Client, endpoint: str, arguments: tuple[object, ...], words: str
+) -> None:
     with pytest.raises(AppError, match=f"(?i){words}") as caught:
         client.predict(*arguments, api_name=endpoint)
     assert "Traceback" not in str(caught.value)

@@ -120,7 +120,9 @@ def test_queries_that_cannot_be_judged_say_why(services: Services, tmp_path: Pat
     assert "is not known" in asked.hindrance(Query(shape_image(1), "one"))
     from dataclasses import replace
 
-    assert "another" in asked.hindrance(replace(query, recipe=replace(query.recipe, generator_sha256="0" * 64)))
+    assert "another" in asked.hindrance(
+        replace(query, recipe=replace(query.recipe, generator_sha256="0" * 64))
+    )
     assert "is not known" in asked.hindrance(replace(query, recipe=replace(query.recipe, prompt=" ")))
     with pytest.raises(InvalidInputError, match="no image yet"):
         next(asked.ask(None, None))
@@ -137,8 +139,15 @@ def test_what_was_measured_is_read_or_said_to_be_damaged(services: Services) -> 
         _ = OpinionServices(services).measured
 
 
-@pytest.mark.parametrize(("value", "low", "high", "words"), [
-    (0.1, -0.1, 0.3, "no clear agreement"), (0.3, 0.1, 0.5, "agree a little"), (0.5, 0.3, 0.7, "agree in part"),
-    (0.8, 0.7, 0.9, "largely agree"), (-0.5, -0.7, -0.2, "rather the reverse")])
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (0.1, -0.1, 0.3, "no clear agreement"),
+        (0.3, 0.1, 0.5, "agree a little"),
+        (0.5, 0.3, 0.7, "agree in part"),
+        (0.8, 0.7, 0.9, "largely agree"),
+        (-0.5, -0.7, -0.2, "rather the reverse"),
+    ],
+)
 def test_a_correlation_in_words(value: float, low: float, high: float, words: str) -> None:
     assert agreement_words(Estimate(value, low, high)) == words

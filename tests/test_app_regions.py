@@ -49,7 +49,9 @@ def test_a_box_by_numbers_and_by_clicks_finds_what_is_in_it(own: Page, tmp_path:
         own.keyboard.press("Tab")
     own.locator("#look-box").focus()
     own.keyboard.press("Enter")
-    expect(own.locator("#region-found")).to_contain_text("25% of the image, is closest to “black circle, flat style”")
+    expect(own.locator("#region-found")).to_contain_text(
+        "25% of the image, is closest to “black circle, flat style”"
+    )
     expect(own.locator("#region-gallery .thumbnail-item")).to_have_count(12)
     own.locator("#region-table-fold button").first.click()
     expect(own.locator("#region-table")).to_contain_text("shape/0007")
@@ -134,7 +136,9 @@ def test_nothing_is_cut_off(browser: Browser, pocket_app: str, width: int, schem
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
-    return Services.open(Settings(collection=fake_collection(tmp_path_factory.mktemp("rs") / "shapes", n=60).path))
+    return Services.open(
+        Settings(collection=fake_collection(tmp_path_factory.mktemp("rs") / "shapes", n=60).path)
+    )
 
 
 def layer(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> bytes:
@@ -152,8 +156,9 @@ def test_layers_become_one_mask() -> None:
     assert (mask == expected).all()
 
 
-def test_bad_layers_edges_and_clicks_are_refused_or_kept_inside(services: Services,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_layers_edges_and_clicks_are_refused_or_kept_inside(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, query = RegionServices(services), Query(shape_image(3), "three")
     with pytest.raises(InvalidInputError, match="nothing is painted yet"):
         asked.painted(query, None, [])

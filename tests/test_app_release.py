@@ -26,12 +26,17 @@ N = 60
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("released")
-    (root / "captions.txt").write_text("".join(f"shape {i} & co\thttps://images.example.org/{i}.jpg\n"
-                                               for i in range(N)))
+    (root / "captions.txt").write_text(
+        "".join(f"shape {i} & co\thttps://images.example.org/{i}.jpg\n" for i in range(N))
+    )
     made = Collection.from_release(
-        root / "collection", features=save_features(root / "f.pth", shapes(N)), encoder=ENCODER,
-        mappers=save_mappers(root / "m.pth"), calibrator=save_calibrator(root / "c.pth", 200.0, -1.0),
-        captions=root / "captions.txt")
+        root / "collection",
+        features=save_features(root / "f.pth", shapes(N)),
+        encoder=ENCODER,
+        mappers=save_mappers(root / "m.pth"),
+        calibrator=save_calibrator(root / "c.pth", 200.0, -1.0),
+        captions=root / "captions.txt",
+    )
     return made.path
 
 
@@ -56,7 +61,10 @@ def test_pictures_that_are_not_stored_are_tiles(services: Services) -> None:
     assert int(result.ids[0]) == 7 and result.credits[0].caption == "shape 7 & co"
     assert services.training_image(7).read_bytes() == placeholder("shape 7 & co")
     report = make_report(query.image, result, services.collection, title="mine", shown=3)
-    assert "data:image/png;base64," in report.to_html() and "https://images.example.org/7.jpg" in report.to_html()
+    assert (
+        "data:image/png;base64," in report.to_html()
+        and "https://images.example.org/7.jpg" in report.to_html()
+    )
 
 
 def test_collections_without_pictures_are_compared_by_links(services: Services, tmp_path: Path) -> None:
@@ -85,8 +93,12 @@ def test_the_page_shows_tiles_captions_and_links(opened: Page, tmp_path: Path) -
     link = facts.get_by_role("link", name="see it at its source")
     expect(link).to_have_attribute("href", "https://images.example.org/7.jpg")
     expect(link).to_have_attribute("rel", "noopener noreferrer")
-    for name, drawn in (("Scores", "#histogram .main-svg"), ("Credit", "#credit-words"), ("Memorization", "body"),
-                        ("Compare", "#compare-words")):
+    for name, drawn in (
+        ("Scores", "#histogram .main-svg"),
+        ("Credit", "#credit-words"),
+        ("Memorization", "body"),
+        ("Compare", "#compare-words"),
+    ):
         tab(opened, name)
         expect(opened.locator(drawn).first).to_be_visible()
     expect(opened.locator(".toast-body")).to_have_count(0)
@@ -96,7 +108,8 @@ def test_it_is_called_through_the_api(release_app: str, tmp_path: Path) -> None:
     from gradio_client import Client, handle_file
 
     shape_image(7).save(tmp_path / "mine.png")
-    told = Client(release_app, verbose=False).predict(handle_file(tmp_path / "mine.png"), top=2,
-                                                      api_name="/attribute_image")
+    told = Client(release_app, verbose=False).predict(
+        handle_file(tmp_path / "mine.png"), top=2, api_name="/attribute_image"
+    )
     top = json.loads(told)["top"] if isinstance(told, str) else told["top"]
     assert top[0]["link"] == "https://images.example.org/7.jpg"

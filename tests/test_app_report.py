@@ -41,7 +41,9 @@ def history(page: Page, count: int) -> None:
     expect(page.locator("#history .thumbnail-item")).to_have_count(count)
 
 
-def test_a_report_is_made_on_the_click_and_needs_no_network(opened: Page, browser: Browser, tmp_path: Path) -> None:
+def test_a_report_is_made_on_the_click_and_needs_no_network(
+    opened: Page, browser: Browser, tmp_path: Path
+) -> None:
     tab(opened, "Attribution")
     expect(listed(opened)).to_have_count(12)
     told = json.loads(saved(opened, "#report-json", tmp_path).read_text())
@@ -50,7 +52,9 @@ def test_a_report_is_made_on_the_click_and_needs_no_network(opened: Page, browse
     again = Attributor(collection).attribute(made, Settings().top)
     assert told["attribution"]["top"][0]["id"] == again.credits[0].id
     assert len(told["attribution"]["top"]) == Settings().top
-    assert sum(t["influence"] for t in told["attribution"]["top"]) + told["attribution"]["rest"] == pytest.approx(1)
+    assert sum(t["influence"] for t in told["attribution"]["top"]) + told["attribution"][
+        "rest"
+    ] == pytest.approx(1)
     assert told["query"]["recipe"]["generator_sha256"]
 
     report = saved(opened, "#report-html", tmp_path)
@@ -108,10 +112,16 @@ def test_without_a_clipboard_the_link_stands_in_a_field(opened: Page) -> None:
     assert "?prompt=" in opened.locator("#link textarea").input_value()
 
 
-@pytest.mark.parametrize(("end", "words"), [
-    ("?prompt=cat&seed=many", "many"), ("?prompt=cat&steps=0", "steps"), ("?prompt=cat&method=<i>none", "<i>none"),
-    (f"?prompt={'x' * 501}", "501 characters"), ("?prompt=cat&guidance=nan", "guidance"),
-])
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("?prompt=cat&seed=many", "many"),
+        ("?prompt=cat&steps=0", "steps"),
+        ("?prompt=cat&method=<i>none", "<i>none"),
+        (f"?prompt={'x' * 501}", "501 characters"),
+        ("?prompt=cat&guidance=nan", "guidance"),
+    ],
+)
 def test_a_bad_link_is_a_toast_over_the_usual_page(page: Page, pocket_app: str, end: str, words: str) -> None:
     page.goto(f"{pocket_app}/{end}")
     expect(page.get_by_test_id("toast-body")).to_contain_text(words)
@@ -145,8 +155,11 @@ def test_a_png_dropped_back_restores_its_recipe(opened: Page, tmp_path: Path) ->
     expect(opened.locator("#seed input")).to_have_value("5")
     expect(opened.locator("#steps input[type=number]")).to_have_value("6")
     # One of another generator says so, has no link, and its fields hold what they usually do not.
-    save_png(shape_image(4), tmp_path / "other.png",
-             Recipe("a shape", 2**32 - 1, 120, 12.5, "elsewhere", "0" * 64).to_dict())
+    save_png(
+        shape_image(4),
+        tmp_path / "other.png",
+        Recipe("a shape", 2**32 - 1, 120, 12.5, "elsewhere", "0" * 64).to_dict(),
+    )
     upload(opened, tmp_path / "other.png")
     expect(opened.locator("#status")).to_contain_text("another generator")
     expect(opened.locator("#seed input")).to_have_value(str(2**32 - 1))
@@ -192,8 +205,10 @@ def test_an_earlier_image_comes_back_as_it_was(own: Page, tmp_path: Path) -> Non
     tab(own, "Credit")
     expect(own.locator("#ledger-words")).to_contain_text("holds 2 images")
     rows = list(csv.DictReader(io.StringIO(saved(own, "#ledger-csv", tmp_path).read_text())))
-    assert [(r["title"], r["method"]) for r in rows if r["row"] == "query"] == [("shape 7", "own"),
-                                                                               ("shape 9", "flatter")]
+    assert [(r["title"], r["method"]) for r in rows if r["row"] == "query"] == [
+        ("shape 7", "own"),
+        ("shape 9", "flatter"),
+    ]
     assert sum(float(r["influence"]) for r in rows if r["row"] == "creator") == pytest.approx(1)
     told = json.loads(saved(own, "#ledger-json", tmp_path).read_text())
     assert [q["top_1_id"] for q in told["queries"]] == ["shape/0007", "shape/0009"]
@@ -243,7 +258,9 @@ def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) 
         tab(own, "Compare")
         expect(own.locator("#compare-words")).to_contain_text("Identical")
         choose(own, "right-collection", "Shapes (many)")
-        expect(own.locator("#compare-words")).to_contain_text("shares of different collections cannot be compared")
+        expect(own.locator("#compare-words")).to_contain_text(
+            "shares of different collections cannot be compared"
+        )
         expect(own.locator("#right-compare-words")).to_contain_text("the 60 others")
         # Shape 7 is in both, and its file is the same; the larger collection has other near ones as well.
         expect(own.locator("#compare-tiles")).to_contain_text("the same image")
@@ -251,8 +268,9 @@ def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_history_and_compare_fit_a_phone_and_the_dark(browser: Browser, own_app: str, tmp_path: Path, width: int,
-                                                     scheme: str) -> None:
+def test_history_and_compare_fit_a_phone_and_the_dark(
+    browser: Browser, own_app: str, tmp_path: Path, width: int, scheme: str
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(own_app)
     expect(page.get_by_role("tab", name="Generate")).to_be_visible()
@@ -260,8 +278,12 @@ def test_history_and_compare_fit_a_phone_and_the_dark(browser: Browser, own_app:
         shape_image(count).save(tmp_path / f"{count}.png")
         upload(page, tmp_path / f"{count}.png")
         history(page, count)
-    for name, handle in (("Generate", "#history"), ("Attribution", "#report-html"), ("Credit", "#ledger-csv"),
-                         ("Compare", "#slopes .main-svg")):
+    for name, handle in (
+        ("Generate", "#history"),
+        ("Attribution", "#report-html"),
+        ("Credit", "#ledger-csv"),
+        ("Compare", "#slopes .main-svg"),
+    ):
         tab(page, name)
         expect(page.locator(handle).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
@@ -280,7 +302,15 @@ def test_the_handlers_answer_without_a_browser(own_app: str, tmp_path: Path) -> 
         client.predict(1, api_name="/return_to")
     shape_image(3).save(tmp_path / "x.png")
     client.predict(handle_file(tmp_path / "x.png"), api_name="/read_upload")
-    drawn = client.predict(12, "the image shown now", "Shapes", "own", "the image shown now", "Shapes", "own",
-                           api_name="/compare")
+    drawn = client.predict(
+        12,
+        "the image shown now",
+        "Shapes",
+        "own",
+        "the image shown now",
+        "Shapes",
+        "own",
+        api_name="/compare",
+    )
     assert "Nothing to compare" in drawn[0], "an upload alone attributes nothing"
     assert read_recipe(tmp_path / "x.png") is None

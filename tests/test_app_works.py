@@ -25,9 +25,12 @@ def reposted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shape_image(i).save(folder / f"images/{i:02d}.png")
     for name in ("07-big", "07-small"):
         shape_image(7).resize((96, 96) if "big" in name else (48, 48)).save(folder / f"images/{name}.png")
-    (folder / "who.csv").write_text("file,creator\n07.png,Ada\n07-big.png,Shop\n07-small.png,Shop\n09.png,Ben\n")
-    collection = build_collection(folder / "images", folder / "mine", encoder=ENCODER,
-                                  metadata=folder / "who.csv").collection
+    (folder / "who.csv").write_text(
+        "file,creator\n07.png,Ada\n07-big.png,Shop\n07-small.png,Shop\n09.png,Ben\n"
+    )
+    collection = build_collection(
+        folder / "images", folder / "mine", encoder=ENCODER, metadata=folder / "who.csv"
+    ).collection
     Calibrator.from_temperature(0.01, ENCODER).save(collection.path / "calibrator")
     yield from start(Settings(port=0, collection=collection.path))
 

@@ -46,9 +46,18 @@ def test_files_come_out_and_others_stay(tmp_path: Path, mode: str) -> None:
     assert sorted(p.name for p in folder.iterdir()) == ["mapper", "mine", "old"]
 
 
-@pytest.mark.parametrize("members", [
-    {"../evil": b"x"}, {"a/../../evil": b"x"}, {"/evil": b"x"}, {"C:/evil": b"x"}, {"..\\evil": b"x"},
-    {"link": "/etc", "link/evil": b"x"}, {"link": "../evil"}])
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"../evil": b"x"},
+        {"a/../../evil": b"x"},
+        {"/evil": b"x"},
+        {"C:/evil": b"x"},
+        {"..\\evil": b"x"},
+        {"link": "/etc", "link/evil": b"x"},
+        {"link": "../evil"},
+    ],
+)
 def test_nothing_lies_outside_and_no_link_is_made(tmp_path: Path, members: dict[str, bytes | str]) -> None:
     folder = tmp_path / "out"
     with pytest.raises(DownloadError, match="nothing of it was unpacked"):
@@ -61,7 +70,7 @@ def test_nothing_lies_outside_and_no_link_is_made(tmp_path: Path, members: dict[
 def test_a_cut_archive_changes_nothing(tmp_path: Path, mode: str, cut: float | str) -> None:
     archive, folder = tar(tmp_path / "a.tar", {"a": BYTES, "b": BYTES[::-1]}, mode), tmp_path / "out"
     data = archive.read_bytes()
-    archive.write_bytes(data[:512 + 20_480 if isinstance(cut, str) else int(cut * len(data))])
+    archive.write_bytes(data[: 512 + 20_480 if isinstance(cut, str) else int(cut * len(data))])
     with pytest.raises(DownloadError, match="no whole archive"):
         unpack(archive, folder)
     assert list(folder.iterdir()) == []

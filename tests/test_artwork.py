@@ -58,8 +58,9 @@ def asked(attributor: Attributor, query: int, *seeds: int, top: int = 20) -> Sta
 
 @given(query=st.integers(0, 5000), seeds=SEEDS, top=st.sampled_from([1, 5, 40, N]))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_ranks_and_shares_are_those_of_the_whole_sum(attributor: Attributor, collection: Collection, query: int,
-                                                     seeds: list[int], top: int) -> None:
+def test_ranks_and_shares_are_those_of_the_whole_sum(
+    attributor: Attributor, collection: Collection, query: int, seeds: list[int], top: int
+) -> None:
     told = asked(attributor, query, *seeds, top=top)
     q = collection.mappers.map_query(attributor.encoder.encode([shape_image(query)]))[0].astype(np.float64)
     corpus = attributor.embed([collection.corpus.image(i) for i in range(N)]) @ q
@@ -68,14 +69,19 @@ def test_ranks_and_shares_are_those_of_the_whole_sum(attributor: Attributor, col
     exact = weight / weight.sum()
     assert told.n_training == N and told.attribution.n_training == N + len(seeds)
     assert [p.number for p in told.pieces] != [] and sorted(p.number for p in told.pieces) == list(
-        range(1, len(seeds) + 1))
+        range(1, len(seeds) + 1)
+    )
     assert [p.influence for p in told.pieces] == sorted((p.influence for p in told.pieces), reverse=True)
     for p in told.pieces:
         assert p.title == f"piece {seeds[p.number - 1]}"
         assert p.low - 5e-5 <= exact[N + p.number - 1] <= p.high + 5e-5  # similarities are float32, over 0.02
-        ahead = int((corpus > mine[p.number - 1] + 1e-5).sum()) + int((mine > mine[p.number - 1] + 1e-5).sum())
-        level = int((np.abs(corpus - mine[p.number - 1]) <= 1e-5).sum() + (
-            np.abs(mine - mine[p.number - 1]) <= 1e-5).sum())
+        ahead = int((corpus > mine[p.number - 1] + 1e-5).sum()) + int(
+            (mine > mine[p.number - 1] + 1e-5).sum()
+        )
+        level = int(
+            (np.abs(corpus - mine[p.number - 1]) <= 1e-5).sum()
+            + (np.abs(mine - mine[p.number - 1]) <= 1e-5).sum()
+        )
         assert p.rank_low <= ahead + level and ahead + 1 <= p.rank_high
         assert p.rank_low <= p.rank <= p.rank_high
     assert told.share == pytest.approx(exact[N:].sum(), abs=1e-4)
@@ -87,7 +93,11 @@ def test_ranks_and_shares_are_those_of_the_whole_sum(attributor: Attributor, col
 
 def test_a_copy_of_the_query_is_named_first(attributor: Attributor) -> None:
     told = asked(attributor, 4001, 4001, 7)
-    assert told.best.title == "piece 4001" and (told.best.rank, told.best.rank_low, told.best.rank_high) == (1, 1, 1)
+    assert told.best.title == "piece 4001" and (told.best.rank, told.best.rank_low, told.best.rank_high) == (
+        1,
+        1,
+        1,
+    )
     assert told.sentence.startswith(("Yes", "Perhaps"))
     assert told.sentence.startswith("Yes") == told.attribution.stands_out == told.named_first
     assert "piece 4001" in told.sentence and "2 images together" in told.sentence
@@ -124,9 +134,15 @@ def test_known_rows_spare_the_encoder_and_must_fit(attributor: Attributor) -> No
         close_prompts(attributor, Candidates(artwork(9), np.ones((1, 3), np.float32)))
 
 
-@pytest.mark.parametrize(("count", "artist", "words"), [
-    (0, "Ada", "no images"), (31, "Ada", "31 images, at most 30"), (1, " \n ", "name is empty"),
-    (1, "x" * 81, "81 characters")])
+@pytest.mark.parametrize(
+    ("count", "artist", "words"),
+    [
+        (0, "Ada", "no images"),
+        (31, "Ada", "31 images, at most 30"),
+        (1, " \n ", "name is empty"),
+        (1, "x" * 81, "81 characters"),
+    ],
+)
 def test_bad_artwork_is_one_sentence(count: int, artist: str, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         Artwork(artist, (shape_image(1),) * count, ("a",) * count)
@@ -147,9 +163,13 @@ def test_files_are_read_in_order_made_smaller_and_refused(tmp_path: Path) -> Non
         read_piece(tmp_path / "bomb.png")
 
 
-def test_nothing_of_the_pictures_is_written_logged_or_shown(attributor: Attributor, generator: Generator,
-                                                            tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_of_the_pictures_is_written_logged_or_shown(
+    attributor: Attributor,
+    generator: Generator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with caplog.at_level(logging.DEBUG):
@@ -168,8 +188,16 @@ def test_nothing_of_the_pictures_is_written_logged_or_shown(attributor: Attribut
 
 def test_prompts_are_drawn_as_the_generator_draws_them(attributor: Attributor, generator: Generator) -> None:
     steps: list[ArtworkStep] = []
-    told = survey(attributor, generator, embed(attributor, artwork(1, 2)), ["red cat", " blue  dog "], seed=5, steps=3,
-                  guidance=2.0, on_step=steps.append)
+    told = survey(
+        attributor,
+        generator,
+        embed(attributor, artwork(1, 2)),
+        ["red cat", " blue  dog "],
+        seed=5,
+        steps=3,
+        guidance=2.0,
+        on_step=steps.append,
+    )
     assert [r.prompt for r in told.rows] == ["red cat", "blue dog"]
     for row in told.rows:
         assert row.image.tobytes() == generator.generate(row.prompt, 5, 3, 2.0).image.tobytes()
@@ -202,7 +230,9 @@ def test_the_figure_holds_both_sides_and_words_of_others_as_words(attributor: At
     figure = beside_the_strongest(told, 4)
     mine, training = figure.data[0], figure.data[1]
     assert sorted(mine.x) == sorted([told.share, *(p.influence for p in told.pieces)])
-    assert sorted(training.x, reverse=True) == [float(told.attribution.influence[k]) for k in told.strongest[:4]]
+    assert sorted(training.x, reverse=True) == [
+        float(told.attribution.influence[k]) for k in told.strongest[:4]
+    ]
     assert "<b>mine" not in figure.to_json() and "&lt;b" in figure.to_json()
 
 
@@ -217,9 +247,15 @@ def test_what_on_step_raises_ends_the_work(attributor: Attributor, generator: Ge
     generator.lock.release()
 
 
-@pytest.mark.parametrize(("prompts", "words"), [
-    ([], "no prompt"), (["", "  "], "no prompt"), ([str(k) for k in range(21)], "21 prompts"),
-    (["x" * 501], "501 characters")])
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        ([], "no prompt"),
+        (["", "  "], "no prompt"),
+        ([str(k) for k in range(21)], "21 prompts"),
+        (["x" * 501], "501 characters"),
+    ],
+)
 def test_bad_prompts_are_one_sentence(prompts: list[str], words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         checked_prompts(prompts)

@@ -41,14 +41,25 @@ def drawn(generator: Generator) -> bytes:
     return generator.generate("red cat", 3, 4, 2.0).image.tobytes()
 
 
-def test_with_and_without_and_the_generator_as_before(generator: Generator, attributor: Attributor,
-                                                      mine: Candidates) -> None:
+def test_with_and_without_and_the_generator_as_before(
+    generator: Generator, attributor: Attributor, mine: Candidates
+) -> None:
     before, lesson, steps = drawn(generator), Lesson("cat"), []
     taught = learn(generator, mine, lesson, QUICK, seed=1, on_step=steps.append)
     assert drawn(generator) == before
     assert [s.done for s in steps] == list(range(7)) and steps[-1].total == 6
-    told = with_and_without(attributor, generator, mine, taught, lesson, [MARK, "red v* in the house"], seed=3, steps=4,
-                            guidance=2.0, on_step=steps.append)
+    told = with_and_without(
+        attributor,
+        generator,
+        mine,
+        taught,
+        lesson,
+        [MARK, "red v* in the house"],
+        seed=3,
+        steps=4,
+        guidance=2.0,
+        on_step=steps.append,
+    )
     assert drawn(generator) == before, "the generator is bit by bit as it was"
     for pair, plain in zip(told.pairs, ("cat", "red cat in the house"), strict=True):
         assert pair.without.tobytes() == generator.generate(plain, 3, 4, 2.0).image.tobytes()
@@ -68,8 +79,9 @@ def test_the_same_seed_learns_the_same(generator: Generator, mine: Candidates) -
 
 
 @pytest.mark.parametrize("stage", ["learn", "draw"])
-def test_stopping_leaves_the_generator_as_it_was(generator: Generator, attributor: Attributor, mine: Candidates,
-                                                 stage: str) -> None:
+def test_stopping_leaves_the_generator_as_it_was(
+    generator: Generator, attributor: Attributor, mine: Candidates, stage: str
+) -> None:
     before, lesson = drawn(generator), Lesson("cat")
 
     def stop(step: ArtworkStep) -> None:
@@ -85,7 +97,9 @@ def test_stopping_leaves_the_generator_as_it_was(generator: Generator, attributo
     assert drawn(generator) == before
 
 
-def test_others_images_wait_and_are_not_touched(generator: Generator, attributor: Attributor, mine: Candidates) -> None:
+def test_others_images_wait_and_are_not_touched(
+    generator: Generator, attributor: Attributor, mine: Candidates
+) -> None:
     before, others, lesson = drawn(generator), [], Lesson("cat")
     started = threading.Event()
 
@@ -95,18 +109,28 @@ def test_others_images_wait_and_are_not_touched(generator: Generator, attributor
 
     thread = threading.Thread(target=other)
     thread.start()
-    taught = learn(generator, mine, lesson, QUICK, on_step=lambda step: started.set() if step.done == 2 else None)
+    taught = learn(
+        generator, mine, lesson, QUICK, on_step=lambda step: started.set() if step.done == 2 else None
+    )
     with_and_without(attributor, generator, mine, taught, lesson, [MARK, f"blue {MARK}"], steps=4)
     thread.join(60)
     assert others == [before] * 3
 
 
-@pytest.mark.parametrize(("lesson", "prompt", "tuned", "plain"), [
-    (Lesson("cat"), "V*", "<v*> cat", "cat"),
-    (Lesson("red cat"), "a v*  and V*", "a <v*> red cat and <v*> red cat", "a red cat and red cat"),
-    (Lesson("cat", True), "a house in the style of V* art", "a house in the style of <v*> art", "a house"),
-    (Lesson("cat", True), "a house, V* art", "a house, <v*> art", "a house, art"),
-])
+@pytest.mark.parametrize(
+    ("lesson", "prompt", "tuned", "plain"),
+    [
+        (Lesson("cat"), "V*", "<v*> cat", "cat"),
+        (Lesson("red cat"), "a v*  and V*", "a <v*> red cat and <v*> red cat", "a red cat and red cat"),
+        (
+            Lesson("cat", True),
+            "a house in the style of V* art",
+            "a house in the style of <v*> art",
+            "a house",
+        ),
+        (Lesson("cat", True), "a house, V* art", "a house, <v*> art", "a house, art"),
+    ],
+)
 def test_what_the_mark_becomes(lesson: Lesson, prompt: str, tuned: str, plain: str) -> None:
     assert (lesson.with_token(prompt), lesson.without_token(prompt)) == (tuned, plain)
 
@@ -121,14 +145,17 @@ def test_bad_lessons_are_one_sentence(attributor: Attributor, generator: Generat
     for steps in (0, 501, 2.5):
         with pytest.raises(InvalidInputError, match="learning steps"):
             checked_steps(steps)  # type: ignore[arg-type]
-    assert all(lesson.with_token(p) for lesson in (Lesson(), Lesson(style=True)) for p in lesson.examples(["noto"]))
+    assert all(
+        lesson.with_token(p) for lesson in (Lesson(), Lesson(style=True)) for p in lesson.examples(["noto"])
+    )
     taught = learn(generator, mine, Lesson("cat"), QUICK)
     with pytest.raises(InvalidInputError, match="no prompt"):
         with_and_without(attributor, generator, mine, taught, Lesson("cat"), [])
 
 
-def test_nothing_is_written(generator: Generator, mine: Candidates, tmp_path: Path,
-                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written(
+    generator: Generator, mine: Candidates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     learn(generator, mine, Lesson("cat"), QUICK)

@@ -55,7 +55,9 @@ def left(folder: Path) -> list[Path]:
     return list((folder / "uploads").rglob("*"))
 
 
-def test_files_are_gone_once_they_are_read_and_pictures_add_up(asked: ArtworkServices, tmp_path: Path) -> None:
+def test_files_are_gone_once_they_are_read_and_pictures_add_up(
+    asked: ArtworkServices, tmp_path: Path
+) -> None:
     desk = asked.drop(None, uploaded(tmp_path, 1, 2))
     assert left(tmp_path) == []
     assert asked.drop(desk, uploaded(tmp_path, 3)) is desk
@@ -69,7 +71,9 @@ def test_one_file_twice_is_read_twice(asked: ArtworkServices, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("bad", ["broken", "large", "bomb", "many"])
-def test_a_bad_drop_changes_nothing_and_leaves_no_file(asked: ArtworkServices, tmp_path: Path, bad: str) -> None:
+def test_a_bad_drop_changes_nothing_and_leaves_no_file(
+    asked: ArtworkServices, tmp_path: Path, bad: str
+) -> None:
     desk = asked.drop(None, uploaded(tmp_path, 1))
     paths = uploaded(tmp_path, *range(10, 40 if bad == "many" else 13))
     if bad == "broken":
@@ -78,7 +82,12 @@ def test_a_bad_drop_changes_nothing_and_leaves_no_file(asked: ArtworkServices, t
         Path(paths[1]).write_bytes(b"\0" * 1_000_001)
     elif bad == "bomb":
         Image.new("1", (12_000, 12_000)).save(paths[1])
-    words = {"broken": "piece 11.*cannot be read", "large": "1 MB", "bomb": "megapixels", "many": "31 images"}[bad]
+    words = {
+        "broken": "piece 11.*cannot be read",
+        "large": "1 MB",
+        "bomb": "megapixels",
+        "many": "31 images",
+    }[bad]
     with pytest.raises((InvalidImageError, InvalidInputError), match=words):
         asked.drop(desk, paths)
     assert desk.titles == ("piece 1",) and left(tmp_path) == []
@@ -97,7 +106,10 @@ def test_only_uploaded_files_are_read_and_deleted(asked: ArtworkServices, tmp_pa
 
 
 def test_a_closed_page_is_forgotten(asked: ArtworkServices, services: Services, tmp_path: Path) -> None:
-    desk, other = asked.drop(None, uploaded(tmp_path, 1), "one"), asked.drop(None, uploaded(tmp_path, 2), "two")
+    desk, other = (
+        asked.drop(None, uploaded(tmp_path, 1), "one"),
+        asked.drop(None, uploaded(tmp_path, 2), "two"),
+    )
     gone = weakref.ref(desk.images[0])
     asked.credited(desk, "Ada", None, services.examples[0])
     assert desk.rows
@@ -111,8 +123,9 @@ def test_a_closed_page_is_forgotten(asked: ArtworkServices, services: Services, 
         asked.credited(desk, "Ada", None, services.examples[0])
 
 
-def test_the_answer_and_its_section_without_a_picture(asked: ArtworkServices, services: Services, tmp_path: Path,
-                                                      caplog: pytest.LogCaptureFixture) -> None:
+def test_the_answer_and_its_section_without_a_picture(
+    asked: ArtworkServices, services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         desk = asked.drop(None, uploaded(tmp_path, 1, 30))
         told = asked.credited(desk, "Ada", None, services.examples[0])
@@ -155,13 +168,16 @@ def test_it_learns_once_and_draws_again(asked: ArtworkServices, services: Servic
     taught = desk.learned
     again = list(asked.ask_learned(desk, "Ada", None, lesson, 25, f"red {MARK}", 1))
     assert desk.learned is taught and {e.stage for e in again[:-1] if isinstance(e, ArtworkStep)} == {
-        "drawing with and without"}
+        "drawing with and without"
+    }
     asked.drop(desk, uploaded(tmp_path, 3))
     assert desk.learned is None, "what was learned is of other images"
     assert services.generator.generate("red cat", 1).image.tobytes() == before
 
 
-def test_a_listener_that_leaves_stops_the_learning(asked: ArtworkServices, services: Services, tmp_path: Path) -> None:
+def test_a_listener_that_leaves_stops_the_learning(
+    asked: ArtworkServices, services: Services, tmp_path: Path
+) -> None:
     assert services.generator is not None
     before = services.generator.generate("red cat", 1).image.tobytes()
     desk = asked.drop(None, uploaded(tmp_path, 1))
@@ -176,12 +192,20 @@ def test_a_listener_that_leaves_stops_the_learning(asked: ArtworkServices, servi
     assert services.generator.generate("red cat", 1).image.tobytes() == before
 
 
-@pytest.mark.parametrize(("artist", "prompts", "seed", "steps", "match"), [
-    ("", MARK, 1, 25, "name is empty"), ("Ada", " ", 1, 25, "no prompt"), ("Ada", "a cat", 1, 25, "does not hold"),
-    ("Ada", MARK, -1, 25, "seed"), ("Ada", MARK, 1, 5000, "learning steps"), ("Ada", "\n".join(
-        f"{k} {MARK}" for k in range(9)), 1, 25, "9 prompts")])
-def test_bad_values_are_refused_before_any_work(asked: ArtworkServices, tmp_path: Path, artist: str, prompts: str,
-                                                seed: int, steps: int, match: str) -> None:
+@pytest.mark.parametrize(
+    ("artist", "prompts", "seed", "steps", "match"),
+    [
+        ("", MARK, 1, 25, "name is empty"),
+        ("Ada", " ", 1, 25, "no prompt"),
+        ("Ada", "a cat", 1, 25, "does not hold"),
+        ("Ada", MARK, -1, 25, "seed"),
+        ("Ada", MARK, 1, 5000, "learning steps"),
+        ("Ada", "\n".join(f"{k} {MARK}" for k in range(9)), 1, 25, "9 prompts"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    asked: ArtworkServices, tmp_path: Path, artist: str, prompts: str, seed: int, steps: int, match: str
+) -> None:
     desk = asked.drop(None, uploaded(tmp_path, 1))
     with pytest.raises(AttributionError, match=match):
         asked.ask_learned(desk, artist, None, Lesson("cat"), steps, prompts, seed)

@@ -68,10 +68,30 @@ def test_more_than_there_are_lists_all(folder: Path) -> None:
 
 def test_json_has_the_keys_of_the_contract(folder: Path) -> None:
     loaded = json.loads(Attributor(Collection.open(folder)).attribute(shape_image(3), top=2).to_json())
-    assert list(loaded) == ["collection", "encoder", "n_training", "temperature", "rest", "rest_low",
-                            "rest_high", "top"]
-    assert list(loaded["top"][0]) == ["rank", "id", "similarity", "influence", "low", "high", "uncalibrated",
-                                      "caption", "creator", "source", "licence", "link"]
+    assert list(loaded) == [
+        "collection",
+        "encoder",
+        "n_training",
+        "temperature",
+        "rest",
+        "rest_low",
+        "rest_high",
+        "top",
+    ]
+    assert list(loaded["top"][0]) == [
+        "rank",
+        "id",
+        "similarity",
+        "influence",
+        "low",
+        "high",
+        "uncalibrated",
+        "caption",
+        "creator",
+        "source",
+        "licence",
+        "link",
+    ]
     assert (loaded["collection"], loaded["n_training"], loaded["temperature"]) == ("Shapes", 200, 0.02)
 
 
@@ -158,13 +178,19 @@ def test_another_method_attributes_the_same_images_in_its_own_way(tmp_path: Path
     weight = np.zeros(768, np.float32)
     weight[:48] = 1
     head = Head(weight, np.zeros(768, np.float32))
-    other = collection.add_method("first row, only", encoder=ENCODER, features=features,
-                                  mappers=MapperPair(head, head, ENCODER, MapperKind.CHANNEL),
-                                  calibrator=Calibrator.from_temperature(0.5, ENCODER))
+    other = collection.add_method(
+        "first row, only",
+        encoder=ENCODER,
+        features=features,
+        mappers=MapperPair(head, head, ENCODER, MapperKind.CHANNEL),
+        calibrator=Calibrator.from_temperature(0.5, ENCODER),
+    )
     assert other.methods == ("own", "first row, only") and other.method == "first row, only"
     assert Collection.open(collection.path).method == "own"
-    results = [Attributor(Collection.open(collection.path, name)).attribute(shape_image(3), top=40)
-               for name in other.methods]
+    results = [
+        Attributor(Collection.open(collection.path, name)).attribute(shape_image(3), top=40)
+        for name in other.methods
+    ]
     assert [r.temperature for r in results] == [0.02, 0.5]
     assert results[0].ids[0] == 3 and results[0].similarity[1] < results[1].similarity[1]
     with pytest.raises(UnknownNameError, match="first row, only"):
@@ -183,10 +209,16 @@ def test_added_images_join_the_candidates_at_their_true_rank(folder: Path) -> No
     added = [Added(image, Credit(id=f"mine {k}", creator="me")) for k, image in enumerate(more)]
     result = attributor.attribute(query, top=10, added=added)
     assert result.n_training == 203 and len(result) == 13
-    assert result.ids[0] == 200 and result.credits[0].creator == "me" and result.similarity[0] == pytest.approx(1)
+    assert (
+        result.ids[0] == 200
+        and result.credits[0].creator == "me"
+        and result.similarity[0] == pytest.approx(1)
+    )
     # The exact twin: every candidate's similarity and the plain softmax.
     encoder = load_encoder(ENCODER)
-    rows = encoder.encode([*(attributor.collection.corpus.image(i) for i in range(200)), *more]).astype(np.float64)
+    rows = encoder.encode([*(attributor.collection.corpus.image(i) for i in range(200)), *more]).astype(
+        np.float64
+    )
     asked = encoder.encode([query])[0].astype(np.float64)
     cosine = rows @ asked / np.linalg.norm(rows, axis=1) / np.linalg.norm(asked)
     weight = np.exp((cosine - cosine.max()) / 0.02)
@@ -208,7 +240,9 @@ class _Grey:
     name, dim = "grey-4", 16
 
     def encode(self, images: list[Image.Image], batch_size: int | None = None) -> np.ndarray:
-        return np.stack([np.asarray(image.convert("L").resize((4, 4)), np.float32).ravel() for image in images])
+        return np.stack(
+            [np.asarray(image.convert("L").resize((4, 4)), np.float32).ravel() for image in images]
+        )
 
 
 def test_an_encoder_of_ones_own_is_handed_over(tmp_path: Path) -> None:
@@ -218,7 +252,9 @@ def test_an_encoder_of_ones_own_is_handed_over(tmp_path: Path) -> None:
     assert collection.encoder_name == "grey-4"
     result = Attributor(collection, encoder=_Grey()).attribute(shape_image(5), top=3, temperature=0.02)
     assert result.credits[0].id == "5.png" and result.similarity[0] == pytest.approx(1)
-    with pytest.raises(UnknownNameError, match=r"not in the table of encoders; .*Attributor\(collection, encoder="):
+    with pytest.raises(
+        UnknownNameError, match=r"not in the table of encoders; .*Attributor\(collection, encoder="
+    ):
         Attributor(collection).attribute(shape_image(5), temperature=0.02)
     other = _Grey()
     other.name = "grey-5"

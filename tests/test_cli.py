@@ -53,18 +53,31 @@ def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> N
     assert [t["rank"] for t in loaded["top"]] == list(range(1, 61))
 
 
-@pytest.mark.parametrize("arguments", [
-    ["attribute", "missing.png"], ["attribute", "QUERY", "--collection", "nowhere"],
-    ["attribute", "QUERY", "--top", "0"], ["attribute", "QUERY", "--temperature", "-1"],
-    ["attribute", "QUERY", "--device", "quantum"], ["index", "nowhere", "--out", "x"],
-    ["index", "SHAPES", "--out", "x", "--encoder", "clop-vit"], ["generate", "a cat", "--generator", "nowhere"],
-    ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "nowhere"],
-    ["customize", "missing.png", "--category", "cat", "--out", "x", "--generator", "TINY"],
-    ["customize", "EMPTY", "--category", "cat", "--out", "x", "--generator", "TINY"],
-    ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "TINY", "--steps", "0"],
-])
-def test_mistakes_end_with_one_line_and_code_two(arguments: list[str], shapes: Path, query: Path, tiny: Path,
-                                                 tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["attribute", "missing.png"],
+        ["attribute", "QUERY", "--collection", "nowhere"],
+        ["attribute", "QUERY", "--top", "0"],
+        ["attribute", "QUERY", "--temperature", "-1"],
+        ["attribute", "QUERY", "--device", "quantum"],
+        ["index", "nowhere", "--out", "x"],
+        ["index", "SHAPES", "--out", "x", "--encoder", "clop-vit"],
+        ["generate", "a cat", "--generator", "nowhere"],
+        ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "nowhere"],
+        ["customize", "missing.png", "--category", "cat", "--out", "x", "--generator", "TINY"],
+        ["customize", "EMPTY", "--category", "cat", "--out", "x", "--generator", "TINY"],
+        ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "TINY", "--steps", "0"],
+    ],
+)
+def test_mistakes_end_with_one_line_and_code_two(
+    arguments: list[str],
+    shapes: Path,
+    query: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes))
     (tmp_path / "empty").mkdir()
@@ -93,9 +106,23 @@ def test_index_then_attribute_over_ones_own_folder(tmp_path: Path, query: Path) 
     assert json.loads(found.stdout)["top"][0]["id"] == "7.png"
 
 
-def test_customize_writes_what_was_learned_and_says_how_to_name_it(tmp_path: Path, query: Path, tiny: Path) -> None:
-    result = run("customize", query, "--category", "black circle", "--out", tmp_path / "learned", "--generator", tiny,
-                 "--steps", 2, "--batch-size", 2)
+def test_customize_writes_what_was_learned_and_says_how_to_name_it(
+    tmp_path: Path, query: Path, tiny: Path
+) -> None:
+    result = run(
+        "customize",
+        query,
+        "--category",
+        "black circle",
+        "--out",
+        tmp_path / "learned",
+        "--generator",
+        tiny,
+        "--steps",
+        2,
+        "--batch-size",
+        2,
+    )
     assert result.exit_code == 0, result.output
     assert "learned from 1 image," in result.stdout
     assert Customization.load(tmp_path / "learned").category == "black circle"
@@ -122,8 +149,12 @@ def test_artwork_answers_for_images_and_prompts(shapes: Path, query: Path, tmp_p
     result = run("artwork", tmp_path / "mine", "--artist", "Ada", "--image", query, "--collection", shapes)
     assert result.exit_code == 0, result.output
     assert "“piece-7” would be as close as “black circle, flat style”" in result.stdout
-    told = json.loads(run("artwork", tmp_path / "mine", "--image", query, "--collection", shapes, "--json").stdout)
-    assert [p["title"] for p in told["images"][0]["pieces"]] == ["piece-7", "piece-900"] and told["survey"] is None
+    told = json.loads(
+        run("artwork", tmp_path / "mine", "--image", query, "--collection", shapes, "--json").stdout
+    )
+    assert [p["title"] for p in told["images"][0]["pieces"]] == ["piece-7", "piece-900"] and told[
+        "survey"
+    ] is None
     refused = run("artwork", tmp_path / "mine", "--collection", shapes)
     assert refused.exit_code == 2 and "has no generator" in refused.stderr
 
@@ -135,9 +166,13 @@ def test_artwork_draws_prompts(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("red cat\n\nblue dog\n")
     asked = ["artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt"]
     told = json.loads(run(*asked, "--json").stdout)
-    assert {p["prompt"] for p in told["survey"]["prompts"]} == {"red cat", "blue dog"} and told["images"] == []
+    assert {p["prompt"] for p in told["survey"]["prompts"]} == {"red cat", "blue dog"} and told[
+        "images"
+    ] == []
     shown = run(*asked)
-    assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(("red cat", "blue dog"))
+    assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(
+        ("red cat", "blue dog")
+    )
     missing = run(*asked[:-1], tmp_path / "none.txt")
     assert missing.exit_code == 2 and "is no file" in missing.stderr
 
@@ -145,16 +180,22 @@ def test_artwork_draws_prompts(tmp_path: Path) -> None:
 def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:
     collection = fake_collection(tmp_path / "own", n=30).path
     make_pocket_like(collection / "generator")
-    result = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--json", "--device", "cpu")
+    result = run(
+        "second-opinion", "red cat", "--seed", 3, "--collection", collection, "--json", "--device", "cpu"
+    )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert [row["by_unlearning"] for row in told["images"]] == list(range(1, 31))
     assert sorted(row["by_similarity"] for row in told["images"]) == list(range(1, 31))
     assert told["agreement"]["low"] <= told["agreement"]["value"] <= told["agreement"]["high"]
-    plain = run("second-opinion", "red cat", "--seed", 3, "--collection", collection, "--top", 2, "--device", "cpu")
+    plain = run(
+        "second-opinion", "red cat", "--seed", 3, "--collection", collection, "--top", 2, "--device", "cpu"
+    )
     assert [line.split()[0] for line in plain.stdout.splitlines()[1:3]] == ["1", "2"]
-    for arguments, words in ((("second-opinion", "cat", "--collection", shapes), "no generator"),
-                             (("second-opinion", "cat", "--top", 0), "top is 0"),
-                             (("second-opinion", "cat", "--seed", -1, "--collection", collection), "seed")):
+    for arguments, words in (
+        (("second-opinion", "cat", "--collection", shapes), "no generator"),
+        (("second-opinion", "cat", "--top", 0), "top is 0"),
+        (("second-opinion", "cat", "--seed", -1, "--collection", collection), "seed"),
+    ):
         wrong = run(*arguments)
         assert wrong.exit_code == 2 and words in wrong.stderr and wrong.stdout == ""

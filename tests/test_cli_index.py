@@ -53,8 +53,9 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     assert "7 images, 0 of them new, 5 were there already" in again.stdout, again.output
     found = run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05, "--top", 3)
     assert "(with 1 near-duplicate (also by" in found.stdout
-    told = json.loads(run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05,
-                          "--json").stdout)
+    told = json.loads(
+        run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05, "--json").stdout
+    )
     assert told["works"][0]["ranks"] == [1, 2]
     (tmp_path / "gone.txt").write_text("7-again.png\n\n s/00020 \n")
     removed = run("remove", mine, "7.png", "--file", tmp_path / "gone.txt")
@@ -62,13 +63,19 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     assert Collection.open(mine).corpus.column("id") == ["5.png", "6.png", "8.png", "s/00022"]
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--near-duplicates", "many"], "expected 0 to 0.5, or off"), (["--near-duplicates", "0.9"], "expected 0 to 0.5"),
-    (["--columns", "who=artist"], "unknown column"), (["--metadata", "missing.csv"], "cannot be read"),
-    (["--add"], "does not exist"), (["--add", "--mappers", "x"], "leave --mappers away"),
-    (["--add", "--factory", "Flat"], "leave --factory away"),
-    (["--factory", "IVF"], "unknown index factory"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--near-duplicates", "many"], "expected 0 to 0.5, or off"),
+        (["--near-duplicates", "0.9"], "expected 0 to 0.5"),
+        (["--columns", "who=artist"], "unknown column"),
+        (["--metadata", "missing.csv"], "cannot be read"),
+        (["--add"], "does not exist"),
+        (["--add", "--mappers", "x"], "leave --mappers away"),
+        (["--add", "--factory", "Flat"], "leave --factory away"),
+        (["--factory", "IVF"], "unknown index factory"),
+    ],
+)
 def test_mistakes_are_one_line(arguments: list[str], words: str, art: Path, tmp_path: Path) -> None:
     result = run("index", art, "--out", tmp_path / "mine", "--encoder", "rgb-thumbnail", *arguments)
     assert result.exit_code == 2
@@ -91,10 +98,20 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     folder.mkdir()
     for i in range(3000):
         shape_image(i % 50).save(folder / f"{i:04d}.png")
-    command = [sys.executable, "-m", "attribution_core", "index", str(folder), "--out", str(tmp_path / "mine"),
-               "--encoder", "rgb-thumbnail"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               env=dict(os.environ))
+    command = [
+        sys.executable,
+        "-m",
+        "attribution_core",
+        "index",
+        str(folder),
+        "--out",
+        str(tmp_path / "mine"),
+        "--encoder",
+        "rgb-thumbnail",
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
     done = tmp_path / "mine/building/00000.json"
     started = time.monotonic()
     while not done.exists() and process.poll() is None and time.monotonic() - started < 60:

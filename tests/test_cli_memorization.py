@@ -47,12 +47,26 @@ def test_files_and_folders_are_looked_at(collection: Path, tmp_path: Path) -> No
 def test_prompts_are_made_and_counted(collection: Path, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("red cat\n\n  blue   dog \nred cat\n")
     out = tmp_path / "scan.html"
-    told = json.loads(run("--prompts", tmp_path / "prompts.txt", "--seeds", 2, "--steps", 2, "--collection",
-                          collection, "--json", "--html", out))
+    told = json.loads(
+        run(
+            "--prompts",
+            tmp_path / "prompts.txt",
+            "--seeds",
+            2,
+            "--steps",
+            2,
+            "--collection",
+            collection,
+            "--json",
+            "--html",
+            out,
+        )
+    )
     assert told["images"] == 4 and {p["prompt"] for p in told["prompts"]} == {"red cat", "blue dog"}
     assert all(item["noise_signal"]["mean"] > 0 for item in told["items"])
     assert {(item["prompt"], item["seed"]) for item in told["items"]} == {
-        (p, s) for p in ("red cat", "blue dog") for s in (1, 2)}
+        (p, s) for p in ("red cat", "blue dog") for s in (1, 2)
+    }
     assert "blue dog" in out.read_text() and "<script" not in out.read_text()
 
 
@@ -65,15 +79,28 @@ def test_a_damaged_file_among_others_is_said_and_left_out(collection: Path, tmp_
     assert "bad.png" in run(tmp_path / "bad.png", "--collection", collection, code=2)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ((), "nothing to look at"), (("none.png",), "none.png"), (("EMPTY",), "no image in"),
-    (("--prompts", "none.txt"), "none.txt"), (("--prompts", "BLANK"), "no prompt in"),
-    (("--prompts", "PROMPTS", "--seeds", "0"), "seeds is 0"),
-    (("--prompts", "PROMPTS", "--steps", "0"), "steps"), (("IMAGE", "--html", "EMPTY"), "is a folder"),
-])
-def test_bad_input_is_one_line(collection: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    names = {"EMPTY": tmp_path / "empty", "BLANK": tmp_path / "blank.txt", "PROMPTS": tmp_path / "prompts.txt",
-             "IMAGE": tmp_path / "image.png"}
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to look at"),
+        (("none.png",), "none.png"),
+        (("EMPTY",), "no image in"),
+        (("--prompts", "none.txt"), "none.txt"),
+        (("--prompts", "BLANK"), "no prompt in"),
+        (("--prompts", "PROMPTS", "--seeds", "0"), "seeds is 0"),
+        (("--prompts", "PROMPTS", "--steps", "0"), "steps"),
+        (("IMAGE", "--html", "EMPTY"), "is a folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    collection: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    names = {
+        "EMPTY": tmp_path / "empty",
+        "BLANK": tmp_path / "blank.txt",
+        "PROMPTS": tmp_path / "prompts.txt",
+        "IMAGE": tmp_path / "image.png",
+    }
     names["EMPTY"].mkdir()
     names["BLANK"].write_text("\n \n")
     names["PROMPTS"].write_text("red cat")

@@ -21,8 +21,14 @@ def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") 
     similarity = (0.9 - 0.05 * np.arange(len(ids), dtype=np.float32))[None]
     rest = Rest.from_similarities(np.full((1, n - len(ids)), 0.05, dtype=np.float32))
     credits = tuple(Credit(id=str(i), caption=f"{caption} {i}") for i in ids)
-    return Attribution.from_hits(Hits(np.array([ids]), similarity, rest), credits, temperature=t, fitted_temperature=t,
-                                 collection="toy", encoder="fake")
+    return Attribution.from_hits(
+        Hits(np.array([ids]), similarity, rest),
+        credits,
+        temperature=t,
+        fitted_temperature=t,
+        collection="toy",
+        encoder="fake",
+    )
 
 
 def test_a_case_worked_by_hand() -> None:
@@ -67,8 +73,11 @@ def test_two_training_sets_are_compared_by_keys_not_by_position() -> None:
 
 def test_bad_input_is_one_sentence() -> None:
     a, b = listed([1, 2]), listed([3, 4])
-    for wrong, words in (({"top": 0}, "top"), ({"left_keys": "ab"}, "both or none"),
-                         ({"left_keys": "a", "right_keys": "ab"}, "1 keys for 2")):
+    for wrong, words in (
+        ({"top": 0}, "top"),
+        ({"left_keys": "ab"}, "both or none"),
+        ({"left_keys": "a", "right_keys": "ab"}, "1 keys for 2"),
+    ):
         with pytest.raises(InvalidInputError, match=words):
             compare(a, b, **wrong)  # type: ignore[arg-type]
 
@@ -76,14 +85,20 @@ def test_bad_input_is_one_sentence() -> None:
 @given(st.permutations(range(9)), st.permutations(range(9)), st.integers(1, 6))
 @settings(max_examples=60, deadline=None)
 def test_either_side_may_be_the_left_one(left: list[int], right: list[int], top: int) -> None:
-    one, other = compare(listed(left[:6]), listed(right[:6]), top), compare(listed(right[:6]), listed(left[:6]), top)
+    one, other = (
+        compare(listed(left[:6]), listed(right[:6]), top),
+        compare(listed(right[:6]), listed(left[:6]), top),
+    )
     on_both = set(left[:top]) & set(right[:top])
     assert len(one.shared) == len(on_both)
     assert one.jaccard == other.jaccard == len(on_both) / len(set(left[:top]) | set(right[:top]))
     assert one.rank_agreement == other.rank_agreement
     if len(on_both) > 1:  # the exact twin: all pairs of images, by their places in the lists
         pairs = list(combinations(sorted(on_both), 2))
-        signs = [np.sign(left.index(a) - left.index(b)) * np.sign(right.index(a) - right.index(b)) for a, b in pairs]
+        signs = [
+            np.sign(left.index(a) - left.index(b)) * np.sign(right.index(a) - right.index(b))
+            for a, b in pairs
+        ]
         assert one.rank_agreement == pytest.approx(np.mean(signs))
 
 

@@ -41,7 +41,9 @@ def test_the_threshold_is_read_from_the_report() -> None:
 
 def test_precision_lies_on_the_line_between_two_points_of_the_curve(tmp_path: Path) -> None:
     copies = {"threshold": 0.8, "recall": 0.5, "curve": [[0.4, 1.0], [0.6, 0.8]]}
-    (tmp_path / "r.json").write_text(json.dumps({"what": "by hand", "encoders": {"sscd": {"copies": copies}}}))
+    (tmp_path / "r.json").write_text(
+        json.dumps({"what": "by hand", "encoders": {"sscd": {"copies": copies}}})
+    )
     found = threshold_of("sscd", tmp_path / "r.json")
     assert found is not None and (found.value, found.measured) == (0.8, "by hand")
     assert found.precision == pytest.approx(0.9)
@@ -74,11 +76,22 @@ def test_search_is_what_numpy_says_stored_or_encoded(tmp_path: Path) -> None:
     pair.save(mapped.path / "mappers")
     card = json.loads((mapped.path / "mappers/card.json").read_text())
     write_card(mapped.path / "mappers", {**card, "kind": "other"})
-    collection = Collection(mapped.name, mapped.path, mapped.corpus, ENCODER, pair, mapped.index, mapped.calibrator,
-                            {KEY: ENCODER})
+    collection = Collection(
+        mapped.name,
+        mapped.path,
+        mapped.corpus,
+        ENCODER,
+        pair,
+        mapped.index,
+        mapped.calibrator,
+        {KEY: ENCODER},
+    )
     assert not is_stored(collection)
     seen: list[tuple[int, int]] = []
-    for index in (CopyIndex.open(stored), CopyIndex.open(collection, on_progress=lambda *done: seen.append(done))):
+    for index in (
+        CopyIndex.open(stored),
+        CopyIndex.open(collection, on_progress=lambda *done: seen.append(done)),
+    ):
         for hits, row in zip(index.search(asked, 60), expected, strict=True):
             np.testing.assert_allclose(hits.similarity, np.sort(row)[::-1], atol=2e-3)
             assert hits.ids[0] == row.argmax()

@@ -31,8 +31,19 @@ def test_files_are_joined_in_the_order_of_their_names(corpus: Corpus) -> None:
 def test_images_and_credits_come_back_as_written(corpus: Corpus) -> None:
     for i in range(7):
         assert np.array_equal(np.asarray(corpus.image(i)), np.asarray(shape_image(i)))
-    assert corpus.credit(1) == Credit("shape/0001", "green circle, flat style", "green circle", "green circle",
-                                      "flat", "Ben", "tests", "CC0-1.0", "https://example.org/1", 64, 64)
+    assert corpus.credit(1) == Credit(
+        "shape/0001",
+        "green circle, flat style",
+        "green circle",
+        "green circle",
+        "flat",
+        "Ben",
+        "tests",
+        "CC0-1.0",
+        "https://example.org/1",
+        64,
+        64,
+    )
     assert [c.creator for c in corpus.credits([2, 0])] == ["Cleo", "Ada"]
 
 
@@ -61,8 +72,10 @@ def test_bad_corpora_say_what_is_wrong(tmp_path: Path) -> None:
     pq.write_table(pa.table({"caption": ["a"]}), tmp_path / "train-a.parquet")
     with pytest.raises(CheckpointError, match="no column 'image'"):
         Corpus.open(tmp_path)
-    pq.write_table(pa.table({"image": [{"bytes": b"junk", "path": ""}, {"bytes": None, "path": "x.png"}]}),
-                   tmp_path / "train-a.parquet")
+    pq.write_table(
+        pa.table({"image": [{"bytes": b"junk", "path": ""}, {"bytes": None, "path": "x.png"}]}),
+        tmp_path / "train-a.parquet",
+    )
     broken = Corpus.open(tmp_path)
     with pytest.raises(InvalidImageError, match="cannot be decoded"):
         broken.image(0)
@@ -81,15 +94,19 @@ def test_unknown_columns_are_refused_and_nothing_is_written(tmp_path: Path, corp
 def test_datasets_decodes_the_images(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     Corpus.write(tmp_path / "train-a.parquet", shape_rows(3))
-    opened = datasets.load_dataset("parquet", data_files=str(tmp_path / "train-a.parquet"), split="train",
-                                   streaming=True)
+    opened = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "train-a.parquet"), split="train", streaming=True
+    )
     rows = list(opened)
     assert [r["id"] for r in rows] == ["shape/0000", "shape/0001", "shape/0002"]
     assert np.array_equal(np.asarray(rows[2]["image"]), np.asarray(shape_image(2)))
 
 
 def test_words_that_no_caption_has_are_named_in_order(corpus: Corpus) -> None:
-    assert corpus.unsaid("A lighthouse with green circles under the MOON, flat style") == ("lighthouse", "moon")
+    assert corpus.unsaid("A lighthouse with green circles under the MOON, flat style") == (
+        "lighthouse",
+        "moon",
+    )
     assert corpus.unsaid("green circle, flat style") == () == corpus.unsaid("") == corpus.unsaid("42 ab !?")
 
 

@@ -278,7 +278,13 @@ def test_subjects_tuned_side_by_side_learn_what_each_learns_alone(generator, exe
     other = Image.new("RGB", (32, 32), (200, 30, 30))
     subjects = [
         Subject([exemplar], "red cat", seed=3),
-        Subject([other, exemplar], "art", ("{category} in the style of {token} art",), ("a dog", "a house"), seed=5),
+        Subject(
+            [other, exemplar],
+            "art",
+            ("{category} in the style of {token} art",),
+            ("a dog", "a house"),
+            seed=5,
+        ),
     ]
     settings, before = TuningSettings(**QUICK), state(generator)
     alone = [customize_many(generator, [subject], settings)[0] for subject in subjects]
@@ -302,7 +308,9 @@ def test_images_of_a_style_are_called_by_their_own_names(generator, exemplar, mo
     monkeypatch.setattr(
         generator.pipeline, "encode_prompt", lambda texts, *rest: words.append(texts) or encode(texts, *rest)
     )
-    subject = Subject([exemplar] * 2, "art", ("{category} in the style of {token} art",), ("a dog", "a house"))
+    subject = Subject(
+        [exemplar] * 2, "art", ("{category} in the style of {token} art",), ("a dog", "a house")
+    )
     customize_many(generator, [subject, Subject([exemplar], "cat")], TuningSettings(**QUICK | {"steps": 12}))
     named = {texts[0].split(" in the style")[0].split()[-1] for texts in words}
     assert named == {"dog", "house"} and all(t[1].endswith(f"{TOKEN} cat") for t in words)
@@ -326,8 +334,20 @@ def test_the_command_tunes_saves_and_says_how_to_name_it(tmp_path):
     (tmp_path / "images").mkdir()
     for i, colour in enumerate(("red", "blue")):
         Image.new("RGB", (40, 40), colour).save(tmp_path / f"images/{i}.png")
-    base = ["customize", str(tmp_path / "images"), "--out", str(tmp_path / "out"), "--device", "cpu",
-            "--generator", str(tmp_path / "generator"), "--steps", "2", "--batch-size", "2"]
+    base = [
+        "customize",
+        str(tmp_path / "images"),
+        "--out",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+        "--generator",
+        str(tmp_path / "generator"),
+        "--steps",
+        "2",
+        "--batch-size",
+        "2",
+    ]
     result = CliRunner().invoke(app, [*base, "--category", "red cat", "--style"])
     assert result.exit_code == 0, result.output
     assert f"red cat in the style of {TOKEN} art" in result.output and "2 images" in result.output

@@ -30,14 +30,20 @@ from tests.fakes import fake_collection
 FILES = tracked() if (ROOT / ".git").exists() else []
 needs_git = pytest.mark.skipif(not FILES, reason="not a git checkout")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-LINES = [line for line in re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines() if line and not line.startswith("#")]
+LINES = [
+    line for line in re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines() if line and not line.startswith("#")
+]
 
 
 def copied() -> set[str]:
     """What the Dockerfile's last stage copies from the checkout: files, and folders with a slash."""
-    last = LINES[max(k for k, line in enumerate(LINES) if line.startswith("FROM ")):]
-    named = [word for line in last if line.startswith("COPY ") and "--from" not in line
-             for word in shlex.split(line)[1:-1]]
+    last = LINES[max(k for k, line in enumerate(LINES) if line.startswith("FROM ")) :]
+    named = [
+        word
+        for line in last
+        if line.startswith("COPY ") and "--from" not in line
+        for word in shlex.split(line)[1:-1]
+    ]
     return {name + "/" * (ROOT / name).is_dir() for name in named}
 
 
@@ -49,18 +55,26 @@ def test_the_dockerfile_copies_what_the_list_says() -> None:
 def test_the_build_context_holds_what_is_copied() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     names = [*chosen(FILES, APP), *(name.rstrip("/") for name in APP)]
-    assert {(name, one) for name in names for one in ignored if PurePosixPath(name).match(one)
-            or name.startswith(f"{one}/")} == set()
+    assert {
+        (name, one)
+        for name in names
+        for one in ignored
+        if PurePosixPath(name).match(one) or name.startswith(f"{one}/")
+    } == set()
 
 
 def test_the_image_is_small_and_runs_as_nobody_special() -> None:
-    at = {word: [line.split(maxsplit=1)[1] for line in LINES if line.startswith(f"{word} ")]
-          for word in ("FROM", "USER", "EXPOSE", "HEALTHCHECK", "RUN")}
+    at = {
+        word: [line.split(maxsplit=1)[1] for line in LINES if line.startswith(f"{word} ")]
+        for word in ("FROM", "USER", "EXPOSE", "HEALTHCHECK", "RUN")
+    }
     assert all("-slim" in base and base.split(":")[1].startswith("3.11") for base in at["FROM"])
     assert at["USER"] == ["1000"] and LINES.index("USER 1000") < LINES.index('CMD ["python", "app.py"]')
     assert at["EXPOSE"] == ["7860"] and len(at["HEALTHCHECK"]) == 1
-    assert any("-c constraints.txt" in run and "-r requirements.txt" in run and "TORCH_INDEX" in run
-               for run in at["RUN"])
+    assert any(
+        "-c constraints.txt" in run and "-r requirements.txt" in run and "TORCH_INDEX" in run
+        for run in at["RUN"]
+    )
     environment = dict(re.findall(r"([A-Z_]+)=(\S+)", DOCKERFILE))
     for name in ("HF_HOME", "GRADIO_TEMP_DIR"):
         assert environment[name].startswith("/home/user/") and f'"${name}"' in DOCKERFILE
@@ -69,7 +83,12 @@ def test_the_image_is_small_and_runs_as_nobody_special() -> None:
 @needs_git
 def test_nothing_that_only_developers_need_is_deployed() -> None:
     there = chosen(FILES, SPACE)
-    assert {name.split("/")[0] for name in there if "/" in name} == {"assets", "attribution_core", "checkpoints", "ui"}
+    assert {name.split("/")[0] for name in there if "/" in name} == {
+        "assets",
+        "attribution_core",
+        "checkpoints",
+        "ui",
+    }
     assert "README.md" in there and "requirements.txt" in there and "assets/screenshots.py" not in there
     assert set(chosen(FILES, APP)) < set(there)
 
@@ -86,14 +105,21 @@ def test_the_app_runs_from_these_files_alone_and_writes_to_none_of_them(tmp_path
         path.chmod(0o555 if path.is_dir() else 0o444)
     # Root may write everywhere: without its privileges it is held to the permissions as anybody is.
     prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    environment = {"HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "home/hf"), "HF_HUB_OFFLINE": "1",
-                   "GRADIO_TEMP_DIR": str(tmp_path / "home/gradio"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "HOME": str(tmp_path / "home"),
+        "HF_HOME": str(tmp_path / "home/hf"),
+        "HF_HUB_OFFLINE": "1",
+        "GRADIO_TEMP_DIR": str(tmp_path / "home/gradio"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     try:
         if prefix:
             tried = subprocess.run([*prefix, "touch", str(app / "here")], capture_output=True, check=False)
             assert tried.returncode != 0, "the permissions do not hold"
         with serve(app / "checkpoints/pocket", root=app, prefix=prefix, environment=environment) as served:
-            check = json.loads(next(line for line in LINES if line.startswith("HEALTHCHECK ")).split("CMD ")[1])
+            check = json.loads(
+                next(line for line in LINES if line.startswith("HEALTHCHECK ")).split("CMD ")[1]
+            )
             check[-1] = check[-1].replace("http://127.0.0.1:7860", served.url)
             assert subprocess.run(check, check=False, timeout=30).returncode == 0
             client = Client(served.url, verbose=False, download_files=str(tmp_path / "made"))
@@ -141,11 +167,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer({"error": "Invalid username or password."}, 401)
         if self.path == "/api/whoami-v2":
             return self.answer({"type": "user", "name": "ada", "auth": {}})
-        if re.match(r"/api/spaces/ada/it/(tree|revision)/main", self.path) or self.path == "/api/spaces/ada/it":
-            listed = [{"type": "file", "path": name, "rfilename": name, "size": len(data), "oid": "0" * 40}
-                      for name, data in self.server.files.items()]
-            return self.answer(listed if "/tree/" in self.path else
-                               {"id": "ada/it", "sha": "1" * 40, "siblings": listed, "private": False, "tags": []})
+        if (
+            re.match(r"/api/spaces/ada/it/(tree|revision)/main", self.path)
+            or self.path == "/api/spaces/ada/it"
+        ):
+            listed = [
+                {"type": "file", "path": name, "rfilename": name, "size": len(data), "oid": "0" * 40}
+                for name, data in self.server.files.items()
+            ]
+            return self.answer(
+                listed
+                if "/tree/" in self.path
+                else {"id": "ada/it", "sha": "1" * 40, "siblings": listed, "private": False, "tags": []}
+            )
         return self.answer({"error": f"no {self.path}"}, 404)
 
     def do_PUT(self) -> None:
@@ -161,13 +195,28 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/validate-yaml":
             return self.answer({"errors": [], "warnings": []})
         if self.path.endswith("/preupload/main"):
-            return self.answer({"files": [{"path": f["path"], "shouldIgnore": False, "uploadMode":
-                                           "lfs" if f["path"].endswith(".safetensors") else "regular"}
-                                          for f in json.loads(body)["files"]]})
+            return self.answer(
+                {
+                    "files": [
+                        {
+                            "path": f["path"],
+                            "shouldIgnore": False,
+                            "uploadMode": "lfs" if f["path"].endswith(".safetensors") else "regular",
+                        }
+                        for f in json.loads(body)["files"]
+                    ]
+                }
+            )
         if self.path.endswith("/info/lfs/objects/batch"):
-            return self.answer({"transfer": "basic", "objects": [
-                {**o, "actions": {"upload": {"href": f"{self.server.url}/store/{o['oid']}"}}}
-                for o in json.loads(body)["objects"]]})
+            return self.answer(
+                {
+                    "transfer": "basic",
+                    "objects": [
+                        {**o, "actions": {"upload": {"href": f"{self.server.url}/store/{o['oid']}"}}}
+                        for o in json.loads(body)["objects"]
+                    ],
+                }
+            )
         if self.path.endswith("/variables"):
             told = json.loads(body)
             self.server.variables[told["key"]] = told["value"]
@@ -184,15 +233,22 @@ class _Handler(BaseHTTPRequestHandler):
                 else:
                     assert row["key"] == "deletedFile", row["key"]
                     del self.server.files[value["path"]]
-            return self.answer({"commitUrl": f"{self.server.url}/spaces/ada/it/commit/2", "commitOid": "2" * 40,
-                                "success": True})
+            return self.answer(
+                {
+                    "commitUrl": f"{self.server.url}/spaces/ada/it/commit/2",
+                    "commitOid": "2" * 40,
+                    "success": True,
+                }
+            )
         return self.answer({"error": f"no {self.path}"}, 404)
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # this one is on the same machine
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)  # large files by LFS: plain HTTP
+    monkeypatch.setattr(
+        huggingface_hub.constants, "HF_HUB_DISABLE_XET", True
+    )  # large files by LFS: plain HTTP
     server = Hub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -206,9 +262,21 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def checkout(tmp_path: Path) -> Path:
     """A small repository: what a Space needs, what it does not, and what git does not keep."""
     root = tmp_path / "repository"
-    for name in ("app.py", "ui/page.py", "attribution_core/a.py", "checkpoints/pocket/card.json", "README.md",
-                 "checkpoints/a.safetensors", "requirements.txt", "tests/test_a.py", "benchmarks/query.py",
-                 "assets/app.css", "assets/seen.png", "assets/screenshots.py", "pocket/corpus.py"):
+    for name in (
+        "app.py",
+        "ui/page.py",
+        "attribution_core/a.py",
+        "checkpoints/pocket/card.json",
+        "README.md",
+        "checkpoints/a.safetensors",
+        "requirements.txt",
+        "tests/test_a.py",
+        "benchmarks/query.py",
+        "assets/app.css",
+        "assets/seen.png",
+        "assets/screenshots.py",
+        "pocket/corpus.py",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"this is {name}\n")
     git = ["git", "-C", str(root), "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
@@ -218,8 +286,17 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-NEEDED = {"app.py", "ui/page.py", "attribution_core/a.py", "checkpoints/pocket/card.json", "README.md",
-          "checkpoints/a.safetensors", "requirements.txt", "assets/app.css", "assets/seen.png"}
+NEEDED = {
+    "app.py",
+    "ui/page.py",
+    "attribution_core/a.py",
+    "checkpoints/pocket/card.json",
+    "README.md",
+    "checkpoints/a.safetensors",
+    "requirements.txt",
+    "assets/app.css",
+    "assets/seen.png",
+}
 
 
 def test_an_upload_is_one_commit_of_exactly_what_is_needed(hub: Hub, checkout: Path) -> None:
@@ -236,17 +313,29 @@ def test_an_upload_is_one_commit_of_exactly_what_is_needed(hub: Hub, checkout: P
     assert hub.variables == {}
 
 
-def test_another_collection_goes_along_and_is_what_the_space_opens(hub: Hub, checkout: Path, tmp_path: Path) -> None:
+def test_another_collection_goes_along_and_is_what_the_space_opens(
+    hub: Hub, checkout: Path, tmp_path: Path
+) -> None:
     fake_collection(tmp_path / "shapes", n=4)
     served = {path for path in (tmp_path / "shapes").rglob("*") if path.is_file()}
     for unserved in ("features/00000.npy", "features-2/00000.npy", "building/plan.json", ".lock"):
         (tmp_path / "shapes" / unserved).parent.mkdir(exist_ok=True)
         (tmp_path / "shapes" / unserved).write_text("only adding images needs it")
-    deploy(plan("ada/it", tmp_path / "shapes", checkout), HfApi(endpoint=hub.url, token="hf_right"), private=True)
+    deploy(
+        plan("ada/it", tmp_path / "shapes", checkout), HfApi(endpoint=hub.url, token="hf_right"), private=True
+    )
     assert hub.variables == {"ATTRIBUTION_COLLECTION": "collections/shapes"}
-    sent = {name: hashlib.sha256(data).digest() for name, data in hub.files.items() if name.startswith("collections/")}
-    assert sent == {f"collections/shapes/{path.relative_to(tmp_path / 'shapes').as_posix()}":
-                    hashlib.sha256(path.read_bytes()).digest() for path in served}
+    sent = {
+        name: hashlib.sha256(data).digest()
+        for name, data in hub.files.items()
+        if name.startswith("collections/")
+    }
+    assert sent == {
+        f"collections/shapes/{path.relative_to(tmp_path / 'shapes').as_posix()}": hashlib.sha256(
+            path.read_bytes()
+        ).digest()
+        for path in served
+    }
 
 
 def test_who_is_not_logged_in_is_told_how(hub: Hub, checkout: Path) -> None:

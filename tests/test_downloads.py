@@ -28,12 +28,20 @@ def run(*arguments: object, **options: object) -> Result:
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """A server with one release of an archive and a file, under the name "small"."""
     with serving() as served:
-        served.files["/w.tar.gz"] = tar(tmp_path / "w.tar.gz", {"mapper/clip_tuned.pth": b"m" * 3000, "b": b"b"},
-                                        "w:gz").read_bytes()
+        served.files["/w.tar.gz"] = tar(
+            tmp_path / "w.tar.gz", {"mapper/clip_tuned.pth": b"m" * 3000, "b": b"b"}, "w:gz"
+        ).read_bytes()
         served.files["/captions.txt"] = b"a cat\na dog\n"
-        small = Release("small", "two files", "CC BY-NC-SA 4.0", "the tests", (
-            ReleasedFile((f"{served.url}/gone", f"{served.url}/w.tar.gz"), "weights", unpacked=True),
-            ReleasedFile((f"{served.url}/captions.txt",), "captions.txt")))
+        small = Release(
+            "small",
+            "two files",
+            "CC BY-NC-SA 4.0",
+            "the tests",
+            (
+                ReleasedFile((f"{served.url}/gone", f"{served.url}/w.tar.gz"), "weights", unpacked=True),
+                ReleasedFile((f"{served.url}/captions.txt",), "captions.txt"),
+            ),
+        )
         monkeypatch.setattr(downloads, "RELEASES", {**RELEASES, "small": small})
         monkeypatch.setattr(downloads, "RELEASED", tmp_path / "released")
         yield served
@@ -55,9 +63,14 @@ def test_rows_are_of_https_and_stay_in_their_folder() -> None:
         assert row.name == name and row.licence and row.source and row.files
         for file in row.files:
             assert all(url.startswith("https://") for url in file.urls)
-            assert not Path(file.path).is_absolute() and ".." not in file.path and not set("/?&") & set(file.name)
-    assert len({f"{row.folder}/{file.path}" for row in RELEASES.values() for file in row.files
-                if not file.unpacked}) == sum(not file.unpacked for row in RELEASES.values() for file in row.files)
+            assert (
+                not Path(file.path).is_absolute()
+                and ".." not in file.path
+                and not set("/?&") & set(file.name)
+            )
+    assert len(
+        {f"{row.folder}/{file.path}" for row in RELEASES.values() for file in row.files if not file.unpacked}
+    ) == sum(not file.unpacked for row in RELEASES.values() for file in row.files)
     with pytest.raises(UnknownNameError, match="did you mean 'paper-weights'"):
         released("paper-weight")
 
@@ -72,10 +85,15 @@ def test_archives_are_unpacked_and_a_second_call_fetches_nothing(web: Web, tmp_p
     done = download("small")
     folder = tmp_path / "released"
     assert done.folder == folder and not done.already
-    assert [p.relative_to(folder).as_posix() for p in done.files] == ["weights/mapper/clip_tuned.pth", "weights/b",
-                                                                      "captions.txt"]
+    assert [p.relative_to(folder).as_posix() for p in done.files] == [
+        "weights/mapper/clip_tuned.pth",
+        "weights/b",
+        "captions.txt",
+    ]
     assert (folder / "weights/mapper/clip_tuned.pth").read_bytes() == b"m" * 3000
-    assert [path for path, _ in web.asked] == ["/gone", "/w.tar.gz", "/captions.txt"], "addresses are tried in turn"
+    assert [path for path, _ in web.asked] == ["/gone", "/w.tar.gz", "/captions.txt"], (
+        "addresses are tried in turn"
+    )
     noted = json.loads((folder / ".small-0.json").read_text())
     assert noted["licence"] == "CC BY-NC-SA 4.0" and len(noted["sha256"]) == 64
     assert not list(folder.glob("**/*.archive")) and not list(folder.glob("**/*.part*"))
@@ -88,8 +106,9 @@ def test_archives_are_unpacked_and_a_second_call_fetches_nothing(web: Web, tmp_p
     assert [path for path, _ in web.asked] == ["/captions.txt"] * 2 and is_here(released("small"), folder)
 
 
-def test_a_stop_between_fetching_and_unpacking_fetches_nothing_twice(web: Web, tmp_path: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_between_fetching_and_unpacking_fetches_nothing_twice(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -120,7 +139,9 @@ def test_the_licence_is_shown_and_agreed_to(web: Web, tmp_path: Path) -> None:
     done = run("download", "small", "--yes", "--out", tmp_path / "elsewhere")
     assert done.exit_code == 0 and "licence: CC BY-NC-SA 4.0" in done.stderr
     assert done.stdout == f"{tmp_path / 'elsewhere'}: 3 files of 'small'\n"
-    assert "there already" in run("download", "small", "--out", tmp_path / "elsewhere").stdout, "nothing to agree to"
+    assert "there already" in run("download", "small", "--out", tmp_path / "elsewhere").stdout, (
+        "nothing to agree to"
+    )
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 0), ("", 1)])
@@ -134,7 +155,9 @@ def test_at_a_terminal_it_asks(web: Web, monkeypatch: pytest.MonkeyPatch, answer
 def test_mistakes_end_with_one_line(web: Web) -> None:
     for arguments in (["download", "smal"], ["download", "sscd", "--yes", "--out", "x"]):
         result = run(*arguments)
-        assert result.exit_code == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        assert (
+            result.exit_code == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        )
     web.files.clear()
     result = run("download", "small", "--yes")
     assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("error: ")

@@ -44,7 +44,9 @@ def twin(rows: np.ndarray, threshold: float) -> tuple[tuple[int, ...], ...]:
     order = sorted(range(len(rows)), key=lambda i: (np.float32(contrast[i]), i))
     leaders: dict[int, list[int]] = {}
     for j in order:
-        lead = next((i for i in leaders if np.sqrt(((flat[i] - flat[j]) ** 2).mean()) <= threshold * contrast[j]), j)
+        lead = next(
+            (i for i in leaders if np.sqrt(((flat[i] - flat[j]) ** 2).mean()) <= threshold * contrast[j]), j
+        )
         leaders.setdefault(lead, []).append(j)
     return tuple(sorted(tuple(sorted(m)) for m in leaders.values() if len(m) > 1))
 
@@ -54,7 +56,9 @@ def twin(rows: np.ndarray, threshold: float) -> tuple[tuple[int, ...], ...]:
 def test_it_groups_as_comparing_every_pair_does(seed: int, threshold: float, flat: bool) -> None:
     rng = np.random.default_rng(seed)
     base = rng.integers(100, 104 if flat else 200, (30, 768)).astype(float)
-    every = np.concatenate([base, base[rng.integers(0, 30, 60)] + rng.normal(0, 2 if flat else 12, (60, 768))])
+    every = np.concatenate(
+        [base, base[rng.integers(0, 30, 60)] + rng.normal(0, 2 if flat else 12, (60, 768))]
+    )
     rows = np.clip(every.round(), 0, 255).astype(np.uint8)[rng.permutation(90)]
     assert near_duplicates(rows, threshold).sets == twin(rows, threshold)
 
@@ -71,7 +75,12 @@ def test_other_encodings_are_one_work_and_other_drawings_are_not() -> None:
     jpeg = io.BytesIO()
     shape_image(5, 128).save(jpeg, "JPEG", quality=80)
     again = Image.open(jpeg).convert("RGB")
-    images = [shape_image(5, 128), again.resize((96, 96)), shape_image(5, 128).rotate(90), shape_image(13, 128)]
+    images = [
+        shape_image(5, 128),
+        again.resize((96, 96)),
+        shape_image(5, 128).rotate(90),
+        shape_image(13, 128),
+    ]
     recoloured = shape_image(5, 128).convert("L").convert("RGB")
     assert near_duplicates([signature(i) for i in [*images, recoloured]]).sets == ((0, 1),)
 
@@ -83,11 +92,20 @@ def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
 
 
 def attribution() -> Attribution:
-    credits = (Credit("a", creator="Ada", work="a"), Credit("b", creator="Ben"), Credit("c", creator="Cleo", work="a"),
-               Credit("d", creator="Ada", work="a"))
-    hits = Hits(np.arange(4)[None], np.array([[0.9, 0.8, 0.7, 0.6]], np.float32),
-                Rest.from_similarities(np.array([0.1, 0.0], np.float32), 2))
-    return Attribution.from_hits(hits, credits, temperature=0.5, fitted_temperature=0.5, collection="x", encoder="y")
+    credits = (
+        Credit("a", creator="Ada", work="a"),
+        Credit("b", creator="Ben"),
+        Credit("c", creator="Cleo", work="a"),
+        Credit("d", creator="Ada", work="a"),
+    )
+    hits = Hits(
+        np.arange(4)[None],
+        np.array([[0.9, 0.8, 0.7, 0.6]], np.float32),
+        Rest.from_similarities(np.array([0.1, 0.0], np.float32), 2),
+    )
+    return Attribution.from_hits(
+        hits, credits, temperature=0.5, fitted_temperature=0.5, collection="x", encoder="y"
+    )
 
 
 def test_listed_near_duplicates_are_one_entry_with_their_influence_summed() -> None:
@@ -115,6 +133,14 @@ def test_an_image_that_is_there_many_times_stands_out_as_one() -> None:
     told = []
     for work in ("a", ""):
         credits = tuple(Credit(str(i), work=work if i < 20 else "") for i in range(30))
-        told.append(Attribution.from_hits(Hits(np.arange(30)[None], similarity, rest), credits, temperature=0.1,
-                                          fitted_temperature=0.1, collection="x", encoder="y").stands_out)
+        told.append(
+            Attribution.from_hits(
+                Hits(np.arange(30)[None], similarity, rest),
+                credits,
+                temperature=0.1,
+                fitted_temperature=0.1,
+                collection="x",
+                encoder="y",
+            ).stands_out
+        )
     assert told == [True, False]

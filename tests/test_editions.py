@@ -51,8 +51,11 @@ def mine(tmp_path: Path) -> Path:
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of the parts that hold, under the names that they have in a first edition."""
     card = read_card(folder)
-    return {f"{part}/{p.name}": p.read_bytes() for part in editions.PARTS
-            for p in cards.part_folder(folder, card, part).iterdir()}
+    return {
+        f"{part}/{p.name}": p.read_bytes()
+        for part in editions.PARTS
+        for p in cards.part_folder(folder, card, part).iterdir()
+    }
 
 
 def names(folder: Path) -> set[str]:
@@ -66,15 +69,30 @@ def test_added_images_are_found_and_old_ones_are_not_encoded_again(mine: Path, t
     report = build_collection(more, mine, add=True)
     assert (report.added, report.known, [s.file for s in report.skipped]) == (7, 0, ["bad.png"])
     after = contents(mine)
-    assert all(after[name] == data for name, data in before.items() if not name.startswith("index")
-               and "duplicates" not in name)
+    assert all(
+        after[name] == data
+        for name, data in before.items()
+        if not name.startswith("index") and "duplicates" not in name
+    )
     collection = Collection.open(mine)
     assert collection.corpus.column("id") == [f"{i:03d}.png" for i in range(17)]
-    assert (len(collection.index), collection.card["n_training"], collection.encoder_name) == (17, 17, ENCODER)
+    assert (len(collection.index), collection.card["n_training"], collection.encoder_name) == (
+        17,
+        17,
+        ENCODER,
+    )
     for seed in (3, 12):
         found = Attributor(collection).attribute(shape_image(seed), top=1, temperature=0.05)
         assert found.credits[0].id == f"{seed:03d}.png"
-    assert names(mine) == {"card.json", "corpus-2", "features-2", "index-2", "mappers", "skipped.json", ".lock"}
+    assert names(mine) == {
+        "card.json",
+        "corpus-2",
+        "features-2",
+        "index-2",
+        "mappers",
+        "skipped.json",
+        ".lock",
+    }
 
 
 def test_adding_a_folder_again_adds_what_is_new_in_it(mine: Path, tmp_path: Path) -> None:
@@ -89,7 +107,9 @@ def test_adding_a_folder_again_adds_what_is_new_in_it(mine: Path, tmp_path: Path
 
 def test_the_same_as_if_all_had_been_there_at_once(mine: Path, tmp_path: Path) -> None:
     build_collection(folder_of(tmp_path / "second", range(10, 20)), mine, add=True)
-    whole = build_collection(folder_of(tmp_path / "all", range(20)), tmp_path / "whole", encoder=ENCODER).collection
+    whole = build_collection(
+        folder_of(tmp_path / "all", range(20)), tmp_path / "whole", encoder=ENCODER
+    ).collection
     grown = Collection.open(mine)
     assert grown.corpus.column("id") == whole.corpus.column("id")
     ours, twin = (Attributor(c).attribute(shape_image(14), temperature=0.05) for c in (grown, whole))
@@ -138,8 +158,11 @@ def test_removed_images_are_gone_from_every_file(mine: Path) -> None:
 
 def test_a_removal_that_cannot_be_done_changes_nothing(mine: Path, tmp_path: Path) -> None:
     before = contents(mine)
-    for ids, words in ((["000.png", "x", "y"], "no image 'x' and 1 more"), ([], "no ids"),
-                       ([f"{i:03d}.png" for i in range(10)], "all 10 images")):
+    for ids, words in (
+        (["000.png", "x", "y"], "no image 'x' and 1 more"),
+        ([], "no ids"),
+        ([f"{i:03d}.png" for i in range(10)], "all 10 images"),
+    ):
         with pytest.raises(InvalidInputError, match=words):
             remove_images(mine, ids)
     with pytest.raises(CheckpointError, match="does not exist"):
@@ -147,13 +170,17 @@ def test_a_removal_that_cannot_be_done_changes_nothing(mine: Path, tmp_path: Pat
     assert contents(mine) == before
 
 
-def test_images_may_go_while_others_are_half_added(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_may_go_while_others_are_half_added(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     more, real = folder_of(tmp_path / "second", range(5, 20)), shards.write
     with monkeypatch.context() as patch:
+
         def write(items: list, *rest: object) -> None:
             if items[0][0] == "014.png":
                 raise KeyboardInterrupt
             real(items, *rest)  # type: ignore[arg-type]
+
         patch.setattr(shards, "write", write)
         with pytest.raises(KeyboardInterrupt):
             build_collection(more, mine, add=True)
@@ -215,10 +242,17 @@ def steps(monkeypatch: pytest.MonkeyPatch, stop: int) -> list[int]:
                 raise Killed
             count[0] += 1
             return real(*args, **options)  # type: ignore[operator]
+
         return wrapped
 
-    for owner, name in ((os, "link"), (Path, "replace"), (Path, "mkdir"), (Path, "unlink"), (os, "unlink"),
-                        (os, "rmdir")):
+    for owner, name in (
+        (os, "link"),
+        (Path, "replace"),
+        (Path, "mkdir"),
+        (Path, "unlink"),
+        (os, "unlink"),
+        (os, "rmdir"),
+    ):
         monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
     return count
 
@@ -232,7 +266,8 @@ def change(mine: Path, which: str) -> None:
 
 @pytest.mark.parametrize("which", ["add", "remove"])
 def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_it(
-        which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, _ = folder_of(tmp_path / "first", range(10)), folder_of(tmp_path / "second", range(10, 16))
     build_collection(first, tmp_path / "twin", encoder=ENCODER)
     before = Collection.open(tmp_path / "twin").corpus.column("id")
@@ -250,8 +285,12 @@ def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_
                 change(mine, which)
         left = Collection.open(mine)
         assert left.corpus.column("id") in (before, after)
-        features = np.concatenate([np.load(p) for p in sorted(cards.part_folder(mine, left.card, "features").glob(
-            "[0-9]*[0-9].npy"))])
+        features = np.concatenate(
+            [
+                np.load(p)
+                for p in sorted(cards.part_folder(mine, left.card, "features").glob("[0-9]*[0-9].npy"))
+            ]
+        )
         assert len(left.index) == len(features) == len(left.corpus)
         if which == "add" or left.corpus.column("id") == before:
             change(mine, which)
@@ -273,8 +312,12 @@ build_collection(sys.argv[1], sys.argv[2], encoder="rgb-thumbnail", add=sys.argv
 
 def child(source: Path, out: Path, mode: str, wait: float) -> bool:
     """Whether it came to its end before it was killed, `wait` seconds after it began."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), str(out), mode], cwd=ROOT,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(source), str(out), mode],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     started = time.monotonic()
     while process.poll() is None and time.monotonic() - started < wait:
@@ -297,7 +340,7 @@ def test_killed_at_random_it_ends_byte_for_byte_as_if_it_had_not_been(tmp_path: 
     first, more = folder_of(tmp_path / "first", range(120)), folder_of(tmp_path / "second", range(120, 240))
     (first / "bad.png").write_bytes(b"x")
     # Longer from kill to kill: on a busy machine even the last step takes longer than any wait of the first.
-    waits = (rng.uniform(0.1, 0.8) * 1.05 ** k for k in count())
+    waits = (rng.uniform(0.1, 0.8) * 1.05**k for k in count())
     assert killed_until_done(first, tmp_path / "mine", "new", waits) >= 1
     build_collection(first, tmp_path / "twin", encoder=ENCODER)
     assert contents(tmp_path / "mine") == contents(tmp_path / "twin")
@@ -312,8 +355,12 @@ def test_a_work_is_credited_once_and_says_where_its_copies_differ(tmp_path: Path
     images = folder_of(tmp_path / "images", range(6))
     for name in ("a-repost", "z-copy"):
         shape_image(5).resize((96, 96)).save(images / f"{name}.png")
-    (tmp_path / "who.csv").write_text("file,creator\n000.png,Ada\n005.png,\na-repost.png,Shop\nz-copy.png,Ben\n")
-    collection = build_collection(images, tmp_path / "mine", encoder=ENCODER, metadata=tmp_path / "who.csv").collection
+    (tmp_path / "who.csv").write_text(
+        "file,creator\n000.png,Ada\n005.png,\na-repost.png,Shop\nz-copy.png,Ben\n"
+    )
+    collection = build_collection(
+        images, tmp_path / "mine", encoder=ENCODER, metadata=tmp_path / "who.csv"
+    ).collection
     found = Attributor(collection).attribute(shape_image(5), temperature=0.05)
     sums = {g.name: g for g in group(found, collection.corpus, "creator").groups}
     assert set(sums) == {"Ada", "Ben or Shop", "not stated"}

@@ -24,16 +24,28 @@ timm = pytest.importorskip("timm")
 open_clip = pytest.importorskip("open_clip")
 
 BICUBIC, BILINEAR = transforms.InterpolationMode.BICUBIC, transforms.InterpolationMode.BILINEAR
-IMAGES = [Image.effect_noise(size, 90).convert("RGB") for size in ((301, 201), (203, 305), (97, 40), (400, 400))]
+IMAGES = [
+    Image.effect_noise(size, 90).convert("RGB") for size in ((301, 201), (203, 305), (97, 40), (400, 400))
+]
 ROWS = {name: spec for name, spec in ENCODERS.items() if not spec.offline}
 TIMM = {name: spec for name, spec in ROWS.items() if spec.loader == "timm"}
 OPEN_CLIP = {name: spec for name, spec in ROWS.items() if spec.loader == "open_clip"}
 
 
-def documented(resize: int | tuple[int, int], crop: int, mode: transforms.InterpolationMode,
-               normal: tuple[tuple[float, ...], tuple[float, ...]]) -> transforms.Compose:
-    return transforms.Compose([transforms.Resize(resize, mode), transforms.CenterCrop(crop), transforms.ToTensor(),
-                               transforms.Normalize(*normal)])
+def documented(
+    resize: int | tuple[int, int],
+    crop: int,
+    mode: transforms.InterpolationMode,
+    normal: tuple[tuple[float, ...], tuple[float, ...]],
+) -> transforms.Compose:
+    return transforms.Compose(
+        [
+            transforms.Resize(resize, mode),
+            transforms.CenterCrop(crop),
+            transforms.ToTensor(),
+            transforms.Normalize(*normal),
+        ]
+    )
 
 
 # As the evaluation code of their authors writes them; for DINO, DINOv2 and MoCo: resize 256, crop 224.
@@ -52,11 +64,18 @@ def library_transform(name: str):
     spec = ROWS[name]
     if spec.loader == "open_clip":
         cfg = open_clip.get_pretrained_cfg(spec.model, spec.weights)
-        return open_clip.image_transform(spec.input_size, is_train=False, mean=cfg["mean"], std=cfg["std"],
-                                         interpolation=cfg["interpolation"], resize_mode=cfg["resize_mode"])
+        return open_clip.image_transform(
+            spec.input_size,
+            is_train=False,
+            mean=cfg["mean"],
+            std=cfg["std"],
+            interpolation=cfg["interpolation"],
+            resize_mode=cfg["resize_mode"],
+        )
     cfg = timm.models.get_pretrained_cfg(spec.model)
-    return timm.data.create_transform(cfg.input_size, mean=cfg.mean, std=cfg.std, crop_pct=cfg.crop_pct,
-                                      interpolation=cfg.interpolation)
+    return timm.data.create_transform(
+        cfg.input_size, mean=cfg.mean, std=cfg.std, crop_pct=cfg.crop_pct, interpolation=cfg.interpolation
+    )
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -99,7 +118,9 @@ def without_weights(name: str, device: str = "meta") -> torch.nn.Module:
         return timm.create_model(spec.model.split(".")[0], num_classes=0, **dict(spec.options)).eval()
 
 
-@pytest.mark.parametrize("name", [name for name, spec in ROWS.items() if spec.loader not in ("torchscript", "aladin")])
+@pytest.mark.parametrize(
+    "name", [name for name, spec in ROWS.items() if spec.loader not in ("torchscript", "aladin")]
+)
 def test_the_architecture_gives_the_rows_dimension(name: str) -> None:
     size = ROWS[name].input_size
     assert without_weights(name)(torch.empty(2, 3, size, size, device="meta")).shape == (2, ROWS[name].dim)
@@ -116,7 +137,12 @@ def test_timm_rows_ask_for_what_the_row_says(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(timm, "create_model", small)
     features = load_encoder(name, device="cpu").encode([shape_image(2)])
     assert features.shape == (1, ROWS[name].dim) and features.std() > 0
-    assert asked == {"model": ROWS[name].model, "pretrained": True, "num_classes": 0, **dict(ROWS[name].options)}
+    assert asked == {
+        "model": ROWS[name].model,
+        "pretrained": True,
+        "num_classes": 0,
+        **dict(ROWS[name].options),
+    }
 
 
 @pytest.mark.parametrize("name", OPEN_CLIP)
@@ -126,8 +152,9 @@ def test_open_clip_rows_keep_the_image_tower_alone(name: str, monkeypatch: pytes
     class Both(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.visual = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(),
-                                              torch.nn.Linear(12, spec.dim))
+            self.visual = torch.nn.Sequential(
+                torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, spec.dim)
+            )
 
     monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: asked.append((a, k)) or Both())
     assert load_encoder(name, device="cpu").encode([shape_image(2)]).shape == (1, spec.dim)
@@ -148,8 +175,14 @@ def csd_checkpoint(tower: dict[str, torch.Tensor]) -> dict[str, object]:
     state = {f"module.backbone.{key}": value for key, value in tower.items() if key != "proj"}
     state["module.last_layer_style"] = tower["proj"]
     state["module.last_layer_content"] = torch.zeros_like(tower["proj"])
-    return {"model_state_dict": state, "opt_bb": {"state": {}}, "opt_proj": {}, "iter": 80000, "fp16_scaler": None,
-            "args": argparse.Namespace(arch="vit_large", lam_sup=np.float64(5.0))}
+    return {
+        "model_state_dict": state,
+        "opt_bb": {"state": {}},
+        "opt_proj": {},
+        "iter": 80000,
+        "fp16_scaler": None,
+        "args": argparse.Namespace(arch="vit_large", lam_sup=np.float64(5.0)),
+    }
 
 
 def test_csd_keeps_the_style_head_of_its_whole_tower() -> None:
@@ -158,12 +191,15 @@ def test_csd_keeps_the_style_head_of_its_whole_tower() -> None:
     assert len(saved) == 297, "as many keys as the released checkpoint has"
     assert tower["proj"].shape == (1024, 768)
     found = encoder_loaders.csd_style_tower(saved)
-    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in tower.items()}
+    assert {key: value.shape for key, value in found.items()} == {
+        key: value.shape for key, value in tower.items()
+    }
     assert found["proj"] is saved["module.last_layer_style"]
 
 
-def test_csd_gives_unit_style_features_from_the_file_of_its_authors(monkeypatch: pytest.MonkeyPatch,
-                                                                    tmp_path: Path) -> None:
+def test_csd_gives_unit_style_features_from_the_file_of_its_authors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     small = dict(image_size=224, patch_size=56, width=64, layers=1, heads=1, mlp_ratio=2, output_dim=768)
     tower = open_clip.transformer.VisionTransformer(**small).state_dict()
@@ -216,14 +252,18 @@ def aladin_by_hand(state: dict[str, torch.Tensor], pixels: torch.Tensor) -> torc
         return functional.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-6)
 
     patches = state[f"{at}embeddings.patch_embeddings.weight"]
-    x = functional.conv2d(pixels, patches, state[f"{at}embeddings.patch_embeddings.bias"], stride=patches.shape[-1])
+    x = functional.conv2d(
+        pixels, patches, state[f"{at}embeddings.patch_embeddings.bias"], stride=patches.shape[-1]
+    )
     x = torch.cat([state[f"{at}embeddings.cls_token"], x.flatten(2).transpose(1, 2)], dim=1)
     x = x + state[f"{at}embeddings.position_embeddings"]
     for k in range(sum(key.endswith("attn.out.bias") for key in state)):
         block = f"{at}encoder.layer.{k}"
         y = norm(f"{block}.attention_norm", x)
-        heads = [linear(f"{block}.attn.{part}", y).unflatten(2, (-1, 64)).transpose(1, 2)
-                 for part in ("query", "key", "value")]
+        heads = [
+            linear(f"{block}.attn.{part}", y).unflatten(2, (-1, 64)).transpose(1, 2)
+            for part in ("query", "key", "value")
+        ]
         weight = (heads[0] @ heads[1].transpose(2, 3) / 8).softmax(-1)
         x = x + linear(f"{block}.attn.out", (weight @ heads[2]).transpose(1, 2).flatten(2))
         y = functional.gelu(linear(f"{block}.ffn.fc1", norm(f"{block}.ffn_norm", x)))
@@ -236,21 +276,37 @@ def test_aladin_computes_what_its_own_code_computes(monkeypatch: pytest.MonkeyPa
     torch.manual_seed(0)
     made, spec = timm.create_model, ROWS["aladin"]
     tiny = made(spec.model, num_classes=0, depth=2).state_dict()
-    tiny |= {"head.1.weight": torch.empty(512, 768), "head.1.bias": torch.empty(512),
-             "head.3.weight": torch.empty(256, 512), "head.3.bias": torch.empty(256)}
+    tiny |= {
+        "head.1.weight": torch.empty(512, 768),
+        "head.1.bias": torch.empty(512),
+        "head.3.weight": torch.empty(256, 512),
+        "head.3.bias": torch.empty(256),
+    }
     back = [(ours, theirs) for theirs, ours in encoder_loaders._ALADIN if ours]
     state = {}
     for key, value in tiny.items():
         values = torch.randn_like(value) * 0.05
         for ours, theirs in back:
-            key = key.replace(ours, theirs) if ours != "norm" else \
-                key.replace("norm", theirs) if key.startswith("norm.") else key
-        parts = zip(("query", "key", "value"), values.chunk(3), strict=True) if ".qkv." in key else [("", values)]
+            key = (
+                key.replace(ours, theirs)
+                if ours != "norm"
+                else key.replace("norm", theirs)
+                if key.startswith("norm.")
+                else key
+            )
+        parts = (
+            zip(("query", "key", "value"), values.chunk(3), strict=True) if ".qkv." in key else [("", values)]
+        )
         state |= {f"enc_style.{key.replace('qkv', part)}": chunk for part, chunk in parts}
     layer = "enc_style.transformer.encoder.layer"
-    assert {"enc_style.transformer.embeddings.position_embeddings", "enc_style.transformer.encoder.encoder_norm.bias",
-            f"{layer}.1.attn.key.weight", f"{layer}.0.ffn.fc2.bias", f"{layer}.0.attention_norm.weight",
-            "enc_style.proj_head.fc2.weight"} <= set(state)
+    assert {
+        "enc_style.transformer.embeddings.position_embeddings",
+        "enc_style.transformer.encoder.encoder_norm.bias",
+        f"{layer}.1.attn.key.weight",
+        f"{layer}.0.ffn.fc2.bias",
+        f"{layer}.0.attention_norm.weight",
+        "enc_style.proj_head.fc2.weight",
+    } <= set(state)
     torch.save(state, tmp_path / spec.file)
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
     monkeypatch.setattr(timm, "create_model", lambda *a, **k: made(*a, **k, depth=2))
@@ -266,7 +322,10 @@ def test_aladin_computes_what_its_own_code_computes(monkeypatch: pytest.MonkeyPa
 def test_moco_surgery_fits_the_whole_network() -> None:
     own = without_weights("moco-v3-vitb16").state_dict()
     state = {f"module.base_encoder.{key}": value for key, value in own.items()}
-    state |= {"module.base_encoder.head.0.weight": torch.zeros(4096, 768), "module.predictor.0.weight": torch.zeros(1)}
+    state |= {
+        "module.base_encoder.head.0.weight": torch.zeros(4096, 768),
+        "module.predictor.0.weight": torch.zeros(1),
+    }
     assert encoder_loaders.moco_backbone(state).keys() == own.keys()
 
 

@@ -46,16 +46,26 @@ def test_rows_are_those_of_the_paper(name: str) -> None:
 
 
 def test_clip_uses_the_quickgelu_row() -> None:
-    assert (ENCODERS["clip-vit-b32"].model, ENCODERS["clip-vit-b32"].weights) == ("ViT-B-32-quickgelu", "openai")
+    assert (ENCODERS["clip-vit-b32"].model, ENCODERS["clip-vit-b32"].weights) == (
+        "ViT-B-32-quickgelu",
+        "openai",
+    )
 
 
-@pytest.mark.parametrize(("filter_", "size"),
-                         [("bicubic", (300, 200)), ("bilinear", (200, 300)), ("bicubic", (40, 90))])
+@pytest.mark.parametrize(
+    ("filter_", "size"), [("bicubic", (300, 200)), ("bilinear", (200, 300)), ("bicubic", (40, 90))]
+)
 def test_preprocessing_equals_torchvision(filter_: str, size: tuple[int, int]) -> None:
     transforms = pytest.importorskip("torchvision.transforms")
     mode = transforms.InterpolationMode(filter_)
-    twin = transforms.Compose([transforms.Resize(64, mode), transforms.CenterCrop(56), transforms.ToTensor(),
-                               transforms.Normalize(*encoders.IMAGENET)])
+    twin = transforms.Compose(
+        [
+            transforms.Resize(64, mode),
+            transforms.CenterCrop(56),
+            transforms.ToTensor(),
+            transforms.Normalize(*encoders.IMAGENET),
+        ]
+    )
     image = Image.effect_noise(size, 80).convert("RGB")
     ours = Preprocess(64, 56, filter_, mean=encoders.IMAGENET[0], std=encoders.IMAGENET[1])
     theirs = twin(image).numpy()
@@ -80,7 +90,9 @@ def test_any_size_gives_the_input_size(width: int, height: int) -> None:
 def test_the_shipped_encoder_gives_the_original_networks_features() -> None:
     """Golden: features by the original network code and weights, written by tests/golden/make.py."""
     golden = np.load(GOLDEN)
-    features = load_encoder("efficientnet-lite0", device="cpu").encode([shape_image(i, 128) for i in range(4)])
+    features = load_encoder("efficientnet-lite0", device="cpu").encode(
+        [shape_image(i, 128) for i in range(4)]
+    )
     assert features.shape == (4, 1280)
     np.testing.assert_allclose(features, golden["features"], rtol=1e-3, atol=1e-4)
 
@@ -142,13 +154,19 @@ def test_half_precision_keeps_the_features_and_falls_back_where_it_overflows() -
         load_encoder("pocket-sscd", precision="bfloat")
 
 
-@pytest.mark.parametrize(("name", "device", "bf16", "expected"), [
-    ("clip-vit-b32", "cpu", True, "float32"), ("clip-vit-b32", "mps", False, "float32"),
-    ("clip-vit-b32", "cuda", True, "float16"), ("dinov3-vitb16", "cuda:1", True, "bfloat16"),
-    ("dinov3-vitb16", "cuda", False, "float32"),
-])
-def test_half_precision_is_chosen_on_cuda_alone(name: str, device: str, bf16: bool, expected: str,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "device", "bf16", "expected"),
+    [
+        ("clip-vit-b32", "cpu", True, "float32"),
+        ("clip-vit-b32", "mps", False, "float32"),
+        ("clip-vit-b32", "cuda", True, "float16"),
+        ("dinov3-vitb16", "cuda:1", True, "bfloat16"),
+        ("dinov3-vitb16", "cuda", False, "float32"),
+    ],
+)
+def test_half_precision_is_chosen_on_cuda_alone(
+    name: str, device: str, bf16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
     assert encoders._precision(ENCODERS[name], device, "auto") == expected
     assert encoders._precision(ENCODERS[name], device, "float16") == "float16"
@@ -160,7 +178,9 @@ def test_memory_that_runs_out_is_one_sentence() -> None:
     def forward(batch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    with pytest.raises(NotEnoughMemoryError, match=r"encoding images with 'large'; give a batch_size below 8"):
+    with pytest.raises(
+        NotEnoughMemoryError, match=r"encoding images with 'large'; give a batch_size below 8"
+    ):
         Encoder(spec, forward, "cpu").encode([shape_image(1)])
 
 
@@ -187,17 +207,27 @@ def test_a_device_that_is_not_here_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", ["sscd", "aladin", "moco-v3-vitb16"])
-def test_rows_without_weights_say_where_to_put_them(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_rows_without_weights_say_where_to_put_them(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
-    with pytest.raises(CheckpointError, match=r"are not here; run '.* download .*', or put '.*' from .* into"):
+    with pytest.raises(
+        CheckpointError, match=r"are not here; run '.* download .*', or put '.*' from .* into"
+    ):
         load_encoder(name, device="cpu")
 
 
-@pytest.mark.parametrize(("name", "library", "maker"), [
-    ("dino-vitb16", "timm", "create_model"), ("vit-b16-384", "timm", "create_model"),
-    ("clip-vit-b32", "open_clip", "create_model"),
-])
-def test_an_unreachable_hub_is_explained(name: str, library: str, maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "library", "maker"),
+    [
+        ("dino-vitb16", "timm", "create_model"),
+        ("vit-b16-384", "timm", "create_model"),
+        ("clip-vit-b32", "open_clip", "create_model"),
+    ],
+)
+def test_an_unreachable_hub_is_explained(
+    name: str, library: str, maker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError("no route to host")
 
@@ -212,12 +242,17 @@ def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
         load_encoder("clip-vit-b32", device="cpu")
 
 
-def test_moco_surgery_keeps_the_backbone_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_moco_surgery_keeps_the_backbone_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     timm = pytest.importorskip("timm")
     tiny = dict(embed_dim=768, depth=1, num_heads=12)
     network = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0, **tiny)
     state = {f"module.base_encoder.{k}": v for k, v in network.state_dict().items()}
-    state |= {"module.base_encoder.head.0.weight": torch.zeros(1), "module.momentum_encoder.cls_token": torch.zeros(1)}
+    state |= {
+        "module.base_encoder.head.0.weight": torch.zeros(1),
+        "module.momentum_encoder.cls_token": torch.zeros(1),
+    }
     assert set(encoder_loaders.moco_backbone(state)) == set(network.state_dict())
     torch.save({"state_dict": state}, tmp_path / "vit-b-300ep.pth.tar")
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
@@ -230,7 +265,9 @@ def test_moco_surgery_keeps_the_backbone_and_nothing_else(monkeypatch: pytest.Mo
         load_encoder("moco-v3-vitb16", device="cpu")
 
 
-def test_torchscript_rows_run_a_file_of_the_right_shape(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_torchscript_rows_run_a_file_of_the_right_shape(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     class Pooled(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.mean((2, 3)).repeat(1, 171)[:, :512]

@@ -35,7 +35,9 @@ def make_case(name="test_a", seed=0, models=6, exemplars=3, per_model=4, kinds=(
     for kind in kinds:
         model = np.repeat(np.arange(models), per_model)
         near = own[model * exemplars] + rng.normal(size=(len(model), D)) * 1.5
-        made[kind] = MadeImages(near.astype(np.float32), model, tuple(f"{kind}/{i}.png" for i in range(len(model))))
+        made[kind] = MadeImages(
+            near.astype(np.float32), model, tuple(f"{kind}/{i}.png" for i in range(len(model)))
+        )
     return TestCase(name, own, chunks, made, tuple(f"exemplar/{i}.png" for i in range(len(own))))
 
 
@@ -73,7 +75,10 @@ def test_figures_agree_with_a_brute_force_twin():
     pool, pair = training(), mappers()
     scores = evaluate(lambda: [pool[:123], pool[123:]], cases, pair, "tuned")
     assert [(s.case, s.kind, s.models, s.queries) for s in scores] == [
-        ("test_a", "gpt", 6, 24), ("test_a", "media", 6, 24), ("test_b", "gpt", 3, 12)]
+        ("test_a", "gpt", 6, 24),
+        ("test_a", "media", 6, 24),
+        ("test_b", "gpt", 3, 12),
+    ]
     mapped = unit64(pair.map_training(pool))
     for score in scores:
         case = cases[score.case == "test_b"]
@@ -117,7 +122,9 @@ def test_an_interval_over_models_is_that_of_their_means():
 
 def test_metrics_that_order_methods_alike_agree_fully():
     cases = [make_case()]
-    pairs = [MapperPair(Head(np.eye(D), np.full(D, shift)), Head(np.eye(D), np.zeros(D))) for shift in (0, 1, 5)]
+    pairs = [
+        MapperPair(Head(np.eye(D), np.full(D, shift)), Head(np.eye(D), np.zeros(D))) for shift in (0, 1, 5)
+    ]
     scores = [evaluate(lambda: [training()], cases, pair)[0] for pair in pairs]
     table = rank_agreement(scores)
     assert table["mean_ap"]["mean_ap"] == pytest.approx(1)
@@ -128,8 +135,10 @@ def test_metrics_that_order_methods_alike_agree_fully():
 
 def test_tables_hold_the_figures():
     cases = [make_case(exemplars=20)]
-    scores = [*evaluate(lambda: [training()], cases, MapperPair.identity(D, "clip-vit-b32"), "pretrained"),
-              *evaluate(lambda: [training()], cases, mappers(), "tuned")]
+    scores = [
+        *evaluate(lambda: [training()], cases, MapperPair.identity(D, "clip-vit-b32"), "pretrained"),
+        *evaluate(lambda: [training()], cases, mappers(), "tuned"),
+    ]
     lines = to_markdown(scores).splitlines()
     assert lines[0].startswith("| encoder | mapper | test_a, gpt: R@1 |")
     assert lines[2].startswith(f"| clip-vit-b32 | pretrained | {scores[0].recall[0].value:.3f} |")
@@ -148,15 +157,20 @@ def test_released_files_are_read_as_they_are(tmp_path):
     assert read.name == "test_a" and read.exemplar_paths == case.exemplar_paths
     assert np.array_equal(read.exemplars, case.exemplars) and np.array_equal(read.chunks, case.chunks)
     assert np.array_equal(read.made["media"].features, case.made["media"].features)
-    torch.save({"feats": torch.tensor(pool), "paths": [str(i) for i in range(len(pool))]}, tmp_path / "laion.pth")
+    torch.save(
+        {"feats": torch.tensor(pool), "paths": [str(i) for i in range(len(pool))]}, tmp_path / "laion.pth"
+    )
     released = ReleasedTrainingFeatures.open(tmp_path / "laion.pth")
     assert len(released) == 500 and released.paths[7] == "7"
     assert np.array_equal(np.concatenate(list(released.blocks(128))), pool)
 
 
 def test_files_of_before_the_zip_format_are_read_too(tmp_path):
-    torch.save({"feats": torch.ones(3, 2), "paths": list("abc")}, tmp_path / "old.pth",
-               _use_new_zipfile_serialization=False)
+    torch.save(
+        {"feats": torch.ones(3, 2), "paths": list("abc")},
+        tmp_path / "old.pth",
+        _use_new_zipfile_serialization=False,
+    )
     assert len(ReleasedTrainingFeatures.open(tmp_path / "old.pth")) == 3
 
 
@@ -189,8 +203,15 @@ def test_a_case_that_does_not_fit_is_refused():
 
 
 def test_manifests_survive_a_round_trip_with_our_own_fields(tmp_path):
-    rows = [{"exemplar": ["e/1.png"], "synth": {"gpt": ["s/1.png", "s/2.png"]}, "class_id": "n01", "category": "cat",
-             "split": "train"}]
+    rows = [
+        {
+            "exemplar": ["e/1.png"],
+            "synth": {"gpt": ["s/1.png", "s/2.png"]},
+            "class_id": "n01",
+            "category": "cat",
+            "split": "train",
+        }
+    ]
     (tmp_path / "test.json").write_text(json.dumps(rows))
     entries = read_manifest(tmp_path / "test.json")
     assert entries[0].made["gpt"] == ("s/1.png", "s/2.png") and entries[0].more == {"split": "train"}
@@ -205,12 +226,29 @@ def test_manifests_survive_a_round_trip_with_our_own_fields(tmp_path):
 def test_the_command_writes_tables_of_released_files(tmp_path):
     case = make_case()
     path = save_case(case, tmp_path / "test_a.pth")
-    torch.save({"feats": torch.tensor(training()), "paths": [str(i) for i in range(500)]}, tmp_path / "laion.pth")
+    torch.save(
+        {"feats": torch.tensor(training()), "paths": [str(i) for i in range(500)]}, tmp_path / "laion.pth"
+    )
     pair = mappers()
-    torch.save({f"{name}_mapper": {"weight": torch.tensor(h.weight), "bias": torch.tensor(h.bias)}
-                for name, h in (("real", pair.real), ("synth", pair.synth))}, tmp_path / "clip_tuned.pth")
-    command = ["evaluate", str(path), "--training", str(tmp_path / "laion.pth"), "--encoder", "clip-vit-b32",
-               "--mappers", str(tmp_path / "clip_tuned.pth"), "--out", str(tmp_path / "tables")]
+    torch.save(
+        {
+            f"{name}_mapper": {"weight": torch.tensor(h.weight), "bias": torch.tensor(h.bias)}
+            for name, h in (("real", pair.real), ("synth", pair.synth))
+        },
+        tmp_path / "clip_tuned.pth",
+    )
+    command = [
+        "evaluate",
+        str(path),
+        "--training",
+        str(tmp_path / "laion.pth"),
+        "--encoder",
+        "clip-vit-b32",
+        "--mappers",
+        str(tmp_path / "clip_tuned.pth"),
+        "--out",
+        str(tmp_path / "tables"),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     scores = evaluate(lambda: [training()], [case], pair, "clip_tuned")

@@ -18,7 +18,9 @@ def score(encoder: str, mapper: str, value: float) -> Score:
 
 
 def test_every_method_has_a_dot_in_every_metric_with_its_interval() -> None:
-    figure = metrics([score("a", "pretrained", 0.2), score("b", "pretrained", 0.3), score("a", "linear", 0.4)])
+    figure = metrics(
+        [score("a", "pretrained", 0.2), score("b", "pretrained", 0.3), score("a", "linear", 0.4)]
+    )
     assert len(figure.data) == 5 * 2  # metrics, encoders
     first = figure.data[0]
     assert list(first.x) == [0.2, 0.4] and list(first.y) == ["a, pretrained", "a, linear"]
@@ -27,7 +29,13 @@ def test_every_method_has_a_dot_in_every_metric_with_its_interval() -> None:
     assert list(first.error_x.arrayminus) == pytest.approx([0.1, 0.1])
     at_100 = figure.data[-1]
     assert list(at_100.x) == pytest.approx([0.6]) and list(at_100.y) == ["b, pretrained"]
-    assert [a.text for a in figure.layout.annotations] == ["mAP", "recall@1", "recall@5", "recall@10", "recall@100"]
+    assert [a.text for a in figure.layout.annotations] == [
+        "mAP",
+        "recall@1",
+        "recall@5",
+        "recall@10",
+        "recall@100",
+    ]
     assert list(figure.layout.yaxis.categoryarray) == ["a, linear", "b, pretrained", "a, pretrained"]
 
 
@@ -54,7 +62,9 @@ def test_reliability_shows_what_was_given_and_what_was_right() -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "told"), [(2.0, 3.8, True), (3.0, 4.2, None), (4.0, 5.0, False)])
-def test_shares_help_only_where_the_whole_interval_beats_equal_ones(low: float, high: float, told: bool | None) -> None:
+def test_shares_help_only_where_the_whole_interval_beats_equal_ones(
+    low: float, high: float, told: bool | None
+) -> None:
     marks = np.eye(50, dtype=bool)
     same = measure(np.full(marks.shape, 1 / 50), marks)
     fitted = Estimate((low + high) / 2, low, high)
@@ -62,8 +72,10 @@ def test_shares_help_only_where_the_whole_interval_beats_equal_ones(low: float, 
 
 
 def test_copies_are_drawn_one_curve_an_encoder() -> None:
-    told = {name: {"copies": {"curve": [[0.0, 1.0], [share, 0.5]], "average_precision": share}}
-            for name, share in (("one", 0.25), ("other", 0.75))}
+    told = {
+        name: {"copies": {"curve": [[0.0, 1.0], [share, 0.5]], "average_precision": share}}
+        for name, share in (("one", 0.25), ("other", 0.75))
+    }
     figure = copies(told)
     assert [t.name for t in figure.data] == ["one (0.25)", "other (0.75)"]
     assert list(figure.data[1].x) == [0, 0.75] and list(figure.data[1].y) == [1, 0.5]
@@ -71,8 +83,16 @@ def test_copies_are_drawn_one_curve_an_encoder() -> None:
 
 
 def test_numbers_of_candidates_are_drawn_as_they_were_measured() -> None:
-    rows = [{"candidates": 10**k, "temperature": 0.1 / k, "nll_uniform": 2.0 * k, "nll_fixed": 1.5 * k, "nll_best": k}
-            for k in (3, 4)]
+    rows = [
+        {
+            "candidates": 10**k,
+            "temperature": 0.1 / k,
+            "nll_uniform": 2.0 * k,
+            "nll_fixed": 1.5 * k,
+            "nll_best": k,
+        }
+        for k in (3, 4)
+    ]
     even, fixed, best, temperature = candidates(rows).data
     assert [list(t.y) for t in (even, fixed, best)] == [[6, 8], [4.5, 6], [3, 4]]
     assert list(temperature.x) == [1000, 10_000] and list(temperature.y) == pytest.approx([0.1 / 3, 0.1 / 4])

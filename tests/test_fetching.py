@@ -65,10 +65,15 @@ def test_a_file_arrives_as_it_is_and_nothing_else_stays(web: Web, tmp_path: Path
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cuts=st.lists(st.integers(0, 5000), max_size=4), size=st.integers(0, 5000), etags=st.booleans(),
-       ranges=st.booleans())
+@given(
+    cuts=st.lists(st.integers(0, 5000), max_size=4),
+    size=st.integers(0, 5000),
+    etags=st.booleans(),
+    ranges=st.booleans(),
+)
 def test_however_often_the_connection_ends_the_bytes_are_equal(
-        web: Web, tmp_path: Path, cuts: list[int], size: int, etags: bool, ranges: bool) -> None:
+    web: Web, tmp_path: Path, cuts: list[int], size: int, etags: bool, ranges: bool
+) -> None:
     web.files["/a.bin"], web.cuts, web.etags, web.ranges = DATA[:size], list(cuts), etags, ranges
     (tmp_path / "a.bin").unlink(missing_ok=True)
     for _ in range(6):
@@ -89,8 +94,9 @@ def test_a_later_call_asks_only_for_what_is_missing(web: Web, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("etags", "modified"), [(True, True), (True, False), (False, True), (False, False)])
-def test_a_file_that_changed_in_between_is_not_glued_together(web: Web, tmp_path: Path, etags: bool,
-                                                              modified: bool) -> None:
+def test_a_file_that_changed_in_between_is_not_glued_together(
+    web: Web, tmp_path: Path, etags: bool, modified: bool
+) -> None:
     web.etags, web.modified = etags, modified
     with pytest.raises(KeyboardInterrupt):
         bring(web, tmp_path, on_progress=stop_at(2000))
@@ -99,13 +105,20 @@ def test_a_file_that_changed_in_between_is_not_glued_together(web: Web, tmp_path
     assert (tmp_path / "a.bin").read_bytes() == OTHER
 
 
-def test_a_server_that_ignores_if_range_is_found_out(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_ignores_if_range_is_found_out(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         bring(web, tmp_path, on_progress=stop_at(2000))
     web.files["/a.bin"] = OTHER
     request = fetching.urllib.request.Request
-    monkeypatch.setattr(request, "add_header", lambda self, name, value, add=request.add_header:
-                        None if name == "If-Range" else add(self, name, value))
+    monkeypatch.setattr(
+        request,
+        "add_header",
+        lambda self, name, value, add=request.add_header: (
+            None if name == "If-Range" else add(self, name, value)
+        ),
+    )
     bring(web, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == OTHER
     assert [r for _, r in web.asked][-2:] == ["bytes=2048-", ""]
@@ -163,7 +176,9 @@ def test_what_is_there_and_right_is_not_fetched_again(web: Web, tmp_path: Path) 
         assert (tmp_path / "a.bin").read_bytes() == DATA
 
 
-def test_no_room_is_said_before_anything_is_fetched(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_is_said_before_anything_is_fetched(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1e9, 1e9, fetching.KEEP_FREE + 4999))
     with pytest.raises(DownloadError, match=r"0\.07 GB free.*make room"):
@@ -176,8 +191,9 @@ def test_no_room_is_said_before_anything_is_fetched(web: Web, tmp_path: Path, mo
         bring(web, tmp_path, times=2)
 
 
-def test_a_disk_that_fills_up_says_so_and_goes_on_later(web: Web, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_says_so_and_goes_on_later(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(done: int, total: int | None) -> None:
         if done > 1000:
             raise OSError(28, "No space left on device")

@@ -19,8 +19,14 @@ FLAT = np.exp(ALL.astype(float)) / np.exp(ALL.astype(float)).sum()
 
 def result(top: int = TOP, caption: str = "caption") -> Attribution:
     hits = Hits(np.arange(top)[None, :], ALL[None, :top], Rest.from_similarities(ALL[None, top:]))
-    return Attribution.from_hits(hits, tuple(Credit(caption=f"{caption} {k}") for k in range(top)), temperature=T,
-                                 fitted_temperature=T, collection="toy", encoder="fake")
+    return Attribution.from_hits(
+        hits,
+        tuple(Credit(caption=f"{caption} {k}") for k in range(top)),
+        temperature=T,
+        fitted_temperature=T,
+        collection="toy",
+        encoder="fake",
+    )
 
 
 def trace(figure, name: str, mode: str | None = None):

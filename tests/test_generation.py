@@ -258,7 +258,8 @@ def test_steps_and_guidance_come_from_the_card(pocket, tmp_path):
     write_card(tmp_path / "own", {"default_steps": 3, "default_guidance": 2.0})
     own = Generator.open(tmp_path / "own")
     assert own.generate("red cat", seed=1).recipe == replace(
-        pocket.generate("red cat", seed=1, steps=3, guidance=2.0).recipe, generator=own.name)
+        pocket.generate("red cat", seed=1, steps=3, guidance=2.0).recipe, generator=own.name
+    )
     assert own.generate_batch(["cat"], [1], guidance=1.0)[0].recipe.steps == 3
     assert (Generator.open("owner/name").defaults.steps, own.generate("cat", steps=1).recipe.steps) == (25, 1)
 
@@ -266,7 +267,9 @@ def test_steps_and_guidance_come_from_the_card(pocket, tmp_path):
 @pytest.mark.parametrize("steps", [1, 2, 3, 12])
 def test_a_multistep_sampler_works_from_one_step_on(pocket, tmp_path, steps):
     shutil.copytree(pocket.folder, tmp_path / "unipc")
-    UniPCMultistepScheduler.from_config(pocket.pipeline.scheduler.config).save_pretrained(tmp_path / "unipc/scheduler")
+    UniPCMultistepScheduler.from_config(pocket.pipeline.scheduler.config).save_pretrained(
+        tmp_path / "unipc/scheduler"
+    )
     index = tmp_path / "unipc/model_index.json"
     index.write_text(index.read_text().replace("DDIMScheduler", "UniPCMultistepScheduler"))
     generator, seen = Generator.open(tmp_path / "unipc"), []
@@ -274,7 +277,9 @@ def test_a_multistep_sampler_works_from_one_step_on(pocket, tmp_path, steps):
     assert type(generator.pipeline.scheduler).__name__ == "UniPCMultistepScheduler"
     assert [p.step for p in seen] == list(range(1, steps + 1))
     assert pixels(made).std() > 0
-    assert np.array_equal(pixels(made), pixels(generator.generate("red cat", 3, steps, 3.5))), "nothing is left over"
+    assert np.array_equal(pixels(made), pixels(generator.generate("red cat", 3, steps, 3.5))), (
+        "nothing is left over"
+    )
 
 
 def test_opening_loads_no_torch(tmp_path):

@@ -27,8 +27,12 @@ from attribution_core.settings import REPOSITORY
 from tests import tiny_large_pipelines as large
 from tests.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 
-MAKERS = {"StableDiffusionXLPipeline": large.make_xl, "StableDiffusion3Pipeline": large.make_sd3,
-          "FluxPipeline": large.make_flux, "PixArtSigmaPipeline": large.make_pixart}
+MAKERS = {
+    "StableDiffusionXLPipeline": large.make_xl,
+    "StableDiffusion3Pipeline": large.make_sd3,
+    "FluxPipeline": large.make_flux,
+    "PixArtSigmaPipeline": large.make_pixart,
+}
 LOADED: dict[str, Generator] = {}
 
 
@@ -81,7 +85,9 @@ def test_the_last_prediction_is_what_is_decoded(generator: Generator) -> None:
     pipeline, last = generator.pipeline, []
     read = generation.preview
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generation, "preview", lambda pipe, latents: last.append(latents) or read(pipe, latents))
+        patch.setattr(
+            generation, "preview", lambda pipe, latents: last.append(latents) or read(pipe, latents)
+        )
         made = generator.generate("a red cat", seed=5, steps=3, guidance=3.0, on_step=lambda step: None)
     latents = last[-1].float()
     if latents.dim() == 3:
@@ -94,7 +100,9 @@ def test_the_last_prediction_is_what_is_decoded(generator: Generator) -> None:
 
 
 def test_tuning_says_which_generators_it_changes(generator: Generator) -> None:
-    with pytest.raises(InvalidInputError, match=f"StableDiffusionPipeline .* is a {type(generator.pipeline).__name__}"):
+    with pytest.raises(
+        InvalidInputError, match=f"StableDiffusionPipeline .* is a {type(generator.pipeline).__name__}"
+    ):
         _ = generator.tunable
 
 
@@ -126,10 +134,13 @@ class Linear(torch.nn.Module):
         return type("Out", (), {"latent_dist": type("Dist", (), {"mode": lambda self: code})()})()
 
 
-@pytest.mark.parametrize(("channels", "scale", "shift"), [(4, 0.18215, None), (4, 0.13025, None),
-                                                          (16, 1.5305, 0.0609), (16, 0.3611, 0.1159)])
-def test_previews_show_the_colours_that_the_autoencoder_encoded(channels: int, scale: float,
-                                                                shift: float | None) -> None:
+@pytest.mark.parametrize(
+    ("channels", "scale", "shift"),
+    [(4, 0.18215, None), (4, 0.13025, None), (16, 1.5305, 0.0609), (16, 0.3611, 0.1159)],
+)
+def test_previews_show_the_colours_that_the_autoencoder_encoded(
+    channels: int, scale: float, shift: float | None
+) -> None:
     torch.manual_seed(0)
     vae = Linear(channels, scale, shift)
     pipeline = type("Pipeline", (), {"vae": vae, "vae_scale_factor": 8, "_execution_device": "cpu"})()
@@ -174,9 +185,14 @@ def test_a_row_gives_its_generator_defaults_and_the_length_of_its_text(tmp_path:
     asked = []
     with pytest.MonkeyPatch.context() as patch:
         call = type(opened.pipeline).__call__
-        patch.setattr(type(opened.pipeline), "__call__",
-                      lambda self, *a, max_sequence_length=512, **k: asked.append(max_sequence_length) or call(
-                          self, *a, max_sequence_length=max_sequence_length, **k))
+        patch.setattr(
+            type(opened.pipeline),
+            "__call__",
+            lambda self, *a, max_sequence_length=512, **k: (
+                asked.append(max_sequence_length)
+                or call(self, *a, max_sequence_length=max_sequence_length, **k)
+            ),
+        )
         made = opened.generate("a cat")
     assert asked == [256] and (made.recipe.steps, made.recipe.guidance) == (4, 0.0)
     assert made.recipe.generator == spec.hub
@@ -204,12 +220,18 @@ def test_an_unknown_name_is_corrected() -> None:
     assert Generator.open("someone/else").defaults == PIPELINES["StableDiffusionPipeline"]
 
 
-@pytest.mark.parametrize(("hub", "words"), [
-    ("CompVis/stable-diffusion-v1-4", "under the CreativeML OpenRAIL-M licence; whoever goes on accepts it"),
-    ("stabilityai/sdxl-turbo", "under the Stability AI Community License;"),
-    ("stabilityai/stable-diffusion-3.5-medium", "log in there, accept, then run 'hf auth login'"),
-    ("someone/else", "under the licence that its page states"),
-])
+@pytest.mark.parametrize(
+    ("hub", "words"),
+    [
+        (
+            "CompVis/stable-diffusion-v1-4",
+            "under the CreativeML OpenRAIL-M licence; whoever goes on accepts it",
+        ),
+        ("stabilityai/sdxl-turbo", "under the Stability AI Community License;"),
+        ("stabilityai/stable-diffusion-3.5-medium", "log in there, accept, then run 'hf auth login'"),
+        ("someone/else", "under the licence that its page states"),
+    ],
+)
 def test_the_licence_is_shown_before_anything_is_fetched(hub: str, words: str) -> None:
     notice = Generator.open(hub).licence_notice
     assert words in notice and f"https://huggingface.co/{hub}" in notice
@@ -235,7 +257,8 @@ def hub_cache(folder: Path, name: str, made: Path) -> None:
 
 
 def test_a_generator_in_the_hubs_cache_opens_without_a_notice_and_without_reading_it_twice(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import diffusers
 
     made = make_clip_like(tmp_path / "made")
@@ -249,26 +272,37 @@ def test_a_generator_in_the_hubs_cache_opens_without_a_notice_and_without_readin
     expected, read = plain.sha256, []
     monkeypatch.setattr(generation, "sha256_file", lambda file: read.append(file))
     assert opened.sha256 == expected and read == []
-    assert np.array_equal(pixels(opened.generate("a cat", 1, 2).image), pixels(plain.generate("a cat", 1, 2).image))
+    assert np.array_equal(
+        pixels(opened.generate("a cat", 1, 2).image), pixels(plain.generate("a cat", 1, 2).image)
+    )
 
 
 class RepositoryNotFoundError(OSError):
     pass
 
 
-class GatedRepoError(RepositoryNotFoundError):  # on the hub a gated model is one that is not there for everybody
+class GatedRepoError(
+    RepositoryNotFoundError
+):  # on the hub a gated model is one that is not there for everybody
     pass
 
 
-@pytest.mark.parametrize(("cause", "words"), [
-    (GatedRepoError("403 Client Error"), "licence was not accepted with this account.*sd-3|stable-diffusion-3"),
-    (OSError(28, "No space left on device"), "the disk is full.*HF_HOME"),
-    (ConnectionError("no route"), "the hub cannot be reached.*go online once"),
-    (RepositoryNotFoundError("404 Client Error"), "the hub knows no 'stabilityai/.*check the name"),
-    (ValueError("odd"), "could not be fetched.*check the name and the connection"),
-])
-def test_what_keeps_a_generator_from_being_fetched_is_told(cause: Exception, words: str,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (
+            GatedRepoError("403 Client Error"),
+            "licence was not accepted with this account.*sd-3|stable-diffusion-3",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full.*HF_HOME"),
+        (ConnectionError("no route"), "the hub cannot be reached.*go online once"),
+        (RepositoryNotFoundError("404 Client Error"), "the hub knows no 'stabilityai/.*check the name"),
+        (ValueError("odd"), "could not be fetched.*check the name and the connection"),
+    ],
+)
+def test_what_keeps_a_generator_from_being_fetched_is_told(
+    cause: Exception, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import diffusers
 
     def fail(name: str) -> None:
@@ -279,7 +313,9 @@ def test_what_keeps_a_generator_from_being_fetched_is_told(cause: Exception, wor
         Generator.open("sd-3-medium", device="cpu").load()
 
 
-def test_a_tokenizer_that_needs_another_package_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_that_needs_another_package_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import diffusers
 
     def fail(*args: object, **kwargs: object) -> None:
@@ -290,7 +326,9 @@ def test_a_tokenizer_that_needs_another_package_names_it(tmp_path: Path, monkeyp
         Generator.open(make_clip_like(tmp_path / "clip"), device="cpu").load()
 
 
-def test_memory_that_runs_out_is_one_sentence_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_is_one_sentence_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = Generator.open(make_pocket_like(tmp_path / "pocket"), device="cpu").load()
     kept = generator.generate("a cat", 1, 1)
 
@@ -299,7 +337,9 @@ def test_memory_that_runs_out_is_one_sentence_with_the_mend(tmp_path: Path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(generator.pipeline.unet, "forward", short)
-        with pytest.raises(NotEnoughMemoryError, match="^memory ran out while .* smaller generator such as 'sd-turbo'"):
+        with pytest.raises(
+            NotEnoughMemoryError, match="^memory ran out while .* smaller generator such as 'sd-turbo'"
+        ):
             generator.generate("a cat", 1, 1)
     assert np.array_equal(pixels(kept.image), pixels(generator.generate("a cat", 1, 1).image))
     monkeypatch.setattr(generation, "free_memory", lambda device: 10_000_000)
@@ -308,7 +348,9 @@ def test_memory_that_runs_out_is_one_sentence_with_the_mend(tmp_path: Path, monk
         Generator.open(tmp_path / "pocket", device="cpu").load()
 
 
-def test_a_generator_in_half_precision_draws_and_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generator_in_half_precision_draws_and_is_not_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_clip_like(tmp_path / "clip")
     full = Generator.open(folder, device="cpu").generate("a cat", 1, 2)
     plan = generator_memory.MemoryPlan("bfloat16", attention_slicing=True, vae_slicing=True, vae_tiling=True)
@@ -318,14 +360,17 @@ def test_a_generator_in_half_precision_draws_and_is_not_tuned(tmp_path: Path, mo
     assert spared.pipeline.unet.dtype == torch.bfloat16
     assert spared.pipeline.vae.use_slicing and spared.pipeline.vae.use_tiling
     assert len(seen) >= 2 and 0 < abs(pixels(made.image) - pixels(full.image)).mean() < 8
-    assert str(spared.plan).startswith("To fit into the memory that is free, it runs with half precision (bfloat16)")
+    assert str(spared.plan).startswith(
+        "To fit into the memory that is free, it runs with half precision (bfloat16)"
+    )
     with pytest.raises(InvalidInputError, match="need float32"):
         _ = spared.tunable
 
 
 @pytest.mark.parametrize("make", [make_clip_like, large.make_sd3])
-def test_parts_that_wait_in_main_memory_draw_the_same_image(make, tmp_path: Path,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_that_wait_in_main_memory_draw_the_same_image(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a GPU the hooks move parts from main memory to main memory; what they do to the drawing is the same."""
     folder, seen = make(tmp_path / "made"), []
     plain = Generator.open(folder, device="cpu").generate("a cat", 1, 2)
@@ -337,7 +382,9 @@ def test_parts_that_wait_in_main_memory_draw_the_same_image(make, tmp_path: Path
     assert len(seen) >= 4 and hasattr(spared.pipeline.vae, "_hf_hook")
 
 
-def test_generators_are_listed_and_chosen_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generators_are_listed_and_chosen_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from typer.testing import CliRunner
 
     runner = CliRunner()
@@ -357,8 +404,12 @@ def test_generators_are_listed_and_chosen_on_the_command_line(tmp_path: Path, mo
         raise CheckpointError("the hub is off")
 
     monkeypatch.setattr(generation, "download", off)
-    done = runner.invoke(app, ["generate", "a cat", "--generator", "sdxl", "--out", str(out), "--device", "cpu"])
-    assert done.exit_code == 2 and done.output.index("OpenRAIL++-M licence") < done.output.index("error: the hub")
+    done = runner.invoke(
+        app, ["generate", "a cat", "--generator", "sdxl", "--out", str(out), "--device", "cpu"]
+    )
+    assert done.exit_code == 2 and done.output.index("OpenRAIL++-M licence") < done.output.index(
+        "error: the hub"
+    )
     done = runner.invoke(app, ["generate", "a cat", "--generator", "sdxll", "--out", str(out)])
     assert done.exit_code == 2 and "did you mean 'sdxl'" in done.output
 

@@ -36,10 +36,17 @@ ROOT = Path(__file__).resolve().parent.parent
 def on_zero_gpu(*command: str, real: bool = False, **more: str) -> subprocess.CompletedProcess[str]:
     """Run Python with `spaces` of tests/zero_gpu, or with the real package, whose parent process needs no GPU."""
     path = [str(ROOT)] if real else [str(ROOT / "tests/zero_gpu"), str(ROOT)]
-    environment = {**os.environ, "SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:9",
-                   "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path), **more}
-    return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True,
-                          timeout=300)
+    environment = {
+        **os.environ,
+        "SPACES_ZERO_GPU": "true",
+        "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:9",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(path),
+        **more,
+    }
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +55,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     collection = fake_collection(folder, n=60)
     make_pocket_like(folder / "generator")
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(60)])
-    collection.add_method("flatter", encoder=ENCODER, features=features,
-                          calibrator=Calibrator.from_temperature(5.0, ENCODER))
+    collection.add_method(
+        "flatter", encoder=ENCODER, features=features, calibrator=Calibrator.from_temperature(5.0, ENCODER)
+    )
     save_png(shape_image(1), folder / "examples/1.png", Recipe("shape 1", 1).to_dict())
     return folder
 
@@ -81,22 +89,36 @@ def test_what_the_forks_compute_is_what_is_computed_here(visit: dict[str, Any], 
 
 
 def test_what_was_learned_in_a_fork_is_kept_for_the_next(visit: dict[str, Any], folder: Path) -> None:
-    attributor, generator = Attributor(Collection.open(folder), "cpu"), Generator.open(folder / "generator", "cpu")
+    attributor, generator = (
+        Attributor(Collection.open(folder), "cpu"),
+        Generator.open(folder / "generator", "cpu"),
+    )
     images = tuple(shape_image(500 + k) for k in range(3))
     candidates, lesson = embed(attributor, Artwork("Ada", images, ("a", "b", "c"))), Lesson("cat")
     rows = survey(attributor, generator, candidates, ("red cat",), seed=2, top=20).rows
     assert visit["survey"] == [row.standing.best.rank for row in rows]
     learned = learn(generator, candidates, lesson, replace(LEARNING, steps=25))
-    pairs = with_and_without(attributor, generator, candidates, learned, lesson, (f"red {MARK}",), seed=2, top=20).pairs
+    pairs = with_and_without(
+        attributor, generator, candidates, learned, lesson, (f"red {MARK}",), seed=2, top=20
+    ).pairs
     assert np.allclose(visit["learned"], [[pair.before.share, pair.after.share] for pair in pairs], rtol=1e-3)
     assert visit["kept"]
 
 
 def test_only_gpu_work_takes_the_gpu_and_says_for_how_long(visit: dict[str, Any]) -> None:
-    assert visit["forks"] == [["_stream", gpu.GENERATION_S], ["encode", gpu.ENCODING_S], ["encode", gpu.ENCODING_S],
-                              ["encode", gpu.ENCODING_S], ["_judge", gpu.TUNING_S],
-                              ["encode", gpu.ENCODING_S], ["_survey", gpu.TUNING_S], ["_learn", gpu.TUNING_S],
-                              ["_compare", gpu.TUNING_S], ["_compare", gpu.TUNING_S], ["_stream", gpu.GENERATION_S]]
+    assert visit["forks"] == [
+        ["_stream", gpu.GENERATION_S],
+        ["encode", gpu.ENCODING_S],
+        ["encode", gpu.ENCODING_S],
+        ["encode", gpu.ENCODING_S],
+        ["_judge", gpu.TUNING_S],
+        ["encode", gpu.ENCODING_S],
+        ["_survey", gpu.TUNING_S],
+        ["_learn", gpu.TUNING_S],
+        ["_compare", gpu.TUNING_S],
+        ["_compare", gpu.TUNING_S],
+        ["_stream", gpu.GENERATION_S],
+    ]
 
 
 def test_a_users_mistake_in_a_fork_is_told_as_it_is(visit: dict[str, Any]) -> None:
@@ -138,7 +160,9 @@ print(json.dumps({
 
 
 @pytest.mark.skipif(importlib.util.find_spec("spaces") is None, reason="the package spaces is not installed")
-def test_the_real_package_finds_all_weights_on_its_gpu_before_the_launch(folder: Path, tmp_path: Path) -> None:
+def test_the_real_package_finds_all_weights_on_its_gpu_before_the_launch(
+    folder: Path, tmp_path: Path
+) -> None:
     done = on_zero_gpu("-c", REAL, str(folder), real=True, ZEROGPU_OFFLOAD_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])

@@ -41,7 +41,9 @@ def softmax_of(collection: Collection, seed: int, kept: np.ndarray) -> np.ndarra
 
 
 @settings(deadline=None, max_examples=15)
-@given(seed=st.integers(2000, 4000), top=st.integers(1, N), by=st.sampled_from(["creator", "licence", "style"]))
+@given(
+    seed=st.integers(2000, 4000), top=st.integers(1, N), by=st.sampled_from(["creator", "licence", "style"])
+)
 def test_groups_and_the_rest_are_the_whole(collection, attributor, seed, top, by):
     result = attributor.attribute(shape_image(seed), top=top)
     told = group(result, collection.corpus, by)
@@ -111,7 +113,7 @@ def test_bad_input_is_named(collection, attributor):
 
 def contrast_with_white(colour: str) -> float:
     """WCAG 2's ratio."""
-    channels = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 

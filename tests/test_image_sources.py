@@ -40,8 +40,11 @@ def shard(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
 
 
 def sample(seed: int, **told: str) -> list[tuple[str, bytes]]:
-    return [(f"{seed:05d}.webp", webp(shape_image(seed))), (f"{seed:05d}.txt", f"shape\n{seed}".encode()),
-            (f"{seed:05d}.json", json.dumps({"url": f"https://example.org/{seed}", "key": "x", **told}).encode())]
+    return [
+        (f"{seed:05d}.webp", webp(shape_image(seed))),
+        (f"{seed:05d}.txt", f"shape\n{seed}".encode()),
+        (f"{seed:05d}.json", json.dumps({"url": f"https://example.org/{seed}", "key": "x", **told}).encode()),
+    ]
 
 
 def all_items(source: object) -> list[Item]:
@@ -51,15 +54,23 @@ def all_items(source: object) -> list[Item]:
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
 def test_tar_shards_bring_captions_and_credits(tmp_path: Path, suffix: str) -> None:
     for k in range(3):
-        shard(tmp_path / f"s-{k:02d}{suffix}", [m for i in range(3 * k, 3 * k + 3) for m in sample(i, artist="Ada")])
+        shard(
+            tmp_path / f"s-{k:02d}{suffix}",
+            [m for i in range(3 * k, 3 * k + 3) for m in sample(i, artist="Ada")],
+        )
     seen: list[Progress] = []
-    report = build_collection(str(tmp_path / f"s-{{00..02}}{suffix}"), tmp_path / "out", encoder=ENCODER,
-                              on_progress=seen.append)
+    report = build_collection(
+        str(tmp_path / f"s-{{00..02}}{suffix}"), tmp_path / "out", encoder=ENCODER, on_progress=seen.append
+    )
     corpus = report.collection.corpus
     assert corpus.column("id") == [f"s-{i // 3:02d}/{i:05d}" for i in range(9)]
     credit = corpus.credit(7)
-    assert (credit.caption, credit.creator, credit.link, credit.source) == ("shape 7", "Ada", "https://example.org/7",
-                                                                            "s-02")
+    assert (credit.caption, credit.creator, credit.link, credit.source) == (
+        "shape 7",
+        "Ada",
+        "https://example.org/7",
+        "s-02",
+    )
     found = Attributor(report.collection).attribute(shape_image(4), top=1, temperature=0.05)
     assert found.credits[0].id == "s-01/00004"
     assert seen[-1].done == 9 and seen[-1].total is not None
@@ -68,8 +79,15 @@ def test_tar_shards_bring_captions_and_credits(tmp_path: Path, suffix: str) -> N
 
 
 def test_what_is_wrong_inside_of_a_tar_is_told_and_not_fatal(tmp_path: Path) -> None:
-    whole = [*sample(1), ("00002.txt", b"no image"), ("00003.png", b"junk"), ("00004.webp", webp(shape_image(4))),
-             ("00004.json", b"{broken"), ("._00005.png", b"of another system"), *sample(1)]
+    whole = [
+        *sample(1),
+        ("00002.txt", b"no image"),
+        ("00003.png", b"junk"),
+        ("00004.webp", webp(shape_image(4))),
+        ("00004.json", b"{broken"),
+        ("._00005.png", b"of another system"),
+        *sample(1),
+    ]
     shard(tmp_path / "a.tar", whole)
     report = build_collection(tmp_path / "a.tar", tmp_path / "out", encoder=ENCODER)
     assert report.collection.corpus.column("id") == ["a/00001", "a/00004"]
@@ -117,8 +135,10 @@ def test_several_parquet_files_are_one_source(tmp_path: Path) -> None:
     for given in (folder, folder / "*.parquet"):
         items = all_items(open_source(given, Columns.parse("caption=TEXT")))
         assert [(i.id, i.text) for i in items] == [
-            ("p0/0", {"caption": "one", "creator": "Ada"}), ("p0/1", {"caption": "two", "creator": "Ben"}),
-            ("p1/0", {"caption": "three", "creator": "Cleo"})]
+            ("p0/0", {"caption": "one", "creator": "Ada"}),
+            ("p0/1", {"caption": "two", "creator": "Ben"}),
+            ("p1/0", {"caption": "three", "creator": "Cleo"}),
+        ]
     assert open_source(folder).total(0) == 3
 
 
@@ -134,7 +154,11 @@ def test_a_local_data_set_is_streamed(tmp_path: Path) -> None:
     report = build_collection(f"datasets:{folder}", tmp_path / "out", encoder=ENCODER)
     corpus = report.collection.corpus
     assert corpus.column("caption") == [f"shape {i}" for i in range(5)]
-    assert (corpus.credit(0).id, corpus.credit(0).licence, corpus.credit(0).source) == ("train/00000000", "CC0", "set")
+    assert (corpus.credit(0).id, corpus.credit(0).licence, corpus.credit(0).source) == (
+        "train/00000000",
+        "CC0",
+        "set",
+    )
     with pytest.raises(InvalidInputError, match="no split 'test', but train"):
         open_source(f"datasets:{folder}", split="test")
     with pytest.raises(InvalidInputError, match="no column 'picture', but image, text, license"):
@@ -148,7 +172,10 @@ def test_a_data_set_of_json_lines_names_its_image_files(tmp_path: Path) -> None:
     folder = tmp_path / "lines"
     (folder / "files").mkdir(parents=True)
     shape_image(3).save(folder / "files/3.png")
-    rows = [{"id": "three", "photo": "files/3.png", "artist": "Ada"}, {"id": "far", "photo": "https://x.org/1.png"}]
+    rows = [
+        {"id": "three", "photo": "files/3.png", "artist": "Ada"},
+        {"id": "far", "photo": "https://x.org/1.png"},
+    ]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     items = all_items(open_source(f"datasets:{folder}", image_column="photo"))
     assert [(i.id, i.text.get("creator")) for i in items] == [("three", "Ada"), ("far", None)]
@@ -169,10 +196,16 @@ def test_without_the_package_a_data_set_says_what_to_install(monkeypatch: pytest
         open_source("datasets:anything")
 
 
-@pytest.mark.parametrize(("pattern", "names"), [
-    ("a", ["a"]), ("a{b}", ["a{b}"]), ("x{08..11}y", ["x08y", "x09y", "x10y", "x11y"]),
-    ("{a,b}/{0..1}", ["a/0", "a/1", "b/0", "b/1"]), ("{3..1}", []),
-])
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("a", ["a"]),
+        ("a{b}", ["a{b}"]),
+        ("x{08..11}y", ["x08y", "x09y", "x10y", "x11y"]),
+        ("{a,b}/{0..1}", ["a/0", "a/1", "b/0", "b/1"]),
+        ("{3..1}", []),
+    ],
+)
 def test_braces_are_expanded_as_webdataset_does(pattern: str, names: list[str]) -> None:
     assert expand_braces(pattern) == names
 
@@ -186,22 +219,35 @@ def test_bad_sources_are_refused_in_one_sentence(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "no-rows.parquet")
     (tmp_path / "no.parquet").write_text("not parquet")
     (tmp_path / "one.png").write_bytes(webp(shape_image(0)))
-    for given, words in (("no.tar", "cannot be read as a tar archive"), ("t-{0..1}.tar", "t-1.tar' is not there"),
-                         ("empty.tar", "holds no images"), ("text.tar", "none of the 2"),
-                         ("no-image.parquet", "no column 'image' of encoded images, but picture"),
-                         ("no-rows.parquet", "has no rows"), ("no.parquet", "cannot be read as Parquet"),
-                         ("one.png", "neither a folder"), ("*.nothing", "neither a folder")):
+    for given, words in (
+        ("no.tar", "cannot be read as a tar archive"),
+        ("t-{0..1}.tar", "t-1.tar' is not there"),
+        ("empty.tar", "holds no images"),
+        ("text.tar", "none of the 2"),
+        ("no-image.parquet", "no column 'image' of encoded images, but picture"),
+        ("no-rows.parquet", "has no rows"),
+        ("no.parquet", "cannot be read as Parquet"),
+        ("one.png", "neither a folder"),
+        ("*.nothing", "neither a folder"),
+    ):
         with pytest.raises(InvalidInputError, match=words) as caught:
             build_collection(str(tmp_path / given), tmp_path / "out", encoder=ENCODER)
         assert "\n" not in str(caught.value)
     # A refused source leaves nothing behind that would refuse the next one.
-    assert len(build_collection(tmp_path / "t-0.tar", tmp_path / "out", encoder=ENCODER).collection.index) == 1
+    assert (
+        len(build_collection(tmp_path / "t-0.tar", tmp_path / "out", encoder=ENCODER).collection.index) == 1
+    )
 
 
 def test_columns_are_found_by_name_alias_and_choice() -> None:
     columns = Columns.parse("creator=made by, link=page")
     assert columns.of(["URL", "page", "made by", "License", "Title", "text", "style"]) == {
-        "creator": "made by", "link": "page", "licence": "License", "caption": "text", "style": "style"}
+        "creator": "made by",
+        "link": "page",
+        "licence": "License",
+        "caption": "text",
+        "style": "style",
+    }
     assert Columns().pick({"artist": "Ada", "url": None, "caption": " "}) == {"creator": "Ada"}
     with pytest.raises(InvalidInputError, match="names no column"):
         Columns.parse("creator")
@@ -225,14 +271,23 @@ def test_metadata_is_read_from_each_kind_of_file(tmp_path: Path, kind: str) -> N
     assert table.of(Item("y", None)) is None
 
 
-@pytest.mark.parametrize(("name", "text", "key", "words"), [
-    ("m.csv", "name,creator\nx,y\n", None, "no column 'file' that names the images, but name, creator"),
-    ("m.csv", "file,creator\nx,y\n", "who", "no column 'who'"), ("m.csv", "file,creator\nx,y\nx,z\n", None, "two rows"),
-    ("m.csv", "", None, "has no rows"), ("m.csv", "\xff\xfe", None, "cannot be read"),
-    ("m.jsonl", "{", None, "cannot be read"), ("m.jsonl", "[1]", None, "no JSON object in line 1"),
-    ("m.parquet", "no", None, "cannot be read"), ("missing.csv", None, None, "cannot be read"),
-])
-def test_bad_metadata_is_refused(tmp_path: Path, name: str, text: str | None, key: str | None, words: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "key", "words"),
+    [
+        ("m.csv", "name,creator\nx,y\n", None, "no column 'file' that names the images, but name, creator"),
+        ("m.csv", "file,creator\nx,y\n", "who", "no column 'who'"),
+        ("m.csv", "file,creator\nx,y\nx,z\n", None, "two rows"),
+        ("m.csv", "", None, "has no rows"),
+        ("m.csv", "\xff\xfe", None, "cannot be read"),
+        ("m.jsonl", "{", None, "cannot be read"),
+        ("m.jsonl", "[1]", None, "no JSON object in line 1"),
+        ("m.parquet", "no", None, "cannot be read"),
+        ("missing.csv", None, None, "cannot be read"),
+    ],
+)
+def test_bad_metadata_is_refused(
+    tmp_path: Path, name: str, text: str | None, key: str | None, words: str
+) -> None:
     if text is not None:
         (tmp_path / name).write_bytes(text.encode("latin-1"))
     with pytest.raises(AttributionError, match=words) as caught:
@@ -243,8 +298,9 @@ def test_bad_metadata_is_refused(tmp_path: Path, name: str, text: str | None, ke
 def test_rows_and_images_without_the_other_are_reported(tmp_path: Path) -> None:
     shard(tmp_path / "d.tar", [m for i in range(3) for m in sample(i)])
     (tmp_path / "who.csv").write_text("key,artist\n00001,Ada\n00009,Ben\nd/00002,Cleo\n")
-    report = build_collection(tmp_path / "d.tar", tmp_path / "out", encoder=ENCODER, metadata=tmp_path / "who.csv",
-                              key="key")
+    report = build_collection(
+        tmp_path / "d.tar", tmp_path / "out", encoder=ENCODER, metadata=tmp_path / "who.csv", key="key"
+    )
     assert report.collection.corpus.column("creator") == ["", "Ada", "Cleo"]
     assert (report.unmatched_rows, report.unmatched_images) == (("00009",), ("d/00000",))
     told = json.loads((tmp_path / "out/unmatched.json").read_text())

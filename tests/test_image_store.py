@@ -39,8 +39,12 @@ def test_datasets_opens_what_is_written_as_images(tmp_path):
     import datasets
 
     write_images(tmp_path / "images.parquet", [("x/0.webp", png("red"))])
-    row = datasets.load_dataset("parquet", data_files=str(tmp_path / "images.parquet"), split="train",
-                                cache_dir=str(tmp_path / "cache"))[0]
+    row = datasets.load_dataset(
+        "parquet",
+        data_files=str(tmp_path / "images.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )[0]
     assert row["path"] == "x/0.webp" and colour_of(row["image"].convert("RGB")) == (255, 0, 0)
 
 

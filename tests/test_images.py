@@ -29,11 +29,20 @@ def solid(mode: str = "RGB", colour: object = RED, size: tuple[int, int] = (8, 4
     return Image.new(mode, size, colour)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("image", "kind"), [
-    (solid(), "PNG"), (solid(), "JPEG"), (solid(), "WEBP"), (solid(), "BMP"), (solid(), "TIFF"),
-    (solid().convert("CMYK"), "JPEG"), (solid().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
-    (solid().convert("P", palette=Image.Palette.ADAPTIVE), "GIF"), (solid("RGBA", (*RED, 255)), "PNG"),
-])
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        (solid(), "PNG"),
+        (solid(), "JPEG"),
+        (solid(), "WEBP"),
+        (solid(), "BMP"),
+        (solid(), "TIFF"),
+        (solid().convert("CMYK"), "JPEG"),
+        (solid().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+        (solid().convert("P", palette=Image.Palette.ADAPTIVE), "GIF"),
+        (solid("RGBA", (*RED, 255)), "PNG"),
+    ],
+)
 def test_every_common_kind_shows_its_colour(image: Image.Image, kind: str) -> None:
     got = read_image(encoded(image, kind))
     assert (got.mode, got.size) == ("RGB", (8, 4))
@@ -70,18 +79,26 @@ def test_an_animation_gives_its_first_frame() -> None:
 
 def bomb(side: int) -> bytes:
     """A few kB of PNG that say they are side x side pixels."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
     rows = zlib.compress(b"\0" * (side // 8 + 1) * 64)
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "empty file"), (b"not an image at all", "cannot be read"),
-    (encoded(solid(size=(64, 64)), "JPEG")[:300], "cannot be read"),
-    (encoded(Image.effect_noise((64, 64), 50), "PNG")[:-900], "cannot be read"), (bomb(12_000), "megapixels"),
-], ids=["empty", "text", "cut jpeg", "cut png", "bomb"])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty file"),
+        (b"not an image at all", "cannot be read"),
+        (encoded(solid(size=(64, 64)), "JPEG")[:300], "cannot be read"),
+        (encoded(Image.effect_noise((64, 64), 50), "PNG")[:-900], "cannot be read"),
+        (bomb(12_000), "megapixels"),
+    ],
+    ids=["empty", "text", "cut jpeg", "cut png", "bomb"],
+)
 def test_bad_files_are_refused_with_the_mend(data: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(data)

@@ -130,7 +130,7 @@ def test_blocks_change_nothing(factory, monkeypatch):
 def test_built_from_parts_it_is_the_same(tmp_path):
     train = unit(50, 6)
     whole = TrainingIndex.build(train, "SQfp16", "e")
-    parts = TrainingIndex.build_from((train[k:k + 20] for k in (0, 20, 40, 60)), "SQfp16", "e")
+    parts = TrainingIndex.build_from((train[k : k + 20] for k in (0, 20, 40, 60)), "SQfp16", "e")
     for index, name in ((whole, "whole"), (parts, "parts")):
         index.save(tmp_path / name)
     assert (tmp_path / "whole/index.faiss").read_bytes() == (tmp_path / "parts/index.faiss").read_bytes()
@@ -184,7 +184,10 @@ def test_save_and_load(backend, tmp_path):
     assert (card["count"], card["dim"], card["encoder"]) == (300, 20, "fake")
     assert "fake" in repr(again)
     there = sorted(item.name for item in tmp_path.iterdir())
-    assert there == ["card.json", *(["index.faiss"] if backend in FACTORIES else ["milvus.json", "milvus.safetensors"])]
+    assert there == [
+        "card.json",
+        *(["index.faiss"] if backend in FACTORIES else ["milvus.json", "milvus.safetensors"]),
+    ]
     # What another backend had in the folder goes.
     TrainingIndex.build(train, "Flat").save(tmp_path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["card.json", "index.faiss"]

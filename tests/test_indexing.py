@@ -95,7 +95,9 @@ def test_odd_but_good_files_are_read_as_they_look(tmp_path: Path) -> None:
 
 
 def test_metadata_is_joined_by_file(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "who.csv").write_text("file,creator,licence,caption,mood\nshape_0.png,Ada,CC0,a circle,glad\n")
+    (tmp_path / "who.csv").write_text(
+        "file,creator,licence,caption,mood\nshape_0.png,Ada,CC0,a circle,glad\n"
+    )
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER, metadata=tmp_path / "who.csv")
     corpus = report.collection.corpus
     known = corpus.credit(corpus.column("id").index("shape_0.png"))
@@ -108,9 +110,15 @@ def test_metadata_is_joined_by_file(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_of_images_works_too(tmp_path: Path) -> None:
-    rows = {"id": ["a", "b", "c"], "caption": ["one", "two", None],
-            "image": [{"bytes": webp(shape_image(0)), "path": ""}, {"bytes": b"junk", "path": ""},
-                      {"bytes": webp(shape_image(2)), "path": ""}]}
+    rows = {
+        "id": ["a", "b", "c"],
+        "caption": ["one", "two", None],
+        "image": [
+            {"bytes": webp(shape_image(0)), "path": ""},
+            {"bytes": b"junk", "path": ""},
+            {"bytes": webp(shape_image(2)), "path": ""},
+        ],
+    }
     pq.write_table(pa.table(rows), tmp_path / "set.parquet")
     report = build_collection(tmp_path / "set.parquet", tmp_path / "out", encoder=ENCODER)
     assert [s.file for s in report.skipped] == ["b"]
@@ -145,9 +153,13 @@ def test_a_borrowed_calibrator_says_so(photos: Path, tmp_path: Path, monkeypatch
     Calibrator.from_temperature(0.05, "other").save(tmp_path / "shipped/calibrator")
     MapperPair.identity(3, "other").save(tmp_path / "shipped/mappers")
     head = Head(np.ones(768, np.float32), np.zeros(768, np.float32))
-    for name, temperature, pair in (("a", 0.06, MapperPair(head, head, ENCODER, MapperKind.CHANNEL)),
-                                    ("b", 0.07, MapperPair.identity(768, ENCODER))):
-        Calibrator.from_temperature(temperature, ENCODER).save(tmp_path / f"shipped/methods/{name}/calibrator")
+    for name, temperature, pair in (
+        ("a", 0.06, MapperPair(head, head, ENCODER, MapperKind.CHANNEL)),
+        ("b", 0.07, MapperPair.identity(768, ENCODER)),
+    ):
+        Calibrator.from_temperature(temperature, ENCODER).save(
+            tmp_path / f"shipped/methods/{name}/calibrator"
+        )
         pair.save(tmp_path / f"shipped/methods/{name}/mappers")
     monkeypatch.setattr(indexing, "SHIPPED", tmp_path / "shipped")
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER)
@@ -185,10 +197,17 @@ def test_a_build_that_is_killed_again_and_again_ends_complete(photos: Path, tmp_
     root = Path(__file__).parent.parent
     kills = 0
     for wait in (0.3, 0.5, 0.8, 60.0):
-        process = subprocess.Popen([sys.executable, "-c", SLOW, str(photos), str(out)], cwd=root,
-                                   env={**os.environ, "PYTHONPATH": str(root)})
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW, str(photos), str(out)],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
         started = time.monotonic()
-        while process.poll() is None and not list(out.glob("features/*.npy")) and time.monotonic() - started < 60:
+        while (
+            process.poll() is None
+            and not list(out.glob("features/*.npy"))
+            and time.monotonic() - started < 60
+        ):
             time.sleep(0.05)
         try:
             process.wait(wait)

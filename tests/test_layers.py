@@ -16,27 +16,136 @@ LIBRARY = ROOT / "attribution_core"
 UI_LIBRARIES = {"gradio", "gradio_client"}
 
 # A module imports what stands above its own line; on the middle floor modules do not import each other.
-GROUND = {"errors", "checks", "results", "rest", "shares", "sampling", "cards", "settings", "images", "recipe",
-          "nearest_rest", "previews", "protocols", "words", "devices", "noise_signal", "fetching", "archives",
-          "released_heads", "placeholders", "works", "ray_cluster"}
-MIDDLE = {"corpus", "encoders", "encoder_loaders", "encoder_spec", "generators", "generator_memory",
-          "generator_loading", "mappers", "index", "calibration", "metrics", "reliability", "testcases", "generation",
-          "figures", "downloads", "pipeline_edits", "tuning_images", "tuning", "mapper_fit", "augmentations",
-          "image_store", "duplicates", "flat_scan", "milvus_store", "milvus_address"}
-UPPER = {"addonein", "attribution", "evidence", "evidence_figures", "groups", "group_figures", "regions",
-         "region_figures", "unlearning", "second_opinion", "second_opinion_figures",
-         "memorization", "customization", "training", "evaluation", "indexing", "compare", "compare_figures", "ledger",
-         "report", "report_html", "copies", "alignment", "matching", "overlays", "memorization_evidence",
-         "memorization_figures", "memorization_html", "memorized_prompts", "scan", "artwork", "artwork_figures",
-         "artwork_learned", "artwork_survey", "editions", "shards", "image_sources", "metadata_join", "source_items",
-         "stream_sources", "release", "released_texts", "ray_engine"}
-TOP = {"cli", "cli_artwork", "cli_calibrate", "cli_cases", "cli_customize", "cli_download", "cli_evaluate",
-       "cli_from_release", "cli_index", "cli_memorization", "cli_opinion", "cli_report", "cli_train", "__main__",
-       "__init__"}
+GROUND = {
+    "errors",
+    "checks",
+    "results",
+    "rest",
+    "shares",
+    "sampling",
+    "cards",
+    "settings",
+    "images",
+    "recipe",
+    "nearest_rest",
+    "previews",
+    "protocols",
+    "words",
+    "devices",
+    "noise_signal",
+    "fetching",
+    "archives",
+    "released_heads",
+    "placeholders",
+    "works",
+    "ray_cluster",
+}
+MIDDLE = {
+    "corpus",
+    "encoders",
+    "encoder_loaders",
+    "encoder_spec",
+    "generators",
+    "generator_memory",
+    "generator_loading",
+    "mappers",
+    "index",
+    "calibration",
+    "metrics",
+    "reliability",
+    "testcases",
+    "generation",
+    "figures",
+    "downloads",
+    "pipeline_edits",
+    "tuning_images",
+    "tuning",
+    "mapper_fit",
+    "augmentations",
+    "image_store",
+    "duplicates",
+    "flat_scan",
+    "milvus_store",
+    "milvus_address",
+}
+UPPER = {
+    "addonein",
+    "attribution",
+    "evidence",
+    "evidence_figures",
+    "groups",
+    "group_figures",
+    "regions",
+    "region_figures",
+    "unlearning",
+    "second_opinion",
+    "second_opinion_figures",
+    "memorization",
+    "customization",
+    "training",
+    "evaluation",
+    "indexing",
+    "compare",
+    "compare_figures",
+    "ledger",
+    "report",
+    "report_html",
+    "copies",
+    "alignment",
+    "matching",
+    "overlays",
+    "memorization_evidence",
+    "memorization_figures",
+    "memorization_html",
+    "memorized_prompts",
+    "scan",
+    "artwork",
+    "artwork_figures",
+    "artwork_learned",
+    "artwork_survey",
+    "editions",
+    "shards",
+    "image_sources",
+    "metadata_join",
+    "source_items",
+    "stream_sources",
+    "release",
+    "released_texts",
+    "ray_engine",
+}
+TOP = {
+    "cli",
+    "cli_artwork",
+    "cli_calibrate",
+    "cli_cases",
+    "cli_customize",
+    "cli_download",
+    "cli_evaluate",
+    "cli_from_release",
+    "cli_index",
+    "cli_memorization",
+    "cli_opinion",
+    "cli_report",
+    "cli_train",
+    "__main__",
+    "__init__",
+}
 FLOORS = (GROUND, MIDDLE, UPPER, TOP)
 # Helpers of one module, split off for its length: they may be imported on the floor they stand on.
-HELPERS = {"encoder_loaders", "encoder_spec", "generators", "generator_memory", "generator_loading", "pipeline_edits",
-           "tuning_images", "tuning", "mapper_fit", "flat_scan", "milvus_store", "milvus_address"}
+HELPERS = {
+    "encoder_loaders",
+    "encoder_spec",
+    "generators",
+    "generator_memory",
+    "generator_loading",
+    "pipeline_edits",
+    "tuning_images",
+    "tuning",
+    "mapper_fit",
+    "flat_scan",
+    "milvus_store",
+    "milvus_address",
+}
 
 
 def imports(path: Path, typing_too: bool = True) -> Iterator[str]:
@@ -77,8 +186,9 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", sources("attribution_core", "pocket", "benchmarks"),
-                         ids=lambda p: f"{p.parent.name}/{p.stem}")
+@pytest.mark.parametrize(
+    "path", sources("attribution_core", "pocket", "benchmarks"), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 def test_only_the_ui_and_the_app_import_gradio(path: Path) -> None:
     if path.parent.name == "benchmarks":
         assert not roots(path) & {"ui"}, "a benchmark starts the app as a user does"
@@ -110,8 +220,11 @@ def test_each_module_keeps_to_its_floor(path: Path) -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    graph = {path.stem: library_modules(path, typing_too=False) for path in sources("attribution_core")
-             if path.stem not in TOP}
+    graph = {
+        path.stem: library_modules(path, typing_too=False)
+        for path in sources("attribution_core")
+        if path.stem not in TOP
+    }
     assert "errors" in list(TopologicalSorter(graph).static_order())
 
 
@@ -122,8 +235,23 @@ def _loaded_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"torch", "torchvision", "faiss", "gradio", "diffusers", "transformers", "timm", "open_clip", "datasets",
-         "pandas", "scipy", "plotly", "pymilvus", "milvus_lite", "ray"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "faiss",
+    "gradio",
+    "diffusers",
+    "transformers",
+    "timm",
+    "open_clip",
+    "datasets",
+    "pandas",
+    "scipy",
+    "plotly",
+    "pymilvus",
+    "milvus_lite",
+    "ray",
+}
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
@@ -138,6 +266,11 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 
 def test_importing_the_library_makes_no_folder(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import attribution_core.settings, attribution_core.errors"
-    environment = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "HOME": str(tmp_path),
+        "HF_HOME": str(tmp_path / "hf"),
+        "PATH": "",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=120)
     assert list(tmp_path.iterdir()) == []

@@ -23,15 +23,24 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 def ledger(shapes: Collection) -> Ledger:
     attributor = Attributor(shapes)
-    return Ledger.of([LedgerEntry("seven", "own", attributor.attribute(shape_image(7), 5), Recipe("seven, made", 9)),
-                      LedgerEntry("a, \"quoted\"\nname", "own", attributor.attribute(shape_image(8), 2))],
-                     shapes.corpus)
+    return Ledger.of(
+        [
+            LedgerEntry("seven", "own", attributor.attribute(shape_image(7), 5), Recipe("seven, made", 9)),
+            LedgerEntry('a, "quoted"\nname', "own", attributor.attribute(shape_image(8), 2)),
+        ],
+        shapes.corpus,
+    )
 
 
 def test_each_image_is_a_row_with_its_strongest_credits(shapes: Collection) -> None:
     told = ledger(shapes).to_dict()
     first, second = told["queries"]
-    assert (first["title"], first["prompt"], first["seed"], first["method"]) == ("seven", "seven, made", 9, "own")
+    assert (first["title"], first["prompt"], first["seed"], first["method"]) == (
+        "seven",
+        "seven, made",
+        9,
+        "own",
+    )
     assert (first["top_1_id"], first["top_1_creator"]) == ("shape/0007", "Ben")
     assert (second["prompt"], second["seed"]) == ("", None)
     assert second["top_3_id"] is None, "it lists two"
@@ -48,7 +57,7 @@ def test_sums_are_those_of_the_groups(shapes: Collection) -> None:
 def test_the_csv_holds_rows_and_sums_in_one_table(shapes: Collection) -> None:
     told = ledger(shapes)
     rows = list(csv.DictReader(io.StringIO(told.to_csv())))
-    assert [r["title"] for r in rows if r["row"] == "query"] == ["seven", "a, \"quoted\"\nname"]
+    assert [r["title"] for r in rows if r["row"] == "query"] == ["seven", 'a, "quoted"\nname']
     for by in ("creator", "licence"):
         assert sum(float(r["influence"]) for r in rows if r["row"] == by) == pytest.approx(1)
     assert {r["title"] for r in rows if r["row"] == "licence"} == {"CC0-1.0", "everything else"}

@@ -60,8 +60,15 @@ def test_before_the_first_epoch_a_fit_is_the_pretrained_result(kind):
 def test_what_is_learned_holds_for_the_models_it_saw(kind):
     pairs = made_pairs()
     losses = []
-    fitted = MapperPair.identity(D, "fake").fit(pairs, kind, lambda _, loss: losses.append(loss), epochs=150, dropout=0,
-                                                learning_rate=1e-2, rigidity=0.0)
+    fitted = MapperPair.identity(D, "fake").fit(
+        pairs,
+        kind,
+        lambda _, loss: losses.append(loss),
+        epochs=150,
+        dropout=0,
+        learning_rate=1e-2,
+        rigidity=0.0,
+    )
     before = place_of_own(MapperPair.identity(D), pairs)
     assert losses[-1] < losses[0] and len(losses) == 150
     if kind != "channel":  # scales cannot put channels in another order
@@ -75,8 +82,18 @@ def test_a_linear_head_learns_what_holds_for_models_it_never_saw():
 
 
 def test_rigidity_keeps_the_heads_near_rotations():
-    bends = [float(_bend(torch.tensor(MapperPair.identity(D).fit(
-        made_pairs(), epochs=100, learning_rate=1e-2, rigidity=rigidity).synth.weight))) for rigidity in (0.0, 10.0)]
+    bends = [
+        float(
+            _bend(
+                torch.tensor(
+                    MapperPair.identity(D)
+                    .fit(made_pairs(), epochs=100, learning_rate=1e-2, rigidity=rigidity)
+                    .synth.weight
+                )
+            )
+        )
+        for rigidity in (0.0, 10.0)
+    ]
     assert bends[1] < bends[0] / 5
 
 
@@ -102,7 +119,9 @@ def test_the_same_seed_gives_the_same_heads_and_leaves_the_random_state_alone(ki
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, two, other = (fit_heads(made_pairs(), FitSettings(kind, epochs=5, batch=16, seed=s)) for s in (1, 1, 2))
+    one, two, other = (
+        fit_heads(made_pairs(), FitSettings(kind, epochs=5, batch=16, seed=s)) for s in (1, 1, 2)
+    )
     assert torch.equal(torch.rand(3), expected)
     assert all(np.array_equal(one.synth[name], two.synth[name]) for name in one.synth)
     assert not np.array_equal(one.synth["weight"], other.synth["weight"])
@@ -150,8 +169,19 @@ def test_a_part_holds_the_rows_of_its_models():
     assert part.synth_model.tolist() == [1, 1, 3, 3] and len(part.real) == 2
 
 
-@pytest.mark.parametrize("change", [{"kind": "forest"}, {"temperature": 0}, {"rigidity": -1}, {"epochs": -1},
-                                    {"batch": 1}, {"dropout": 1}, {"seed": -1}, {"learning_rate": float("nan")}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "forest"},
+        {"temperature": 0},
+        {"rigidity": -1},
+        {"epochs": -1},
+        {"batch": 1},
+        {"dropout": 1},
+        {"seed": -1},
+        {"learning_rate": float("nan")},
+    ],
+)
 def test_bad_settings(change):
     with pytest.raises(InvalidInputError, match=next(iter(change))):
         MapperPair.identity(D).fit(made_pairs(), **change)

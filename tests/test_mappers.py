@@ -38,7 +38,9 @@ def heads_of(kind, d=6, m=4, h=5, seed=0):
     make = {
         "linear": lambda: Head(rng.normal(size=(m, d)), rng.normal(size=m)),
         "channel": lambda: Head(rng.normal(size=d), rng.normal(size=d)),
-        "mlp": lambda: Head(rng.normal(size=(m, h)), rng.normal(size=m), rng.normal(size=(h, d)), rng.normal(size=h)),
+        "mlp": lambda: Head(
+            rng.normal(size=(m, h)), rng.normal(size=m), rng.normal(size=(h, d)), rng.normal(size=h)
+        ),
     }[kind]
     return make(), make()
 
@@ -225,7 +227,12 @@ def test_no_rows_stay_no_rows():
 
 
 def test_bad_heads():
-    for weight, bias in (([[1.0]], [0.0, 0.0]), ([1.0], [0.0, 0.0]), (np.zeros((0, 2)), []), ([[np.nan]], [0.0])):
+    for weight, bias in (
+        ([[1.0]], [0.0, 0.0]),
+        ([1.0], [0.0, 0.0]),
+        (np.zeros((0, 2)), []),
+        ([[np.nan]], [0.0]),
+    ):
         with pytest.raises(InvalidInputError):
             Head(weight, bias)
     with pytest.raises(InvalidInputError, match="expected one"):

@@ -26,8 +26,13 @@ from attribution_core.scan import Item, Scan
 from tests.fakes import copying_collection, fake_collection, shape_image
 
 LIMIT = Threshold(0.8, 0.9, 0.6, "images by hand")
-CREDIT = Credit(id="a/1", short_caption="red <b>circle</b>", creator="Ada", licence="CC0-1.0",
-                link="https://example.org/1")
+CREDIT = Credit(
+    id="a/1",
+    short_caption="red <b>circle</b>",
+    creator="Ada",
+    licence="CC0-1.0",
+    link="https://example.org/1",
+)
 
 
 def verdict(*similarity: float, threshold: Threshold | None = LIMIT, first: int = 3) -> Verdict:
@@ -54,10 +59,16 @@ def test_without_a_threshold_there_is_no_verdict() -> None:
     assert bare.to_dict()["threshold"] is None
 
 
-@pytest.mark.parametrize(("similarity", "size", "after"), [
-    ((0.9, 0.4, 0.3), 0.5, 1), ((0.9, 0.85, 0.3, 0.2), 0.55, 2), ((0.7,), 0.0, 1), ((0.5, 0.5, 0.5), 0.0, 1),
-    ((*np.linspace(0.9, 0.88, 21), 0.1), 0.001, None),  # the fall to the 22nd is not looked at
-])
+@pytest.mark.parametrize(
+    ("similarity", "size", "after"),
+    [
+        ((0.9, 0.4, 0.3), 0.5, 1),
+        ((0.9, 0.85, 0.3, 0.2), 0.55, 2),
+        ((0.7,), 0.0, 1),
+        ((0.5, 0.5, 0.5), 0.0, 1),
+        ((*np.linspace(0.9, 0.88, 21), 0.1), 0.001, None),  # the fall to the 22nd is not looked at
+    ],
+)
 def test_the_drop_off_by_hand(similarity: tuple[float, ...], size: float, after: int | None) -> None:
     drop = verdict(*similarity).drop
     assert drop.size == pytest.approx(size, abs=1e-5)
@@ -65,7 +76,9 @@ def test_the_drop_off_by_hand(similarity: tuple[float, ...], size: float, after:
 
 
 def test_what_comes_back_most_often() -> None:
-    told = returned([verdict(0.9, first=5), verdict(0.7, first=5), verdict(0.9, first=5), verdict(0.95, first=8)])
+    told = returned(
+        [verdict(0.9, first=5), verdict(0.7, first=5), verdict(0.9, first=5), verdict(0.95, first=8)]
+    )
     assert (told.images, told.position, told.nearest, told.copies) == (4, 5, 3, 2)
     assert told.sentence.startswith("Of 4 seeds, 2 came back as copies of “red <b>circle</b>” by Ada")
     # One copy counts more than two that are only near.
@@ -99,8 +112,10 @@ def test_a_collection_without_a_copy_encoder_says_so(tmp_path: Path) -> None:
 def scan_of(collection: Collection) -> Scan:
     checker = Memorization(collection)
     images = [shape_image(17), Image.new("RGB", (64, 64), "black")]
-    items = [Item(f"<i>{k}</i>", image, v, Recipe("a <b>prompt</b>", k), NoiseSignal((1.0, 2.0)))
-             for k, (image, v) in enumerate(zip(images, checker.check_all(images), strict=True))]
+    items = [
+        Item(f"<i>{k}</i>", image, v, Recipe("a <b>prompt</b>", k), NoiseSignal((1.0, 2.0)))
+        for k, (image, v) in enumerate(zip(images, checker.check_all(images), strict=True))
+    ]
     return Scan.of(items[::-1], collection)
 
 
@@ -121,12 +136,22 @@ def test_a_scan_lists_the_closest_first_as_json_and_as_html(tmp_path: Path) -> N
 def told_evidence(**changes: Any) -> dict[str, Any]:
     rate = {"value": 0.9, "low": 0.8, "high": 1.0}
     group = {"called": 0.1, "drop": 0.3, "drop_95": 0.2}
-    return {"generator_sha256": "f" * 64, "steps": 2, "guidance": 3.5, "signal": {
-        "means": {"planted": [4.0, 5.0], "training": [1.0, 2.0, 3.0, 4.0], "fresh": [1.0]},
-        "steps": {"planted": [1.0, 8.0], "training": [1.0, 2.0], "fresh": [0.5, 1.0]},
-        "auc": {"training": rate, "fresh": rate}},
-        "copies": {"made": {"recall": rate, "precision": rate}, "made and changed": {"recall": rate},
-                   "groups": {name: group for name in ("planted", "training", "fresh")}}, **changes}
+    return {
+        "generator_sha256": "f" * 64,
+        "steps": 2,
+        "guidance": 3.5,
+        "signal": {
+            "means": {"planted": [4.0, 5.0], "training": [1.0, 2.0, 3.0, 4.0], "fresh": [1.0]},
+            "steps": {"planted": [1.0, 8.0], "training": [1.0, 2.0], "fresh": [0.5, 1.0]},
+            "auc": {"training": rate, "fresh": rate},
+        },
+        "copies": {
+            "made": {"recall": rate, "precision": rate},
+            "made and changed": {"recall": rate},
+            "groups": {name: group for name in ("planted", "training", "fresh")},
+        },
+        **changes,
+    }
 
 
 def write_evidence(folder: Path, told: Any) -> Path:
@@ -149,12 +174,19 @@ def test_evidence_places_a_signal(tmp_path: Path) -> None:
     assert found.stands_apart(1, 0.21) and not found.stands_apart(1, 0.2) and not found.stands_apart(2, 0.5)
 
 
-@pytest.mark.parametrize("told", [
-    "no json", "[]", {}, told_evidence(steps="many"), told_evidence(copies={}),
-    told_evidence(signal={"means": {}, "steps": {}, "auc": {}}),
-    told_evidence(signal=told_evidence()["signal"] | {"means": {"training": []}}),
-    told_evidence(signal=told_evidence()["signal"] | {"auc": {"training": 0.9}}),
-])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "no json",
+        "[]",
+        {},
+        told_evidence(steps="many"),
+        told_evidence(copies={}),
+        told_evidence(signal={"means": {}, "steps": {}, "auc": {}}),
+        told_evidence(signal=told_evidence()["signal"] | {"means": {"training": []}}),
+        told_evidence(signal=told_evidence()["signal"] | {"auc": {"training": 0.9}}),
+    ],
+)
 def test_damaged_evidence_is_said(tmp_path: Path, told: Any) -> None:
     with pytest.raises(CheckpointError, match=r"memorization\.json"):
         MemorizationEvidence.open(write_evidence(tmp_path, told))
@@ -162,7 +194,9 @@ def test_damaged_evidence_is_said(tmp_path: Path, told: Any) -> None:
 
 def test_figures_show_what_the_results_hold(tmp_path: Path) -> None:
     figure = drop_off(verdict(0.9, 0.85, 0.3, 0.2), ["<a>", "b"])
-    copies, others = (next(t for t in figure.data if t.name == name) for name in ("close enough for a copy", "others"))
+    copies, others = (
+        next(t for t in figure.data if t.name == name) for name in ("close enough for a copy", "others")
+    )
     np.testing.assert_allclose(copies.y, [0.9, 0.85], atol=1e-6)
     np.testing.assert_allclose(others.x, [3, 4])
     assert copies.customdata[0] == "&lt;a&gt;"
@@ -208,12 +242,18 @@ def test_the_area_under_the_curve_counts_pairs() -> None:
             area_under_curve(bad, [1.0])
 
 
-@pytest.mark.parametrize(("folder", "origin", "known"), [
-    ("stable-diffusion-v1-4/generator", "", True), ("mine/generator", "runwayml/stable-diffusion-v1-5", True),
-    ("mine/generator", "stabilityai/stable-diffusion-2-1", False), ("pocket/generator", "", False),
-])
-def test_documented_prompts_are_those_of_stable_diffusion_1(tmp_path: Path, folder: str, origin: str,
-                                                            known: bool) -> None:
+@pytest.mark.parametrize(
+    ("folder", "origin", "known"),
+    [
+        ("stable-diffusion-v1-4/generator", "", True),
+        ("mine/generator", "runwayml/stable-diffusion-v1-5", True),
+        ("mine/generator", "stabilityai/stable-diffusion-2-1", False),
+        ("pocket/generator", "", False),
+    ],
+)
+def test_documented_prompts_are_those_of_stable_diffusion_1(
+    tmp_path: Path, folder: str, origin: str, known: bool
+) -> None:
     path = tmp_path / folder
     path.mkdir(parents=True)
     (path / "model_index.json").write_text(json.dumps({"_name_or_path": origin}))

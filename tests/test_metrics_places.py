@@ -38,8 +38,12 @@ def case(seed, n=300, d=16, models=5, per_model=4):
     exemplars[-1] = exemplars[-2]  # two exemplars alike
     training[20:40, 1:] = 0  # many training images alike
     training[20:40, 0] = 1
-    return training, rows(rng, models * per_model, d), exemplars, np.stack([ends - sizes, ends], axis=1), np.repeat(
-        np.arange(models), per_model
+    return (
+        training,
+        rows(rng, models * per_model, d),
+        exemplars,
+        np.stack([ends - sizes, ends], axis=1),
+        np.repeat(np.arange(models), per_model),
     )
 
 
@@ -77,7 +81,10 @@ def test_a_nearly_equal_training_image_is_told_apart():
     query = np.array([[1, 0, 0]], dtype=np.float32)
     exemplar = np.array([[0.6, 0.8, 0]], dtype=np.float32)
     above, below = exemplar.copy(), exemplar.copy()
-    above[0, 0], below[0, 0] = np.nextafter(np.float32(0.6), 1), np.nextafter(np.float32(0.6), 0, dtype=np.float32)
+    above[0, 0], below[0, 0] = (
+        np.nextafter(np.float32(0.6), 1),
+        np.nextafter(np.float32(0.6), 0, dtype=np.float32),
+    )
     for training, place in ((above, 2), (below, 1), (exemplar, 2)):
         assert exemplar_places([training], query, exemplar, [[0, 1]], [0])[0].tolist() == [place]
 

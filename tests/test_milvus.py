@@ -75,26 +75,43 @@ def images(path: Path, seeds: range) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("text", "told", "uri", "database"), [
-    ("milvus://db.example", "milvus://db.example:19530", "http://db.example:19530", ""),
-    ("milvus://10.0.0.7:8000/art", "milvus://10.0.0.7:8000/art", "http://10.0.0.7:8000", "art"),
-    ("milvus+https://db.example/art/", "milvus+https://db.example:443/art", "https://db.example:443", "art"),
-    ("milvus://[::1]:19530", "milvus://[::1]:19530", "http://[::1]:19530", ""),
-    ("milvus:vectors.db", "milvus:vectors.db", "/c/vectors.db", ""),
-    ("milvus://./a/vectors.db", "milvus:a/vectors.db", "/c/a/vectors.db", ""),
-    ("milvus:///data/vectors.db", "milvus:/data/vectors.db", "/data/vectors.db", ""),
-])
+@pytest.mark.parametrize(
+    ("text", "told", "uri", "database"),
+    [
+        ("milvus://db.example", "milvus://db.example:19530", "http://db.example:19530", ""),
+        ("milvus://10.0.0.7:8000/art", "milvus://10.0.0.7:8000/art", "http://10.0.0.7:8000", "art"),
+        (
+            "milvus+https://db.example/art/",
+            "milvus+https://db.example:443/art",
+            "https://db.example:443",
+            "art",
+        ),
+        ("milvus://[::1]:19530", "milvus://[::1]:19530", "http://[::1]:19530", ""),
+        ("milvus:vectors.db", "milvus:vectors.db", "/c/vectors.db", ""),
+        ("milvus://./a/vectors.db", "milvus:a/vectors.db", "/c/a/vectors.db", ""),
+        ("milvus:///data/vectors.db", "milvus:/data/vectors.db", "/data/vectors.db", ""),
+    ],
+)
 def test_addresses(text: str, told: str, uri: str, database: str) -> None:
     address = Address.parse(text, Path("/c"))
     assert (address.text, address.uri, address.database) == (told, uri, database)
     assert Address.parse(told, Path("/c")) == address
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("milvus", "is no address"), ("milvus:", "is no address"), ("milvus:vectors", "is no address"),
-    ("milvus://", "is no address"), ("milvus://h:99999", "is no address"), ("milvus://h/a/b", "is no address"),
-    ("milvus://h?token=x", "is no address"), ("https://h:1", "is no address"), ("milvus:../x.db", "leads out"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("milvus", "is no address"),
+        ("milvus:", "is no address"),
+        ("milvus:vectors", "is no address"),
+        ("milvus://", "is no address"),
+        ("milvus://h:99999", "is no address"),
+        ("milvus://h/a/b", "is no address"),
+        ("milvus://h?token=x", "is no address"),
+        ("https://h:1", "is no address"),
+        ("milvus:../x.db", "leads out"),
+    ],
+)
 def test_what_is_no_address(text: str, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         Address.parse(text)
@@ -106,7 +123,9 @@ def test_a_password_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_token_is_in_no_file_and_no_error(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_is_in_no_file_and_no_error(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ATTRIBUTION_MILVUS_TOKEN", "ada:hunter2")
     TrainingIndex.build(unit(20, 4), server, home=tmp_path / "index").save(tmp_path / "index")
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"hunter2" in p.read_bytes()]
@@ -116,29 +135,37 @@ def test_the_token_is_in_no_file_and_no_error(server: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("depth", [60, 200, 1990])
-def test_shares_agree_with_faiss_within_their_intervals(depth: int, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_agree_with_faiss_within_their_intervals(
+    depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(milvus_store, "_DEPTH", depth)
     monkeypatch.setattr(milvus_store, "_SAMPLE", 400)
     train, query = unit(2000, 24), unit(12, 24, 1)
-    index = TrainingIndex.build_from((train[k:k + 300] for k in range(0, 2000, 300)), f"milvus:{tmp_path}/v.db")
+    index = TrainingIndex.build_from(
+        (train[k : k + 300] for k in range(0, 2000, 300)), f"milvus:{tmp_path}/v.db"
+    )
     ours, twin = index.search(query, 40), TrainingIndex.build(train).search(query, 40)
     assert np.array_equal(ours.ids, twin.ids) and ours.similarity == pytest.approx(twin.similarity, abs=2e-6)
     assert ours.rest.kind is (RestKind.SAMPLED if depth < 1990 else RestKind.EXACT)
     assert ours.rest.total.tolist() == [1960] * 12
     for t in (0.02, 0.05, 0.2, 1.0):
         found, right = (shares_at(hits.similarity, hits.rest, t) for hits in (ours, twin))
-        assert (found.low <= right.influence * (1 + 1e-5)).all() and (right.influence <= found.high * (1 + 1e-5)).all()
+        assert (found.low <= right.influence * (1 + 1e-5)).all() and (
+            right.influence <= found.high * (1 + 1e-5)
+        ).all()
         assert (found.rest_low <= right.rest + 1e-5).all() and (right.rest <= found.rest_high + 1e-5).all()
     # One bin asks for no more than is listed.
     plain = index.search(query, 40, bins=1)
     assert np.array_equal(plain.ids, twin.ids) and plain.rest.count.tolist() == [[1960]] * 12
-    assert plain.rest.mean[:, 0] * 1960 == pytest.approx((twin.rest.mean * twin.rest.count).sum(axis=1), abs=1e-3)
+    assert plain.rest.mean[:, 0] * 1960 == pytest.approx(
+        (twin.rest.mean * twin.rest.count).sum(axis=1), abs=1e-3
+    )
     # The same from its files.
     index.save(tmp_path / "index")
     again = TrainingIndex.load(tmp_path / "index").search(query, 40)
     assert np.array_equal(again.ids, ours.ids) and again.rest.log_sum_exp(0.05).high == pytest.approx(
-        ours.rest.log_sum_exp(0.05).high, abs=1e-6)
+        ours.rest.log_sum_exp(0.05).high, abs=1e-6
+    )
 
 
 def test_the_sample_is_even_and_the_same_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +180,9 @@ def test_the_sample_is_even_and_the_same_in_any_blocks(monkeypatch: pytest.Monke
     assert whole.sum == pytest.approx(rows.sum(axis=0, dtype=np.float64), abs=1e-9) and parts.count == 5000
     # Each fifth of the rows has its part of the sample, and of the sample's first half.
     for chosen in (whole.sample_id, whole.sample_id[:50]):
-        assert (np.abs(np.bincount(chosen // 1000, minlength=5) - len(chosen) / 5) < 4 * len(chosen) ** 0.5).all()
+        assert (
+            np.abs(np.bincount(chosen // 1000, minlength=5) - len(chosen) / 5) < 4 * len(chosen) ** 0.5
+        ).all()
 
 
 def test_more_than_milvus_hands_out_is_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +196,7 @@ def test_threads_search_at_the_same_time(server: str) -> None:
     train = unit(400, 16)
     index = TrainingIndex.build(train, server)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda k: int(index.search(train[k:k + 1], 3).ids[0, 0]), range(64)))
+        found = list(pool.map(lambda k: int(index.search(train[k : k + 1], 3).ids[0, 0]), range(64)))
     assert found == list(range(64))
 
 
@@ -186,7 +215,9 @@ def test_rows_that_are_gone_or_others_are_said(server: str, tmp_path: Path) -> N
     where, name = Address.parse(server), index._backend.name  # type: ignore[attr-defined]
     client = connect(where)
     client.insert(name, [{"id": 30, "row": unit(1, 4)[0]}])
-    with pytest.raises(CollectionMismatchError, match=r"holds 31 rows of 4 values, expected 30 of 4.*--factory Flat"):
+    with pytest.raises(
+        CollectionMismatchError, match=r"holds 31 rows of 4 values, expected 30 of 4.*--factory Flat"
+    ):
         TrainingIndex.load(tmp_path / "index")
     client.drop_collection(name)
     close(client, where)
@@ -215,8 +246,13 @@ def test_a_file_that_is_missing_damaged_or_taken(tmp_path: Path) -> None:
     index = TrainingIndex.build(unit(30, 4), "milvus:v.db", home=tmp_path / "index")
     index.save(tmp_path / "index")
     code = "import sys; from attribution_core.index import TrainingIndex; TrainingIndex.load(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "index")], cwd=ROOT, capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "index")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert "close the other program that has it open" in done.stderr.splitlines()[-1]
     assert "Failed to start" not in done.stderr and "pymilvus.exceptions" not in done.stderr
     del index  # the last one that has the file open lets it go, and the folder can be moved
@@ -233,7 +269,9 @@ def test_a_file_that_is_missing_damaged_or_taken(tmp_path: Path) -> None:
 
 def test_without_pymilvus_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(MissingDependencyError, match=r"needs pymilvus; install it with `pip install 'attribution"):
+    with pytest.raises(
+        MissingDependencyError, match=r"needs pymilvus; install it with `pip install 'attribution"
+    ):
         TrainingIndex.build(unit(3, 4), "milvus://127.0.0.1:1")
 
 
@@ -262,12 +300,15 @@ def test_a_copy_of_a_folder_drops_nothing_of_the_original(server: str, tmp_path:
     assert len(before - held(server)) == 1
 
 
-def test_what_cannot_be_dropped_now_is_dropped_by_a_later_run(server: str, tmp_path: Path,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_dropped_now_is_dropped_by_a_later_run(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, home = held(server), tmp_path / "index"
     TrainingIndex.build(unit(6, 4), server, home=home).save(home)
     with monkeypatch.context() as patch:
-        patch.setattr(milvus_store, "connect", lambda address: (_ for _ in ()).throw(CheckpointError("no server")))
+        patch.setattr(
+            milvus_store, "connect", lambda address: (_ for _ in ()).throw(CheckpointError("no server"))
+        )
         TrainingIndex.discard(home)
     assert [p.name for p in home.iterdir()] == ["milvus.json"] and len(held(server) - before) == 1
     TrainingIndex.discard(home)
@@ -283,8 +324,9 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 
 @pytest.mark.parametrize("where", ["server", "milvus:vectors.db"])
-def test_a_collection_grows_shrinks_and_moves(where: str, twin: Collection, tmp_path: Path,
-                                              request: pytest.FixtureRequest) -> None:
+def test_a_collection_grows_shrinks_and_moves(
+    where: str, twin: Collection, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     store = request.getfixturevalue("server") if where == "server" else where
     mine = tmp_path / "mine"
     here = store if where == "server" else f"milvus:{mine}/vectors.db"
@@ -297,7 +339,9 @@ def test_a_collection_grows_shrinks_and_moves(where: str, twin: Collection, tmp_
     left = remove_images(mine, ["001.png", "014.png"]).collection
     assert len(held(here) - before) == 1 and len(left.index) == 16
     for seed in (3, 15):
-        ours, theirs = (Attributor(c).attribute(shape_image(seed), top=5, temperature=0.05) for c in (left, twin))
+        ours, theirs = (
+            Attributor(c).attribute(shape_image(seed), top=5, temperature=0.05) for c in (left, twin)
+        )
         assert [c.id for c in ours.credits] == [c.id for c in theirs.credits]
         assert ours.credits[0].id == f"{seed:03d}.png"
         assert ours.influence == pytest.approx(theirs.influence, abs=1e-6)
@@ -318,7 +362,8 @@ class Killed(BaseException):
 
 
 def test_cut_off_anywhere_the_old_or_the_new_holds_and_the_next_run_leaves_one(
-        server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shards, "SHARD", 4)
     before, mine = held(server), tmp_path / "mine"
     first = images(tmp_path / "first", range(8))
@@ -332,12 +377,20 @@ def test_cut_off_anywhere_the_old_or_the_new_holds_and_the_next_run_leaves_one(
                 raise Killed
             count[0] += 1
             return real(*args, **options)
+
         return wrapped
 
     store = milvus_store.MilvusStore
     with monkeypatch.context() as patch:
-        for owner, name in ((store, "add"), (store, "write"), (store, "_settle"), (milvus_store, "_write_note"),
-                            (milvus_store, "_drop"), (Path, "replace"), (os, "rmdir")):
+        for owner, name in (
+            (store, "add"),
+            (store, "write"),
+            (store, "_settle"),
+            (milvus_store, "_write_note"),
+            (milvus_store, "_drop"),
+            (Path, "replace"),
+            (os, "rmdir"),
+        ):
             patch.setattr(owner, name, counted(getattr(owner, name)))
         patch.setattr(store, "drop", lambda self: None)  # a kill drops nothing
         stopped = 0
@@ -358,13 +411,18 @@ def test_cut_off_anywhere_the_old_or_the_new_holds_and_the_next_run_leaves_one(
 
 def test_the_command(server: str, tmp_path: Path) -> None:
     def call(*words: str) -> Any:
-        return CliRunner().invoke(app, ["index", str(tmp_path / "first"), "--out", str(tmp_path / "mine"), "--encoder",
-                                        ENCODER, *words])
+        return CliRunner().invoke(
+            app,
+            ["index", str(tmp_path / "first"), "--out", str(tmp_path / "mine"), "--encoder", ENCODER, *words],
+        )
 
     images(tmp_path / "first", range(6))
-    for words, said in ((["--store", "milvus:a.db", "--factory", "Flat"], "give one of the two"),
-                        (["--store", "milvus://127.0.0.1:1"], "cannot be reached"), (["--store", "a.db"], "no address"),
-                        (["--store", "milvus://ada:hunter2@h"], "ATTRIBUTION_MILVUS_TOKEN")):
+    for words, said in (
+        (["--store", "milvus:a.db", "--factory", "Flat"], "give one of the two"),
+        (["--store", "milvus://127.0.0.1:1"], "cannot be reached"),
+        (["--store", "a.db"], "no address"),
+        (["--store", "milvus://ada:hunter2@h"], "ATTRIBUTION_MILVUS_TOKEN"),
+    ):
         done = call(*words)
         assert done.exit_code == 2 and said in done.stderr and "hunter2" not in done.stderr
         assert not (tmp_path / "mine").exists()
@@ -379,8 +437,19 @@ def test_released_files_go_there_too(server: str, tmp_path: Path) -> None:
     features = np.abs(unit(20, 768)) * 3
     save_features(tmp_path / "laion_subset.pth", features)
     before = held(server)
-    done = CliRunner().invoke(app, ["from-release", ENCODER, "--features", str(tmp_path / "laion_subset.pth"), "--out",
-                                    str(tmp_path / "mine"), "--store", server])
+    done = CliRunner().invoke(
+        app,
+        [
+            "from-release",
+            ENCODER,
+            "--features",
+            str(tmp_path / "laion_subset.pth"),
+            "--out",
+            str(tmp_path / "mine"),
+            "--store",
+            server,
+        ],
+    )
     assert done.exit_code == 0, done.stderr
     index = Collection.open(tmp_path / "mine").index
     assert (index.factory, len(index), len(held(server) - before)) == (server, 20, 1)

@@ -91,12 +91,16 @@ def test_all_that_is_listed_leaves_one_bin_and_no_query_none():
     every, parts = case(4, 500, 50, 0)
     rest = rest_of(parts, 50, 450)
     assert rest.kind is RestKind.EXACT and rest.count.tolist() == [[450]] * 3
-    assert (rest.high >= every[:, 50:51]).all() and rest.mean[:, 0] == pytest.approx(every[:, 50:].mean(axis=1))
+    assert (rest.high >= every[:, 50:51]).all() and rest.mean[:, 0] == pytest.approx(
+        every[:, 50:].mean(axis=1)
+    )
     _, none = case(5, 500, 50, 20, queries=0)
     assert len(rest_of(none, 10, 450)) == 0
 
 
 def test_a_mean_off_by_rounding_stays_in_its_range():
     nearest = np.full((1, 5), 0.25, dtype=np.float32)
-    rest = rest_beyond(nearest, 2, 100, np.array([0.2500004]), np.zeros((1, 0), np.float32), np.zeros((1, 0), bool))
+    rest = rest_beyond(
+        nearest, 2, 100, np.array([0.2500004]), np.zeros((1, 0), np.float32), np.zeros((1, 0), bool)
+    )
     assert rest.mean[0, -1] <= rest.high[0, -1]

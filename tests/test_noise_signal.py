@@ -65,9 +65,17 @@ def test_recording_asks_the_network_no_more_often_and_changes_no_pixel(generator
     pipeline = generator.pipeline
     import torch
 
-    direct = recorded(generator, lambda: made.append(pipeline(
-        prompt=["red cat"], num_inference_steps=4, guidance_scale=3.5,
-        generator=[torch.Generator("cpu").manual_seed(3)]).images[0]))
+    direct = recorded(
+        generator,
+        lambda: made.append(
+            pipeline(
+                prompt=["red cat"],
+                num_inference_steps=4,
+                guidance_scale=3.5,
+                generator=[torch.Generator("cpu").manual_seed(3)],
+            ).images[0]
+        ),
+    )
     assert len(calls) == len(direct) == len(made[0].noise_signal.steps)
     assert made[0].image.tobytes() == made[1].tobytes()
     assert not pipeline.unet._forward_hooks

@@ -52,8 +52,11 @@ def imported(folder: str) -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_library" and \
-                    isinstance(node.args[0], ast.Constant):
+            elif (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "_library"
+                and isinstance(node.args[0], ast.Constant)
+            ):
                 found.add(str(node.args[0].value).split(".")[0])
     ours = {"attribution_core", "ui", "pocket", "assets"}
     return {PIP_NAMES.get(name, name) for name in found - set(sys.stdlib_module_names) - ours}
@@ -68,7 +71,9 @@ def test_the_app_needs_what_the_package_names() -> None:
 
 
 def test_every_import_has_its_package() -> None:
-    base, app, train = ({name.replace("-", "_") for name in names} for names in (BASE, EXTRAS["app"], EXTRAS["train"]))
+    base, app, train = (
+        {name.replace("-", "_") for name in names} for names in (BASE, EXTRAS["app"], EXTRAS["train"])
+    )
     # Where one of these is used and missing, a sentence says so.
     asked_for = {"datasets", "ray", "grpc", *(name.replace("-", "_") for name in EXTRAS["milvus"])}
     assert imported("attribution_core") - asked_for <= base
@@ -80,12 +85,29 @@ def test_every_import_has_its_package() -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the sources alone and unpacked, as pip would."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "attribution_core", source / "attribution_core",
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "attribution_core", source / "attribution_core", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copyfile(ROOT / name, source / name)
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q", "-w",
-                           str(target)], cwd=source, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            ".",
+            "--no-deps",
+            "--no-build-isolation",
+            "-q",
+            "-w",
+            str(target),
+        ],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     wheel = next(target.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
@@ -96,8 +118,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {k: v for k, v in os.environ.items() if not k.startswith("ATTRIBUTION_")}
-    return subprocess.run([sys.executable, *arguments], cwd=installed.parent, capture_output=True, text=True,
-                          timeout=300, env={**variables, "PYTHONPATH": str(installed), **environment})
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=installed.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**variables, "PYTHONPATH": str(installed), **environment},
+    )
 
 
 def test_the_wheel_holds_the_library_typed_and_nothing_else(installed: Path) -> None:
@@ -130,7 +158,14 @@ def test_what_does_not_ship_in_the_wheel_is_asked_for_in_one_line(installed: Pat
 def test_an_installed_library_reads_what_ships_from_where_it_is_told(installed: Path, tmp_path: Path) -> None:
     fake_collection(tmp_path / "checkpoints/pocket", n=30)
     shape_image(7).save(tmp_path / "seven.png")
-    done = run(installed, "-m", "attribution_core", "attribute", str(tmp_path / "seven.png"), "--json",
-               ATTRIBUTION_CHECKPOINTS=str(tmp_path / "checkpoints"))
+    done = run(
+        installed,
+        "-m",
+        "attribution_core",
+        "attribute",
+        str(tmp_path / "seven.png"),
+        "--json",
+        ATTRIBUTION_CHECKPOINTS=str(tmp_path / "checkpoints"),
+    )
     told: dict[str, Any] = json.loads(done.stdout)
     assert told["top"][0]["id"] == "shape/0007"

@@ -29,7 +29,9 @@ from tests.tiny_pipeline import SIDE, make_pocket_like
 
 ROOT = Path(__file__).parent.parent
 EXEMPLARS = ROOT / "checkpoints/pocket/corpus"
-TINY = benchmark.Settings(each=2, untuned=1, steps=1, iterations=2, style_iterations=3, batch_size=2, beside=2)
+TINY = benchmark.Settings(
+    each=2, untuned=1, steps=1, iterations=2, style_iterations=3, batch_size=2, beside=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +95,13 @@ def row(i: int, **columns: str) -> dict:
     pixels = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     data = io.BytesIO()
     Image.fromarray(pixels).resize((32, 32), Image.Resampling.NEAREST).save(data, "PNG")
-    return {"id": f"image-{i}", "image": {"bytes": data.getvalue(), "path": ""}, "concept_label": "red cat",
-            "part": "core", **columns}
+    return {
+        "id": f"image-{i}",
+        "image": {"bytes": data.getvalue(), "path": ""},
+        "concept_label": "red cat",
+        "part": "core",
+        **columns,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +113,10 @@ def collection(tmp_path_factory):
     unseen = [row(200 + i, held_out="concept", concept=f"new {i}") for i in range(21)]
     sets = [row(300 + i, held_out="set", exemplar_set=f"set {i // 2}") for i in range(18)]
     Corpus.write(folder / "corpus/exemplars-core.parquet", [*known, *unseen, *sets])
-    Corpus.write(folder / "corpus/exemplars-gpl.parquet",
-                 [row(400 + i, held_out="set", exemplar_set="gpl set", part="gpl") for i in range(3)])
+    Corpus.write(
+        folder / "corpus/exemplars-gpl.parquet",
+        [row(400 + i, held_out="set", exemplar_set="gpl set", part="gpl") for i in range(3)],
+    )
     write_card(folder / "corpus", {"files": [file.name for file in (folder / "corpus").glob("*.parquet")]})
     return folder
 
@@ -124,10 +133,18 @@ def made_like_their_exemplars(models, exemplars):
         rng = np.random.default_rng(model.number)
         shown = [np.asarray(exemplars.image(model.exemplars[k % len(model.exemplars)])) for k in range(4)]
         # One image in two is noise, or the exemplar would always come first and no temperature fit.
-        tuned = [(rng.integers(0, 255, x.shape) if k % 2 else x) + rng.normal(0, 40, x.shape)
-                 for k, x in enumerate(shown)]
-        made.append(benchmark.Made(np.clip(tuned, 0, 255).astype(np.uint8),
-                                   rng.integers(0, 255, (2, SIDE, SIDE, 3)).astype(np.uint8), np.zeros(2), 1.0))
+        tuned = [
+            (rng.integers(0, 255, x.shape) if k % 2 else x) + rng.normal(0, 40, x.shape)
+            for k, x in enumerate(shown)
+        ]
+        made.append(
+            benchmark.Made(
+                np.clip(tuned, 0, 255).astype(np.uint8),
+                rng.integers(0, 255, (2, SIDE, SIDE, 3)).astype(np.uint8),
+                np.zeros(2),
+                1.0,
+            )
+        )
     return made
 
 
@@ -176,7 +193,9 @@ def test_what_is_written_reads_as_the_released_format_and_holds_all_images(writt
         raw = json.loads((folder / f"{split}.json").read_text())
         entries = read_manifest(folder / f"{split}.json")
         models = [m for m in small if m.split == split]
-        assert len(raw) == len(models) and all({"exemplar", "synth", "class_id", "category"} <= set(r) for r in raw)
+        assert len(raw) == len(models) and all(
+            {"exemplar", "synth", "class_id", "category"} <= set(r) for r in raw
+        )
         for model, entry in zip(models, entries, strict=True):
             assert list(entry.made) == list(KINDS) and entry.more["style"] is model.style
             paths = [p for kind in KINDS for p in entry.made[kind]]
@@ -234,8 +253,10 @@ def test_the_collection_attributes_by_what_did_best_on_validation(gathered):
         calibrator = read_card(opened.parts / "calibrator")
         assert calibrator["generator_sha256"] == read_card(gathered.path / "benchmark")["generator_sha256"]
         assert calibrator["candidates"] == 40
-    kinds = {name: Collection.open(gathered.path, f"efficientnet-lite0, {name}").mappers.kind
-             for name in ("pretrained", best)}
+    kinds = {
+        name: Collection.open(gathered.path, f"efficientnet-lite0, {name}").mappers.kind
+        for name in ("pretrained", best)
+    }
     assert kinds == {"pretrained": "identity", best: best}
 
 
@@ -253,7 +274,9 @@ def test_evidence_tells_what_the_test_models_say(gathered):
         assert seen.calibrated.value < seen.uncalibrated.value < seen.uniform
         assert seen.after.count.sum() == 41 * 8
     took = found.told["tuning_took"]["test_seen_concept"]["object"]
-    assert took["similarity_tuned"] > took["similarity_untuned"] + 0.1 and took["images"] == took["models"] == 1
+    assert (
+        took["similarity_tuned"] > took["similarity_untuned"] + 0.1 and took["images"] == took["models"] == 1
+    )
     model = found.models("test_unseen_style")[0]
     assert found.images[model.made["written"][0]].size == (SIDE, SIDE)
     assert found.images[model.exemplars[0]].size == (32, 32)
@@ -264,7 +287,12 @@ def test_evidence_tells_what_the_test_models_say(gathered):
 def test_evidence_that_is_missing_or_damaged(tmp_path):
     assert Evidence.open(tmp_path) is None
     (tmp_path / "evidence").mkdir()
-    for text in ("no json", "[]", '{"scores": [{}], "methods": []}', '{"scores": [], "methods": [{"name": "x"}]}'):
+    for text in (
+        "no json",
+        "[]",
+        '{"scores": [{}], "methods": []}',
+        '{"scores": [], "methods": [{"name": "x"}]}',
+    ):
         (tmp_path / "evidence/evidence.json").write_text(text)
         with pytest.raises(CheckpointError, match="make it again"):
             Evidence.open(tmp_path)
@@ -277,8 +305,12 @@ def test_evidence_that_is_missing_or_damaged(tmp_path):
 
 def test_candidates_are_the_training_set_and_the_querys_own_exemplars():
     axes = np.eye(4, dtype=np.float32)
-    case = TestCase("by hand", axes[[2, 3, 0]], np.array([[0, 2], [2, 3]]),
-                    {"written": MadeImages(axes[[2, 0]], np.array([0, 1]))})
+    case = TestCase(
+        "by hand",
+        axes[[2, 3, 0]],
+        np.array([[0, 2], [2, 3]]),
+        {"written": MadeImages(axes[[2, 0]], np.array([0, 1]))},
+    )
     found = learn.candidates(case, MapperPair.identity(4), axes[[0, 1]])
     assert found.similarity.tolist() == [[0, 0, 1, 0], [1, 0, 1, -1]]
     assert found.is_exemplar.tolist() == [[False, False, True, True], [False, False, True, False]]

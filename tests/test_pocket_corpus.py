@@ -21,14 +21,45 @@ from pocket.prompts import COLOURED, SHEET
 from pocket.sources import ICON_SETS, STAMPS
 
 CORPUS = Path(__file__).parent.parent / "checkpoints/pocket/corpus"
-COLUMNS = ["id", "caption", "short_caption", "concept", "concept_label", "style", "group", "creator", "source",
-           "source_version", "licence", "link", "width", "height", "part", "planted", "exemplar_set", "held_out"]
+COLUMNS = [
+    "id",
+    "caption",
+    "short_caption",
+    "concept",
+    "concept_label",
+    "style",
+    "group",
+    "creator",
+    "source",
+    "source_version",
+    "licence",
+    "link",
+    "width",
+    "height",
+    "part",
+    "planted",
+    "exemplar_set",
+    "held_out",
+]
 
 
-def drawing(label: str = "red apple", tags: tuple[str, ...] = (), seed: int = 0, **changes: object) -> Drawing:
-    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
-    values = {"source": ICON_SETS[0], "name": f"n{seed}", "label": label, "tags": tags, "concept": "1F34E",
-              "group": "food-fruit", "style": "noto", "creator": "Google", "pixels": pixels} | changes
+def drawing(
+    label: str = "red apple", tags: tuple[str, ...] = (), seed: int = 0, **changes: object
+) -> Drawing:
+    pixels = (
+        np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    )
+    values = {
+        "source": ICON_SETS[0],
+        "name": f"n{seed}",
+        "label": label,
+        "tags": tags,
+        "concept": "1F34E",
+        "group": "food-fruit",
+        "style": "noto",
+        "creator": "Google",
+        "pixels": pixels,
+    } | changes
     return Drawing(**values)  # type: ignore[arg-type]
 
 
@@ -48,8 +79,10 @@ def test_names_and_labels_are_cleaned() -> None:
 
 
 def test_one_picture_stays_of_three_genders() -> None:
-    people = [Emoji(str(i), label, (), "people-body", "person-role")
-              for i, label in enumerate(["man mechanic", "woman mechanic", "mechanic", "woman", "man dancing"])]
+    people = [
+        Emoji(str(i), label, (), "people-body", "person-role")
+        for i, label in enumerate(["man mechanic", "woman mechanic", "mechanic", "woman", "man dancing"])
+    ]
     assert {e.label for e in _thin_people(people)} == {"mechanic", "woman", "man dancing"}
 
 
@@ -69,7 +102,10 @@ def test_the_sheets_ask_64_and_40_different_things() -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, list[dict[str, str]]]:
-    return {path.stem: pq.read_table(path, columns=COLUMNS).to_pylist() for path in sorted(CORPUS.glob("*.parquet"))}
+    return {
+        path.stem: pq.read_table(path, columns=COLUMNS).to_pylist()
+        for path in sorted(CORPUS.glob("*.parquet"))
+    }
 
 
 def of(rows: dict[str, list[dict[str, str]]], split: str) -> list[dict[str, str]]:
@@ -85,16 +121,31 @@ def test_the_shipped_files_are_those_of_the_card(rows: dict[str, list[dict[str, 
 
 def test_every_image_has_words_credit_and_licence(rows: dict[str, list[dict[str, str]]]) -> None:
     for row in (r for part in rows.values() for r in part):
-        assert all(row[k] for k in ("id", "caption", "short_caption", "style", "creator", "source",
-                                    "source_version", "licence", "link")), row
+        assert all(
+            row[k]
+            for k in (
+                "id",
+                "caption",
+                "short_caption",
+                "style",
+                "creator",
+                "source",
+                "source_version",
+                "licence",
+                "link",
+            )
+        ), row
         assert "@" not in row["creator"], row
     ids = [r["id"] for part in rows.values() for r in part]
     assert len(ids) == len(set(ids))
 
 
 def test_parts_keep_their_licences_apart(rows: dict[str, list[dict[str, str]]]) -> None:
-    allowed = {"core": {"Apache-2.0", "MIT", "CC-BY-4.0", "Public Domain"}, "by-sa": {"CC-BY-SA-4.0"},
-               "gpl": {STAMPS.licence}}
+    allowed = {
+        "core": {"Apache-2.0", "MIT", "CC-BY-4.0", "Public Domain"},
+        "by-sa": {"CC-BY-SA-4.0"},
+        "gpl": {STAMPS.licence},
+    }
     for name, part in rows.items():
         kind = name.split("-", 1)[1]
         assert {r["licence"] for r in part} <= allowed[kind]
@@ -132,10 +183,14 @@ def test_style_sets_are_held_out_whole(rows: dict[str, list[dict[str, str]]]) ->
             assert name not in themes
 
 
-def test_forty_are_planted_and_forty_matched_in_style_and_theme(rows: dict[str, list[dict[str, str]]]) -> None:
+def test_forty_are_planted_and_forty_matched_in_style_and_theme(
+    rows: dict[str, list[dict[str, str]]],
+) -> None:
     train = of(rows, "train")
-    kinds = {kind: Counter((r["style"], r["group"]) for r in train if r["planted"] == kind)
-             for kind in ("planted", "control")}
+    kinds = {
+        kind: Counter((r["style"], r["group"]) for r in train if r["planted"] == kind)
+        for kind in ("planted", "control")
+    }
     assert sum(kinds["planted"].values()) == 40
     assert kinds["planted"] == kinds["control"]
     card = read_card(CORPUS)["planted"]
@@ -144,14 +199,19 @@ def test_forty_are_planted_and_forty_matched_in_style_and_theme(rows: dict[str, 
 
 
 def test_no_near_duplicate_pair_ships() -> None:
-    rows = [row for path in sorted(CORPUS.glob("*.parquet"))
-            for row in pq.read_table(path, columns=["id", "image"]).to_pylist()]
+    rows = [
+        row
+        for path in sorted(CORPUS.glob("*.parquet"))
+        for row in pq.read_table(path, columns=["id", "image"]).to_pylist()
+    ]
     images = [Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB") for row in rows]
     hashes = np.array([int(str(imagehash.phash(i)), 16) for i in images], dtype=np.uint64)
-    small = np.stack([np.asarray(i.resize((32, 32), Image.Resampling.BOX), np.float32).ravel() for i in images])
+    small = np.stack(
+        [np.asarray(i.resize((32, 32), Image.Resampling.BOX), np.float32).ravel() for i in images]
+    )
     pairs = []
     for i in range(len(images)):
-        bits = np.unpackbits((hashes[i + 1:] ^ hashes[i]).view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
+        bits = np.unpackbits((hashes[i + 1 :] ^ hashes[i]).view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
         for j in np.flatnonzero(bits <= splits.HASH_BITS) + i + 1:
             # WebP changes both images a little: a pair must be clearly inside the threshold to count.
             if np.sqrt(np.square(small[i] - small[j]).mean()) < splits.PIXEL_RMS - 1.5:
@@ -162,8 +222,13 @@ def test_no_near_duplicate_pair_ships() -> None:
 
 def test_datasets_opens_the_parquet_with_decoded_images() -> None:
     datasets = pytest.importorskip("datasets")
-    opened = datasets.load_dataset("parquet", data_files=str(CORPUS / "exemplars-core.parquet"), split="train",
-                                   cache_dir=None, streaming=True)
+    opened = datasets.load_dataset(
+        "parquet",
+        data_files=str(CORPUS / "exemplars-core.parquet"),
+        split="train",
+        cache_dir=None,
+        streaming=True,
+    )
     row = next(iter(opened))
     assert isinstance(opened.features["image"], datasets.Image)
     assert row["image"].size == (row["width"], row["height"]) == (128, 128)

@@ -19,8 +19,15 @@ from attribution_core.encoders import ENCODERS, load_encoder
 from pocket import clip, encoder_report, sscd, tower
 from tests.fakes import shape_image
 
-ROWS = [{"id": str(i), "caption": f"thing {i // 2}, noto style", "short_caption": f"thing {i // 2}",
-         "concept_label": "" if i == 0 else f"thing {i // 2}"} for i in range(12)]
+ROWS = [
+    {
+        "id": str(i),
+        "caption": f"thing {i // 2}, noto style",
+        "short_caption": f"thing {i // 2}",
+        "concept_label": "" if i == 0 else f"thing {i // 2}",
+    }
+    for i in range(12)
+]
 
 
 @pytest.fixture
@@ -34,7 +41,11 @@ def small_corpus(tmp_path, monkeypatch):
     Corpus.write(tmp_path / "corpus/train-core.parquet", rows)
     (tmp_path / "corpus/card.json").write_text(json.dumps({"files": {"train-core.parquet": "0" * 64}}))
     for module in (tower, sscd, clip):
-        for name, value in (("CORPUS", tmp_path / "corpus"), ("OUT", tmp_path / "out"), ("WORK", tmp_path / "work")):
+        for name, value in (
+            ("CORPUS", tmp_path / "corpus"),
+            ("OUT", tmp_path / "out"),
+            ("WORK", tmp_path / "work"),
+        ):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
     return tmp_path
@@ -55,7 +66,12 @@ def torch_loss(features: torch.Tensor, temperature: float, entropy: float) -> fl
 
 
 @settings(deadline=None, max_examples=20)
-@given(seed=st.integers(0, 2**16), count=st.integers(2, 6), temperature=st.floats(0.05, 1), entropy=st.floats(0, 30))
+@given(
+    seed=st.integers(0, 2**16),
+    count=st.integers(2, 6),
+    temperature=st.floats(0.05, 1),
+    entropy=st.floats(0, 30),
+)
 def test_the_copy_loss_equals_its_sum_view_by_view(seed, count, temperature, entropy):
     features = torch.randn(count, 2, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     loss = sscd.copy_loss(features, temperature, entropy)
@@ -108,9 +124,13 @@ def test_a_recipe_trains_resumes_and_writes_an_encoder_that_loads(module, n_view
     first = load_encoder(module.NAME, "cpu", small_corpus / "out")
     card = read_card(small_corpus / "out" / module.NAME)
     assert card["training"]["views"] == 8 * n_views and card["dim"] == ENCODERS[module.NAME].dim
-    write_card(small_corpus / "out" / module.NAME, {**card, "files": list(card["files"]), "figures": {"found": 1}})
+    write_card(
+        small_corpus / "out" / module.NAME, {**card, "files": list(card["files"]), "figures": {"found": 1}}
+    )
     module.main(samples=8 * n_views)
-    assert read_card(small_corpus / "out" / module.NAME)["figures"] == {"found": 1}, "the same weights, so it stands"
+    assert read_card(small_corpus / "out" / module.NAME)["figures"] == {"found": 1}, (
+        "the same weights, so it stands"
+    )
     module.main(samples=12 * n_views)
     assert "figures" not in read_card(small_corpus / "out" / module.NAME)
     assert read_card(small_corpus / "out" / module.NAME)["training"]["steps"] == 3

@@ -52,11 +52,15 @@ CPU = torch.device("cpu")
 def tiny_set(n: int = 6) -> TrainingSet:
     torch.manual_seed(1)
     text = torch.randn(n, 4, 384).half()
-    return TrainingSet(torch.randn(n, 4, 16, 16), text, text + 1, torch.zeros(1, 4, 384).half(), torch.arange(n))
+    return TrainingSet(
+        torch.randn(n, 4, 16, 16), text, text + 1, torch.zeros(1, 4, 384).half(), torch.arange(n)
+    )
 
 
 def test_the_autoencoder_learns_and_its_latents_scale_to_one(tmp_path: Path) -> None:
-    pixels = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    pixels = (
+        torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    )
     model = train_autoencoder(pixels, 16 * 30, tmp_path, CPU)
     latents = encode(model, pixels, CPU)
     assert latents.shape == (4, 4, 16, 16)
@@ -108,9 +112,13 @@ def test_training_goes_on_from_kept_weights(tmp_path: Path) -> None:
     assert ((trained.conv_out.weight - unet.conv_out.weight).abs() <= 0.51 * step + 1e-4).all()
 
 
-def test_a_recipe_without_a_checkpoint_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_without_a_checkpoint_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generator, "WORK", tmp_path)
-    with pytest.raises(BadParameter, match="no checkpoint here; run `python -m pocket.generator train --recipe large`"):
+    with pytest.raises(
+        BadParameter, match="no checkpoint here; run `python -m pocket.generator train --recipe large`"
+    ):
         generator._state("large")
 
 
@@ -127,8 +135,11 @@ def test_the_report_stays_with_its_weights(tmp_path: Path, monkeypatch: pytest.M
 
 def test_kept_weights_are_within_half_a_step_and_a_quarter_of_the_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    weights = {"kernel": torch.randn(8, 16, 3, 3) * torch.logspace(-4, 2, 8)[:, None, None, None],
-               "row of zeros": torch.zeros(2, 5), "bias": torch.randn(7)}
+    weights = {
+        "kernel": torch.randn(8, 16, 3, 3) * torch.logspace(-4, 2, 8)[:, None, None, None],
+        "row of zeros": torch.zeros(2, 5),
+        "bias": torch.randn(7),
+    }
     keep(weights, {"samples": 1}, tmp_path)
     read, training = kept(tmp_path)
     assert training == {"samples": 1} and set(read) == set(weights)
@@ -163,7 +174,9 @@ def test_a_network_grows_a_pooled_caption_and_at_first_says_the_same(tmp_path: P
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     weights = new_unet(replace(TINY, pooled_text=True)).state_dict()
-    torch.save({"model": weights, "average": weights, "seen": 4, "steps": 1, "seconds": 1.0}, tmp_path / "unet.pt")
+    torch.save(
+        {"model": weights, "average": weights, "seen": 4, "steps": 1, "seconds": 1.0}, tmp_path / "unet.pt"
+    )
     with pytest.raises(CheckpointError, match="another network"):
         train_unet(tiny_set(), TINY_RECIPE, tmp_path, CPU)
 
@@ -204,8 +217,13 @@ def test_an_unknown_optimizer_is_named() -> None:
 
 def test_captions_are_short_long_or_dropped_in_their_shares() -> None:
     n = 4000
-    data = TrainingSet(torch.zeros(n, 1), torch.ones(n, 1, 1).half(), 2 * torch.ones(n, 1, 1).half(),
-                       torch.zeros(1, 1, 1).half(), torch.arange(n))
+    data = TrainingSet(
+        torch.zeros(n, 1),
+        torch.ones(n, 1, 1).half(),
+        2 * torch.ones(n, 1, 1).half(),
+        torch.zeros(1, 1, 1).half(),
+        torch.arange(n),
+    )
     torch.manual_seed(0)
     values = _captions(data, torch.arange(n)).flatten()
     shares = [(values == v).float().mean().item() for v in (0, 1, 2)]
@@ -263,7 +281,9 @@ def test_styles_are_told_apart_by_texture() -> None:
 
 def test_the_history_keeps_one_row_for_each_generator(tmp_path: Path) -> None:
     for samples, reached in ((100, 0.1), (200, 0.2), (200, 0.3)):
-        write_card(tmp_path, {"training": {"samples": samples, "hours": 1, "date": "2026-01-01", "recipe": {}}})
+        write_card(
+            tmp_path, {"training": {"samples": samples, "hours": 1, "date": "2026-01-01", "recipe": {}}}
+        )
         _remember(tmp_path, {"seen captions": reached})
     rows = json.loads((tmp_path / HISTORY).read_text())
     assert [(r["samples"], r["seen captions"]) for r in rows] == [(100, 0.1), (200, 0.3)]
@@ -278,9 +298,13 @@ def test_the_shipped_generator_was_trained_on_the_shipped_corpus() -> None:
     verify_files(folder)
     card = read_card(folder)
     train = {k: v for k, v in card["training"]["corpus_sha256"].items() if k.startswith("train")}
-    assert train == {k: v for k, v in read_card(ROOT / "checkpoints/pocket/corpus")["files"].items() if k in train}
+    assert train == {
+        k: v for k, v in read_card(ROOT / "checkpoints/pocket/corpus")["files"].items() if k in train
+    }
     assert len(Corpus.open(ROOT / "checkpoints/pocket/corpus")) > 7000
-    assert {"seen captions", "pairs never seen together", "planted images", "control images"} <= set(card["report"])
+    assert {"seen captions", "pairs never seen together", "planted images", "control images"} <= set(
+        card["report"]
+    )
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     assert size <= 110e6
     assert max(p.stat().st_size for p in folder.rglob("*") if p.is_file()) <= 50e6

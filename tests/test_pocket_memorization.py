@@ -37,7 +37,10 @@ def test_each_change_is_told_apart() -> None:
     copies = {"a": [verdict(0.9, first=5)], "b": [verdict(0.7, first=5)]}
     rest = {"a": [verdict(0.9, first=1)], "b": [verdict(0.2, first=1)]}
     told = judged(copies, rest, np.array([5]), np.array([0]), np.array([0]))
-    assert told["by_change"] == {"a": {"recall": 1.0, "false alarms": 1.0}, "b": {"recall": 0.0, "false alarms": 0.0}}
+    assert told["by_change"] == {
+        "a": {"recall": 1.0, "false alarms": 1.0},
+        "b": {"recall": 0.0, "false alarms": 0.0},
+    }
     assert told["recall"]["value"] == told["precision"]["value"] == 0.5
 
 
@@ -55,15 +58,21 @@ def test_the_whole_recipe_on_a_tiny_collection(tmp_path: Path, monkeypatch: pyte
         row["short_caption"] = f"red cat {k}"
     collection = copying_collection(tmp_path, 24)
     Corpus.write(tmp_path / "corpus/train-core.parquet", rows)
-    fresh = [row | {"short_caption": f"blue dog {k}" if k else "red cat 1"} for k, row in enumerate(shape_rows(6))]
+    fresh = [
+        row | {"short_caption": f"blue dog {k}" if k else "red cat 1"} for k, row in enumerate(shape_rows(6))
+    ]
     Corpus.write(tmp_path / "corpus/exemplars-core.parquet", fresh)
     make_pocket_like(tmp_path / "generator")
     monkeypatch.setattr(memorization, "DRAWS", 20)
     said: list[str] = []
     monkeypatch.setattr(memorization, "say", said.append)
     settings = Settings(others=4, seeds=(1, 2), changed=4, batch=4)
-    prompts = {name: (asked, sources) for name, asked, sources in memorization.asked(
-        Corpus.open(tmp_path / "corpus"), Corpus.open(tmp_path / "corpus", split="exemplars"), settings)}
+    prompts = {
+        name: (asked, sources)
+        for name, asked, sources in memorization.asked(
+            Corpus.open(tmp_path / "corpus"), Corpus.open(tmp_path / "corpus", split="exemplars"), settings
+        )
+    }
     assert prompts["planted"] == ([f"red cat {k}" for k in range(3)], [0, 1, 2])
     assert set(prompts["training"][1]) <= set(range(6, 24)) and "red cat 1" not in prompts["fresh"][0]
 
@@ -71,8 +80,12 @@ def test_the_whole_recipe_on_a_tiny_collection(tmp_path: Path, monkeypatch: pyte
     memorization.main(tmp_path)
     told = json.loads((tmp_path / FILE).read_text())
     read = MemorizationEvidence.open(collection.path)
-    assert read is not None and len(read.signals.means["planted"]) == 6 and len(read.signals.means["fresh"]) == 8
-    assert told["copies"]["made"]["copies"] == 6 and told["copies"]["training images, changed"]["copies"] == 40
+    assert (
+        read is not None and len(read.signals.means["planted"]) == 6 and len(read.signals.means["fresh"]) == 8
+    )
+    assert (
+        told["copies"]["made"]["copies"] == 6 and told["copies"]["training images, changed"]["copies"] == 40
+    )
     assert told["copies"]["training images, changed"]["by_change"]["none"]["recall"] == 1
     assert told["copy_encoder"] == "rgb-thumbnail" and len(told["generator_sha256"]) == 64
     assert read.how and read.how_copies

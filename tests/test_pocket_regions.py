@@ -16,8 +16,14 @@ from tests.fakes import fake_collection, shape_image, shape_rows, webp
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     opened = fake_collection(tmp_path_factory.mktemp("paste") / "shapes", n=60)
-    rows = [{**row, "image": {"bytes": webp(shape_image(500 + i)), "path": ""},
-             "exemplar_set": "set" if i >= 12 else ""} for i, row in enumerate(shape_rows(16))]
+    rows = [
+        {
+            **row,
+            "image": {"bytes": webp(shape_image(500 + i)), "path": ""},
+            "exemplar_set": "set" if i >= 12 else "",
+        }
+        for i, row in enumerate(shape_rows(16))
+    ]
     Corpus.write(opened.path / "corpus/exemplars-core.parquet", rows)
     return opened
 

@@ -23,8 +23,13 @@ from tests.tiny_pipeline import make_pocket_like
 def opinion() -> SecondOpinion:
     """Rows 4 (the right one) and 60 (its decoy) among others; the decoy is the most similar of all."""
     change = np.array([0.1, 0.4, 0.2, 0.5, 0.3, 0.0])
-    return SecondOpinion(np.array([60, 4, 8, 9, 5, 6]), (Credit(),) * 6, np.array([True] * 5 + [False]),
-                         np.array([0.9, 0.8, 0.7, 0.8, 0.1, 0.2]), LossChanges(np.ones(6), 1 + change, 0.2, 0.3))
+    return SecondOpinion(
+        np.array([60, 4, 8, 9, 5, 6]),
+        (Credit(),) * 6,
+        np.array([True] * 5 + [False]),
+        np.array([0.9, 0.8, 0.7, 0.8, 0.1, 0.2]),
+        LossChanges(np.ones(6), 1 + change, 0.2, 0.3),
+    )
 
 
 def test_places_are_counted_without_the_decoy_and_ties_count_against() -> None:
@@ -47,8 +52,10 @@ def test_summaries_count_first_places() -> None:
 
 
 def test_both_tests_run_in_small(tmp_path: Path) -> None:
-    rows = [{**row, "planted": "planted" if i < 3 else "", "short_caption": "red cat", "concept_label": "red cat"}
-            for i, row in enumerate(shape_rows(60))]
+    rows = [
+        {**row, "planted": "planted" if i < 3 else "", "short_caption": "red cat", "concept_label": "red cat"}
+        for i, row in enumerate(shape_rows(60))
+    ]
     collection = fake_collection(tmp_path / "shapes", n=60)
     Corpus.write(tmp_path / "shapes/corpus/train-core.parquet", rows)
     Corpus.write(tmp_path / "shapes/corpus/exemplars-core.parquet", rows[:4])
@@ -61,8 +68,10 @@ def test_both_tests_run_in_small(tmp_path: Path) -> None:
     first = planted(opened, generator, held_out, settings)
     assert len({row["source"] for row in first}) == 2
     prompts = ("a {token} {category}",)
-    models = [Model(i, "test_unseen_concept", False, (i,), "red cat", (), prompts, (5,), 6, "", "core")
-              for i in range(2)]
+    models = [
+        Model(i, "test_unseen_concept", False, (i,), "red cat", (), prompts, (5,), 6, "", "core")
+        for i in range(2)
+    ]
     second = tuned(opened, generator, held_out, models, settings)
     for row in (*first, *second):
         assert 1 <= row["place"]["unlearning"] <= row["judged"] + 1

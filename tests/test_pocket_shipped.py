@@ -61,7 +61,9 @@ def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generato
     assert all(sum(map(len, m.made.values())) >= 16 for m in models)
     assert sum(file.stat().st_size for file in folder.glob("*.parquet")) < 60e6
     store = ImageStore.open(folder, POCKET / "corpus")
-    assert all(store[m.made["written"][0]].size == (64, 64) and store[m.exemplars[0]].size for m in models[::20])
+    assert all(
+        store[m.made["written"][0]].size == (64, 64) and store[m.exemplars[0]].size for m in models[::20]
+    )
 
 
 def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever_saw() -> None:
@@ -101,7 +103,9 @@ def test_the_second_opinion_was_measured_on_the_generator_that_ships(generator: 
 
 def test_the_examples_are_those_of_the_recipe(generator: Generator) -> None:
     recipes = [read_recipe(path) for path in STORED]
-    assert [path.name for path in STORED] == [file_name(k, prompt) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
+    assert [path.name for path in STORED] == [
+        file_name(k, prompt) for k, (prompt, _) in enumerate(EXAMPLES, 1)
+    ]
     assert {recipe["generator_sha256"] for recipe in recipes} == {generator.sha256}
 
 
@@ -132,7 +136,9 @@ def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator
     assert found.signals.at == (generator.defaults.steps, generator.defaults.guidance)
     groups = found.told["copies"]["groups"]
     assert groups["planted"]["called"] > groups["training"]["called"] >= groups["fresh"]["called"]
-    assert all(auc.low > 0.5 for auc in found.signals.auc.values()), "the signal tells planted prompts from others"
+    assert all(auc.low > 0.5 for auc in found.signals.auc.values()), (
+        "the signal tells planted prompts from others"
+    )
 
 
 def test_copies_are_told_through_an_index_that_ships() -> None:

@@ -107,7 +107,9 @@ def test_a_run_of_limited_time_ends_with_the_lowest_rate(tmp_path: Path) -> None
 
 def test_an_optimizer_that_starts_anew_warms_up_again(tmp_path: Path) -> None:
     weights = torch.nn.Linear(3, 2).state_dict()
-    torch.save({"model": weights, "average": weights, "seen": 400, "steps": 5000, "seconds": 1.0}, tmp_path / "a.pt")
+    torch.save(
+        {"model": weights, "average": weights, "seen": 400, "steps": 5000, "seconds": 1.0}, tmp_path / "a.pt"
+    )
     trainer = make_trainer(tmp_path / "a.pt", 4000)
     trainer.resume()
     next(trainer.run(BATCH))

@@ -41,8 +41,15 @@ def cluster() -> Iterator[Any]:
     """
     pytest.importorskip("ray")
     ray = ray_cluster.library()
-    ray.init(address="local", num_cpus=2, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False,
-             log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=1,
+        object_store_memory=80_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
     yield ray
     ray.shutdown()
 
@@ -68,19 +75,33 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_folder_and_what_is_added_become_the_same_collection(cluster: Any, photos: Path, tmp_path: Path) -> None:
+def test_a_folder_and_what_is_added_become_the_same_collection(
+    cluster: Any, photos: Path, tmp_path: Path
+) -> None:
     (tmp_path / "who.csv").write_text("file,creator\nshape_02.png,Ada\nbroken.png,Ben\nnone.png,Cleo\n")
-    shard(tmp_path / "s.tar", [*sample(30, artist="Dan"), ("00031.png", b"junk"), *sample(32), ("00033.txt", b"x")])
+    shard(
+        tmp_path / "s.tar",
+        [*sample(30, artist="Dan"), ("00031.png", b"junk"), *sample(32), ("00033.txt", b"x")],
+    )
     seen: list[Progress] = []
     for engine, workers in (("local", None), ("ray", 2)):
         out = tmp_path / engine
-        made = build_collection(photos, out, encoder=ENCODER, metadata=tmp_path / "who.csv", engine=engine,
-                                workers=workers, on_progress=seen.append)
+        made = build_collection(
+            photos,
+            out,
+            encoder=ENCODER,
+            metadata=tmp_path / "who.csv",
+            engine=engine,
+            workers=workers,
+            on_progress=seen.append,
+        )
         assert {s.file for s in made.skipped} == {"broken.png", "empty.jpg"}
         added = build_collection(tmp_path / "s.tar", out, add=True, engine=engine, workers=workers)
         assert (added.added, len(added.skipped)) == (2, 2)
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
-    assert {"skipped.json", "unmatched.json", "corpus-2/train-00004.parquet"} <= set(contents(tmp_path / "ray"))
+    assert {"skipped.json", "unmatched.json", "corpus-2/train-00004.parquet"} <= set(
+        contents(tmp_path / "ray")
+    )
     assert seen[:5] == seen[5:] and [p.done for p in seen[5:]] == [4, 8, 12, 16, 20]
 
 
@@ -115,7 +136,9 @@ def numbered(path: Path, count: int) -> Path:
     return path
 
 
-def test_an_encoder_of_ones_own_runs_in_two_workers_and_shards_stay_in_order(cluster: Any, tmp_path: Path) -> None:
+def test_an_encoder_of_ones_own_runs_in_two_workers_and_shards_stay_in_order(
+    cluster: Any, tmp_path: Path
+) -> None:
     images = numbered(tmp_path / "images", 24)
     out = tmp_path / "out"
     made = build_collection(images, out, loaded=Slow(), engine="ray", workers=2, near_duplicates=None)
@@ -126,8 +149,9 @@ def test_an_encoder_of_ones_own_runs_in_two_workers_and_shards_stay_in_order(clu
 
 
 @pytest.mark.parametrize("engine", ["ray", "local"])
-def test_what_broke_off_on_ray_goes_on_with_either_engine(cluster: Any, engine: str, photos: Path, tmp_path: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_broke_off_on_ray_goes_on_with_either_engine(
+    cluster: Any, engine: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = shards.write
 
     def write(items: Any, encoded: Any, table: Any, work: Path, number: int) -> None:
@@ -139,8 +163,11 @@ def test_what_broke_off_on_ray_goes_on_with_either_engine(cluster: Any, engine: 
         patch.setattr(shards, "write", write)
         with pytest.raises(KeyboardInterrupt):
             build_collection(photos, tmp_path / "out", encoder=ENCODER, engine="ray")
-    assert sorted(p.name for p in (tmp_path / "out/building").glob("*.json")) == ["00000.json", "00001.json",
-                                                                                "plan.json"]
+    assert sorted(p.name for p in (tmp_path / "out/building").glob("*.json")) == [
+        "00000.json",
+        "00001.json",
+        "plan.json",
+    ]
     seen: list[Progress] = []
     build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=engine, on_progress=seen.append)
     assert [(p.done, p.resumed) for p in seen] == [(8, 8), (12, 8), (16, 8), (20, 8)]
@@ -152,11 +179,14 @@ def test_what_an_encoder_of_ones_own_raises_is_not_hidden(cluster: Any, tmp_path
     images = numbered(tmp_path / "images", 12)
     with pytest.raises(OSError, match="on fire"):
         build_collection(images, tmp_path / "out", loaded=Slow(fail_at=1), engine="ray")
-    assert (tmp_path / "out/building/00000.json").exists() and not (tmp_path / "out/building/00001.json").exists()
+    assert (tmp_path / "out/building/00000.json").exists() and not (
+        tmp_path / "out/building/00001.json"
+    ).exists()
 
 
-def test_files_that_a_worker_does_not_have_stop_the_build(cluster: Any, photos: Path, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_a_worker_does_not_have_stop_the_build(
+    cluster: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def elsewhere(item: Item) -> Item:
         return replace(item, data=Path("/no/such/folder", Path(str(item.data)).name))
 
@@ -167,13 +197,16 @@ def test_files_that_a_worker_does_not_have_stop_the_build(cluster: Any, photos: 
 
 
 @pytest.mark.slow
-def test_an_encoder_that_ships_travels_and_gives_equal_features(cluster: Any, tmp_path: Path,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_ships_travels_and_gives_equal_features(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = numbered(tmp_path / "images", 6)
     for engine in ("local", "ray"):
         build_collection(images, tmp_path / engine, engine=engine, device="cpu")
-    here, there = ([np.load(p) for p in sorted((tmp_path / engine / "features").glob("[0-9]*[0-9].npy"))]
-                   for engine in ("local", "ray"))
+    here, there = (
+        [np.load(p) for p in sorted((tmp_path / engine / "features").glob("[0-9]*[0-9].npy"))]
+        for engine in ("local", "ray")
+    )
     assert [len(rows) for rows in there] == [4, 2]
     assert all(np.abs(a - b).max() < 1e-5 * np.abs(a).max() for a, b in zip(here, there, strict=True))
     # A worker's machine has no folder of encoders.
@@ -188,10 +221,13 @@ def test_the_sentence_of_a_worker_is_the_users(cluster: Any, photos: Path, tmp_p
 
 
 def test_what_the_engine_does_not_take_is_said_before_anything_is_written(
-        photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for options, kind, words in (({"engine": "rya"}, UnknownNameError, "did you mean 'ray'. Known: local, ray"),
-                                 ({"workers": 2}, InvalidInputError, "the engine 'local' has none"),
-                                 ({"engine": "ray", "workers": 0}, InvalidInputError, "expected at least 1")):
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options, kind, words in (
+        ({"engine": "rya"}, UnknownNameError, "did you mean 'ray'. Known: local, ray"),
+        ({"workers": 2}, InvalidInputError, "the engine 'local' has none"),
+        ({"engine": "ray", "workers": 0}, InvalidInputError, "expected at least 1"),
+    ):
         with pytest.raises(kind, match=words):
             build_collection(photos, tmp_path / "out", encoder=ENCODER, **options)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -200,34 +236,83 @@ def test_what_the_engine_does_not_take_is_said_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("address", "words"), [("127.0.0.1:9", "no Ray cluster answers at RAY_ADDRESS '127.0.0.1:9'"),
-                                                ("nonsense", "cannot be reached at RAY_ADDRESS 'nonsense'")])
-def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, words: str, photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:9", "no Ray cluster answers at RAY_ADDRESS '127.0.0.1:9'"),
+        ("nonsense", "cannot be reached at RAY_ADDRESS 'nonsense'"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_one_sentence(
+    address: str, words: str, photos: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("ray")
-    done = subprocess.run([sys.executable, "-m", "attribution_core", "index", str(photos), "--out",
-                           str(tmp_path / "out"), "--encoder", ENCODER, "--engine", "ray"], cwd=ROOT, text=True,
-                          capture_output=True, timeout=60, env={**os.environ, "RAY_ADDRESS": address})
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "attribution_core",
+            "index",
+            str(photos),
+            "--out",
+            str(tmp_path / "out"),
+            "--encoder",
+            ENCODER,
+            "--engine",
+            "ray",
+        ],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "RAY_ADDRESS": address},
+    )
     assert done.returncode == 2
     assert words in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_command_on_a_cluster_may_be_stopped_at_any_time(cluster: Any, stop: signal.Signals, tmp_path: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_on_a_cluster_may_be_stopped_at_any_time(
+    cluster: Any, stop: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shards, "SHARD", 256)  # as the command has it
     # From another folder: the cluster's workers know the library only by what the command brings along.
     images = numbered(tmp_path / "images", 1)
     for i in range(1, 1500):
         os.link(images / "000.png", images / f"{i:03d}.png")
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "attribution_core", "index", str(images), "--out", str(out), "--encoder", ENCODER,
-               "--near-duplicates", "off"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.get_runtime_context().gcs_address}
-    process = subprocess.Popen([*command, "--engine", "ray", "--workers", "1"], cwd=tmp_path, env=environment,
-                               stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "attribution_core",
+        "index",
+        str(images),
+        "--out",
+        str(out),
+        "--encoder",
+        ENCODER,
+        "--near-duplicates",
+        "off",
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_ADDRESS": cluster.get_runtime_context().gcs_address,
+    }
+    process = subprocess.Popen(
+        [*command, "--engine", "ray", "--workers", "1"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     started = time.monotonic()
-    while not (out / "building/00000.json").exists() and process.poll() is None and time.monotonic() - started < 60:
+    while (
+        not (out / "building/00000.json").exists()
+        and process.poll() is None
+        and time.monotonic() - started < 60
+    ):
         time.sleep(0.01)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=20)
@@ -235,24 +320,35 @@ def test_a_command_on_a_cluster_may_be_stopped_at_any_time(cluster: Any, stop: s
     assert 1 <= len(told) < 6, "it was to be stopped in the middle"
     if stop is signal.SIGINT:
         assert process.returncode == 130
-        assert "images are done, the same command goes on there" in errors and "Traceback" not in errors, errors
+        assert "images are done, the same command goes on there" in errors and "Traceback" not in errors, (
+            errors
+        )
     build_collection(images, out, encoder=ENCODER, near_duplicates=None, engine="ray", workers=2)
     build_collection(images, tmp_path / "twin", encoder=ENCODER, near_duplicates=None)
-    ids = [name for p in sorted((out / "features").glob("*.json")) for name in json.loads(p.read_text())["ids"]]
+    ids = [
+        name for p in sorted((out / "features").glob("*.json")) for name in json.loads(p.read_text())["ids"]
+    ]
     assert ids == sorted(p.name for p in images.iterdir())
     assert (out / "features/00000.npy").read_bytes() == (tmp_path / "twin/features/00000.npy").read_bytes()
 
 
-@pytest.mark.parametrize(("machines", "workers", "device", "given"), [
-    ([{"CPU": 8.0}], None, "auto", Share(1, 8, 0, 8)), ([{"CPU": 8.0}] * 3, None, "auto", Share(3, 8, 0, 8)),
-    ([{"CPU": 8.0}, {"CPU": 32.0}, {}], None, "auto", Share(5, 8, 0, 8)),
-    ([{"CPU": 2.0}], 2, "auto", Share(2, 1, 0, 1)), ([{"CPU": 2.0}], 3, "cpu", Share(3, 0.6666, 0, 1)),
-    ([{"CPU": 8.0}] * 2, 3, "auto", Share(3, 4, 0, 4)),
-    ([{"CPU": 16.0, "GPU": 4.0}, {"CPU": 64.0}], None, "auto", Share(4, 4, 1, 4)),
-    ([{"CPU": 16.0, "GPU": 2.0}], 4, "cuda:1", Share(4, 4, 0.5, 4)),
-    ([{"CPU": 16.0, "GPU": 2.0}], None, "cpu", Share(1, 16, 0, 16))])
-def test_a_cluster_is_shared_out(machines: list[dict[str, float]], workers: int | None, device: str,
-                                 given: Share) -> None:
+@pytest.mark.parametrize(
+    ("machines", "workers", "device", "given"),
+    [
+        ([{"CPU": 8.0}], None, "auto", Share(1, 8, 0, 8)),
+        ([{"CPU": 8.0}] * 3, None, "auto", Share(3, 8, 0, 8)),
+        ([{"CPU": 8.0}, {"CPU": 32.0}, {}], None, "auto", Share(5, 8, 0, 8)),
+        ([{"CPU": 2.0}], 2, "auto", Share(2, 1, 0, 1)),
+        ([{"CPU": 2.0}], 3, "cpu", Share(3, 0.6666, 0, 1)),
+        ([{"CPU": 8.0}] * 2, 3, "auto", Share(3, 4, 0, 4)),
+        ([{"CPU": 16.0, "GPU": 4.0}, {"CPU": 64.0}], None, "auto", Share(4, 4, 1, 4)),
+        ([{"CPU": 16.0, "GPU": 2.0}], 4, "cuda:1", Share(4, 4, 0.5, 4)),
+        ([{"CPU": 16.0, "GPU": 2.0}], None, "cpu", Share(1, 16, 0, 16)),
+    ],
+)
+def test_a_cluster_is_shared_out(
+    machines: list[dict[str, float]], workers: int | None, device: str, given: Share
+) -> None:
     assert share(machines, workers, device) == given
 
 

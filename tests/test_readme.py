@@ -42,8 +42,13 @@ def test_every_generator_has_its_row(name: str) -> None:
     spec, cells = GENERATORS[name], row_of(name)
     usual = "by its card" if spec.defaults is None else f"{spec.defaults.steps}, {spec.defaults.guidance:g}"
     where = f"`{spec.hub}`" if spec.hub else "ships with the repository"
-    assert cells[1:] == [where, spec.licence + (", accepted on its page" if spec.gated else ""), str(spec.size), usual,
-                         "yes" if spec.safety_checker else "no"]
+    assert cells[1:] == [
+        where,
+        spec.licence + (", accepted on its page" if spec.gated else ""),
+        str(spec.size),
+        usual,
+        "yes" if spec.safety_checker else "no",
+    ]
 
 
 @pytest.mark.parametrize("name", commands())
@@ -64,7 +69,9 @@ def test_no_setting_or_command_is_made_up() -> None:
 
 def test_front_matter_is_what_a_space_needs() -> None:
     front = yaml.safe_load(FRONT)
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pins = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    )
     assert front["sdk"] == "gradio"
     assert front["sdk_version"] == pins["gradio"]
     assert (ROOT / front["app_file"]).is_file()

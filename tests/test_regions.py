@@ -80,7 +80,9 @@ def test_the_ground_is_the_median_of_the_border() -> None:
 
 
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.integers(1, 300), st.integers(1, 300))
-def test_any_box_lies_inside_any_image_in_whole_pixels(edges: tuple[float, ...], width: int, height: int) -> None:
+def test_any_box_lies_inside_any_image_in_whole_pixels(
+    edges: tuple[float, ...], width: int, height: int
+) -> None:
     (x0, x1), (y0, y1) = sorted(edges[:2]), sorted(edges[2:])
     if x0 == x1 or y0 == y1:
         with pytest.raises(InvalidInputError):
@@ -90,8 +92,19 @@ def test_any_box_lies_inside_any_image_in_whole_pixels(edges: tuple[float, ...],
     assert 0 <= left < right <= width and 0 <= top < bottom <= height
 
 
-@pytest.mark.parametrize("edges", [(0.5, 0, 0.5, 1), (0.6, 0, 0.5, 1), (0, -0.1, 1, 1), (0, 0, 1.01, 1),
-                                   (float("nan"), 0, 1, 1), (0, 0, "1", 1), (0, 0, None, 1), (0, 0, True, 1)])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (0.5, 0, 0.5, 1),
+        (0.6, 0, 0.5, 1),
+        (0, -0.1, 1, 1),
+        (0, 0, 1.01, 1),
+        (float("nan"), 0, 1, 1),
+        (0, 0, "1", 1),
+        (0, 0, None, 1),
+        (0, 0, True, 1),
+    ],
+)
 def test_what_is_no_box_is_refused(edges: tuple[object, ...]) -> None:
     with pytest.raises(InvalidInputError, match="box"):
         Box(*edges)  # type: ignore[arg-type]
@@ -123,8 +136,9 @@ def test_each_region_finds_its_own_image(attributor: Attributor) -> None:
     assert attribute_region(attributor, painted(image, mask), 5).ids[0] == 21
 
 
-def test_a_grid_names_whose_image_each_field_is_closest_to(attributor: Attributor, monkeypatch: pytest.MonkeyPatch
-                                                           ) -> None:
+def test_a_grid_names_whose_image_each_field_is_closest_to(
+    attributor: Attributor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Without surroundings the four fields are training images themselves: of Ben (7), Ada (12), Ada (21), Cleo (38).
     monkeypatch.setattr("attribution_core.regions.WIDENED", 1.0)
     image = quarters(7, 12, 21, 38)
@@ -132,7 +146,11 @@ def test_a_grid_names_whose_image_each_field_is_closest_to(attributor: Attributo
     assert [cell.nearest for cell in told.cells] == [7, 12, 21, 38]
     assert [cell.name for cell in told.cells] == ["Ben", "Ada", "Ada", "Cleo"]
     assert [cell.similarity for cell in told.cells] == pytest.approx([1.0] * 4, abs=1e-5)
-    assert [(p.name, p.cells, p.share) for p in told.parts] == [("Ada", 2, 0.5), ("Ben", 1, 0.25), ("Cleo", 1, 0.25)]
+    assert [(p.name, p.cells, p.share) for p in told.parts] == [
+        ("Ada", 2, 0.5),
+        ("Ben", 1, 0.25),
+        ("Cleo", 1, 0.25),
+    ]
     assert [p.training_share for p in told.parts] == pytest.approx([1 / 3] * 3)
     assert told.captions[0] == "black circle, flat style" and told.blank == 0
 
@@ -164,7 +182,10 @@ def test_a_grid_in_one_go_says_what_field_by_field_says(attributor: Attributor) 
     for cell in told.cells:
         if cell.nearest >= 0:
             alone = attribute_region(attributor, boxed(image, cell.patch), 1)
-            assert (alone.ids[0], alone.similarity[0]) == (cell.nearest, pytest.approx(cell.similarity, abs=1e-5))
+            assert (alone.ids[0], alone.similarity[0]) == (
+                cell.nearest,
+                pytest.approx(cell.similarity, abs=1e-5),
+            )
 
 
 def test_bad_grids_are_refused(attributor: Attributor) -> None:
@@ -181,10 +202,11 @@ def test_the_figure_has_a_letter_a_colour_and_a_share_for_every_name(attributor:
     image = quarters(7, 12, 21, 38)
     told = grid(attributor, image, "creator", 4)
     figure = grid_map(told, image)
-    assert [trace.name for trace in figure.data] == [f"{letter}: {part.name} ({part.cells})" for letter, part in
-                                                     zip("ABC", told.parts, strict=False)]
+    assert [trace.name for trace in figure.data] == [
+        f"{letter}: {part.name} ({part.cells})" for letter, part in zip("ABC", told.parts, strict=False)
+    ]
     assert [len(trace.x) for trace in figure.data] == [part.cells for part in told.parts]
-    assert [trace.marker.color for trace in figure.data] == list(COLOURS[:len(told.parts)])
+    assert [trace.marker.color for trace in figure.data] == list(COLOURS[: len(told.parts)])
     assert len(figure.layout.shapes) == 16 - told.blank
     assert "of the training set" in figure.data[0].hovertemplate
 
@@ -206,6 +228,6 @@ def test_names_after_the_eighth_share_a_grey(tmp_path: Path, monkeypatch: pytest
     assert len(told.parts) == 10
     assert sum(p.share for p in told.parts) == pytest.approx(1)
     figure = grid_map(told, strip)
-    assert figure.data[-1].name .startswith("·: 2 others (")
+    assert figure.data[-1].name.startswith("·: 2 others (")
     assert len(figure.data) == 9
     assert "&lt;b&gt;" in figure.data[0].name

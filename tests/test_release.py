@@ -61,7 +61,9 @@ def released_shares(kind: str, query: Any, inv_tau: float, bias: float) -> np.nd
     """What the released demo computes, in double precision: map, normalise, softmax with bias."""
 
     def mapped(rows: torch.Tensor, seed: int) -> torch.Tensor:
-        state = {k: v.double() if v.is_floating_point() else v for k, v in mapper_state(kind, DIM, seed).items()}
+        state = {
+            k: v.double() if v.is_floating_point() else v for k, v in mapper_state(kind, DIM, seed).items()
+        }
         if kind == "linear":
             rows = torch.nn.functional.linear(rows, state["weight"], state["bias"])
         elif kind == "channel":
@@ -73,7 +75,10 @@ def released_shares(kind: str, query: Any, inv_tau: float, bias: float) -> np.nd
         return torch.nn.functional.normalize(rows, dim=-1)
 
     with torch.no_grad():
-        score = mapped(torch.from_numpy(FEATURES).double(), 0) @ mapped(torch.from_numpy(query).double()[None], 1)[0]
+        score = (
+            mapped(torch.from_numpy(FEATURES).double(), 0)
+            @ mapped(torch.from_numpy(query).double()[None], 1)[0]
+        )
     scaled = score * inv_tau
     kept = torch.relu(torch.exp(scaled - scaled.max()) + bias * 0.001)
     return (kept / kept.sum()).numpy()
@@ -83,8 +88,13 @@ def released_shares(kind: str, query: Any, inv_tau: float, bias: float) -> np.nd
 @pytest.mark.parametrize("bias", [0.0, -20.0, 3.0])
 def test_shares_are_those_of_the_released_code(tmp_path: Path, feats: Path, kind: str, bias: float) -> None:
     made = Collection.from_release(
-        tmp_path / "out", features=feats, encoder=ENCODER, mappers=save_mappers(tmp_path / "m.pth", kind),
-        calibrator=save_calibrator(tmp_path / "c.pth", 40.0, bias), factory="Flat")
+        tmp_path / "out",
+        features=feats,
+        encoder=ENCODER,
+        mappers=save_mappers(tmp_path / "m.pth", kind),
+        calibrator=save_calibrator(tmp_path / "c.pth", 40.0, bias),
+        factory="Flat",
+    )
     assert made.mappers.kind is MapperKind(kind) and made.calibrator.bias_ == pytest.approx(bias)
     image = shape_image(500)
     result = Attributor(made).attribute(image, top=N)
@@ -94,9 +104,12 @@ def test_shares_are_those_of_the_released_code(tmp_path: Path, feats: Path, kind
 
 def test_half_precision_features_are_read_and_mapped_in_full(tmp_path: Path) -> None:
     half = FEATURES.astype(np.float16)
-    made = Collection.from_release(tmp_path / "out", encoder=ENCODER, factory="Flat",
-                                   features=save_features(tmp_path / "half.pth", half))
-    whole = TrainingIndex.build(MapperPair.identity(DIM, ENCODER).map_training(half.astype(np.float32)), "Flat")
+    made = Collection.from_release(
+        tmp_path / "out", encoder=ENCODER, factory="Flat", features=save_features(tmp_path / "half.pth", half)
+    )
+    whole = TrainingIndex.build(
+        MapperPair.identity(DIM, ENCODER).map_training(half.astype(np.float32)), "Flat"
+    )
     rows = made.mappers.map_query(FEATURES[:3])
     assert np.array_equal(made.index.search(rows, 5).similarity, whole.search(rows, 5).similarity)
 
@@ -108,8 +121,11 @@ def test_blocks_make_the_index_that_all_rows_make(factory: str, sizes: list[int]
     rows = np.random.default_rng(seed).normal(size=(sum(sizes), 6)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     ends = np.cumsum(sizes)
-    blocks = (rows[stop - size:stop] for size, stop in zip(sizes, ends, strict=True))
-    one, other = TrainingIndex.build_from(blocks, factory, count=len(rows)), TrainingIndex.build(rows, factory)
+    blocks = (rows[stop - size : stop] for size, stop in zip(sizes, ends, strict=True))
+    one, other = (
+        TrainingIndex.build_from(blocks, factory, count=len(rows)),
+        TrainingIndex.build(rows, factory),
+    )
     left, right = one.search(rows[:2], len(rows)), other.search(rows[:2], len(rows))
     assert np.array_equal(left.ids, right.ids) and np.array_equal(left.similarity, right.similarity)
 
@@ -124,7 +140,9 @@ def test_blocks_of_other_rows_or_numbers_are_errors() -> None:
         TrainingIndex.build_from(iter([unit * 2]), count=4)
 
 
-def test_one_block_is_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, feats: Path) -> None:
+def test_one_block_is_in_memory_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, feats: Path
+) -> None:
     alive: list[weakref.ref[np.ndarray]] = []
     most = [0]
     blocks = release.ReleasedTrainingFeatures.blocks
@@ -147,25 +165,40 @@ def test_memory_stays_below_that_of_the_features(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(100_000, 768)).astype(np.float32)
     save_features(tmp_path / "big.pth", rows)
     del rows
-    code = ("import sys, torch, faiss, pyarrow.parquet\nfrom attribution_core.release import write_release\n"
-            "def own():\n    lines = open('/proc/self/status').read().splitlines()\n"
-            "    return next(int(l.split()[1]) for l in lines if l.startswith('RssAnon'))\n"
-            "before, most = own(), [0]\n"
-            "def show(*_):\n    most[0] = max(most[0], own())\n"
-            f"write_release({str(tmp_path / 'out')!r}, features={str(tmp_path / 'big.pth')!r}, encoder={ENCODER!r}, "
-            "on_progress=show)\nprint((most[0] - before) / 1e3)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"})
+    code = (
+        "import sys, torch, faiss, pyarrow.parquet\nfrom attribution_core.release import write_release\n"
+        "def own():\n    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return next(int(l.split()[1]) for l in lines if l.startswith('RssAnon'))\n"
+        "before, most = own(), [0]\n"
+        "def show(*_):\n    most[0] = max(most[0], own())\n"
+        f"write_release({str(tmp_path / 'out')!r}, features={str(tmp_path / 'big.pth')!r}, encoder={ENCODER!r}, "
+        "on_progress=show)\nprint((most[0] - before) / 1e3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 154 + 180, "the index, some blocks of 50 MB, and no copy of all features"
 
 
 def test_without_pictures_it_opens_and_says_what_is_known(tmp_path: Path, feats: Path) -> None:
     captions = tmp_path / "laion_captions.txt"
-    captions.write_bytes("".join(f"shape {i}, à la carte\u2028 \thttps://example.org/{i}.jpg\n" for i in range(N))
-                         .encode())
-    made = Collection.from_release(tmp_path / "out", features=feats, encoder=ENCODER, captions=captions,
-                                   calibrator=save_calibrator(tmp_path / "c.pth"), name="Mine")
+    captions.write_bytes(
+        "".join(f"shape {i}, à la carte\u2028 \thttps://example.org/{i}.jpg\n" for i in range(N)).encode()
+    )
+    made = Collection.from_release(
+        tmp_path / "out",
+        features=feats,
+        encoder=ENCODER,
+        captions=captions,
+        calibrator=save_calibrator(tmp_path / "c.pth"),
+        name="Mine",
+    )
     assert (made.name, len(made.index), made.mappers.kind) == ("Mine", N, MapperKind.IDENTITY)
     result = Attributor(made).attribute(shape_image(7), top=5)
     credit = result.credits[0]
@@ -174,24 +207,36 @@ def test_without_pictures_it_opens_and_says_what_is_known(tmp_path: Path, feats:
     assert not made.corpus.has_image(7)
     with pytest.raises(InvalidImageError, match="no picture of it"):
         made.corpus.image(7)
-    assert "BY-NC-SA" in made.card["licence"] and str(tmp_path) not in (tmp_path / "out/card.json").read_text()
+    assert (
+        "BY-NC-SA" in made.card["licence"] and str(tmp_path) not in (tmp_path / "out/card.json").read_text()
+    )
     datasets = pytest.importorskip("datasets")
-    row = next(iter(datasets.load_dataset("parquet", data_files=str(tmp_path / "out/corpus/*.parquet"), split="train",
-                                          streaming=True)))
+    row = next(
+        iter(
+            datasets.load_dataset(
+                "parquet", data_files=str(tmp_path / "out/corpus/*.parquet"), split="train", streaming=True
+            )
+        )
+    )
     assert row["image"] is None and row["caption"].startswith("shape 0")
 
 
-@pytest.mark.parametrize(("name", "inside"), [("{:08d}.jpg", ""), ("{:08d}.png", ""),
-                                              ("{:08d}.jpg", "dataset/laion_subset/")])
+@pytest.mark.parametrize(
+    ("name", "inside"), [("{:08d}.jpg", ""), ("{:08d}.png", ""), ("{:08d}.jpg", "dataset/laion_subset/")]
+)
 def test_a_folder_of_pictures_is_linked_to(tmp_path: Path, feats: Path, name: str, inside: str) -> None:
     (tmp_path / "jpeg" / inside).mkdir(parents=True)
     for i in range(N - 1):
         shape_image(i).save(tmp_path / "jpeg" / inside / name.format(i))
-    made = Collection.from_release(tmp_path / "out", features=feats, encoder=ENCODER, images=tmp_path / "jpeg")
+    made = Collection.from_release(
+        tmp_path / "out", features=feats, encoder=ENCODER, images=tmp_path / "jpeg"
+    )
     assert [made.corpus.has_image(i) for i in (0, N - 2, N - 1)] == [True, True, False]
     assert np.abs(np.asarray(made.corpus.image(3), int) - np.asarray(shape_image(3), int)).mean() < 8
     with pytest.raises(InvalidInputError, match="holds none of the first"):
-        Collection.from_release(tmp_path / "other", features=feats, encoder=ENCODER, images=tmp_path / "feats")
+        Collection.from_release(
+            tmp_path / "other", features=feats, encoder=ENCODER, images=tmp_path / "feats"
+        )
 
 
 def test_a_corpus_reads_no_file_outside_of_its_images(tmp_path: Path) -> None:
@@ -199,7 +244,9 @@ def test_a_corpus_reads_no_file_outside_of_its_images(tmp_path: Path) -> None:
     (tmp_path / "corpus/images").mkdir(parents=True)
     (tmp_path / "corpus/images/notes.txt").write_text("no picture")
     names = ["../../secret.png", str(tmp_path / "secret.png"), "", "notes.txt"]
-    Corpus.write(tmp_path / "corpus/train-0.parquet", [{"image": {"bytes": None, "path": name}} for name in names])
+    Corpus.write(
+        tmp_path / "corpus/train-0.parquet", [{"image": {"bytes": None, "path": name}} for name in names]
+    )
     corpus = Corpus.open(tmp_path / "corpus")
     assert [corpus.has_image(i) for i in range(4)] == [False, False, False, True]
     for i in range(4):
@@ -207,8 +254,9 @@ def test_a_corpus_reads_no_file_outside_of_its_images(tmp_path: Path) -> None:
             corpus.image_bytes(i)
 
 
-def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(tmp_path: Path, feats: Path,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
+    tmp_path: Path, feats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(release, "SHARD", 25)
 
     def stopped(what: str, done: int, total: int) -> None:
@@ -222,7 +270,10 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(tmp_path: Path, 
         Collection.open(tmp_path / "out")
     monkeypatch.setattr(release, "SHARD", 50)
     made = Collection.from_release(tmp_path / "out", **given)
-    assert [p.name for p in sorted((made.path / "corpus").iterdir())] == ["train-00000.parquet", "train-00001.parquet"]
+    assert [p.name for p in sorted((made.path / "corpus").iterdir())] == [
+        "train-00000.parquet",
+        "train-00001.parquet",
+    ]
     assert made.corpus.column("id") == [f"dataset/laion_subset/{i:08d}.png" for i in range(N)]
     with pytest.raises(CheckpointError, match="holds a collection already"):
         Collection.from_release(tmp_path / "out", **given)
@@ -246,7 +297,9 @@ def test_files_of_other_formats_or_encoders_are_errors(tmp_path: Path, feats: Pa
 
     with pytest.raises(CheckpointError, match="does not exist"):
         make(features=tmp_path / "none.pth")
-    with pytest.raises(CollectionMismatchError, match="features of 768 values, encoder 'clip-vit-b32' gives 512"):
+    with pytest.raises(
+        CollectionMismatchError, match="features of 768 values, encoder 'clip-vit-b32' gives 512"
+    ):
         make(encoder="clip")
     with pytest.raises(CollectionMismatchError, match="takes 8"):
         make(mappers=save_mappers(tmp_path / "m.pth", dim=8))
@@ -263,8 +316,10 @@ def test_files_of_other_formats_or_encoders_are_errors(tmp_path: Path, feats: Pa
         make(features=save_features(tmp_path / "nan.pth", broken))
     with pytest.raises(UnknownNameError, match="SQfp16"):
         make(factory="SQfp61")
-    for name, write in (("zip.pth", lambda f: torch.save({"feats": evil(), "paths": []}, f)),
-                        ("old.pth", lambda f: f.write(pickle.dumps({"feats": evil(), "paths": []}, 2)))):
+    for name, write in (
+        ("zip.pth", lambda f: torch.save({"feats": evil(), "paths": []}, f)),
+        ("old.pth", lambda f: f.write(pickle.dumps({"feats": evil(), "paths": []}, 2))),
+    ):
         with (tmp_path / name).open("wb") as file:
             write(file)
         with pytest.raises(CheckpointError, match="cannot be read as plain tensors"):
@@ -291,21 +346,37 @@ def table(path: Path, columns: dict[str, list[Any]]) -> Path:
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.parametrize("form", ["{}.png", "dataset/laion_subset/{}.png", "{}"])
 def test_tables_are_joined_by_path(tmp_path: Path, suffix: str, form: str) -> None:
-    told = table(tmp_path / f"t.{suffix}", {
-        "key": [form.format(f"{i:08d}") for i in (2, 0, 9)], "TEXT": ["two, 2", "zero", "nine"],
-        "URL": ["https://example.org/2", "https://example.org/0", ""], "LICENSE": ["?", "CC0-1.0", ""],
-        "width": ["1", "2", "3"]})
+    told = table(
+        tmp_path / f"t.{suffix}",
+        {
+            "key": [form.format(f"{i:08d}") for i in (2, 0, 9)],
+            "TEXT": ["two, 2", "zero", "nine"],
+            "URL": ["https://example.org/2", "https://example.org/0", ""],
+            "LICENSE": ["?", "CC0-1.0", ""],
+            "width": ["1", "2", "3"],
+        },
+    )
     assert open_texts(told, NAMES).rows(0, 4) == [
-        {"caption": "zero", "link": "https://example.org/0", "licence": "CC0-1.0"}, {},
-        {"caption": "two, 2", "link": "https://example.org/2"}, {}]
+        {"caption": "zero", "link": "https://example.org/0", "licence": "CC0-1.0"},
+        {},
+        {"caption": "two, 2", "link": "https://example.org/2"},
+        {},
+    ]
     assert open_texts(told, NAMES).rows(2, 3) == [{"caption": "two, 2", "link": "https://example.org/2"}]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r\t")), min_size=1,
-                max_size=8), st.booleans())
-def test_lines_come_back_whatever_they_hold(tmp_path_factory: pytest.TempPathFactory, captions: list[str],
-                                            last: bool) -> None:
+@given(
+    st.lists(
+        st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r\t")),
+        min_size=1,
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_lines_come_back_whatever_they_hold(
+    tmp_path_factory: pytest.TempPathFactory, captions: list[str], last: bool
+) -> None:
     path = tmp_path_factory.mktemp("lines") / "c.txt"
     captions[-1] += "."
     path.write_bytes("\n".join(captions).encode() + b"\n" * last)
@@ -334,6 +405,7 @@ def test_texts_that_do_not_belong_are_errors(tmp_path: Path) -> None:
 
 # The command
 
+
 def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
@@ -345,8 +417,14 @@ def test_the_command_finds_what_was_downloaded(tmp_path: Path, encoder: str) -> 
     assert result.exit_code == 0, result.stderr
     assert f"{tmp_path / 'out'}: 40 images" in result.stdout and result.stderr == ""
     made = Collection.open(tmp_path / "out")
-    assert (made.encoder_name, made.mappers.kind, made.calibrator.bias_) == ("clip-vit-b32", MapperKind.LINEAR, -0.5)
-    assert made.calibrator.temperature_ == pytest.approx(1 / 40) and made.corpus.credit(3).caption == "caption 3"
+    assert (made.encoder_name, made.mappers.kind, made.calibrator.bias_) == (
+        "clip-vit-b32",
+        MapperKind.LINEAR,
+        -0.5,
+    )
+    assert (
+        made.calibrator.temperature_ == pytest.approx(1 / 40) and made.corpus.credit(3).caption == "caption 3"
+    )
     assert made.index.factory == "SQfp16"
 
 
@@ -360,18 +438,27 @@ def test_the_command_takes_files_by_name(tmp_path: Path, feats: Path) -> None:
 def test_the_commands_mistakes_are_one_line(tmp_path: Path) -> None:
     folder = fake_release(tmp_path / "released")
     (folder / "weights/mapper/clip_tuned.pth").unlink()
-    for arguments, words in ((["clip", "--release", folder], "download paper-weights"),
-                             (["dino", "--release", folder], "download paper-laion-1m"),
-                             (["clop"], "did you mean 'clip'"),
-                             (["efficientnet-lite0"], "unknown encoder of the release"),
-                             (["clip", "--mappers", "m.pth"], "go with --features")):
+    for arguments, words in (
+        (["clip", "--release", folder], "download paper-weights"),
+        (["dino", "--release", folder], "download paper-laion-1m"),
+        (["clop"], "did you mean 'clip'"),
+        (["efficientnet-lite0"], "unknown encoder of the release"),
+        (["clip", "--mappers", "m.pth"], "go with --features"),
+    ):
         result = run("from-release", *arguments, "--out", tmp_path / "out")
-        assert result.exit_code == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        assert (
+            result.exit_code == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        )
         assert words in result.stderr and not (tmp_path / "out").exists()
 
 
 def test_names_of_the_release_are_rows(tmp_path: Path) -> None:
     assert [row_of(short) for short in ("clip", "dino", "moco", "vit", "sscd")] == [
-        "clip-vit-b32", "dino-vitb16", "moco-v3-vitb16", "vit-b16-384", "sscd"]
+        "clip-vit-b32",
+        "dino-vitb16",
+        "moco-v3-vitb16",
+        "vit-b16-384",
+        "sscd",
+    ]
     with pytest.raises(AttributionError):
         find_release("clip", tmp_path)

@@ -63,9 +63,15 @@ def test_bounds(seed, bins):
     assert ((0 <= low) & (low <= found.observed + 1e-9) & (found.observed <= high + 1e-9) & (high <= 1)).all()
 
 
-@pytest.mark.parametrize(("shares", "marks"), [
-    ([[0.5, 0.4]], [[True, False]]), ([[1.5, -0.5]], [[True, False]]), ([[0.5, 0.5]], [[False, False]]),
-    ([[0.5, 0.5]], [[True]])])
+@pytest.mark.parametrize(
+    ("shares", "marks"),
+    [
+        ([[0.5, 0.4]], [[True, False]]),
+        ([[1.5, -0.5]], [[True, False]]),
+        ([[0.5, 0.5]], [[False, False]]),
+        ([[0.5, 0.5]], [[True]]),
+    ],
+)
 def test_bad_input(shares, marks):
     with pytest.raises(InvalidInputError):
         reliability(shares, np.array(marks))

@@ -62,10 +62,25 @@ def test_the_page_loads_nothing_and_runs_nothing(shapes: Collection) -> None:
     text = report(shapes).to_html()
     page = Tags(text)
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "iframe", "object", "embed", "form", "base", "audio", "video", "source"}
-    loaded = [value for tag, attrs in page.tags for key, value in attrs.items()
-              if key in ("src", "srcset", "poster", "background", "data", "xlink:href")
-              or (key == "href" and tag != "a")]
+    assert not names & {
+        "script",
+        "link",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "audio",
+        "video",
+        "source",
+    }
+    loaded = [
+        value
+        for tag, attrs in page.tags
+        for key, value in attrs.items()
+        if key in ("src", "srcset", "poster", "background", "data", "xlink:href")
+        or (key == "href" and tag != "a")
+    ]
     assert loaded and all(str(value).startswith("data:image/") for value in loaded)
     assert not re.search(r"url\(|@import", text)
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
@@ -76,11 +91,21 @@ def test_the_page_loads_nothing_and_runs_nothing(shapes: Collection) -> None:
 
 def test_strangers_words_are_words(shapes: Collection) -> None:
     result = Attributor(shapes).attribute(shape_image(7), top=20)
-    credit = replace(result.credits[0], caption=HOSTILE, creator=HOSTILE, licence=HOSTILE, link=f"javascript:{HOSTILE}")
-    told = make_report(shape_image(7), replace(result, credits=(credit, *result.credits[1:])), shapes, title=HOSTILE,
-                       recipe=Recipe(HOSTILE, 3, generator=HOSTILE, software=HOSTILE),
-                       sections=[Section(HOSTILE, HOSTILE, (Fact(HOSTILE, HOSTILE, 1, HOSTILE),),
-                                         (Picture(shape_image(1), HOSTILE),))])
+    credit = replace(
+        result.credits[0], caption=HOSTILE, creator=HOSTILE, licence=HOSTILE, link=f"javascript:{HOSTILE}"
+    )
+    told = make_report(
+        shape_image(7),
+        replace(result, credits=(credit, *result.credits[1:])),
+        shapes,
+        title=HOSTILE,
+        recipe=Recipe(HOSTILE, 3, generator=HOSTILE, software=HOSTILE),
+        sections=[
+            Section(
+                HOSTILE, HOSTILE, (Fact(HOSTILE, HOSTILE, 1, HOSTILE),), (Picture(shape_image(1), HOSTILE),)
+            )
+        ],
+    )
     told = replace(told, collection=HOSTILE, method=HOSTILE)
     page = Tags(told.to_html())
     assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
@@ -100,20 +125,44 @@ def test_the_json_holds_the_attributions_numbers_to_the_last_digit(shapes: Colle
     for told_sum in loaded["sums"]:
         assert sum(g["influence"] for g in told_sum["groups"]) + told_sum["rest"] == pytest.approx(1)
     assert len(loaded["thumbnails"]) == 4
-    assert b64decode(loaded["thumbnails"][0].split(",")[1]) == shapes.corpus.image_bytes(7), "the closest, as stored"
+    assert b64decode(loaded["thumbnails"][0].split(",")[1]) == shapes.corpus.image_bytes(7), (
+        "the closest, as stored"
+    )
     assert loaded["made"] == "2026-01-02T03:04:05+00:00"
     assert loaded["limits"] == list(LIMITS)
     assert set(loaded["how"]) >= {"influence", "interval", "similarity", "rest", "sums"}
 
 
 def test_the_page_shows_what_the_json_says(shapes: Collection) -> None:
-    told = report(shapes, recipe=Recipe("seven", 5, 6, 2.5, "shapes", "ab" * 32), shown=4,
-                  sections=[Section("Is it a copy?", "No.", (Fact("Copy similarity", "0.31", 0.31, "By eye."),),
-                                    (Picture(shape_image(3), "the closest"),))])
+    told = report(
+        shapes,
+        recipe=Recipe("seven", 5, 6, 2.5, "shapes", "ab" * 32),
+        shown=4,
+        sections=[
+            Section(
+                "Is it a copy?",
+                "No.",
+                (Fact("Copy similarity", "0.31", 0.31, "By eye."),),
+                (Picture(shape_image(3), "the closest"),),
+            )
+        ],
+    )
     page = Tags(told.to_html())
     assert sum(tag == "img" for tag, _ in page.tags) == 1 + 4 + 1
-    for words in ("seven", "ab" * 32, "Is it a copy?", "0.31", "By eye.", "the closest", "By creator", "By licence",
-                  "black circle, flat style", "56 others together", *MEANING, *LIMITS):
+    for words in (
+        "seven",
+        "ab" * 32,
+        "Is it a copy?",
+        "0.31",
+        "By eye.",
+        "the closest",
+        "By creator",
+        "By licence",
+        "black circle, flat style",
+        "56 others together",
+        *MEANING,
+        *LIMITS,
+    ):
         assert words in page.words, words
     assert told.to_dict()["sections"][0]["facts"][0]["number"] == 0.31
 
@@ -136,11 +185,20 @@ def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
 def test_a_large_training_image_goes_in_as_a_thumbnail(tmp_path: Path, shapes: Collection) -> None:
     import io
 
-    noise, out = Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)), io.BytesIO()
+    noise, out = (
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)),
+        io.BytesIO(),
+    )
     noise.save(out, "PNG")
-    Corpus.write(tmp_path / "train-0.parquet", [{"id": "n", "image": {"bytes": out.getvalue(), "path": "n.png"}}] * 60)
-    told = make_report(shape_image(7), Attributor(shapes).attribute(shape_image(7), 3),
-                       replace(shapes, corpus=Corpus.open(tmp_path)), title="x")
+    Corpus.write(
+        tmp_path / "train-0.parquet", [{"id": "n", "image": {"bytes": out.getvalue(), "path": "n.png"}}] * 60
+    )
+    told = make_report(
+        shape_image(7),
+        Attributor(shapes).attribute(shape_image(7), 3),
+        replace(shapes, corpus=Corpus.open(tmp_path)),
+        title="x",
+    )
     assert all(t.startswith("data:image/webp") and len(t) < 80_000 for t in told.thumbnails)
 
 
@@ -165,14 +223,25 @@ def run(*arguments: object) -> Result:
 
 def test_the_command_writes_both_files(shapes: Collection, tmp_path: Path) -> None:
     save_png(shape_image(7), tmp_path / "q.png", Recipe("a <cat>", 5, 6, 2.5).to_dict())
-    done = run(tmp_path / "q.png", "--out", tmp_path / "new/r.html", "--json", tmp_path / "r.json", "--collection",
-               shapes.path, "--top", 7)
+    done = run(
+        tmp_path / "q.png",
+        "--out",
+        tmp_path / "new/r.html",
+        "--json",
+        tmp_path / "r.json",
+        "--collection",
+        shapes.path,
+        "--top",
+        7,
+    )
     assert done.exit_code == 0, done.output
     loaded = json.loads((tmp_path / "r.json").read_text())
     assert loaded["attribution"] == Attributor(shapes).attribute(shape_image(7), 7).to_dict()
     assert (loaded["query"]["title"], loaded["query"]["recipe"]["seed"]) == ("a <cat>", 5)
     assert "a &lt;cat&gt;" in (tmp_path / "new/r.html").read_text(encoding="utf-8")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "q.png", "r.json"], "nothing half-written is left"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "q.png", "r.json"], (
+        "nothing half-written is left"
+    )
 
 
 def test_a_damaged_recipe_is_left_aside_with_a_note(shapes: Collection, tmp_path: Path) -> None:
@@ -182,14 +251,22 @@ def test_a_damaged_recipe_is_left_aside_with_a_note(shapes: Collection, tmp_path
     assert "without a recipe" in (tmp_path / "r.html").read_text()
 
 
-@pytest.mark.parametrize("arguments", [
-    ["nowhere.png", "--out", "OUT"], ["BAD", "--out", "OUT"], ["GOOD", "--out", "FOLDER"],
-    ["GOOD", "--out", "OUT", "--json", "FOLDER"], ["GOOD", "--out", "OUT", "--top", "0"],
-    ["GOOD", "--out", "OUT", "--method", "none such"], ["GOOD", "--out", "OUT", "--collection", "nowhere"],
-    ["GOOD", "--out", "OUT", "--temperature", "-1"],
-])
-def test_bad_input_ends_with_one_line_and_writes_nothing(arguments: list[str], shapes: Collection, tmp_path: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nowhere.png", "--out", "OUT"],
+        ["BAD", "--out", "OUT"],
+        ["GOOD", "--out", "FOLDER"],
+        ["GOOD", "--out", "OUT", "--json", "FOLDER"],
+        ["GOOD", "--out", "OUT", "--top", "0"],
+        ["GOOD", "--out", "OUT", "--method", "none such"],
+        ["GOOD", "--out", "OUT", "--collection", "nowhere"],
+        ["GOOD", "--out", "OUT", "--temperature", "-1"],
+    ],
+)
+def test_bad_input_ends_with_one_line_and_writes_nothing(
+    arguments: list[str], shapes: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes.path))
     (tmp_path / "bad.png").write_bytes(b"no image")
     shape_image(7).save(tmp_path / "good.png")

@@ -17,7 +17,9 @@ MB = 1_000_000
 
 def tracked() -> list[Path]:
     try:
-        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+        done = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60
+        )
     except (OSError, subprocess.CalledProcessError):
         return []
     return [ROOT / name for name in done.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
@@ -43,8 +45,12 @@ def test_stored_files_are_those_of_their_card(card: Path) -> None:
 
 @needs_git
 def test_every_stored_weight_or_image_is_vouched_for_by_a_card() -> None:
-    heavy = [path for path in FILES if path.is_relative_to(ROOT / "checkpoints")
-             and path.suffix in {".safetensors", ".parquet", ".faiss", ".index", ".npz"}]
+    heavy = [
+        path
+        for path in FILES
+        if path.is_relative_to(ROOT / "checkpoints")
+        and path.suffix in {".safetensors", ".parquet", ".faiss", ".index", ".npz"}
+    ]
     assert heavy
     unnamed = []
     for path in heavy:
@@ -64,8 +70,11 @@ def test_only_formats_that_run_no_code_are_stored() -> None:
 def test_no_trace_of_one_machine() -> None:
     homes = [b"/" + name + b"/" for name in (b"root", b"work", b"Users", b"opt/pypi", b"opt/wheels")]
     pattern = re.compile(b"(?<![A-Za-z0-9_.~:/-])(?:" + b"|".join(map(re.escape, homes)) + b")")
-    found = {path.relative_to(ROOT).as_posix(): match.group() for path in FILES
-             if (match := pattern.search(path.read_bytes()))}
+    found = {
+        path.relative_to(ROOT).as_posix(): match.group()
+        for path in FILES
+        if (match := pattern.search(path.read_bytes()))
+    }
     assert found == {}
 
 

@@ -281,8 +281,14 @@ def test_the_head_of_a_sampled_search_keeps_its_sum():
     rest = values[:, 20:]
     means = np.array([[rest[0, cells == c].mean() for c in range(4)]])
     hits = Hits(np.arange(20)[None, :], values[:, :20], Rest.from_cells([[10] * 4], means, rest, cells))
-    whole = Attribution.from_hits(hits, tuple(Credit(id=str(i)) for i in range(20)), temperature=0.05,
-                                  fitted_temperature=0.05, collection="toy", encoder="fake")
+    whole = Attribution.from_hits(
+        hits,
+        tuple(Credit(id=str(i)) for i in range(20)),
+        temperature=0.05,
+        fitted_temperature=0.05,
+        collection="toy",
+        encoder="fake",
+    )
     head = whole.head(3)
     assert head.kind is RestKind.SAMPLED
     assert head.influence == pytest.approx(whole.influence[:3], rel=1e-9)
@@ -302,8 +308,14 @@ def test_a_sampled_rest_is_counted_by_its_sample():
     beyond = values[:, 1000:].mean(axis=1, dtype=np.float64)
     rest = rest_beyond(values[:, :1000], 20, 19_000, beyond, values[:, sample], sample[None] >= 1000)
     full = attribution(values)
-    found = Attribution.from_hits(Hits(np.arange(20)[None], values[:, :20], rest), full.credits, temperature=0.05,
-                                  fitted_temperature=0.05, collection="toy", encoder="fake")
+    found = Attribution.from_hits(
+        Hits(np.arange(20)[None], values[:, :20], rest),
+        full.credits,
+        temperature=0.05,
+        fitted_temperature=0.05,
+        collection="toy",
+        encoder="fake",
+    )
     assert found.kind is RestKind.SAMPLED and found.rank.tolist() == full.rank.tolist() == list(range(1, 21))
     for t in (0.02, 0.1):
         ours, right = found.at_temperature(t), full.at_temperature(t)

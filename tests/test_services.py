@@ -69,9 +69,19 @@ def test_a_listener_that_leaves_stops_the_work(services: Services) -> None:
     assert waited < (time.monotonic() - whole) / 2
 
 
-@pytest.mark.parametrize(("prompt", "seed", "words"), [
-    ("", 1, "empty"), (" \n", 1, "empty"), ("x" * 501, 1, "501"), ("cat", -1, "seed"), ("cat", None, "seed")])
-def test_bad_values_are_refused_before_any_work(services: Services, prompt: str, seed: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "seed", "words"),
+    [
+        ("", 1, "empty"),
+        (" \n", 1, "empty"),
+        ("x" * 501, 1, "501"),
+        ("cat", -1, "seed"),
+        ("cat", None, "seed"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    services: Services, prompt: str, seed: int, words: str
+) -> None:
     with pytest.raises(InvalidInputError, match=words):
         services.generate(prompt, seed, 4, 2.0)
 
@@ -97,10 +107,16 @@ def test_a_download_comes_back_with_its_recipe(services: Services, tmp_path: Pat
     (tmp_path / "back.png").write_bytes(services.png(query))
     assert read_recipe(tmp_path / "back.png") == query.recipe.to_dict()
     again = services.read_upload(str(tmp_path / "back.png"))
-    assert (again.title, again.recipe, again.image.tobytes()) == (query.title, query.recipe, query.image.tobytes())
+    assert (again.title, again.recipe, again.image.tobytes()) == (
+        query.title,
+        query.recipe,
+        query.image.tobytes(),
+    )
 
 
-def test_an_upload_without_or_with_a_damaged_recipe_is_still_an_image(services: Services, tmp_path: Path) -> None:
+def test_an_upload_without_or_with_a_damaged_recipe_is_still_an_image(
+    services: Services, tmp_path: Path
+) -> None:
     save_png(shape_image(4), tmp_path / "my cat.png", {"seed": "1"})
     query = services.read_upload(str(tmp_path / "my cat.png"))
     assert (query.title, query.recipe, query.file_name) == ("my cat", None, "my-cat")
@@ -127,8 +143,12 @@ def test_training_images_are_served_as_they_are_stored(services: Services) -> No
 def result_of(similarity: list[float], t: float = 0.02, caption: str = "a <b>cat</b>") -> Attribution:
     values = np.array([similarity], dtype=np.float32)
     hits = Hits(np.arange(3)[None, :], values[:, :3], Rest.from_similarities(values[:, 3:]))
-    credits = tuple(Credit(id=f"i{k}", caption=caption, creator="Zoë", link="javascript:alert(1)") for k in range(3))
-    return Attribution.from_hits(hits, credits, temperature=t, fitted_temperature=t, collection="toy", encoder="fake")
+    credits = tuple(
+        Credit(id=f"i{k}", caption=caption, creator="Zoë", link="javascript:alert(1)") for k in range(3)
+    )
+    return Attribution.from_hits(
+        hits, credits, temperature=t, fitted_temperature=t, collection="toy", encoder="fake"
+    )
 
 
 QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
@@ -157,8 +177,10 @@ def test_the_bar_adds_up() -> None:
     assert percent(result.rest) in text and percent(1 - result.rest) in text
 
 
-@pytest.mark.parametrize(("share", "words"), [
-    (0.0, "< 0.01%"), (0.00012, "0.01%"), (0.0345, "3.45%"), (0.345, "34.5%"), (1.0, "99.9%")])
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "< 0.01%"), (0.00012, "0.01%"), (0.0345, "3.45%"), (0.345, "34.5%"), (1.0, "99.9%")],
+)
 def test_shares_are_never_a_false_zero_or_hundred(share: float, words: str) -> None:
     assert percent(share) == words
 

@@ -40,7 +40,9 @@ def test_several_collections_are_written_as_in_path(monkeypatch: pytest.MonkeyPa
     assert Settings().compare_with == ()
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "99999"), ("PORT", "web"), ("TOP", "0"), ("MAX_UPLOAD_MB", "-1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "99999"), ("PORT", "web"), ("TOP", "0"), ("MAX_UPLOAD_MB", "-1")]
+)
 def test_values_out_of_bounds_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"ATTRIBUTION_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):

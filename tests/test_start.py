@@ -16,19 +16,29 @@ from tests.fakes import fake_collection
 
 
 def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "app.py", *arguments], cwd=ROOT, env={**os.environ, **environment},
-                          capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
-@pytest.mark.parametrize(("arguments", "environment", "words"), [
-    (["--collection", "nowhere"], {}, "nowhere"),
-    ([], {"ATTRIBUTION_PORT": "abc"}, "port"),
-    ([], {"ATTRIBUTION_COLLECTION": "nowhere"}, "nowhere"),
-    (["--port", "70000"], {}, "65535"),
-    (["--collection", "checkpoints/pocket", "--collection", "nowhere"], {}, "nowhere"),
-])
-def test_a_mistake_ends_with_its_reason_and_code_two(arguments: list[str], environment: dict[str, str],
-                                                     words: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["--collection", "nowhere"], {}, "nowhere"),
+        ([], {"ATTRIBUTION_PORT": "abc"}, "port"),
+        ([], {"ATTRIBUTION_COLLECTION": "nowhere"}, "nowhere"),
+        (["--port", "70000"], {}, "65535"),
+        (["--collection", "checkpoints/pocket", "--collection", "nowhere"], {}, "nowhere"),
+    ],
+)
+def test_a_mistake_ends_with_its_reason_and_code_two(
+    arguments: list[str], environment: dict[str, str], words: str
+) -> None:
     done = start(*arguments, **environment)
     assert done.returncode == 2
     assert words in done.stderr

@@ -40,8 +40,10 @@ def test_views_differ_keep_their_size_and_come_again_with_the_seed(kind):
 def test_mild_views_keep_their_colours_and_strong_ones_do_not():
     colour = (60, 120, 180)
     image = Image.new("RGB", (32, 32), colour)
-    mild, strong = ([np.abs(np.asarray(v).reshape(-1, 3).mean(0) - colour).max() for v in views(image, kind, 8, 0)]
-                    for kind in ("mild", "strong"))
+    mild, strong = (
+        [np.abs(np.asarray(v).reshape(-1, 3).mean(0) - colour).max() for v in views(image, kind, 8, 0)]
+        for kind in ("mild", "strong")
+    )
     assert max(mild) < 1 and max(strong) > 20
 
 
@@ -64,8 +66,14 @@ def write_benchmark(folder, models, made=2):
     for k in range(models):
         for name, seed in (("e", k), *((f"m{i}", k) for i in range(made))):
             picture(seed).save(folder / f"{k}-{name}.png")
-        entries.append({"exemplar": [f"{k}-e.png"], "class_id": str(k), "category": "thing",
-                        "synth": {"gpt": [f"{k}-m0.png"], "media": [f"{k}-m{i}.png" for i in range(1, made)]}})
+        entries.append(
+            {
+                "exemplar": [f"{k}-e.png"],
+                "class_id": str(k),
+                "category": "thing",
+                "synth": {"gpt": [f"{k}-m0.png"], "media": [f"{k}-m{i}.png" for i in range(1, made)]},
+            }
+        )
     return entries
 
 
@@ -77,7 +85,9 @@ def manifest(folder, name, entries):
 def test_features_stand_beside_their_models(tmp_path):
     entries = read_manifest(manifest(tmp_path, "m.json", write_benchmark(tmp_path, 3)))
     seen = []
-    pairs = encode_pairs(MeanColour(), entries, ImageStore.open(tmp_path), "none", 2, on_image=lambda: seen.append(1))
+    pairs = encode_pairs(
+        MeanColour(), entries, ImageStore.open(tmp_path), "none", 2, on_image=lambda: seen.append(1)
+    )
     assert len(seen) == 9
     assert pairs.real_model.tolist() == [0, 0, 1, 1, 2, 2]
     assert pairs.synth_model.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -102,25 +112,39 @@ def test_reciprocal_rank_worked_by_hand():
     pairs = FeaturePairs(np.eye(3), np.array([0, 1, 2]), made, np.array([0, 1, 2]))
     assert reciprocal_rank(MapperPair.identity(3), pairs) == pytest.approx((1 + 1 / 2 + 1) / 3)
     # A second exemplar of model 1, which its query equals: first place.
-    more = FeaturePairs(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 1, 0]]), np.array([0, 1, 2, 1]), pairs.synth,
-                        pairs.synth_model)
+    more = FeaturePairs(
+        np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 1, 0]]),
+        np.array([0, 1, 2, 1]),
+        pairs.synth,
+        pairs.synth_model,
+    )
     assert reciprocal_rank(MapperPair.identity(3), more) == pytest.approx(1 / 3 * (1 / 2 + 1 + 1))
 
 
 def test_the_settings_that_do_best_on_validation_are_kept(monkeypatch):
     reached = {0.05: 0.4, 0.1: 0.7}
-    monkeypatch.setattr(module, "reciprocal_rank", lambda pair, _: reached.get(made.pop(0), 0.2) if made else 0.1)
+    monkeypatch.setattr(
+        module, "reciprocal_rank", lambda pair, _: reached.get(made.pop(0), 0.2) if made else 0.1
+    )
     made = [0.05, 0.1]
-    trained = train_mappers(made_pairs(), made_pairs(seed=1), "fake", temperatures=(0.05, 0.1), rigidities=(1.0,),
-                            epochs=2)
+    trained = train_mappers(
+        made_pairs(), made_pairs(seed=1), "fake", temperatures=(0.05, 0.1), rigidities=(1.0,), epochs=2
+    )
     assert trained.best.settings.temperature == 0.1 and trained.best.reciprocal_rank == 0.7
     assert [t.reciprocal_rank for t in trained.trials] == [0.4, 0.7] and trained.untrained == 0.1
     assert trained.card()["settings"]["temperature"] == 0.1
 
 
 def test_training_helps_on_models_it_never_saw():
-    trained = train_mappers(made_pairs(150), made_pairs(40, seed=7), "fake", temperatures=(0.1,), rigidities=(0.01,),
-                            epochs=100, learning_rate=1e-2)
+    trained = train_mappers(
+        made_pairs(150),
+        made_pairs(40, seed=7),
+        "fake",
+        temperatures=(0.1,),
+        rigidities=(0.01,),
+        epochs=100,
+        learning_rate=1e-2,
+    )
     assert trained.best.reciprocal_rank > 1.25 * trained.untrained
     assert trained.pair.encoder == "fake" and trained.pair.dim == D
 
@@ -130,8 +154,16 @@ def test_finished_fits_are_found_again(tmp_path):
 
     def run():
         epochs.clear()
-        return train_mappers(made_pairs(), made_pairs(seed=1), "fake", temperatures=(0.05, 0.1), rigidities=(1.0,),
-                             on_epoch=lambda epoch, _: epochs.append(epoch), work=tmp_path, epochs=3)
+        return train_mappers(
+            made_pairs(),
+            made_pairs(seed=1),
+            "fake",
+            temperatures=(0.05, 0.1),
+            rigidities=(1.0,),
+            on_epoch=lambda epoch, _: epochs.append(epoch),
+            work=tmp_path,
+            epochs=3,
+        )
 
     first = run()
     assert epochs == [1, 2, 3] * 2
@@ -143,9 +175,21 @@ def test_finished_fits_are_found_again(tmp_path):
 def test_the_command_writes_a_pair_that_loads(tmp_path, monkeypatch):
     monkeypatch.setattr("attribution_core.encoders.load_encoder", lambda *_: MeanColour())
     entries = write_benchmark(tmp_path, 6)
-    command = ["train-mappers", str(manifest(tmp_path, "train.json", entries[:4])), "--validation",
-               str(manifest(tmp_path, "valid.json", entries[4:])), "--images", str(tmp_path), "--out",
-               str(tmp_path / "out"), "--encoder", "rgb-thumbnail", "--epochs", "2", "--kind"]
+    command = [
+        "train-mappers",
+        str(manifest(tmp_path, "train.json", entries[:4])),
+        "--validation",
+        str(manifest(tmp_path, "valid.json", entries[4:])),
+        "--images",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--encoder",
+        "rgb-thumbnail",
+        "--epochs",
+        "2",
+        "--kind",
+    ]
     done = CliRunner().invoke(app, [*command, "linear"])
     assert done.exit_code == 0, done.output
     pair = MapperPair.load(tmp_path / "out", "rgb-thumbnail")

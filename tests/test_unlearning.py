@@ -59,8 +59,9 @@ def shapes(*seeds: int) -> list[Any]:
 
 def test_the_loss_on_the_image_rises_and_the_weights_come_back(generator: Generator) -> None:
     before = weights(generator)
-    told = loss_changes(generator, shape_image(1), "red cat", shapes(1, 9, 20), ["red cat", "dog", "a house"],
-                        STRONG)
+    told = loss_changes(
+        generator, shape_image(1), "red cat", shapes(1, 9, 20), ["red cat", "dog", "a house"], STRONG
+    )
     assert told.took
     assert told.query_after > told.query_before > 0
     # The first of the others is the image itself, with its prompt: the same noise, the same losses.
@@ -72,8 +73,10 @@ def test_the_loss_on_the_image_rises_and_the_weights_come_back(generator: Genera
 
 
 def test_more_steps_forget_more(generator: Generator) -> None:
-    few, many = (loss_changes(generator, shape_image(1), "red cat", shapes(2), ["dog"],
-                              replace(STRONG, steps=n)) for n in (1, 6))
+    few, many = (
+        loss_changes(generator, shape_image(1), "red cat", shapes(2), ["dog"], replace(STRONG, steps=n))
+        for n in (1, 6)
+    )
     assert many.query_after > few.query_after
     assert many.query_before == few.query_before
 
@@ -159,17 +162,27 @@ def test_bad_input_is_refused(generator: Generator) -> None:
             loss_changes(generator, shape_image(1), "red cat", images, captions, QUICK)
     with pytest.raises(InvalidInputError, match="needs the prompt"):
         loss_changes(generator, shape_image(1), "  ", shapes(1), ["dog"], QUICK)
-    for bad in ({"steps": 0}, {"draws": 1.5}, {"batch_size": True}, {"rate": 0}, {"rate": 2}, {"rate": float("nan")},
-                {"seed": -1}):
+    for bad in (
+        {"steps": 0},
+        {"draws": 1.5},
+        {"batch_size": True},
+        {"rate": 0},
+        {"rate": 2},
+        {"rate": float("nan")},
+        {"seed": -1},
+    ):
         with pytest.raises(InvalidInputError, match=next(iter(bad))):
             UnlearningSettings(**bad)
 
 
-def test_a_second_opinion_holds_the_list_and_random_images(generator: Generator, attributor: Attributor) -> None:
+def test_a_second_opinion_holds_the_list_and_random_images(
+    generator: Generator, attributor: Attributor
+) -> None:
     before = weights(generator)
     added = [Added(shape_image(7), Credit(caption="<b>cat</b>"))]
-    told = second_opinion(attributor, generator, shape_image(7), "red cat", candidates=6, others=5, added=added,
-                          settings=QUICK)
+    told = second_opinion(
+        attributor, generator, shape_image(7), "red cat", candidates=6, others=5, added=added, settings=QUICK
+    )
     assert list(told.listed) == [True] * 7 + [False] * 5
     assert set(told.ids[:2]) == {7, 60} and len(set(told.ids)) == 12
     assert told.credits[list(told.ids).index(60)].caption == "<b>cat</b>"
@@ -186,9 +199,12 @@ def test_a_second_opinion_holds_the_list_and_random_images(generator: Generator,
     assert "&lt;b&gt;" in str(rank_scatter(told, 2).data) and "<b>cat" not in str(rank_scatter(told, 2).data)
 
 
-def test_a_small_collection_is_judged_whole_and_too_few_are_refused(generator: Generator,
-                                                                    attributor: Attributor) -> None:
-    told = second_opinion(attributor, generator, shape_image(7), "cat", candidates=58, others=50, settings=QUICK)
+def test_a_small_collection_is_judged_whole_and_too_few_are_refused(
+    generator: Generator, attributor: Attributor
+) -> None:
+    told = second_opinion(
+        attributor, generator, shape_image(7), "cat", candidates=58, others=50, settings=QUICK
+    )
     assert len(told) == 60 and set(told.ids) == set(range(60))
     for bad in ({"candidates": 0}, {"candidates": 2.5}, {"others": -1}):
         with pytest.raises(InvalidInputError, match=next(iter(bad))):
@@ -199,8 +215,13 @@ def test_a_small_collection_is_judged_whole_and_too_few_are_refused(generator: G
 
 def by_hand(similarity: list[float], change: list[float], listed: int) -> SecondOpinion:
     n = len(similarity)
-    return SecondOpinion(np.arange(n), tuple(Credit(id=str(k)) for k in range(n)), np.arange(n) < listed,
-                         np.array(similarity), LossChanges(np.zeros(n), np.array(change)))
+    return SecondOpinion(
+        np.arange(n),
+        tuple(Credit(id=str(k)) for k in range(n)),
+        np.arange(n) < listed,
+        np.array(similarity),
+        LossChanges(np.zeros(n), np.array(change)),
+    )
 
 
 def test_places_and_correlation_by_hand() -> None:
@@ -234,7 +255,9 @@ def test_columns_of_other_lengths_and_too_few_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="columns have lengths"):
         by_hand([1, 2, 3], [1, 2, 3], 3)
     with pytest.raises(InvalidInputError, match="columns have lengths"):
-        SecondOpinion(np.arange(5), (Credit(),) * 5, np.ones(5, bool), np.ones(4), LossChanges(np.ones(5), np.ones(5)))
+        SecondOpinion(
+            np.arange(5), (Credit(),) * 5, np.ones(5, bool), np.ones(4), LossChanges(np.ones(5), np.ones(5))
+        )
     with pytest.raises(InvalidInputError, match="order of 2 images"):
         by_hand([1, 2, 3, 4], [1, 2, 3, 4], 2).agreement(listed_only=True)
     with pytest.raises(InvalidInputError, match="top"):

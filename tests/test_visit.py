@@ -57,8 +57,9 @@ def test_old_images_are_let_go_and_their_rows_kept(result: Attribution) -> None:
     assert seen[0].query is None and max(seen[0].thumbnail.size) <= visit.THUMBNAIL
 
 
-def test_large_images_are_let_go_earlier_but_the_latest_never(result: Attribution,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_let_go_earlier_but_the_latest_never(
+    result: Attribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(visit, "PIXELS", 25_000)
     seen: list[Seen] = []
     for k in range(4):
@@ -120,12 +121,21 @@ def test_a_link_takes_what_it_does_not_say_from_the_generator(services: Services
     assert read_link({"prompt": " "}, services) is None
 
 
-@pytest.mark.parametrize(("values", "words"), [
-    ({"seed": "many"}, "recipe"), ({"seed": "-1"}, "seed"), ({"seed": str(MAX_SEED + 1)}, "seed"),
-    ({"steps": "1e9"}, "recipe"), ({"steps": "0"}, "steps"), ({"steps": "9" * 5000}, "recipe"),
-    ({"guidance": "nan"}, "guidance"), ({"guidance": "inf"}, "guidance"), ({"method": "none such"}, "method"),
-    ({"prompt": "x" * (MAX_PROMPT + 1)}, "characters"),
-])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"seed": "many"}, "recipe"),
+        ({"seed": "-1"}, "seed"),
+        ({"seed": str(MAX_SEED + 1)}, "seed"),
+        ({"steps": "1e9"}, "recipe"),
+        ({"steps": "0"}, "steps"),
+        ({"steps": "9" * 5000}, "recipe"),
+        ({"guidance": "nan"}, "guidance"),
+        ({"guidance": "inf"}, "guidance"),
+        ({"method": "none such"}, "method"),
+        ({"prompt": "x" * (MAX_PROMPT + 1)}, "characters"),
+    ],
+)
 def test_bad_links_are_one_sentence(values: dict[str, str], words: str, services: Services) -> None:
     with pytest.raises(AttributionError, match=words):
         read_link({"prompt": "cat", **values}, services)

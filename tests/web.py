@@ -79,7 +79,7 @@ def serving() -> Iterator[Web]:
             self.end_headers()
             body = data[start:]
             with contextlib.suppress(OSError):
-                self.wfile.write(body[:web.cuts.pop(0)] if web.cuts else body)
+                self.wfile.write(body[: web.cuts.pop(0)] if web.cuts else body)
 
         def log_message(self, *args: object) -> None:
             pass

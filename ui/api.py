@@ -40,12 +40,19 @@ def build(services: Services, page: gr.Blocks) -> None:
         Returns:
             JSON: collection, encoder, n_training, temperature; rest with rest_low and rest_high, the share of all images that are not listed; top, a list of rank, id, similarity, influence (0 to 1) with its interval low and high, uncalibrated, caption, creator, source, licence and link.
         """  # noqa: E501 - Gradio takes each line under "Returns" for a value of its own
-        return services.attribute(services.read_upload(str(uploaded(image["path"]))), method).head(top).to_dict()
+        return (
+            services.attribute(services.read_upload(str(uploaded(image["path"]))), method).head(top).to_dict()
+        )
 
     @shown_errors
-    def generate_image(prompt: str, seed: int = 1, steps: int = services.defaults.steps,
-                       guidance: float = services.defaults.guidance, top: int = 10, method: str = "",
-                       ) -> tuple[gr.FileData, dict[str, Any], dict[str, Any]]:
+    def generate_image(
+        prompt: str,
+        seed: int = 1,
+        steps: int = services.defaults.steps,
+        guidance: float = services.defaults.guidance,
+        top: int = 10,
+        method: str = "",
+    ) -> tuple[gr.FileData, dict[str, Any], dict[str, Any]]:
         """Make one image from a prompt with the collection's own generator, and estimate what influenced it.
 
         The same prompt, seed, steps and guidance give the same image again. The pocket generator knows drawings:
@@ -64,7 +71,9 @@ def build(services: Services, page: gr.Blocks) -> None:
             JSON: the recipe that repeats it - prompt, seed, steps, guidance, generator, generator_sha256 and software
             JSON: the training images that most likely influenced it, as attribute_image gives them
         """
-        made = next(event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query))
+        made = next(
+            event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query)
+        )
         result = services.attribute(made, method).head(top)
         path = as_file(page, services.png(made), f"{made.file_name}.png")
         image = {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
@@ -77,7 +86,9 @@ def build(services: Services, page: gr.Blocks) -> None:
 def need_mcp() -> None:
     """Raises `MissingDependencyError` where the package of the MCP server is not installed."""
     if importlib.util.find_spec("mcp") is None:
-        raise MissingDependencyError("the MCP server needs the package mcp; install it with 'pip install \"mcp<2\"'.")
+        raise MissingDependencyError(
+            "the MCP server needs the package mcp; install it with 'pip install \"mcp<2\"'."
+        )
 
 
 def keep_tools(page: gr.Blocks) -> None:
@@ -88,14 +99,22 @@ def keep_tools(page: gr.Blocks) -> None:
     server: Any = page.mcp_server_obj
     if server is None:
         return
-    server.tool_to_endpoint = {tool: endpoint for tool, endpoint in server.tool_to_endpoint.items()
-                               if endpoint.lstrip("/") in TOOLS}
+    server.tool_to_endpoint = {
+        tool: endpoint for tool, endpoint in server.tool_to_endpoint.items() if endpoint.lstrip("/") in TOOLS
+    }
     contents = server.postprocess_output_data
 
     def with_json(data: list[Any], root_url: str) -> Any:
         # Several values of one call come as one list inside the list.
         values = [value for part in data for value in (part if isinstance(part, (list, tuple)) else [part])]
-        return contents([json.dumps(value, ensure_ascii=False) if isinstance(value, dict) and "meta" not in value
-                         else value for value in values], root_url)
+        return contents(
+            [
+                json.dumps(value, ensure_ascii=False)
+                if isinstance(value, dict) and "meta" not in value
+                else value
+                for value in values
+            ],
+            root_url,
+        )
 
     server.postprocess_output_data = with_json

@@ -122,9 +122,14 @@ class ArtworkServices:
     def candidates(self, desk: Desk | None, artist: str, method: str | None) -> Candidates:
         """The images on the desk as candidates of a method; embedded once. Raises `InvalidInputError`."""
         if desk is None or not desk.images:
-            raise InvalidInputError("there is no artwork here: drop 1 to 30 images first. It is forgotten when the "
-                                    "page is closed or loses its connection, and after an hour.")
-        artwork, key = Artwork(artist or "", desk.images, desk.titles), method or self._services.collection.method
+            raise InvalidInputError(
+                "there is no artwork here: drop 1 to 30 images first. It is forgotten when the "
+                "page is closed or loses its connection, and after an hour."
+            )
+        artwork, key = (
+            Artwork(artist or "", desk.images, desk.titles),
+            method or self._services.collection.method,
+        )
         rows: np.ndarray | None = desk.rows.get(key)
         if rows is None:
             rows = embed(self._services.attributor(method), artwork).rows
@@ -136,7 +141,9 @@ class ArtworkServices:
         """Would the artist be credited for the query? Raises `InvalidInputError`."""
         candidates = self.candidates(desk, artist, method)
         if query is None:
-            raise InvalidInputError("there is no image to ask about yet; generate or upload one on the first tab.")
+            raise InvalidInputError(
+                "there is no image to ask about yet; generate or upload one on the first tab."
+            )
         attributor, top = self._services.attributor(method), self._services.settings.top
         return would_be_credited(attributor, query.image, candidates, top)
 
@@ -165,11 +172,14 @@ class ArtworkServices:
         candidates = self.candidates(desk, artist or "artist", method)
         found = close_prompts(self._services.attributor(method), candidates, PROMPTS)
         if not found:
-            raise InvalidInputError("the training images closest to yours have no captions; write prompts yourself.")
+            raise InvalidInputError(
+                "the training images closest to yours have no captions; write prompts yourself."
+            )
         return found
 
-    def ask_prompts(self, desk: Desk | None, artist: str, method: str | None, prompts: str,
-                    seed: int) -> Iterator[ArtworkStep | Survey]:
+    def ask_prompts(
+        self, desk: Desk | None, artist: str, method: str | None, prompts: str, seed: int
+    ) -> Iterator[ArtworkStep | Survey]:
         """Yield progress and the answer at the end; closing it stops the work. Raises `InvalidInputError`."""
         self._generator()
         wanted = checked_prompts((prompts or "").splitlines())
@@ -178,17 +188,33 @@ class ArtworkServices:
         asked: Iterator[ArtworkStep | Survey] = self._held_survey(candidates, method, wanted, seed)
         return asked
 
-    def _survey(self, candidates: Candidates, method: str | None, prompts: Sequence[str],
-                seed: int) -> Iterator[ArtworkStep | Survey]:
+    def _survey(
+        self, candidates: Candidates, method: str | None, prompts: Sequence[str], seed: int
+    ) -> Iterator[ArtworkStep | Survey]:
         def work(on_step: Callable[[ArtworkStep], None]) -> Survey:
-            return survey(self._services.attributor(method), self._generator(), candidates, prompts, seed=seed,
-                          top=self._services.settings.top, on_step=on_step)
+            return survey(
+                self._services.attributor(method),
+                self._generator(),
+                candidates,
+                prompts,
+                seed=seed,
+                top=self._services.settings.top,
+                on_step=on_step,
+            )
 
         with closing(in_background(work, "artwork prompts")) as events:
             yield from events
 
-    def ask_learned(self, desk: Desk | None, artist: str, method: str | None, lesson: Lesson, steps: int, prompts: str,
-                    seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
+    def ask_learned(
+        self,
+        desk: Desk | None,
+        artist: str,
+        method: str | None,
+        lesson: Lesson,
+        steps: int,
+        prompts: str,
+        seed: int,
+    ) -> Iterator[ArtworkStep | WithAndWithout]:
         """The same for what the generator draws once it has learned from the images; it learns a lesson once."""
         self._generator()
         wanted = checked_prompts((prompts or "").splitlines(), PROMPTS)
@@ -198,8 +224,16 @@ class ArtworkServices:
         Recipe(wanted[0], seed)
         return self._taught(desk, candidates, method, lesson, checked_steps(steps), wanted, seed)
 
-    def _taught(self, desk: Desk | None, candidates: Candidates, method: str | None, lesson: Lesson, steps: int,
-                prompts: Sequence[str], seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
+    def _taught(
+        self,
+        desk: Desk | None,
+        candidates: Candidates,
+        method: str | None,
+        lesson: Lesson,
+        steps: int,
+        prompts: Sequence[str],
+        seed: int,
+    ) -> Iterator[ArtworkStep | WithAndWithout]:
         """What was learned is kept here: on a ZeroGPU Space the work itself runs where nothing can be kept."""
         known = desk.learned if desk is not None else None
         if known is None or known[0] != (lesson, steps):
@@ -214,25 +248,47 @@ class ArtworkServices:
         if known is not None:
             yield from self._held_compare(candidates, known[1], method, lesson, prompts, seed)
 
-    def _learn(self, candidates: Candidates, lesson: Lesson, steps: int) -> Iterator[ArtworkStep | Customization]:
+    def _learn(
+        self, candidates: Candidates, lesson: Lesson, steps: int
+    ) -> Iterator[ArtworkStep | Customization]:
         def work(on_step: Callable[[ArtworkStep], None]) -> Customization:
-            return learn(self._generator(), candidates, lesson, replace(LEARNING, steps=steps), on_step=on_step)
+            return learn(
+                self._generator(), candidates, lesson, replace(LEARNING, steps=steps), on_step=on_step
+            )
 
         with closing(in_background(work, "artwork learning")) as events:
             yield from events
 
-    def _compare(self, candidates: Candidates, learned: Customization, method: str | None, lesson: Lesson,
-                 prompts: Sequence[str], seed: int) -> Iterator[ArtworkStep | WithAndWithout]:
+    def _compare(
+        self,
+        candidates: Candidates,
+        learned: Customization,
+        method: str | None,
+        lesson: Lesson,
+        prompts: Sequence[str],
+        seed: int,
+    ) -> Iterator[ArtworkStep | WithAndWithout]:
         def work(on_step: Callable[[ArtworkStep], None]) -> WithAndWithout:
-            return with_and_without(self._services.attributor(method), self._generator(), candidates, learned, lesson,
-                                    prompts, seed=seed, top=self._services.settings.top, on_step=on_step)
+            return with_and_without(
+                self._services.attributor(method),
+                self._generator(),
+                candidates,
+                learned,
+                lesson,
+                prompts,
+                seed=seed,
+                top=self._services.settings.top,
+                on_step=on_step,
+            )
 
         with closing(in_background(work, "artwork comparison")) as events:
             yield from events
 
     def _generator(self) -> Generator:
         if self._services.generator is None:
-            raise CheckpointError("this collection has no generator, so nothing can be drawn or learned here.")
+            raise CheckpointError(
+                "this collection has no generator, so nothing can be drawn or learned here."
+            )
         return self._services.generator
 
 

@@ -16,8 +16,20 @@ from ui.session import Session, as_file, place, shown_errors
 from ui.words import percent
 
 SHOWN = 12
-COLUMNS = ["rank", "share %", "at least %", "at most %", "similarity", "uncalibrated %", "caption", "creator",
-           "licence", "source", "link", "id"]
+COLUMNS = [
+    "rank",
+    "share %",
+    "at least %",
+    "at most %",
+    "similarity",
+    "uncalibrated %",
+    "caption",
+    "creator",
+    "licence",
+    "source",
+    "link",
+    "id",
+]
 _TYPES = ["number"] * 6 + ["str"] * 6
 _BRING_INTO_SIGHT = """() => {
   const box = document.getElementById('details').getBoundingClientRect();
@@ -33,29 +45,67 @@ def build(services: Services, session: Session) -> None:
     headline = gr.HTML(elem_id="headline")
     with gr.Row(elem_id="attribution-row"):
         with gr.Column(scale=2, min_width=260, elem_id="query-column"):
-            image = gr.Image(label="The image in question", format="png", interactive=False, elem_id="query",
-                             alt_text="the image in question", buttons=["fullscreen"], height=280)
+            image = gr.Image(
+                label="The image in question",
+                format="png",
+                interactive=False,
+                elem_id="query",
+                alt_text="the image in question",
+                buttons=["fullscreen"],
+                height=280,
+            )
             with gr.Column(elem_id="details"):
-                chosen = gr.Image(label="Training image", interactive=False, elem_id="chosen",
-                                  alt_text="the chosen training image", buttons=["fullscreen"], height=280)
+                chosen = gr.Image(
+                    label="Training image",
+                    interactive=False,
+                    elem_id="chosen",
+                    alt_text="the chosen training image",
+                    buttons=["fullscreen"],
+                    height=280,
+                )
                 facts = gr.HTML(elem_id="facts")
         with gr.Column(scale=5, min_width=300):
             bar = gr.HTML(elem_id="rest")
             frames = gr.HTML(elem_id="frames")
-            gr.HTML("<h3>Training images by influence; choose one for its details</h3>", elem_classes="caption")
+            gr.HTML(
+                "<h3>Training images by influence; choose one for its details</h3>", elem_classes="caption"
+            )
             gallery = gr.Gallery(
-                label="Training images by influence", show_label=False, columns=4, allow_preview=False, height="auto",
-                object_fit="contain", elem_id="gallery", buttons=[], interactive=False)
+                label="Training images by influence",
+                show_label=False,
+                columns=4,
+                allow_preview=False,
+                height="auto",
+                object_fit="contain",
+                elem_id="gallery",
+                buttons=[],
+                interactive=False,
+            )
             with gr.Row(elem_id="list-row"):
                 session.method.render()
-                top = gr.Slider(1, most, min(SHOWN, most), step=1, label="Images listed", elem_id="top", scale=3,
-                                min_width=320)
+                top = gr.Slider(
+                    1,
+                    most,
+                    min(SHOWN, most),
+                    step=1,
+                    label="Images listed",
+                    elem_id="top",
+                    scale=3,
+                    min_width=320,
+                )
                 csv = gr.DownloadButton("CSV", elem_id="csv", scale=1, min_width=90)
                 json = gr.DownloadButton("JSON", elem_id="json", scale=1, min_width=90)
             take_away.build(services, session, top)
     with gr.Accordion("The same as a table", open=False, elem_id="table-fold"):
-        table = gr.Dataframe(headers=COLUMNS, datatype=_TYPES, interactive=False, elem_id="table", wrap=False,
-                             show_search="filter", max_height=480)
+        table = gr.Dataframe(
+            headers=COLUMNS,
+            datatype=_TYPES,
+            interactive=False,
+            elem_id="table",
+            wrap=False,
+            show_search="filter",
+            max_height=480,
+        )
     listed = [bar, frames, gallery, table, csv, json]
     number = gr.Number(1, precision=0, visible=False)  # which rank; in the browser the click says it
 
@@ -63,10 +113,17 @@ def build(services: Services, session: Session) -> None:
         if result is None:
             return ["", "", None, None, None, None]
         head = result.head(max(1, min(int(count), most)))
-        images = [(str(services.training_image(int(head.ids[work.places[0]]))), _label(work)) for work in head.works]
-        return [_rest_bar(head), _frames(head), gr.update(value=images, selected_index=None), _rows(head),
-                as_file(csv, head.to_csv().encode(), "attribution.csv"),
-                as_file(json, head.to_json().encode(), "attribution.json")]
+        images = [
+            (str(services.training_image(int(head.ids[work.places[0]]))), _label(work)) for work in head.works
+        ]
+        return [
+            _rest_bar(head),
+            _frames(head),
+            gr.update(value=images, selected_index=None),
+            _rows(head),
+            as_file(csv, head.to_csv().encode(), "attribution.csv"),
+            as_file(json, head.to_json().encode(), "attribution.json"),
+        ]
 
     def draw_details(result: Attribution | None, rank: int) -> list[Any]:
         if result is None:
@@ -76,8 +133,13 @@ def build(services: Services, session: Session) -> None:
         return [str(services.training_image(position)), _facts(result, rank, stored)]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
-        return [_headline(query, result), None if query is None else query.image, *draw_details(result, 1),
-                gr.update(value=min(SHOWN, most)), *draw_list(result, SHOWN)]
+        return [
+            _headline(query, result),
+            None if query is None else query.image,
+            *draw_details(result, 1),
+            gr.update(value=min(SHOWN, most)),
+            *draw_list(result, SHOWN),
+        ]
 
     @shown_errors
     def list_top(result: Attribution | None, count: float) -> list[Any]:
@@ -96,12 +158,22 @@ def build(services: Services, session: Session) -> None:
         return query
 
     session.add_view([headline, image, chosen, facts, top, *listed], draw)
-    switched = session.method.input(set_method, [session.query, session.method], session.made,
-                                    api_name="set_method", show_progress="hidden")
+    switched = session.method.input(
+        set_method,
+        [session.query, session.method],
+        session.made,
+        api_name="set_method",
+        show_progress="hidden",
+    )
     session.attribute_after(switched)
     top.release(list_top, [session.result, top], listed, api_name="list_top", show_progress="hidden")
-    picked = gallery.select(show_details, [session.result, number], [chosen, facts], api_name="show_details",
-                            show_progress="hidden")
+    picked = gallery.select(
+        show_details,
+        [session.result, number],
+        [chosen, facts],
+        api_name="show_details",
+        show_progress="hidden",
+    )
     picked.then(None, js=_BRING_INTO_SIGHT)
 
 
@@ -116,31 +188,41 @@ def _name(result: Attribution, k: int) -> str:
 
 def _headline(query: Query | None, result: Attribution | None) -> str:
     if query is None or result is None:
-        return ('<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
-                "tab.</p></div>")
+        return (
+            '<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
+            "tab.</p></div>"
+        )
     work, by = result.works[0], html.escape(result.credits[0].creator)
     first = percent(work.influence)
     nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
     if result.stands_out:
         copies = f" ({html.escape(work.words())})" if work.near_duplicates else ""
         head = f"{nearest} stands out with {first} of the influence{copies}"
-        text = ("Estimated from how close it is to this image, on a scale fitted where the answer was known; "
-                "no proof of cause.")
+        text = (
+            "Estimated from how close it is to this image, on a scale fitted where the answer was known; "
+            "no proof of cause."
+        )
     else:
         head = "No training image stands out"
-        text = (f"The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images. "
-                f"The closest is {nearest} with {first}.")
-    return (f'<div class="headline {"found" if result.stands_out else "spread"}"><h2>{head}</h2>'
-            f"<p>Query: “{html.escape(query.title)}”. {text}</p></div>")
+        text = (
+            f"The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images. "
+            f"The closest is {nearest} with {first}."
+        )
+    return (
+        f'<div class="headline {"found" if result.stands_out else "spread"}"><h2>{head}</h2>'
+        f"<p>Query: “{html.escape(query.title)}”. {text}</p></div>"
+    )
 
 
 def _rest_bar(head: Attribution) -> str:
     others, share = head.n_training - len(head), 1 - head.rest
     listed = "1 listed image" if len(head) == 1 else f"{len(head)} listed images"
     label = f"{listed}: {percent(share)}; the {others:,} others together: {percent(head.rest)}"
-    return (f'<div class="rest" role="img" aria-label="{label}"><div class="track"><div class="fill" '
-            f'style="width:{share:.2%}"></div></div><p><span><b>{percent(share)}</b> {listed}</span>'
-            f"<span><b>{percent(head.rest)}</b> the {others:,} others together</span></p></div>")
+    return (
+        f'<div class="rest" role="img" aria-label="{label}"><div class="track"><div class="fill" '
+        f'style="width:{share:.2%}"></div></div><p><span><b>{percent(share)}</b> {listed}</span>'
+        f"<span><b>{percent(head.rest)}</b> the {others:,} others together</span></p></div>"
+    )
 
 
 def _frames(head: Attribution) -> str:
@@ -150,15 +232,25 @@ def _frames(head: Attribution) -> str:
     rules = []
     for k, share in enumerate(shares, 1):
         part = share / strongest
-        rules.append(f"#gallery .grid-container > :nth-child({k}) {{ --frame: "
-                     f"{_THINNEST + (_THICKEST - _THINNEST) * part:.1f}px; --strength: {25 + 75 * part:.0f}%; }}")
+        rules.append(
+            f"#gallery .grid-container > :nth-child({k}) {{ --frame: "
+            f"{_THINNEST + (_THICKEST - _THINNEST) * part:.1f}px; --strength: {25 + 75 * part:.0f}%; }}"
+        )
     return f"<style>{' '.join(rules)}</style>"
 
 
 def _rows(head: Attribution) -> list[list[Any]]:
     words = ("caption", "creator", "licence", "source", "link", "id")
-    return [[t["rank"], *(round(100 * t[name], 4) for name in ("influence", "low", "high")), round(t["similarity"], 4),
-             round(100 * t["uncalibrated"], 4), *(t[name] for name in words)] for t in head.to_dict()["top"]]
+    return [
+        [
+            t["rank"],
+            *(round(100 * t[name], 4) for name in ("influence", "low", "high")),
+            round(t["similarity"], 4),
+            round(100 * t["uncalibrated"], 4),
+            *(t[name] for name in words),
+        ]
+        for t in head.to_dict()["top"]
+    ]
 
 
 def _elsewhere(credit: Credit) -> str:
@@ -181,10 +273,12 @@ def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
         ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),
         ("Creator", html.escape(credit.creator) or "unknown"),
         ("Licence", html.escape(credit.licence) or "not stated"),
-        ("Style", html.escape(credit.style)), ("Source", html.escape(credit.source)),
+        ("Style", html.escape(credit.style)),
+        ("Source", html.escape(credit.source)),
         ("Picture", "" if stored else _elsewhere(credit)),
         ("Link", web_link(credit.link, new_tab=True)),
-        ("Size", size), ("Id", html.escape(credit.id)),
+        ("Size", size),
+        ("Id", html.escape(credit.id)),
     ]
     cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows if value)
     return f'<div class="facts"><h3>{_name(result, k)}</h3><dl>{cells}</dl></div>'

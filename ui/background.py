@@ -15,7 +15,9 @@ class _StoppedError(Exception):
     """Raised inside the work when nobody listens any more."""
 
 
-def in_background(work: Callable[[Callable[[Step], None]], Result], name: str) -> Generator[Step | Result, None, None]:
+def in_background(
+    work: Callable[[Callable[[Step], None]], Result], name: str
+) -> Generator[Step | Result, None, None]:
     """Yield what the work reports, and its result at the end; closing the iterator stops the work at its next report.
 
     work: is given the function that it reports with. name: of the thread. Reports that nobody fetched in time are

@@ -16,8 +16,9 @@ _SAVE = """(file) => {
 }"""
 
 
-def made_on_click(label: str, make: Callable[..., str], asked: list[Any], *, elem_id: str, api_name: str,
-                  **options: Any) -> gr.Button:
+def made_on_click(
+    label: str, make: Callable[..., str], asked: list[Any], *, elem_id: str, api_name: str, **options: Any
+) -> gr.Button:
     """A button that saves the file whose path `make` returns. asked: components that `make` is given.
 
     make: wrapped by `shown_errors`. options: of the button.

@@ -28,18 +28,42 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
     names = [m.name for m in found.methods]
     own = found.method(found.told["own"])
     # Nothing learned beside what was learned: the same encoder where it is a method as it is, else another.
-    pretrained = sorted((m for m in found.methods if m.mapper == PRETRAINED), key=lambda m: m.encoder != own.encoder)
+    pretrained = sorted(
+        (m for m in found.methods if m.mapper == PRETRAINED), key=lambda m: m.encoder != own.encoder
+    )
     plain = pretrained[0].name if pretrained else own.name
     first = found.models(cases[0])
-    gallery: dict[str, Any] = {"columns": 4, "height": "auto", "object_fit": "contain", "allow_preview": False,
-                               "interactive": False, "buttons": [], "elem_classes": "known", "show_label": False}
-    gr.HTML("<h3>One image whose exemplar is known, by two methods; exemplars are framed in red</h3>",
-            elem_classes="caption")
+    gallery: dict[str, Any] = {
+        "columns": 4,
+        "height": "auto",
+        "object_fit": "contain",
+        "allow_preview": False,
+        "interactive": False,
+        "buttons": [],
+        "elem_classes": "known",
+        "show_label": False,
+    }
+    gr.HTML(
+        "<h3>One image whose exemplar is known, by two methods; exemplars are framed in red</h3>",
+        elem_classes="caption",
+    )
     with gr.Row():
-        case = gr.Dropdown([(case_name(name), name) for name in cases], value=cases[0], label="Test models",
-                           elem_id="query-case", scale=2, min_width=240)
-        model = gr.Dropdown(_names(first), value=0, label="Model, by what it was tuned on", elem_id="query-model",
-                            scale=2, min_width=240)
+        case = gr.Dropdown(
+            [(case_name(name), name) for name in cases],
+            value=cases[0],
+            label="Test models",
+            elem_id="query-case",
+            scale=2,
+            min_width=240,
+        )
+        model = gr.Dropdown(
+            _names(first),
+            value=0,
+            label="Model, by what it was tuned on",
+            elem_id="query-model",
+            scale=2,
+            min_width=240,
+        )
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
             gr.HTML("<h4>The model was tuned on</h4>", elem_classes="caption")
@@ -50,8 +74,11 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         with gr.Column(scale=3, min_width=300):
             methods, sides = [], []
             for side, name in zip(_SIDES, (plain, own.name), strict=True):
-                methods.append(gr.Dropdown(names, value=name, label=f"{side.capitalize()} method",
-                                           elem_id=f"{side}-method"))
+                methods.append(
+                    gr.Dropdown(
+                        names, value=name, label=f"{side.capitalize()} method", elem_id=f"{side}-method"
+                    )
+                )
                 sides.append(gr.HTML(elem_id=f"{side}-words"))
                 sides.append(gr.Gallery(elem_id=f"{side}-gallery", **gallery))
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
@@ -92,8 +119,15 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         ("made", made.select(choose_made, [case, model, number], number, api_name="choose_made", **quiet)),
     ):
         event.success(show_query, asked, [prompt, *sides], api_name=f"show_query_{name}", **quiet, **COMPUTE)
-    gr.on([*(m.input for m in methods), session.tab.select], show_query, asked, [prompt, *sides],
-          api_name="show_query", **quiet, **COMPUTE)
+    gr.on(
+        [*(m.input for m in methods), session.tab.select],
+        show_query,
+        asked,
+        [prompt, *sides],
+        api_name="show_query",
+        **quiet,
+        **COMPUTE,
+    )
 
 
 def _names(models: Sequence[ManifestEntry]) -> list[tuple[str, int]]:
@@ -119,24 +153,39 @@ def _made(found: Evidence, model: ManifestEntry) -> list[Any]:
 
 
 def _exemplars(found: Evidence, model: ManifestEntry) -> list[tuple[Any, str]]:
-    return [(added.image, ", ".join(filter(None, (added.credit.creator, added.credit.licence))) or added.credit.id)
-            for added in found.exemplars(model)]
+    return [
+        (
+            added.image,
+            ", ".join(filter(None, (added.credit.creator, added.credit.licence))) or added.credit.id,
+        )
+        for added in found.exemplars(model)
+    ]
 
 
-def _side(services: Services, found: Evidence, model: ManifestEntry, result: Attribution, method: str,
-          side: str) -> list[Any]:
+def _side(
+    services: Services, found: Evidence, model: ManifestEntry, result: Attribution, method: str, side: str
+) -> list[Any]:
     """Words and gallery of one method: the strongest candidates, and the strongest exemplar wherever it stands."""
     count, exemplars = len(services.collection.index), found.exemplars(model)
     own = [k for k, i in enumerate(result.ids) if i >= count]
     listed = [*range(min(SHOWN, len(result))), *(k for k in own[:1] if k >= SHOWN)]
-    images = [exemplars[int(result.ids[k]) - count].image if k in own
-              else str(services.training_image(int(result.ids[k]))) for k in listed]
+    images = [
+        exemplars[int(result.ids[k]) - count].image
+        if k in own
+        else str(services.training_image(int(result.ids[k])))
+        for k in listed
+    ]
     captions = [f"{result.rank[k]:,} · {percent(float(result.influence[k]))}" for k in listed]
-    frames = " ".join(f"#{side}-gallery .grid-container > :nth-child({place}) {{ --frame: 5px; --known: #d0282e; }}"
-                      for place, k in enumerate(listed, 1) if k in own)
+    frames = " ".join(
+        f"#{side}-gallery .grid-container > :nth-child({place}) {{ --frame: 5px; --known: #d0282e; }}"
+        for place, k in enumerate(listed, 1)
+        if k in own
+    )
     which = "the exemplar" if len(own) == 1 else "the first exemplar"
     share = percent(float(result.influence[own].sum()))
-    words = (f"<p class='status'><b>{html.escape(method)}</b>: {which} is number {result.rank[own[0]]:,} of "
-             f"{result.n_training:,}{'; it has' if len(own) == 1 else f'; all {len(own)} have'} {share} of the "
-             f"influence.</p><style>{frames}</style>")
+    words = (
+        f"<p class='status'><b>{html.escape(method)}</b>: {which} is number {result.rank[own[0]]:,} of "
+        f"{result.n_training:,}{'; it has' if len(own) == 1 else f'; all {len(own)} have'} {share} of the "
+        f"influence.</p><style>{frames}</style>"
+    )
     return [words, gr.update(value=list(zip(images, captions, strict=True)), selected_index=None)]

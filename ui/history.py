@@ -15,9 +15,19 @@ def build(session: Session) -> None:
     """Draw the strip; it is there from the first attributed image on."""
     with gr.Column(elem_id="history-box", visible=False, min_width=260) as box:
         gr.HTML("<p class='status'>This visit, latest first; choose one to come back to it</p>")
-        strip = gr.Gallery(label="Images of this visit", show_label=False, columns=30, rows=1, allow_preview=False,
-                           height="auto", object_fit="contain", elem_id="history", buttons=[], format="png",
-                           interactive=False)
+        strip = gr.Gallery(
+            label="Images of this visit",
+            show_label=False,
+            columns=30,
+            rows=1,
+            allow_preview=False,
+            height="auto",
+            object_fit="contain",
+            elem_id="history",
+            buttons=[],
+            format="png",
+            interactive=False,
+        )
     session.strip = strip
     session.add_visit_view([box, strip], lambda seen: [gr.update(visible=bool(seen)), _pictures(seen)])
 
@@ -34,10 +44,15 @@ def wire(session: Session) -> None:
         fields = [gr.skip()] * len(session.fields) if made is None else filled_in(made)
         return [chosen.query, chosen.query, chosen.entry.attribution, chosen.entry.method, *fields]
 
-    session.draw_after(session.strip.select(
-        return_to, [session.ledger, number],
-        [session.made, session.query, session.result, session.method, *session.fields], api_name="return_to",
-        show_progress="hidden"))
+    session.draw_after(
+        session.strip.select(
+            return_to,
+            [session.ledger, number],
+            [session.made, session.query, session.result, session.method, *session.fields],
+            api_name="return_to",
+            show_progress="hidden",
+        )
+    )
 
 
 def _pictures(seen: list[Seen]) -> Any:

@@ -11,8 +11,10 @@ from attribution_core.recipe import Recipe
 from ui.services import MAX_PROMPT, Query, Services, checked_prompt
 
 _MARK = 12  # digits of the generator's checksum in a link
-OTHER_GENERATOR = ("It was made by another generator, or by another version of this one: the same fields give another "
-                   "image here.")
+OTHER_GENERATOR = (
+    "It was made by another generator, or by another version of this one: the same fields give another "
+    "image here."
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ def read_link(values: Mapping[str, str], services: Services) -> Link | None:
     if services.generator is None:
         raise CheckpointError("this collection has no generator.")
     given = {"seed": 1, "steps": usual.steps, "guidance": usual.guidance, **values}
-    recipe = Recipe.from_dict({name: given[name] for name in ("seed", "steps", "guidance")}
-                              | {"prompt": checked_prompt(values["prompt"])})
+    recipe = Recipe.from_dict(
+        {name: given[name] for name in ("seed", "steps", "guidance")}
+        | {"prompt": checked_prompt(values["prompt"])}
+    )
     method = values.get("method") or collection.method
     if method not in collection.methods:
         raise unknown_name("method", method, list(collection.methods))

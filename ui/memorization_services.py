@@ -70,8 +70,14 @@ class MemorizationServices:
         if self.services.generator is None:
             return {}
         prompts = corpus.column("short_caption")
-        found = {kind: [Case(i, kind, prompts[i]) for i, mark in enumerate(corpus.column("planted"))
-                        if mark == kind and prompts[i]] for kind in KINDS}
+        found = {
+            kind: [
+                Case(i, kind, prompts[i])
+                for i, mark in enumerate(corpus.column("planted"))
+                if mark == kind and prompts[i]
+            ]
+            for kind in KINDS
+        }
         return {kind: cases for kind, cases in found.items() if cases}
 
     @cached_property
@@ -81,8 +87,13 @@ class MemorizationServices:
 
     def can_repeat(self, query: Query | None) -> bool:
         """Whether making the image again would record its signal."""
-        return query is not None and query.recipe is not None and query.noise_signal is None \
-            and query.recipe.guidance > 1 and repeats(query.recipe, self.services)
+        return (
+            query is not None
+            and query.recipe is not None
+            and query.noise_signal is None
+            and query.recipe.guidance > 1
+            and repeats(query.recipe, self.services)
+        )
 
     def again(self, query: Query | None) -> Iterator[StepPreview | Query]:
         """Make the query again. Raises `InvalidInputError` where that cannot be done."""
@@ -102,10 +113,15 @@ class MemorizationServices:
         Raises `InvalidInputError` for a count that is no whole number from 1 to `MOST_SEEDS`.
         """
         words = checked_prompt(prompt)
-        if not isinstance(count, (int, float)) or isinstance(count, bool) or not float(count).is_integer() \
-                or not 1 <= count <= MOST_SEEDS:
-            raise InvalidInputError(f"the number of seeds is {count!r}, expected a whole number from 1 to "
-                                    f"{MOST_SEEDS}.")
+        if (
+            not isinstance(count, (int, float))
+            or isinstance(count, bool)
+            or not float(count).is_integer()
+            or not 1 <= count <= MOST_SEEDS
+        ):
+            raise InvalidInputError(
+                f"the number of seeds is {count!r}, expected a whole number from 1 to {MOST_SEEDS}."
+            )
         if self.services.generator is None:
             raise CheckpointError("this collection has no generator; give images to look at.")
         self.checker.prepare()
@@ -134,20 +150,40 @@ class MemorizationServices:
         facts = [
             Fact("Verdict", verdict.title, verdict.is_copy, verdict.how),
             Fact("Similarity", f"{verdict.similarity[0]:.3f}", float(verdict.similarity[0])),
-            Fact("Drop-off", f"{verdict.drop.size:.3f} after {verdict.drop.after}", verdict.drop.size,
-                 "The largest fall of similarity from one of the nearest training images to the next."),
+            Fact(
+                "Drop-off",
+                f"{verdict.drop.size:.3f} after {verdict.drop.after}",
+                verdict.drop.size,
+                "The largest fall of similarity from one of the nearest training images to the next.",
+            ),
         ]
         if verdict.threshold is not None:
-            facts.insert(2, Fact("Threshold", f"{verdict.threshold.value:.3f}", verdict.threshold.value,
-                                 f"Of what is called a copy from there on, {verdict.threshold.precision:.0%} were."))
+            facts.insert(
+                2,
+                Fact(
+                    "Threshold",
+                    f"{verdict.threshold.value:.3f}",
+                    verdict.threshold.value,
+                    f"Of what is called a copy from there on, {verdict.threshold.precision:.0%} were.",
+                ),
+            )
         if query.noise_signal is not None:
             found = self.measured(query)
-            facts.append(Fact("Noise signal", f"{query.noise_signal.mean:.2f}", query.noise_signal.mean,
-                              f"{found.signals.sentence(query.noise_signal)} {found.how}" if found else HOW_SIGNAL))
+            facts.append(
+                Fact(
+                    "Noise signal",
+                    f"{query.noise_signal.mean:.2f}",
+                    query.noise_signal.mean,
+                    f"{found.signals.sentence(query.noise_signal)} {found.how}" if found else HOW_SIGNAL,
+                )
+            )
         laid = look.alignment
         pictures = (
             Picture(look.match, f"The closest training image: {verdict.name}"),
-            Picture(difference(laid.difference), f"Where both differ, {laid.words}: {laid.rms:.0f} of 255 on average"),
+            Picture(
+                difference(laid.difference),
+                f"Where both differ, {laid.words}: {laid.rms:.0f} of 255 on average",
+            ),
             Picture(heat(query.image, look.where.query, most), "This image: red where the likeness lies"),
             Picture(heat(look.match, look.where.match, most), "The training image, likewise"),
         )

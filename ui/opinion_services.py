@@ -57,10 +57,12 @@ class OpinionServices:
         if query is None:
             return "There is no image yet: generate one on the first tab."
         if query.recipe is None or not query.recipe.prompt.strip():
-            return ("It needs an image that was generated here: the generator has to forget the image with its prompt, "
-                    "and the prompt of this one is not known.")
+            return (
+                "It needs an image that was generated here: the generator has to forget the image with its prompt, "
+                "and the prompt of this one is not known."
+            )
         if not repeats(query.recipe, self._services):
-            return ("It needs an image of this generator: this one was made by another, or by another version of it.")
+            return "It needs an image of this generator: this one was made by another, or by another version of it."
         return ""
 
     def ask(self, query: Query | None, method: str | None) -> Iterator[UnlearningStep | SecondOpinion]:
@@ -75,7 +77,9 @@ class OpinionServices:
         asked: Iterator[UnlearningStep | SecondOpinion] = self._held(query.image, query.recipe.prompt, method)
         return asked
 
-    def _judge(self, image: Image.Image, prompt: str, method: str | None) -> Iterator[UnlearningStep | SecondOpinion]:
+    def _judge(
+        self, image: Image.Image, prompt: str, method: str | None
+    ) -> Iterator[UnlearningStep | SecondOpinion]:
         attributor, generator = self._services.attributor(method), self._services.generator
         assert generator is not None  # `hindrance` looked
 
@@ -98,8 +102,9 @@ class OpinionServices:
             same = generator is not None and generator.sha256 == told["generator_sha256"]
             return OpinionTest(told["date"], told["method"], same, known)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"'{path}' cannot be read ({error!r}); run `python -m pocket.second_opinion` again."
-                                  ) from error
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.second_opinion` again."
+            ) from error
 
 
 def _known(kind: str, told: dict[str, Any]) -> Known:

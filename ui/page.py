@@ -44,7 +44,9 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
 def build(services: Services) -> gr.Blocks:
     """Draw the page for one opened collection."""
     gr.set_static_paths([one.image_folder for one in (services, *services.others)])
-    with gr.Blocks(title="Attribution Explorer", analytics_enabled=False, delete_cache=(KEEP_S, KEEP_S)) as page:
+    with gr.Blocks(
+        title="Attribution Explorer", analytics_enabled=False, delete_cache=(KEEP_S, KEEP_S)
+    ) as page:
         session = Session(services)
         with gr.Row(elem_id="head-row"):
             gr.HTML(_head(services), elem_id="head")
@@ -74,11 +76,23 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
     mcp = settings.mcp if "mcp" in settings.model_fields_set else None
     options = {"prevent_thread_lock": False, **options}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State")  # it does not keep it
+        warnings.filterwarnings(
+            "ignore", "This MCP server includes a tool that has a gr.State"
+        )  # it does not keep it
         served: tuple[Any, str, str] = page.launch(
-            server_name=host, server_port=settings.port or None, theme=theme(), css_paths=CSS, mcp_server=mcp,
-            max_file_size=settings.max_upload_mb * 1_000_000, ssr_mode=False, enable_monitoring=False,
-            run_history=False, footer_links=["api"], show_error=False, **{**options, "prevent_thread_lock": True})
+            server_name=host,
+            server_port=settings.port or None,
+            theme=theme(),
+            css_paths=CSS,
+            mcp_server=mcp,
+            max_file_size=settings.max_upload_mb * 1_000_000,
+            ssr_mode=False,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=["api"],
+            show_error=False,
+            **{**options, "prevent_thread_lock": True},
+        )
     api.keep_tools(page)
     if not options["prevent_thread_lock"]:
         page.block_thread()
@@ -87,9 +101,15 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
 
 def _head(services: Services) -> str:
     collection = services.collection
-    fitted = f"temperature {collection.calibrator.temperature_:.4f}" if collection.calibrator.is_fitted else \
-        "no fitted temperature"
-    facts = (f"{collection.name}: {len(collection.index):,} training images · {collection.encoder_name} · {fitted}")
-    return ("<h1>Attribution Explorer</h1><p>Whose work is in this image? The training images that most likely "
-            f"influenced it, each with a calibrated share.</p><p class='facts-line'>{html.escape(facts)}</p>")
-
+    fitted = (
+        f"temperature {collection.calibrator.temperature_:.4f}"
+        if collection.calibrator.is_fitted
+        else "no fitted temperature"
+    )
+    facts = (
+        f"{collection.name}: {len(collection.index):,} training images · {collection.encoder_name} · {fitted}"
+    )
+    return (
+        "<h1>Attribution Explorer</h1><p>Whose work is in this image? The training images that most likely "
+        f"influenced it, each with a calibrated share.</p><p class='facts-line'>{html.escape(facts)}</p>"
+    )

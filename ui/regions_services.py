@@ -65,13 +65,19 @@ class RegionServices:
             return None
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            methods = {name: tuple(ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))
-                                   for view, recall in views.items() if view != "encoder")
-                       for name, views in told["methods"].items()}
+            methods = {
+                name: tuple(
+                    ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))
+                    for view, recall in views.items()
+                    if view != "encoder"
+                )
+                for name, views in told["methods"].items()
+            }
             return RegionTest(told["settings"]["cases"], told["candidates"], told["date"], methods)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"'{path}' cannot be read ({error!r}); run `python -m pocket.regions` again."
-                                  ) from error
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.regions` again."
+            ) from error
 
     def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> Found:
         """Attribute a box. edges: left, right, top and bottom in per cent. Raises `AttributionError`."""
@@ -89,7 +95,9 @@ class RegionServices:
         return grid(self._services.attributor(method), _image(query), by, count)  # type: ignore[arg-type]
 
     def _attribute(self, region: Region, method: str | None) -> Found:
-        return Found(region, attribute_region(self._services.attributor(method), region, self._services.settings.top))
+        return Found(
+            region, attribute_region(self._services.attributor(method), region, self._services.settings.top)
+        )
 
 
 def box_of(edges: Sequence[float]) -> Box:
@@ -125,12 +133,16 @@ def read_mask(layers: Sequence[Layer]) -> NDArray[np.bool_]:
         try:
             image = Image.open(io.BytesIO(layer) if isinstance(layer, bytes) else layer)
             if image.width * image.height > MAX_PIXELS:
-                raise InvalidImageError("what was painted has too many pixels; reload the page and paint again.")
+                raise InvalidImageError(
+                    "what was painted has too many pixels; reload the page and paint again."
+                )
             alpha = image.convert("RGBA").getchannel("A")
         except InvalidImageError:
             raise
         except Exception as error:  # decoders raise whatever they like on damaged files
-            raise InvalidImageError("what was painted could not be read; reload the page and paint again.") from error
+            raise InvalidImageError(
+                "what was painted could not be read; reload the page and paint again."
+            ) from error
         if mask is not None and alpha.size != mask.shape[::-1]:
             alpha = alpha.resize(mask.shape[::-1], Image.Resampling.NEAREST)
         here = np.asarray(alpha) > 0

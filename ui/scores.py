@@ -20,9 +20,17 @@ def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     sentence, numbers = gr.HTML(elem_id="sentence"), gr.HTML(elem_id="tiles")
     with gr.Row(elem_id="temperature-row"):
-        doublings = gr.Slider(SHARPER, FLATTER, 0.0, step=0.1, elem_id="temperature", scale=4, min_width=240,
-                              label="Temperature, in doublings of the fitted one",
-                              info="0 is the fitted temperature; left is sharper, right is flatter")
+        doublings = gr.Slider(
+            SHARPER,
+            FLATTER,
+            0.0,
+            step=0.1,
+            elem_id="temperature",
+            scale=4,
+            min_width=240,
+            label="Temperature, in doublings of the fitted one",
+            info="0 is the fitted temperature; left is sharper, right is flatter",
+        )
         reset = gr.Button("Back to the fitted value", elem_id="reset", scale=1, min_width=160)
     ranks = gr.Plot(label="Influence by rank", elem_id="ranks")
     with gr.Row():
@@ -34,8 +42,12 @@ def build(services: Services, session: Session) -> None:
 
     def draw_scores(query: Query | None, result: Attribution | None) -> list[Any]:
         if query is None or result is None:
-            return ['<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>', "",
-                    None, None]
+            return [
+                '<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>',
+                "",
+                None,
+                None,
+            ]
         return [_sentence(query, result), _tiles(result), influence_by_rank(result), cumulative_share(result)]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
@@ -54,10 +66,21 @@ def build(services: Services, session: Session) -> None:
         return [*draw_scores(query, result), 0.0]
 
     session.add_view([*scored, histogram, doublings], draw)
-    doublings.input(set_temperature, [session.query, session.result, doublings], scored, api_name="set_temperature",
-                    show_progress="hidden", trigger_mode="always_last")
-    reset.click(reset_temperature, [session.query, session.result], [*scored, doublings],
-                api_name="reset_temperature", show_progress="hidden")
+    doublings.input(
+        set_temperature,
+        [session.query, session.result, doublings],
+        scored,
+        api_name="set_temperature",
+        show_progress="hidden",
+        trigger_mode="always_last",
+    )
+    reset.click(
+        reset_temperature,
+        [session.query, session.result],
+        [*scored, doublings],
+        api_name="reset_temperature",
+        show_progress="hidden",
+    )
 
 
 def _uncalibrated_number(result: Attribution) -> float:
@@ -66,19 +89,30 @@ def _uncalibrated_number(result: Attribution) -> float:
 
 def _sentence(query: Query, result: Attribution) -> str:
     flat = _uncalibrated_number(result)
-    words = (f"For “{query.title}”, plain similarities spread the influence over {flat:,.0f} of "
-             f"{result.n_training:,} training images, almost evenly; at temperature {result.temperature:.4f} about "
-             f"{result.effective_number:,.0f} share it, and the first {len(result)} hold {1 - result.rest:.1%}.")
+    words = (
+        f"For “{query.title}”, plain similarities spread the influence over {flat:,.0f} of "
+        f"{result.n_training:,} training images, almost evenly; at temperature {result.temperature:.4f} about "
+        f"{result.effective_number:,.0f} share it, and the first {len(result)} hold {1 - result.rest:.1%}."
+    )
     return f'<p class="sentence" aria-live="polite">{html.escape(words)}</p>'
 
 
 def _tiles(result: Attribution) -> str:
     is_fitted = abs(result.temperature / result.fitted_temperature - 1) < 1e-9
     fitted = "fitted" if is_fitted else f"fitted: {result.fitted_temperature:.4f}"
-    return tiles([
-        ("Temperature", f"{result.temperature:.4f}", fitted),
-        ("Effective number of images", f"{result.effective_number:,.1f}",
-         f"uncalibrated: {_uncalibrated_number(result):,.0f}"),
-        ("Strongest image", f"{result.influence[0]:.2%}", f"uncalibrated: {result.uncalibrated[0]:.3%}"),
-        (f"All but the first {len(result)}", f"{result.rest:.1%}", f"uncalibrated: {result.rest_uncalibrated:.1%}"),
-    ])
+    return tiles(
+        [
+            ("Temperature", f"{result.temperature:.4f}", fitted),
+            (
+                "Effective number of images",
+                f"{result.effective_number:,.1f}",
+                f"uncalibrated: {_uncalibrated_number(result):,.0f}",
+            ),
+            ("Strongest image", f"{result.influence[0]:.2%}", f"uncalibrated: {result.uncalibrated[0]:.3%}"),
+            (
+                f"All but the first {len(result)}",
+                f"{result.rest:.1%}",
+                f"uncalibrated: {result.rest_uncalibrated:.1%}",
+            ),
+        ]
+    )

@@ -37,8 +37,10 @@ from ui.background import in_background
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
-OTHERS = ("It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
-          "generator was trained on them.")
+OTHERS = (
+    "It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
+    "generator was trained on them."
+)
 
 
 UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
@@ -100,7 +102,9 @@ class Services:
         collection = Collection.open(settings.collection)
         path = settings.generator or collection.generator_path
         services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
-        services.others = tuple(cls(settings, Collection.open(other), None) for other in settings.compare_with)
+        services.others = tuple(
+            cls(settings, Collection.open(other), None) for other in settings.compare_with
+        )
         # Damaged evidence is said at once, not by a page that does not open.
         _ = services.evidence, services.memorization_evidence
         return services
@@ -167,9 +171,12 @@ class Services:
     def attribute_known(self, path: str, model: ManifestEntry, method: str, top: int) -> Attribution:
         """Attribute a benchmark image as if its model's exemplars had been trained on. Raises `AttributionError`."""
         if self.evidence is None:
-            raise CheckpointError("this collection has no evidence, so there is no image whose exemplars are known.")
-        return self.attributor(method).attribute(self.evidence.images[path], top,
-                                                 added=self.evidence.exemplars(model))
+            raise CheckpointError(
+                "this collection has no evidence, so there is no image whose exemplars are known."
+            )
+        return self.attributor(method).attribute(
+            self.evidence.images[path], top, added=self.evidence.exemplars(model)
+        )
 
     def warm_up(self) -> None:
         """Load the encoder and the generator in the background, so that the first visitor does not wait.
@@ -222,7 +229,9 @@ class Services:
         """
         if self.generator is None:
             raise CheckpointError("this collection has no generator; upload an image to attribute it.")
-        stream: Iterator[StepPreview | Query] = self._held_stream(Recipe(checked_prompt(prompt), seed, steps, guidance))
+        stream: Iterator[StepPreview | Query] = self._held_stream(
+            Recipe(checked_prompt(prompt), seed, steps, guidance)
+        )
         return stream
 
     def _stream(self, recipe: Recipe) -> Iterator[StepPreview | Query]:
@@ -234,9 +243,17 @@ class Services:
         with closing(in_background(work, "generation")) as events:
             for event in events:
                 if isinstance(event, GeneratedImage):
-                    notices = event.notices if event.blacked_out else (*event.notices, *self._of_training(recipe))
-                    yield Query(event.image, recipe.prompt, event.recipe, notices, event.noise_signal,
-                                event.blacked_out)
+                    notices = (
+                        event.notices if event.blacked_out else (*event.notices, *self._of_training(recipe))
+                    )
+                    yield Query(
+                        event.image,
+                        recipe.prompt,
+                        event.recipe,
+                        notices,
+                        event.noise_signal,
+                        event.blacked_out,
+                    )
                 else:
                     yield event
 

@@ -60,12 +60,22 @@ class Session:
     def __init__(self, services: Services) -> None:
         """services: the library side, shared by all visits."""
         self.services = services
-        self.made, self.query, self.result, self.link = (gr.State(None, time_to_live=KEEP_S) for _ in range(4))
+        self.made, self.query, self.result, self.link = (
+            gr.State(None, time_to_live=KEEP_S) for _ in range(4)
+        )
         self.ledger = gr.State([], time_to_live=KEEP_S)
         self.told = gr.State({}, time_to_live=KEEP_S)
         methods = services.collection.methods
-        self.method = gr.Dropdown(list(methods), value=services.collection.method, label="Encoder and mappers",
-                                  elem_id="method", scale=3, min_width=240, visible=len(methods) > 1, render=False)
+        self.method = gr.Dropdown(
+            list(methods),
+            value=services.collection.method,
+            label="Encoder and mappers",
+            elem_id="method",
+            scale=3,
+            min_width=240,
+            visible=len(methods) > 1,
+            render=False,
+        )
         self._views: list[View] = []
         self._visit_views: list[VisitView] = []
         self._carriers: list[Any] = []
@@ -74,7 +84,9 @@ class Session:
         self._leavers: list[Callable[[str], None]] = []
         self._followers: list[tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]] = []
 
-    def add_view(self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]) -> None:
+    def add_view(
+        self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]
+    ) -> None:
         """Draw these components again whenever another image is attributed."""
         self._views.append(View(outputs, render))
 
@@ -94,7 +106,9 @@ class Session:
         """Call this with the visit's number when its page is closed or loaded again."""
         self._leavers.append(leave)
 
-    def follow_return(self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any) -> None:
+    def follow_return(
+        self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any
+    ) -> None:
         """Run this, too, when an earlier image was brought back; for what is no view."""
         self._followers.append((handler, inputs, outputs, options))
 
@@ -114,7 +128,9 @@ class Session:
             try:
                 link = read_link(dict(request.query_params), self.services)
             except AttributionError as error:
-                gr.Warning(f"The link asks for what cannot be made: {_as_words(error)}", title="Link left aside")
+                gr.Warning(
+                    f"The link asks for what cannot be made: {_as_words(error)}", title="Link left aside"
+                )
             first = None if link else self.services.first
             return [link, *draw(*(first or (None, None)))]
 
@@ -139,15 +155,34 @@ class Session:
         shown = [component for view in self._views for component in view.outputs]
         outputs = [self.query, self.result, *shown]
         visit = [self.ledger, *(component for view in self._visit_views for component in view.outputs)]
-        page.load(open_page, None, [self.link, *outputs], api_name="open_page", api_visibility="undocumented",
-                  show_progress="hidden")
+        page.load(
+            open_page,
+            None,
+            [self.link, *outputs],
+            api_name="open_page",
+            api_visibility="undocumented",
+            show_progress="hidden",
+        )
         asked = [self.made, self.method, self.ledger]
         for number, event in enumerate(self._carriers, 1):
-            event.success(attribute_query, asked, [*visit, *outputs], api_name=f"attribute_after_{number}",
-                          api_visibility="undocumented", show_progress="minimal", **COMPUTE)
+            event.success(
+                attribute_query,
+                asked,
+                [*visit, *outputs],
+                api_name=f"attribute_after_{number}",
+                api_visibility="undocumented",
+                show_progress="minimal",
+                **COMPUTE,
+            )
         for number, event in enumerate(self._returns, 1):
-            drawn = event.success(draw_again, [self.query, self.result], shown, api_name=f"draw_after_{number}",
-                                  api_visibility="undocumented", show_progress="hidden")
+            drawn = event.success(
+                draw_again,
+                [self.query, self.result],
+                shown,
+                api_name=f"draw_after_{number}",
+                api_visibility="undocumented",
+                show_progress="hidden",
+            )
             for handler, inputs, targets, options in self._followers:
                 drawn.success(handler, inputs, targets, **options)
 

@@ -19,35 +19,75 @@ from ui.visit import Seen
 def build(services: Services, session: Session, top: gr.Slider) -> None:
     """Two buttons of the tab Attribution. top: how many training images are shown with a picture."""
 
-    def report(query: Query | None, result: Attribution | None, method: str, shown: float,
-               told: dict[str, Any] | None = None) -> Report:
+    def report(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
         sections = [section for make in session.report_sections if (section := make(query)) is not None]
         sections += [section for asked, section in (told or {}).values() if asked is query]
-        return make_report(query.image, result, services.attributor(method).collection, title=query.title,
-                           recipe=query.recipe, shown=int(shown), sections=sections)
+        return make_report(
+            query.image,
+            result,
+            services.attributor(method).collection,
+            title=query.title,
+            recipe=query.recipe,
+            shown=int(shown),
+            sections=sections,
+        )
 
     @shown_errors
-    def report_html(query: Query | None, result: Attribution | None, method: str, shown: float,
-                    told: dict[str, Any] | None = None) -> str:
+    def report_html(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> str:
         data = report(query, result, method, shown, told).to_html().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.html")
 
     @shown_errors
-    def report_json(query: Query | None, result: Attribution | None, method: str, shown: float,
-                    told: dict[str, Any] | None = None) -> str:
+    def report_json(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> str:
         data = report(query, result, method, shown, told).to_json().encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.json")
 
     asked = [session.query, session.result, session.method, top, session.told]
     with gr.Row(elem_id="report-row"):
-        gr.HTML("<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "
-                "their limits, in one file that opens without a network.</p>")
-        made_on_click("Report (HTML)", report_html, asked, elem_id="report-html", api_name="report_html", scale=0,
-                      min_width=150, size="md")
-        made_on_click("Report (JSON)", report_json, asked, elem_id="report-json", api_name="report_json", scale=0,
-                      min_width=150, size="md")
+        gr.HTML(
+            "<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "
+            "their limits, in one file that opens without a network.</p>"
+        )
+        made_on_click(
+            "Report (HTML)",
+            report_html,
+            asked,
+            elem_id="report-html",
+            api_name="report_html",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+        made_on_click(
+            "Report (JSON)",
+            report_json,
+            asked,
+            elem_id="report-json",
+            api_name="report_json",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
 
 
 def build_ledger(services: Services, session: Session) -> None:
@@ -55,7 +95,9 @@ def build_ledger(services: Services, session: Session) -> None:
 
     def ledger(seen: list[Seen] | None) -> Ledger:
         if not seen:
-            raise InvalidInputError("nothing was attributed in this visit yet; generate or upload an image first.")
+            raise InvalidInputError(
+                "nothing was attributed in this visit yet; generate or upload an image first."
+            )
         return Ledger.of([s.entry for s in seen], services.collection.corpus)
 
     @shown_errors
@@ -68,14 +110,34 @@ def build_ledger(services: Services, session: Session) -> None:
 
     with gr.Row(elem_id="ledger-row"):
         words = gr.HTML(_ledger_words([]), elem_id="ledger-words")
-        made_on_click("Ledger (CSV)", ledger_csv, [session.ledger], elem_id="ledger-csv", api_name="ledger_csv",
-                      scale=0, min_width=150, size="md")
-        made_on_click("Ledger (JSON)", ledger_json, [session.ledger], elem_id="ledger-json", api_name="ledger_json",
-                      scale=0, min_width=150, size="md")
+        made_on_click(
+            "Ledger (CSV)",
+            ledger_csv,
+            [session.ledger],
+            elem_id="ledger-csv",
+            api_name="ledger_csv",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+        made_on_click(
+            "Ledger (JSON)",
+            ledger_json,
+            [session.ledger],
+            elem_id="ledger-json",
+            api_name="ledger_json",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
     session.add_visit_view([words], lambda seen: [_ledger_words(seen)])
 
 
 def _ledger_words(seen: list[Seen]) -> str:
-    count = "is empty as yet" if not seen else "holds 1 image" if len(seen) == 1 else f"holds {len(seen)} images"
-    return (f"<p class='status'>The ledger of this visit {count}: a row each with prompt, seed, method and strongest "
-            "credits, and the sums by creator and licence over all of them.</p>")
+    count = (
+        "is empty as yet" if not seen else "holds 1 image" if len(seen) == 1 else f"holds {len(seen)} images"
+    )
+    return (
+        f"<p class='status'>The ledger of this visit {count}: a row each with prompt, seed, method and strongest "
+        "credits, and the sums by creator and licence over all of them.</p>"
+    )

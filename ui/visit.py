@@ -35,8 +35,12 @@ def remember(seen: Sequence[Seen], query: Query, result: Attribution, method: st
     """The visit with one more; the same image again, by another method say, counts once and is the latest."""
     large = max(query.image.size) > THUMBNAIL
     thumbnail = ImageOps.contain(query.image, (THUMBNAIL, THUMBNAIL)) if large else query.image
-    latest = Seen(seen[-1].number + 1 if seen else 1, LedgerEntry(query.title, method, result, query.recipe), thumbnail,
-                  query)
+    latest = Seen(
+        seen[-1].number + 1 if seen else 1,
+        LedgerEntry(query.title, method, result, query.recipe),
+        thumbnail,
+        query,
+    )
     every = [*(s for s in seen if s.query != query), latest][-LEDGER:]
     room, kept = PIXELS, []
     for age, one in enumerate(reversed(every)):

@@ -12,6 +12,9 @@ __all__ = ["percent", "tiles"]
 
 def tiles(shown: Iterable[tuple[str, str, str]]) -> str:
     """A row of tiles: name, value, and a note in small print."""
-    cells = "".join(f'<div class="tile"><span>{html.escape(name)}</span><b>{html.escape(value)}</b>'
-                    f"<small>{html.escape(note)}</small></div>" for name, value, note in shown)
+    cells = "".join(
+        f'<div class="tile"><span>{html.escape(name)}</span><b>{html.escape(value)}</b>'
+        f"<small>{html.escape(note)}</small></div>"
+        for name, value, note in shown
+    )
     return f'<div class="tiles">{cells}</div>'

@@ -26,7 +26,11 @@ def GPU(duration: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
         @functools.wraps(task)
         def call(*given: Any) -> Any:
-            return task(*given) if _forked else next(_run(lambda *a: iter([task(*a)]), given, duration, task.__name__))
+            return (
+                task(*given)
+                if _forked
+                else next(_run(lambda *a: iter([task(*a)]), given, duration, task.__name__))
+            )
 
         return call
 

@@ -25,8 +25,11 @@ def main(folder: Path) -> dict[str, Any]:
     assert gpu.SPACES is spaces
     services = Services.open(Settings(collection=folder, top=20))
     services.warm_up()
-    told: dict[str, Any] = {"loaded": services.generator is not None and "_pipeline" in vars(services.generator),
-                            "methods": sorted(services._attributors), "before": list(spaces.FORKS)}
+    told: dict[str, Any] = {
+        "loaded": services.generator is not None and "_pipeline" in vars(services.generator),
+        "methods": sorted(services._attributors),
+        "before": list(spaces.FORKS),
+    }
     assert services.first is not None
     told["first"] = services.first[1].to_dict()
     told["forks of the first"] = len(spaces.FORKS)
