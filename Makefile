@@ -47,8 +47,9 @@ browser:
 	  fi; \
 	fi
 
-lint: $(VENV)/.stamp-dev  ## ruff and mypy
+lint: $(VENV)/.stamp-dev  ## ruff (format too) and mypy
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)
 
 bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
