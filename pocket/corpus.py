@@ -19,11 +19,12 @@ import numpy as np
 import typer
 from PIL import Image
 
-from attribution_core.cards import sha256_file, write_card
+from attribution_core.cards import sha256_file, write_card, write_json_atomic
 from attribution_core.corpus import Corpus
 from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
 from pocket.emoji import EmojiNames
 from pocket.sources import (
+    ADDED_ICON_SETS,
     ALL_SOURCES,
     CLIP_ART,
     CLIP_ART_CREDITS,
@@ -31,6 +32,7 @@ from pocket.sources import (
     ICON_SETS,
     STAMPS,
     Part,
+    Source,
     fetch,
 )
 from pocket.splits import (
@@ -46,13 +48,17 @@ from pocket.splits import (
 
 OUT = Path("checkpoints/pocket/corpus")
 SOURCES = Path(".work/sources")
+TAGS = "tags.json"  # training image -> other words for it
 WEBP_QUALITY = 85
 
 app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
 
 
-def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
-    """Fetch and read every package, in a fixed order. Returns drawings and counts of what was skipped."""
+def read_all(folder: Path, added: tuple[Source, ...] = ()) -> tuple[list[Drawing], Counter[str]]:
+    """Fetch and read every package, in a fixed order. Returns drawings and counts of what was skipped.
+
+    added: icon sets that are read after all others, so that these stay as they are without them.
+    """
     packages = {source.package: fetch(source, folder) for source in ALL_SOURCES}
     names = EmojiNames(packages[EMOJI_NAMES.package])
     for source in ICON_SETS:
@@ -70,20 +76,32 @@ def read_all(folder: Path) -> tuple[list[Drawing], Counter[str]]:
     unique = {drawing.id: drawing for drawing in drawings}
     skipped["stamp: the same as PNG and as SVG"] += len(drawings) - len(unique)
     _say(f"clip art and stamps: {len(unique)} drawings")
-    return list(unique.values()), skipped
+    result = list(unique.values())
+    if added:
+        names.learn_run_together(packages[EMOJI_NAMES.package])
+    for source in added:
+        package = fetch(source, folder)
+        result += read_icons(source, package, names, skipped)
+        _say(f"{source.style}: {len(result)} drawings")
+    return result, skipped
 
 
 def captions(drawing: Drawing) -> tuple[str, str]:
     """The long and the short caption: "fox, animal face, noto style" and "fox, noto style"."""
+    tags = other_words(drawing)
+    extra = f", {', '.join(tags[:2])}" if tags else ""
+    return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
+
+
+def other_words(drawing: Drawing) -> list[str]:
+    """The tags that say more than the label does, in the source's order."""
     words = set(drawing.label.split())
     # "hash" is what a Perl script once wrote in place of an unknown keyword.
-    tags = [
+    return [
         t
         for t in drawing.tags
         if re.fullmatch(r"[a-z][a-z -]{2,24}", t) and t != "hash" and not set(t.split()) <= words
     ]
-    extra = f", {', '.join(tags[:2])}" if tags else ""
-    return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
 
 
 def row(place: Placed) -> dict[str, object]:
@@ -144,7 +162,8 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
                 "licence": s.licence,
                 "link": s.link,
             }
-            for s in ALL_SOURCES
+            for s in (*ALL_SOURCES, *ADDED_ICON_SETS)
+            if s in ALL_SOURCES or any(p.drawing.source == s for p in shipped)
         ],
         "seed": SEED,
         "held_out": {
@@ -177,9 +196,12 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
 def build(
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = OUT,
     sources: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = SOURCES,
+    second_edition: Annotated[
+        bool, typer.Option("--second-edition", help="With the icon sets that the next edition adds.")
+    ] = False,
 ) -> None:
     """Fetch, render, drop near-duplicates, split and write; each file under a temporary name first."""
-    drawings, skipped = read_all(sources)
+    drawings, skipped = read_all(sources, ADDED_ICON_SETS if second_edition else ())
     drawings, duplicates = drop_near_duplicates(drawings)
     _say(f"{len(duplicates)} near-duplicates dropped, {len(drawings)} left")
     places = split(drawings)
@@ -192,6 +214,9 @@ def build(
                 Corpus.write(target, rows)
                 files[target.name] = sha256_file(target)
                 _say(f"{target}: {len(rows)} images, {target.stat().st_size / 1e6:.1f} MB")
+    if second_edition:
+        tags = {p.drawing.id: other_words(p.drawing) for p in places if p.split == "train"}
+        write_json_atomic(out / TAGS, tags)
     write_card(out, card(places, skipped, duplicates) | {"files": files})
     _duplicate_sheet(duplicates, sources.parent / "near_duplicates.png")
 

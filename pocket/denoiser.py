@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, UniPCMultistepScheduler
@@ -48,17 +49,31 @@ class Recipe:
     ema: float = 0.999
 
 
-# "small" is for two processor cores, "large" for one GPU of 40 GB and more, in half an hour.
+# "small" is for two processor cores, "large" for ten minutes of one GPU of the H100's class (`pocket.gpu`).
 RECIPES = {
     "small": Recipe(),
     "large": Recipe(
-        UNetShape((160, 256, 384), (True, True, True), layers=2, pooled_text=True),
-        batch=1024,
-        peak=1e-3,
-        samples=8_000_000,
-        ema=0.9999,
+        UNetShape((192, 224, 224), (False, True, True), layers=1, pooled_text=True),
+        batch=256,
+        peak=8e-4,
+        samples=4_000_000,
+        ema=0.9995,
     ),
 }
+
+
+class Examples(Protocol):
+    """What `train_unet` learns from."""
+
+    @property
+    def order(self) -> torch.Tensor:
+        """(m,) row numbers of one epoch, on the CPU; some may come repeatedly."""
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on a device."""
+
+    def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows (b,) on the device -> latents (b, 4, 16, 16) and text states (b, tokens, 384), both float32."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,10 @@ class TrainingSet:
     def to(self, device: torch.device) -> TrainingSet:
         """Move all but the order, which is drawn on the CPU."""
         return TrainingSet(**{n: t if n == "order" else t.to(device) for n, t in vars(self).items()})
+
+    def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents and one of the captions each, as `Examples` says."""
+        return self.latents[rows], _captions(self, rows)
 
     @classmethod
     def load(cls, path: Path) -> TrainingSet:
@@ -186,18 +205,19 @@ class Noise:
 
 
 def train_unet(
-    data: TrainingSet,
+    data: Examples,
     recipe: Recipe,
     work: Path,
     device: torch.device,
     limit_s: float | None = None,
     pause_s: float | None = None,
     compiled: bool = False,
+    on_save: Callable[[dict[str, Any]], None] | None = None,
 ) -> UNet2DConditionModel:
     """Train as the recipe says, resuming from `work`; returns the averaged model.
 
     limit_s: end after so many seconds instead, for trials of equal time. pause_s: stop there, to be resumed.
-    compiled: by torch.compile, which needs a C++ compiler.
+    compiled: by torch.compile, which needs a C++ compiler. on_save: given each checkpoint.
     """
     torch.manual_seed(0)
     batch = recipe.batch
@@ -211,6 +231,7 @@ def train_unet(
         ema_decay=recipe.ema,
         limit_s=limit_s,
         pause_s=pause_s,
+        on_save=on_save,
     )
     trainer.resume()
     network = torch.compile(unet, dynamic=False) if compiled else unet
@@ -222,12 +243,11 @@ def train_unet(
         rows, queue = queue[:batch].to(device), queue[batch:]
         # One time step from each of `batch` equal strata: less noise in the loss for free.
         t = (((torch.arange(batch) + torch.rand(batch)) / batch) * 1000).long().clamp(0, 999)
-        x = data.latents[rows]
-        noisy, target = process.add(x, t, torch.randn(x.shape).to(device))
+        x, text = data.draw(rows)
+        noisy, target = process.add(x, t, torch.randn(x.shape, device=device))
         with fast_arithmetic(device):
-            predicted = network(
-                noisy.contiguous(memory_format=torch.channels_last), t.to(device), _captions(data, rows)
-            ).sample
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+            predicted = network(noisy, t.to(device), text).sample
         error = (predicted.float() - target).square().mean((1, 2, 3))
         trainer.step((error * process.weight(t, recipe.min_snr).to(device)).mean())
     average = trainer.average.eval()

@@ -72,6 +72,20 @@ class EmojiNames:
             if emoji is not None:
                 self.by_name.setdefault(name, emoji)
 
+    def learn_run_together(self, package: Path) -> None:
+        """Add all names without their hyphens, and the short codes of chat programs likewise.
+
+        package: the unpacked `emojibase-data`. For icon sets that name their icons so, once all others are read.
+        """
+        for name, emoji in list(self.by_name.items()):
+            self.by_name.setdefault(name.replace("-", ""), emoji)
+        for path in sorted((package / "package/en/shortcodes").glob("*.json")):
+            for hexcode, codes in json.loads(path.read_text()).items():
+                emoji = self.by_hex.get(_bare(hexcode))
+                for code in [codes] if isinstance(codes, str) else codes:
+                    if emoji is not None:
+                        self.by_name.setdefault(re.sub("[^a-z0-9]", "", code.lower()), emoji)
+
     def find(self, name: str) -> Emoji | None:
         """The concept of an icon name, or None where it has none that the corpus keeps."""
         emoji = self.by_name.get(name) or self.by_name.get(name.replace("-with", ""))

@@ -150,6 +150,21 @@ ICON_SETS: tuple[Source, ...] = (
         "https://github.com/joypixels/emojione-legacy",
     ),
 )
+# Sets of the second edition. They come last and are split apart from the others, so that no image of the first
+# edition changes its place: what was held out stays held out.
+ADDED_ICON_SETS: tuple[Source, ...] = (
+    Source(
+        "@iconify-json/fxemoji",
+        "1.2.2",
+        "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef",
+        "npm",
+        "fxemoji",
+        Part.CORE,
+        "Mozilla",
+        "Apache-2.0",
+        "https://github.com/mozilla/fxemoji",
+    ),
+)
 EMOJI_NAMES = Source(
     "emojibase-data",
     "17.0.0",

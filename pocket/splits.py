@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pocket.drawing import Drawing
-from pocket.sources import Part
+from pocket.sources import ADDED_ICON_SETS, Part
 
 SEED = 20261124
 HELD_OUT_CONCEPTS = 42  # concepts that no shipped model ever sees, in any style
@@ -103,13 +103,19 @@ def split(drawings: list[Drawing]) -> list[Placed]:
     """
     rng = np.random.default_rng(SEED)
     places: dict[str, Placed] = {}
-    core = [d for d in drawings if d.source.part is Part.CORE]
-    _hold_out_sets(drawings, core, places, rng)
+    first = [d for d in drawings if d.source not in ADDED_ICON_SETS]
+    core = [d for d in first if d.source.part is Part.CORE]
+    _hold_out_sets(first, core, places, rng)
     _hold_out_concepts(core, places, rng)
     _hold_out_singles(core, places, rng)
-    for d in drawings:
+    for d in first:
         places.setdefault(d.id, Placed(d, "train" if d.source.part is Part.CORE else "spare"))
     _plant([places[d.id] for d in core], places, rng)
+    held_out = {p.drawing.concept for p in places.values() if p.held_out == "concept"}
+    for d in drawings:
+        if d.source in ADDED_ICON_SETS:
+            held = d.concept in held_out
+            places[d.id] = Placed(d, "exemplars", held_out="concept") if held else Placed(d, "train")
     return [places[d.id] for d in drawings]
 
 

@@ -7,10 +7,11 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -80,6 +81,7 @@ class Trainer:
     pause_s: float | None = (
         None  # seconds after which it stops, to be resumed; the learning rate knows nothing of it
     )
+    on_save: Callable[[dict[str, Any]], None] | None = None  # given each checkpoint after it was written
     seen: int = 0
     steps: int = 0
     fresh_at: int = 0  # steps at which the optimizer was new; the warm-up counts from there
@@ -110,26 +112,26 @@ class Trainer:
     def save(self, seconds: float) -> None:
         """Write the checkpoint under a temporary name, then rename it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "seen": self.seen,
+            "steps": self.steps,
+            "fresh_at": self.fresh_at,
+            "seconds": self.seconds + seconds,
+            "rng": torch.get_rng_state(),
+        }
         with atomic_path(self.path) as temporary:
-            torch.save(
-                {
-                    "model": self.model.state_dict(),
-                    "average": self.average.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "seen": self.seen,
-                    "steps": self.steps,
-                    "fresh_at": self.fresh_at,
-                    "seconds": self.seconds + seconds,
-                    "rng": torch.get_rng_state(),
-                },
-                temporary,
-            )
+            torch.save(state, temporary)
+        if self.on_save:
+            self.on_save(state)
 
     def run(self, batch: int) -> Iterator[int]:
         """Yield step numbers until the target; the caller computes a loss and calls `step` for each."""
         start = last_save = time.monotonic()
         seen_before = self.seen
-        self._losses: list[float] = []
+        self._losses: list[torch.Tensor] = []
         while (done := self._done(time.monotonic() - start)) < 1:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.peak, self.steps - self.fresh_at, done)
@@ -143,9 +145,9 @@ class Trainer:
                     self.steps,
                     self.seen,
                     self.target,
-                    sum(self._losses) / max(1, len(self._losses)),
+                    torch.stack(self._losses).mean().item() if self._losses else 0.0,
                     rate,
-                    (self.target - self.seen) / rate / 60,
+                    self._left(now - start, rate) / 60,
                 )
                 self._losses = []
             if self.pause_s and now - start > self.pause_s:
@@ -155,8 +157,11 @@ class Trainer:
                 last_save = now
         self.save(time.monotonic() - start)
 
+    def _left(self, seconds: float, rate: float) -> float:
+        return self.limit_s - self.seconds - seconds if self.limit_s else (self.target - self.seen) / rate
+
     def _done(self, seconds: float) -> float:
-        return seconds / self.limit_s if self.limit_s else self.seen / self.target
+        return (self.seconds + seconds) / self.limit_s if self.limit_s else self.seen / self.target
 
     def step(self, loss: torch.Tensor) -> None:
         """One optimizer step, and one of the average (which warms up, so that it never lags at the start)."""
@@ -165,7 +170,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
-        self._losses.append(loss.item())
+        self._losses.append(loss.detach())  # read when it is logged: reading waits for a GPU
         keep = min(self.ema_decay, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
