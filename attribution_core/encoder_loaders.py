@@ -195,9 +195,9 @@ def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
         np.dtype,
         np.dtypes.Float64DType,
         np.dtypes.Int64DType,
-        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-        np._core.multiarray.scalar,
-    ]  # type: ignore[attr-defined]
+        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+        np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    ]
     with torch.serialization.safe_globals(data):
         state = _inside(read_tensors(path, mapped=True), "model_state_dict", spec)
     network = open_clip.create_model(spec.model, pretrained=None, load_weights=False, device="meta").visual
