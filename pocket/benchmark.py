@@ -26,14 +26,14 @@ import torch
 import typer
 from PIL import Image
 
-from attribution_core.cards import atomic_path, read_card, sha256_file, write_card, write_json_atomic
-from attribution_core.corpus import Corpus
-from attribution_core.customization import customize_many, customized
-from attribution_core.generation import Generator
-from attribution_core.image_store import write_images
-from attribution_core.pipeline_edits import TOKEN
-from attribution_core.testcases import ManifestEntry
-from attribution_core.tuning import Subject, TuningSettings, prompt_for
+from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.add_one_in.image_store import write_images
+from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card, write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.tuning.customization import customize_many, customized
+from attribution_core.generation.tuning.loop import Subject, TuningSettings, prompt_for
+from attribution_core.generation.tuning.pipeline_edits import TOKEN
 from pocket.benchmark_plan import KINDS, SPLITS, Model, plan
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
 from pocket.training import fast_arithmetic, native_bfloat16, say

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from attribution_core.corpus import Corpus
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
 

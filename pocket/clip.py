@@ -19,9 +19,9 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from attribution_core.cards import atomic_path
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import ENCODERS
+from attribution_core.common.cards import atomic_path
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import ENCODERS
 from pocket.generator import TOKENS, text_model
 from pocket.generator import WORK as GENERATOR_WORK
 from pocket.tower import (

@@ -19,8 +19,8 @@ import numpy as np
 import typer
 from PIL import Image
 
-from attribution_core.cards import sha256_file, write_card
-from attribution_core.corpus import Corpus
+from attribution_core.common.cards import sha256_file, write_card
+from attribution_core.corpus.corpus import Corpus
 from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
 from pocket.emoji import EmojiNames
 from pocket.sources import (

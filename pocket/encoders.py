@@ -11,8 +11,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from attribution_core.cards import atomic_path, read_card, sha256_file, write_card
-from attribution_core.encoders import ENCODERS
+from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card
+from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError
 
 OUT = Path("checkpoints/encoders")

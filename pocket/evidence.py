@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 import typer
 
-from attribution_core.attribution import Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path, read_card, write_json_atomic
-from attribution_core.copies import KEY as COPY_ENCODER
-from attribution_core.evaluation import rank_agreement, to_csv, to_json, to_markdown
-from attribution_core.evidence_figures import PRETRAINED
-from attribution_core.mappers import MapperPair
+from attribution_core.add_one_in.evaluation import rank_agreement, to_csv, to_json, to_markdown
+from attribution_core.analyses.memorization.copies import KEY as COPY_ENCODER
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import atomic_path, read_card, write_json_atomic
+from attribution_core.figures.evidence import PRETRAINED
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.scoring.calibrator import Calibrator
 from pocket import sscd
 from pocket.benchmark_plan import TEST_SPLITS
 from pocket.learn import (

@@ -26,8 +26,8 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionM
 from PIL import Image
 from transformers import BertModel, BertTokenizerFast
 
-from attribution_core.cards import atomic_path, read_card, sha256_file, write_card
-from attribution_core.corpus import Corpus
+from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, psnr, train_autoencoder
 from pocket.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from attribution_core.cards import atomic_path, read_card, write_card
-from attribution_core.checks import normalized
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import load_encoder
-from attribution_core.generation import Generator
+from attribution_core.common.arrays import normalized
+from attribution_core.common.cards import atomic_path, read_card, write_card
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import load_encoder
+from attribution_core.generation.generator import Generator
 from pocket.prompts import COLOURED, SHEET
 from pocket.style import StyleClassifier, texture
 from pocket.training import LOG

@@ -13,19 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.augmentations import Augmentation
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path, read_card
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import load_encoder
-from attribution_core.evaluation import Score, evaluate, over_models
-from attribution_core.evidence import Calibrated
-from attribution_core.image_store import ImageStore
-from attribution_core.mapper_fit import FeaturePairs
-from attribution_core.mappers import MapperPair
-from attribution_core.reliability import reliability
-from attribution_core.testcases import ManifestEntry, TestCase, encode_case, read_manifest
-from attribution_core.training import RIGIDITIES, TEMPERATURES, TrainedMappers, encode_pairs, train_mappers
+from attribution_core.add_one_in.augmentations import Augmentation
+from attribution_core.add_one_in.cases import ManifestEntry, TestCase, encode_case, read_manifest
+from attribution_core.add_one_in.evaluation import Score, evaluate, over_models
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.add_one_in.reliability import reliability
+from attribution_core.add_one_in.train_mappers import (
+    RIGIDITIES,
+    TEMPERATURES,
+    TrainedMappers,
+    encode_pairs,
+    train_mappers,
+)
+from attribution_core.common.cards import atomic_path, read_card
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import load_encoder
+from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.mapping.fit import FeaturePairs
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.scoring.calibrator import Calibrator
 from pocket.benchmark_plan import TEST_SPLITS
 
 VIEWS = 2  # of each image to learn from

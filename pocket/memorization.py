@@ -20,16 +20,16 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.alignment import align
-from attribution_core.attribution import Collection
-from attribution_core.cards import write_json_atomic
-from attribution_core.corpus import Corpus
-from attribution_core.evaluation import Estimate, over_models
-from attribution_core.generation import GeneratedImage, Generator
-from attribution_core.matching import where
-from attribution_core.memorization import Memorization, Verdict
-from attribution_core.memorization_evidence import FILE
-from attribution_core.metrics import area_under_curve
+from attribution_core.add_one_in.evaluation import Estimate, over_models
+from attribution_core.add_one_in.metrics import area_under_curve
+from attribution_core.analyses.memorization.alignment import align
+from attribution_core.analyses.memorization.occlusion import where
+from attribution_core.analyses.memorization.verdict import Memorization, Verdict
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.evidence.memorization import FILE
+from attribution_core.generation.generator import GeneratedImage, Generator
 from pocket.encoder_report import CHANGES
 from pocket.training import say
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attribution_core import memorization_evidence
-from attribution_core.cards import atomic_path, read_card
-from attribution_core.evaluation import RECALL_AT
-from attribution_core.evidence_figures import PRETRAINED
-from attribution_core.words import listing
+from attribution_core.add_one_in.evaluation import RECALL_AT
+from attribution_core.common.cards import atomic_path, read_card
+from attribution_core.common.text import listing
+from attribution_core.evidence import memorization as memorization_evidence
+from attribution_core.figures.evidence import PRETRAINED
 from pocket.encoder_report import NEAREST, PRECISION, REPORT
 from pocket.generator import OUT, TRIALS
 from pocket.generator_report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH

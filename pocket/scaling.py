@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
-from attribution_core.attribution import Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import atomic_path, read_card, write_card, write_json_atomic
-from attribution_core.encoders import Encoder, load_encoder
-from attribution_core.image_store import ImageStore
-from attribution_core.mappers import MapperPair
-from attribution_core.rest import Rest
-from attribution_core.testcases import encode_case, read_manifest
+from attribution_core.add_one_in.cases import encode_case, read_manifest
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import atomic_path, read_card, write_card, write_json_atomic
+from attribution_core.encoding.encoders import Encoder, load_encoder
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.calibrator import Calibrator
 from pocket.tower import CPU, SIZE, pictures
 from pocket.training import fast_arithmetic, say
 

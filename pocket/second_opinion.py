@@ -21,17 +21,22 @@ import numpy as np
 import torch
 import typer
 
-from attribution_core.attribution import Added, Attributor, Collection
-from attribution_core.cards import write_json_atomic
-from attribution_core.corpus import Corpus
-from attribution_core.customization import customize_many, customized
-from attribution_core.evaluation import proportion
-from attribution_core.generation import Generator
-from attribution_core.pipeline_edits import TOKEN
-from attribution_core.results import Credit
-from attribution_core.second_opinion import CANDIDATES, OTHERS, SecondOpinion, second_opinion
-from attribution_core.tuning import Subject, prompt_for
-from attribution_core.unlearning import UnlearningSettings
+from attribution_core.add_one_in.evaluation import proportion
+from attribution_core.analyses.unlearning.forget import UnlearningSettings
+from attribution_core.analyses.unlearning.second_opinion import (
+    CANDIDATES,
+    OTHERS,
+    SecondOpinion,
+    second_opinion,
+)
+from attribution_core.attribution.result import Credit
+from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.common.cards import write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.tuning.customization import customize_many, customized
+from attribution_core.generation.tuning.loop import Subject, prompt_for
+from attribution_core.generation.tuning.pipeline_edits import TOKEN
 from pocket import benchmark
 from pocket.benchmark_plan import Model, plan
 from pocket.training import fast_arithmetic

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from attribution_core.corpus import Corpus
+from attribution_core.corpus.corpus import Corpus
 from pocket.tower import CORPUS, SIZE, WORK, Schedule, View, Views, export, new_tower, pictures, small, train
 from pocket.training import set_up_log
 

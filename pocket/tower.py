@@ -17,9 +17,10 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from attribution_core.cards import atomic_path, read_card, write_card
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import ENCODERS, HALF
+from attribution_core.common.cards import atomic_path, read_card, write_card
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.encoding.spec import HALF
 from pocket.encoders import measured
 from pocket.training import Trainer, fast_arithmetic
 

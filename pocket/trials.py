@@ -20,8 +20,8 @@ import torch
 import typer
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 
-from attribution_core.cards import atomic_path
-from attribution_core.corpus import Corpus
+from attribution_core.common.cards import atomic_path
+from attribution_core.corpus.corpus import Corpus
 from pocket.denoiser import Noise, Recipe, TrainingSet, UNetShape, train_unet
 from pocket.generator import CORPUS, training_set, work_folder
 from pocket.generator import OUT as SHIPPED

@@ -63,9 +63,9 @@ def pocket_app() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over a collection with two methods and evidence, without a generator and without examples."""
-    from attribution_core.attribution import Collection
-    from attribution_core.calibration import Calibrator
-    from attribution_core.encoders import load_encoder
+    from attribution_core.collection.collection import Collection
+    from attribution_core.encoding.encoders import load_encoder
+    from attribution_core.scoring.calibrator import Calibrator
     from tests.fakes import ENCODER, fake_collection, fake_evidence
 
     collection = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attribution_core.encoders import load_encoder
+from attribution_core.encoding.encoders import load_encoder
 from tests.fakes import ENCODER, shape_image
 
 DIM = 768

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from attribution_core.attribution import Added, Attributor, Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import write_card, write_json_atomic
-from attribution_core.copies import KEY
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import load_encoder
-from attribution_core.evaluation import evaluate, over_models
-from attribution_core.evidence import Calibrated
-from attribution_core.image_store import ImageStore
-from attribution_core.reliability import reliability
-from attribution_core.testcases import encode_case, read_manifest
+from attribution_core.add_one_in.cases import encode_case, read_manifest
+from attribution_core.add_one_in.evaluation import evaluate, over_models
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.add_one_in.reliability import reliability
+from attribution_core.analyses.memorization.copies import KEY
+from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.common.cards import write_card, write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import load_encoder
+from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.scoring.calibrator import Calibrator
 from pocket.learn import as_json
 
 ENCODER = "rgb-thumbnail"

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from attribution_core.addonein import add_one_in
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import read_card
-from attribution_core.cli import app
-from attribution_core.encoders import load_encoder
+from attribution_core.add_one_in.cases import MadeImages, TestCase
+from attribution_core.add_one_in.queries import add_one_in
+from attribution_core.cli.main import app
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.common.cards import read_card
+from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
-from attribution_core.index import TrainingIndex
-from attribution_core.mappers import Head, MapperKind, MapperPair
-from attribution_core.testcases import MadeImages, TestCase
+from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.retrieval.index import TrainingIndex
+from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import ENCODER, fake_collection, shape_image
 
 DIM, N = 6, 80

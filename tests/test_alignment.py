@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
-from attribution_core.alignment import align, background
+from attribution_core.analyses.memorization.alignment import align, background
 from attribution_core.errors import InvalidInputError
 
 

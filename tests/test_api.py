@@ -20,8 +20,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from attribution_core.images import read_image, read_recipe
-from attribution_core.recipe import Recipe
+from attribution_core.common.images import read_image, read_recipe
+from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.conftest import start
 from tests.fakes import fake_collection, shape_image

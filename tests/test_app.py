@@ -15,9 +15,9 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
-from attribution_core.attribution import Collection
-from attribution_core.corpus import Corpus
-from attribution_core.images import read_image, read_recipe
+from attribution_core.collection.collection import Collection
+from attribution_core.common.images import read_image, read_recipe
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
 from tests.fakes import shape_image
 

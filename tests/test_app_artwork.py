@@ -15,9 +15,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.corpus import Corpus
-from attribution_core.images import read_image, save_png
-from attribution_core.recipe import Recipe
+from attribution_core.common.images import read_image, save_png
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.conftest import start, watched
 from tests.fakes import fake_collection, shape_image

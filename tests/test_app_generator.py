@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from attribution_core.cards import write_card
+from attribution_core.common.cards import write_card
 from attribution_core.settings import Settings
 from tests.conftest import start, watched
 from tests.tiny_large_pipelines import with_safety_checker

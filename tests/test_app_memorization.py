@@ -12,9 +12,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.copies import threshold_of
-from attribution_core.corpus import Corpus
-from attribution_core.memorized_prompts import STABLE_DIFFUSION_1
+from attribution_core.analyses.memorization.copies import threshold_of
+from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
 from tests.conftest import start, watched
 from tests.fakes import copying_collection, shape_image

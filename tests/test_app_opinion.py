@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from attribution_core.add_one_in.evaluation import Estimate
+from attribution_core.analyses.unlearning.forget import UnlearningStep
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.evaluation import Estimate
-from attribution_core.second_opinion import SecondOpinion
 from attribution_core.settings import Settings
-from attribution_core.unlearning import UnlearningStep
 from tests.fakes import fake_collection, shape_image
 from tests.test_app import generate, tab
 from tests.tiny_pipeline import make_pocket_like

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from attribution_core.attribution import Collection
-from attribution_core.placeholders import placeholder
-from attribution_core.report import make_report
+from attribution_core.collection.collection import Collection
+from attribution_core.corpus.placeholders import placeholder
+from attribution_core.reports.report import make_report
 from attribution_core.settings import Settings
 from tests.conftest import start, watched
 from tests.fake_release import save_calibrator, save_features, save_mappers, shapes

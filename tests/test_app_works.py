@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.calibration import Calibrator
-from attribution_core.indexing import build_collection
+from attribution_core.collection.build import build_collection
+from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import Settings
 from tests.conftest import start, watched
 from tests.fakes import ENCODER, shape_image

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core.archives import BadArchiveError, unpack
 from attribution_core.errors import DownloadError
+from attribution_core.release.archives import BadArchiveError, unpack
 
 BYTES = np.random.default_rng(0).bytes(20_000)
 
@@ -97,7 +97,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("attribution_core.archives.shutil.copyfileobj", full)
+    monkeypatch.setattr("attribution_core.release.archives.shutil.copyfileobj", full)
     with pytest.raises(DownloadError, match=r"No space left on device.*make room"):
         unpack(tar(tmp_path / "a.tar", {"a": BYTES}), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.artwork import (
+from attribution_core.analyses.artwork.standing import (
     LARGEST,
     Artwork,
     Candidates,
@@ -21,11 +21,17 @@ from attribution_core.artwork import (
     read_piece,
     would_be_credited,
 )
-from attribution_core.artwork_figures import beside_the_strongest, ranks_by_prompt, shares_by_prompt
-from attribution_core.artwork_survey import ArtworkStep, Survey, checked_prompts, close_prompts, survey
-from attribution_core.attribution import Added, Attributor, Collection
+from attribution_core.analyses.artwork.survey import (
+    ArtworkStep,
+    Survey,
+    checked_prompts,
+    close_prompts,
+    survey,
+)
+from attribution_core.collection.collection import Added, Attributor, Collection
 from attribution_core.errors import CollectionMismatchError, InvalidImageError, InvalidInputError
-from attribution_core.generation import Generator
+from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
+from attribution_core.generation.generator import Generator
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from attribution_core.artwork import Artwork, Candidates, embed
-from attribution_core.artwork_figures import moved
-from attribution_core.artwork_learned import MARK, Lesson, checked_steps, learn, with_and_without
-from attribution_core.artwork_survey import ArtworkStep
-from attribution_core.attribution import Attributor
+from attribution_core.analyses.artwork.lesson import MARK, Lesson, checked_steps, learn, with_and_without
+from attribution_core.analyses.artwork.standing import Artwork, Candidates, embed
+from attribution_core.analyses.artwork.survey import ArtworkStep
+from attribution_core.collection.collection import Attributor
 from attribution_core.errors import InvalidInputError
-from attribution_core.generation import Generator
-from attribution_core.tuning import TuningSettings
+from attribution_core.figures.artwork import moved
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.tuning.loop import TuningSettings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_clip_like, make_pocket_like
 

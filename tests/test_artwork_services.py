@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from attribution_core.artwork_learned import MARK, Lesson, WithAndWithout
-from attribution_core.artwork_survey import ArtworkStep, Survey
+from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithout
+from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
+from attribution_core.common.images import save_png
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.images import save_png
-from attribution_core.recipe import Recipe
+from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like

@@ -9,15 +9,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from attribution_core.calibration import Calibrator
 from attribution_core.errors import (
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
     NotFittedError,
 )
-from attribution_core.rest import Rest
-from attribution_core.shares import Hits
+from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.calibrator import Calibrator
+from attribution_core.scoring.shares import Hits
 
 
 def objective(similarity, marks, temperature):

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from attribution_core.cards import (
+from attribution_core.common.cards import (
     atomic_path,
     read_card,
     read_tensors,

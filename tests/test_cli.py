@@ -9,9 +9,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from attribution_core.cli import app
-from attribution_core.customization import Customization
-from attribution_core.encoders import ENCODERS
+from attribution_core.cli.main import app
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.generation.tuning.customization import Customization
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from attribution_core.attribution import Collection
-from attribution_core.cli import app
+from attribution_core.cli.main import app
+from attribution_core.collection.collection import Collection
 from tests.fakes import shape_image
 from tests.test_image_sources import sample, shard
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from attribution_core.cli import app
+from attribution_core.cli.main import app
 from tests.fakes import copying_collection, fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribution_core.compare import SharedImage, compare
-from attribution_core.compare_figures import slopes
+from attribution_core.attribution.compare import SharedImage, compare
+from attribution_core.attribution.result import Attribution, Credit
 from attribution_core.errors import InvalidInputError
-from attribution_core.rest import Rest
-from attribution_core.results import Attribution, Credit, Hits
+from attribution_core.figures.compare import slopes
+from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Hits
 
 
 def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") -> Attribution:

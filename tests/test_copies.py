@@ -9,19 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.attribution import Collection
-from attribution_core.cards import write_card
-from attribution_core.copies import KEY, CopyIndex, copy_encoder, is_stored, threshold_of
-from attribution_core.encoders import SHIPPED, load_encoder
+from attribution_core.analyses.memorization.copies import (
+    KEY,
+    CopyIndex,
+    copy_encoder,
+    is_stored,
+    threshold_of,
+)
+from attribution_core.analyses.memorization.occlusion import where
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import write_card
+from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import (
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
     UnknownNameError,
 )
-from attribution_core.index import TrainingIndex
-from attribution_core.mappers import MapperPair
-from attribution_core.matching import where
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.index import TrainingIndex
 from tests.fakes import ENCODER, copying_collection, fake_collection, shape_image
 
 

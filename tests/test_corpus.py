@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attribution_core.corpus import Corpus
+from attribution_core.attribution.result import Credit
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.results import Credit
 from tests.fakes import shape_image, shape_rows
 
 

@@ -12,17 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.customization import Customization, customize, customize_many, customized
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
 )
-from attribution_core.generation import Generator
-from attribution_core.pipeline_edits import TOKEN
-from attribution_core.tuning import Subject, TuningSettings, masked_mean, prompt_for
-from attribution_core.tuning_images import FAR, NEAR, draw_views
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.tuning.customization import (
+    Customization,
+    customize,
+    customize_many,
+    customized,
+)
+from attribution_core.generation.tuning.loop import Subject, TuningSettings, masked_mean, prompt_for
+from attribution_core.generation.tuning.pipeline_edits import TOKEN
+from attribution_core.generation.tuning.views import FAR, NEAR, draw_views
 from tests.tiny_pipeline import make_clip_like, make_pocket_like
 
 QUICK = {"steps": 4, "batch_size": 2, "views": 6, "learning_rate": 1e-2}
@@ -328,7 +333,7 @@ def test_bad_subjects_are_named(generator, exemplar):
 def test_the_command_tunes_saves_and_says_how_to_name_it(tmp_path):
     from typer.testing import CliRunner
 
-    from attribution_core.cli import app
+    from attribution_core.cli.main import app
 
     make_pocket_like(tmp_path / "generator")
     (tmp_path / "images").mkdir()

@@ -10,12 +10,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from attribution_core import downloads
-from attribution_core.cli import app
-from attribution_core.downloads import RELEASES, Release, ReleasedFile, download, is_here, released
-from attribution_core.encoder_loaders import DOWNLOADED
-from attribution_core.encoders import ENCODERS
+from attribution_core.cli.main import app
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.encoding.loaders import DOWNLOADED
 from attribution_core.errors import DownloadError, UnknownNameError
+from attribution_core.release import catalogue as downloads
+from attribution_core.release.catalogue import RELEASES, Release, ReleasedFile, download, is_here, released
 from tests.test_archives import tar
 from tests.web import Web, serving
 
@@ -146,7 +146,7 @@ def test_the_licence_is_shown_and_agreed_to(web: Web, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 0), ("", 1)])
 def test_at_a_terminal_it_asks(web: Web, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
-    monkeypatch.setattr("attribution_core.cli_download._somebody_there", lambda: True)
+    monkeypatch.setattr("attribution_core.cli.download._somebody_there", lambda: True)
     result = run("download", "small", input=answer)
     assert result.exit_code == code and "Do you agree" in result.stderr
     assert bool(web.asked) == (code == 0)

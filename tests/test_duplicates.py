@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.duplicates import FLATTEST, near_duplicates, signature
+from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.works import alike
+from attribution_core.corpus.near_duplicates import FLATTEST, near_duplicates, signature
 from attribution_core.errors import InvalidInputError
-from attribution_core.rest import Rest
-from attribution_core.results import Attribution, Credit, Hits
-from attribution_core.works import alike
+from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Hits
 from tests.fakes import shape_image
 
 

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core import cards, editions, shards
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card
-from attribution_core.corpus import Corpus
-from attribution_core.editions import remove_images
+from attribution_core.attribution.groups import group
+from attribution_core.collection import editions, shards
+from attribution_core.collection.build import build_collection
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.editions import remove_images
+from attribution_core.common import cards
+from attribution_core.common.cards import read_card
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError, UnknownNameError
-from attribution_core.groups import group
-from attribution_core.indexing import build_collection
 from tests.fakes import fake_collection, shape_image
 
 ENCODER = "rgb-thumbnail"
@@ -302,8 +303,8 @@ def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_
 
 CHILD = """
 import sys
-from attribution_core import shards
-from attribution_core.indexing import build_collection
+from attribution_core.collection import shards
+from attribution_core.collection.build import build_collection
 shards.SHARD = 4
 print("begun", flush=True)
 build_collection(sys.argv[1], sys.argv[2], encoder="rgb-thumbnail", add=sys.argv[3] == "add")

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from attribution_core import encoder_loaders
-from attribution_core.encoders import ENCODERS, HALF, IMAGENET, OPENAI, load_encoder
+from attribution_core.encoding import loaders as encoder_loaders
+from attribution_core.encoding.encoders import ENCODERS, load_encoder
+from attribution_core.encoding.spec import HALF, IMAGENET, OPENAI
 from attribution_core.errors import CheckpointError
 from tests.fakes import shape_image
 

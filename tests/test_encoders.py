@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core import encoder_loaders, encoders
-from attribution_core.encoders import ENCODERS, Encoder, EncoderSpec, Preprocess, load_encoder, pick_device
+from attribution_core.common.devices import pick_device
+from attribution_core.encoding import encoders
+from attribution_core.encoding import loaders as encoder_loaders
+from attribution_core.encoding.encoders import ENCODERS, Encoder, load_encoder
+from attribution_core.encoding.spec import EncoderSpec, Preprocess
 from attribution_core.errors import (
     CheckpointError,
     InvalidInputError,

@@ -8,9 +8,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from attribution_core.cli import app
-from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
-from attribution_core.evaluation import (
+from attribution_core.add_one_in.cases import MadeImages, ReleasedTrainingFeatures, TestCase, read_manifest
+from attribution_core.add_one_in.evaluation import (
     RECALL_AT,
     evaluate,
     over_models,
@@ -20,9 +19,10 @@ from attribution_core.evaluation import (
     to_json,
     to_markdown,
 )
-from attribution_core.mappers import Head, MapperPair
-from attribution_core.metrics import average_precision, rank_against_us, recall_at_k
-from attribution_core.testcases import MadeImages, ReleasedTrainingFeatures, TestCase, read_manifest
+from attribution_core.add_one_in.metrics import average_precision, rank_against_us, recall_at_k
+from attribution_core.cli.main import app
+from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
+from attribution_core.mapping.pair import Head, MapperPair
 
 D = 12
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attribution_core.evaluation import Estimate, Score
-from attribution_core.evidence import Calibrated
-from attribution_core.evidence_figures import candidates, copies, metrics, reliability
-from attribution_core.reliability import reliability as measure
+from attribution_core.add_one_in.evaluation import Estimate, Score
+from attribution_core.add_one_in.reliability import reliability as measure
+from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.figures.evidence import candidates, copies, metrics, reliability
 
 
 def score(encoder: str, mapper: str, value: float) -> Score:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attribution_core import fetching
 from attribution_core.errors import DownloadError
-from attribution_core.fetching import fetch
+from attribution_core.release import fetch as fetching
+from attribution_core.release.fetch import fetch
 from tests.web import Web, serving
 
 DATA = np.random.default_rng(0).bytes(5000)

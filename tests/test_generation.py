@@ -15,12 +15,12 @@ from diffusers import UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution_core.cards import write_card
+from attribution_core.common.cards import write_card
+from attribution_core.common.images import read_recipe
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.generation import Generator, StepPreview
-from attribution_core.images import read_recipe
-from attribution_core.previews import predicted_original
-from attribution_core.recipe import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Recipe
+from attribution_core.generation.generator import Generator, StepPreview
+from attribution_core.generation.previews import predicted_original
+from attribution_core.generation.recipe import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Recipe
 from tests.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from attribution_core import devices
+from attribution_core.common import devices
 from attribution_core.errors import CheckpointError, NotEnoughMemoryError
-from attribution_core.generator_memory import LAYERS, MemoryPlan, native_side, plan_memory, weight_counts
+from attribution_core.generation.memory import LAYERS, MemoryPlan, native_side, plan_memory, weight_counts
 from tests.tiny_large_pipelines import make_sd3
 from tests.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 

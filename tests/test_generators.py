@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attribution_core import generation, generator_memory
-from attribution_core.cli import app
+from attribution_core.cli.main import app
 from attribution_core.errors import (
     CheckpointError,
     InvalidInputError,
@@ -20,9 +19,11 @@ from attribution_core.errors import (
     NotEnoughMemoryError,
     UnknownNameError,
 )
-from attribution_core.generation import Generator, StepPreview
-from attribution_core.generators import GENERATORS, PIPELINES, find, licence_notice
-from attribution_core.previews import latent_colours, predicted_original, preview
+from attribution_core.generation import generator as generation
+from attribution_core.generation import memory as generator_memory
+from attribution_core.generation.generator import Generator, StepPreview
+from attribution_core.generation.previews import latent_colours, predicted_original, preview
+from attribution_core.generation.table import GENERATORS, PIPELINES, find, licence_notice
 from attribution_core.settings import REPOSITORY
 from tests import tiny_large_pipelines as large
 from tests.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
@@ -240,7 +241,7 @@ def test_the_licence_is_shown_before_anything_is_fetched(hub: str, words: str) -
 
 def hub_cache(folder: Path, name: str, made: Path) -> None:
     """A pipeline as the hub's cache holds it: snapshots of links to files that are named by their checksum."""
-    from attribution_core.cards import sha256_file
+    from attribution_core.common.cards import sha256_file
 
     repository = folder / f"models--{name.replace('/', '--')}"
     snapshot = repository / "snapshots" / ("0" * 40)

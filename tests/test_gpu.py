@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 import attribution_core.errors as errors
-from attribution_core.artwork import Artwork, embed
-from attribution_core.artwork_learned import LEARNING, MARK, Lesson, learn, with_and_without
-from attribution_core.artwork_survey import survey
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.encoders import load_encoder
-from attribution_core.generation import Generator
-from attribution_core.images import save_png
-from attribution_core.recipe import Recipe
-from attribution_core.second_opinion import second_opinion
+from attribution_core.analyses.artwork.lesson import LEARNING, MARK, Lesson, learn, with_and_without
+from attribution_core.analyses.artwork.standing import Artwork, embed
+from attribution_core.analyses.artwork.survey import survey
+from attribution_core.analyses.unlearning.second_opinion import second_opinion
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.common.images import save_png
+from attribution_core.encoding.encoders import load_encoder
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.recipe import Recipe
+from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import ENCODER, fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
 from ui import gpu

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribution_core.attribution import Added, Attributor, Collection
-from attribution_core.encoders import load_encoder
+from attribution_core.attribution.groups import Group, GroupBy, Groups, group
+from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
-from attribution_core.group_figures import group_map
-from attribution_core.groups import Group, GroupBy, Groups, group
+from attribution_core.figures.groups import group_map
 from tests.fakes import ENCODER, fake_collection, shape_image
 
 N = 60

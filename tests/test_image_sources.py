@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attribution_core.attribution import Attributor
+from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.collection import Attributor
+from attribution_core.collection.sources.item import Columns, Item
+from attribution_core.collection.sources.local import expand_braces, open_source
+from attribution_core.collection.sources.metadata import Metadata
 from attribution_core.errors import (
     AttributionError,
     InvalidInputError,
     MissingDependencyError,
     UnknownNameError,
 )
-from attribution_core.image_sources import expand_braces, open_source
-from attribution_core.indexing import Progress, build_collection
-from attribution_core.metadata_join import Metadata
-from attribution_core.source_items import Columns, Item
 from tests.fakes import shape_image, webp
 
 ENCODER = "rgb-thumbnail"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.corpus import Corpus
+from attribution_core.add_one_in.image_store import ImageStore, write_images
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidImageError
-from attribution_core.image_store import ImageStore, write_images
 
 
 def png(colour):

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from attribution_core.common.images import read_image, read_recipe, save_png
 from attribution_core.errors import InvalidImageError
-from attribution_core.images import read_image, read_recipe, save_png
 
 RED = (200, 30, 40)
 

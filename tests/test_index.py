@@ -13,9 +13,9 @@ from attribution_core.errors import (
     InvalidInputError,
     UnknownNameError,
 )
-from attribution_core.flat_scan import _SCAN_VALUES
-from attribution_core.index import BACKENDS, TrainingIndex
-from attribution_core.milvus_address import Address, close, connect
+from attribution_core.retrieval.flat import _SCAN_VALUES
+from attribution_core.retrieval.index import BACKENDS, TrainingIndex
+from attribution_core.retrieval.milvus.address import Address, close, connect
 
 FACTORIES = ["Flat", "SQfp16"]
 
@@ -90,7 +90,7 @@ def test_against_faiss_itself(factory):
 
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_the_scan_reads_what_faiss_decodes(factory, monkeypatch):
-    monkeypatch.setattr("attribution_core.flat_scan._DECODE_VALUES", 1000)
+    monkeypatch.setattr("attribution_core.retrieval.flat._DECODE_VALUES", 1000)
     train = unit(500, 32)
     index = TrainingIndex.build(train, factory)
     blocks = [rows for _, rows in index._backend._decoded()]
@@ -118,8 +118,8 @@ def test_blocks_change_nothing(factory, monkeypatch):
     train, query = unit(900, 12), unit(25, 12, 1)
     index = TrainingIndex.build(train, factory)
     whole = index.search(query, 10)
-    monkeypatch.setattr("attribution_core.flat_scan._SCAN_VALUES", 2000)
-    monkeypatch.setattr("attribution_core.flat_scan._DECODE_VALUES", 500)
+    monkeypatch.setattr("attribution_core.retrieval.flat._SCAN_VALUES", 2000)
+    monkeypatch.setattr("attribution_core.retrieval.flat._DECODE_VALUES", 500)
     parts = index.search(query, 10)
     assert (whole.ids == parts.ids).mean() > 0.99
     assert whole.similarity == pytest.approx(parts.similarity, abs=1e-6)
@@ -149,14 +149,14 @@ def test_bad_blocks(backend):
 def test_a_single_block_asks_for_bounded_memory(monkeypatch):
     sizes = []
     empty = np.empty
-    monkeypatch.setattr("attribution_core.flat_scan._SCAN_VALUES", 5000)
+    monkeypatch.setattr("attribution_core.retrieval.flat._SCAN_VALUES", 5000)
     index = TrainingIndex.build(unit(1000, 4))
 
     def watched(shape, *args, **kwargs):
         sizes.append(np.prod(shape))
         return empty(shape, *args, **kwargs)
 
-    monkeypatch.setattr("attribution_core.flat_scan.np.empty", watched)
+    monkeypatch.setattr("attribution_core.retrieval.flat.np.empty", watched)
     index.search(unit(40, 4, 1), 3, bins=8)
     assert max(sizes) == 5000
 

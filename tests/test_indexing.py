@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from attribution_core import indexing, shards
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import read_card
+from attribution_core.collection import build as indexing
+from attribution_core.collection import shards
+from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.common.cards import read_card
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
-from attribution_core.indexing import Progress, build_collection
-from attribution_core.mappers import Head, MapperKind, MapperPair
+from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import shape_image, webp
 from tests.test_images import bomb
 
@@ -177,16 +178,16 @@ def test_without_a_fitting_calibrator_the_notice_says_what_to_do(photos: Path, t
 
 SLOW = """
 import sys, time
-from attribution_core import indexing
-from attribution_core.encoders import load_encoder
-indexing.SHARD = 4
+from attribution_core.collection import build
+from attribution_core.encoding.encoders import load_encoder
+build.SHARD = 4
 encoder = load_encoder("rgb-thumbnail")
 real = encoder.encode
 def slow(images, **options):
     time.sleep(0.25)
     return real(images, **options)
 encoder.encode = slow
-indexing.build_collection(sys.argv[1], sys.argv[2], loaded=encoder)
+build.build_collection(sys.argv[1], sys.argv[2], loaded=encoder)
 """
 
 

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from attribution_core.attribution import Attributor, Collection
+from attribution_core.attribution.groups import group
+from attribution_core.collection.collection import Attributor, Collection
 from attribution_core.errors import InvalidInputError
-from attribution_core.groups import group
-from attribution_core.ledger import Ledger, LedgerEntry
-from attribution_core.recipe import Recipe
+from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.ledger import Ledger, LedgerEntry
 from tests.fakes import fake_collection, shape_image
 
 

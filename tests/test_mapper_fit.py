@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
-from attribution_core.mapper_fit import FeaturePairs, FitSettings, _bend, contrast, fit_heads
-from attribution_core.mappers import MapperPair
+from attribution_core.mapping.fit import FeaturePairs, FitSettings, _bend, contrast, fit_heads
+from attribution_core.mapping.pair import MapperPair
 
 D = 8
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.attribution import Collection
-from attribution_core.copies import Threshold
+from attribution_core.add_one_in.metrics import area_under_curve
+from attribution_core.analyses.memorization.copies import Threshold
+from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1, known_prompts
+from attribution_core.analyses.memorization.overlays import difference, heat
+from attribution_core.analyses.memorization.verdict import Memorization, Verdict, returned
+from attribution_core.attribution.result import Credit
+from attribution_core.collection.collection import Collection
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.memorization import Memorization, Verdict, returned
-from attribution_core.memorization_evidence import FILE, MemorizationEvidence
-from attribution_core.memorization_figures import by_step, drop_off, gauge
-from attribution_core.memorized_prompts import STABLE_DIFFUSION_1, known_prompts
-from attribution_core.metrics import area_under_curve
-from attribution_core.noise_signal import NoiseSignal
-from attribution_core.overlays import difference, heat
-from attribution_core.recipe import Recipe
-from attribution_core.results import Credit
-from attribution_core.scan import Item, Scan
+from attribution_core.evidence.memorization import FILE, MemorizationEvidence
+from attribution_core.figures.memorization import by_step, drop_off, gauge
+from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.scan import Item, Scan
 from tests.fakes import copying_collection, fake_collection, shape_image
 
 LIMIT = Threshold(0.8, 0.9, 0.6, "images by hand")

@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attribution_core.add_one_in.metrics import (
+    average_precision,
+    rank_against_us,
+    recall_at_k,
+    recall_ceiling,
+)
 from attribution_core.errors import InvalidInputError
-from attribution_core.metrics import average_precision, rank_against_us, recall_at_k, recall_ceiling
 
 
 def test_hand_worked_case():

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribution_core.errors import CollectionMismatchError, InvalidInputError
-from attribution_core.metrics import (
+from attribution_core.add_one_in.metrics import (
     average_precision,
     exemplar_places,
     precision_of_places,
@@ -14,6 +13,7 @@ from attribution_core.metrics import (
     recall_at_k,
     recall_of_places,
 )
+from attribution_core.errors import CollectionMismatchError, InvalidInputError
 
 
 def rows(rng, n, d):
@@ -71,7 +71,7 @@ def test_a_query_that_is_its_exemplar_comes_after_the_training_images_that_are_t
 def test_queries_in_many_parts_give_the_same(monkeypatch):
     training, queries, exemplars, chunks, model = case(3)
     whole = exemplar_places([training], queries, exemplars, chunks, model)
-    monkeypatch.setattr("attribution_core.metrics._BLOCK_VALUES", 700)
+    monkeypatch.setattr("attribution_core.add_one_in.metrics._BLOCK_VALUES", 700)
     parts = exemplar_places([training], queries, exemplars, chunks, model)
     assert [p.tolist() for p in parts] == [p.tolist() for p in whole]
 

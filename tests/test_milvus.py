@@ -19,21 +19,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from attribution_core import milvus_store, shards
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.cli import app
-from attribution_core.editions import remove_images
+from attribution_core.cli.main import app
+from attribution_core.collection import shards
+from attribution_core.collection.build import build_collection
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.editions import remove_images
 from attribution_core.errors import (
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
     MissingDependencyError,
 )
-from attribution_core.index import TrainingIndex
-from attribution_core.indexing import build_collection
-from attribution_core.milvus_address import Address, close, connect
-from attribution_core.rest import RestKind
-from attribution_core.shares import shares_at
+from attribution_core.retrieval.index import TrainingIndex
+from attribution_core.retrieval.milvus import store as milvus_store
+from attribution_core.retrieval.milvus.address import Address, close, connect
+from attribution_core.retrieval.rest import RestKind
+from attribution_core.scoring.shares import shares_at
 from tests.fake_release import save_features
 from tests.fakes import shape_image
 
@@ -245,7 +246,7 @@ def test_rows_left_out_by_milvus_are_noticed(server: str, monkeypatch: pytest.Mo
 def test_a_file_that_is_missing_damaged_or_taken(tmp_path: Path) -> None:
     index = TrainingIndex.build(unit(30, 4), "milvus:v.db", home=tmp_path / "index")
     index.save(tmp_path / "index")
-    code = "import sys; from attribution_core.index import TrainingIndex; TrainingIndex.load(sys.argv[1])"
+    code = "import sys; from attribution_core.retrieval.index import TrainingIndex; TrainingIndex.load(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "index")],
         cwd=ROOT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attribution_core.nearest_rest import rest_beyond
-from attribution_core.rest import Rest, RestKind
+from attribution_core.retrieval.rest import Rest, RestKind
+from attribution_core.retrieval.truncated import rest_beyond
 
 
 def case(seed: int, n: int, depth: int, m: int, queries: int = 3, spread: float = 0.08, clump: float = 0.0):

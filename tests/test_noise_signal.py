@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attribution_core.generation import Generator, StepPreview
-from attribution_core.noise_signal import NoiseSignal, signals_of
+from attribution_core.generation.generator import Generator, StepPreview
+from attribution_core.generation.noise_signal import NoiseSignal, signals_of
 from tests.tiny_pipeline import make_clip_like, make_pocket_like
 
 SEEDS = (3, 8)
@@ -111,7 +111,7 @@ def test_the_mean_is_over_steps() -> None:
 
 
 def test_a_saved_image_is_saved_without_it(generator: Generator, tmp_path: Path) -> None:
-    from attribution_core.images import read_recipe
+    from attribution_core.common.images import read_recipe
 
     generator.generate("red cat", 3, 3, 3.5).save(tmp_path / "a.png")
     assert "noise_signal" not in (read_recipe(tmp_path / "a.png") or {})

@@ -7,9 +7,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from attribution_core.images import kind_of
-from attribution_core.placeholders import SIDE, placeholder, tile
-from attribution_core.results import Credit
+from attribution_core.attribution.result import Credit
+from attribution_core.common.images import kind_of
+from attribution_core.corpus.placeholders import SIDE, placeholder, tile
 
 
 def pixels(data: bytes) -> np.ndarray:

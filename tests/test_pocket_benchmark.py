@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from attribution_core.attribution import Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import read_card, verify_files, write_card
-from attribution_core.corpus import Corpus
+from attribution_core.add_one_in.cases import MadeImages, TestCase, read_manifest
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.evidence import Evidence
-from attribution_core.generation import Generator
-from attribution_core.image_store import ImageStore
-from attribution_core.mappers import MapperPair
-from attribution_core.testcases import MadeImages, TestCase, read_manifest
+from attribution_core.evidence.benchmark import Evidence
+from attribution_core.generation.generator import Generator
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.scoring.calibrator import Calibrator
 from pocket import benchmark, evidence, learn
 from pocket.benchmark_plan import KINDS, SPLITS, plan
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attribution_core.generation import Generator
+from attribution_core.generation.generator import Generator
 from pocket import readme
 from pocket.build import DOIT_CONFIG, STAGES
 from pocket.prompts import COLOURED, SHEET

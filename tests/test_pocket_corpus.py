@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from attribution_core.cards import read_card, verify_files
+from attribution_core.common.cards import read_card, verify_files
 from pocket import splits
 from pocket.corpus import captions
 from pocket.drawing import Drawing, _person, _title

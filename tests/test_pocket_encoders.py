@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from attribution_core.cards import read_card, verify_files, write_card
-from attribution_core.checks import normalized
-from attribution_core.corpus import Corpus
-from attribution_core.encoders import ENCODERS, load_encoder
+from attribution_core.common.arrays import normalized
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from pocket import clip, encoder_report, sscd, tower
 from tests.fakes import shape_image
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer import BadParameter
 
-from attribution_core.cards import read_card, verify_files, write_card
-from attribution_core.corpus import Corpus
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.images import read_recipe
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
-from attribution_core.generation import Generator
-from attribution_core.images import read_recipe
-from attribution_core.recipe import Recipe as Asked
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.recipe import Recipe as Asked
 from pocket import examples, generator
 from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.denoiser import (

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core.corpus import Corpus
-from attribution_core.memorization_evidence import FILE, MemorizationEvidence
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from pocket import memorization
 from pocket.memorization import Settings, curve_area, found, judged, right_copies
 from tests.fakes import copying_collection, shape_rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attribution_core.attribution import Collection
-from attribution_core.corpus import Corpus
+from attribution_core.analyses.regions import boxed
+from attribution_core.collection.collection import Collection
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
-from attribution_core.regions import boxed
 from pocket.regions import Pasted, RegionSettings, measure, paste
 from tests.fakes import fake_collection, shape_image, shape_rows, webp
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribution_core.attribution import Collection
-from attribution_core.calibration import Calibrator
-from attribution_core.cards import read_card
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import read_card
+from attribution_core.scoring.calibrator import Calibrator
 from pocket import scaling
 from tests.fakes import ENCODER, fake_benchmark, fake_collection, shape_image
 

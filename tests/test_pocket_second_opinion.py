@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.corpus import Corpus
-from attribution_core.generation import Generator
-from attribution_core.results import Credit
-from attribution_core.second_opinion import SecondOpinion
-from attribution_core.unlearning import LossChanges, UnlearningSettings
+from attribution_core.analyses.unlearning.forget import LossChanges, UnlearningSettings
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
+from attribution_core.attribution.result import Credit
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.generator import Generator
 from pocket import benchmark
 from pocket.benchmark_plan import Model
 from pocket.second_opinion import OpinionSettings, places, planted, summary, tuned

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.cards import read_card, sha256_file, verify_files
-from attribution_core.copies import copy_encoder, threshold_of
-from attribution_core.evidence import Evidence
-from attribution_core.generation import Generator, Recipe
-from attribution_core.image_store import ImageStore
-from attribution_core.images import read_image, read_recipe
-from attribution_core.memorization import Memorization
-from attribution_core.memorization_evidence import MemorizationEvidence
-from attribution_core.testcases import read_manifest
+from attribution_core.add_one_in.cases import read_manifest
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.analyses.memorization.copies import copy_encoder, threshold_of
+from attribution_core.analyses.memorization.verdict import Memorization
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.common.cards import read_card, sha256_file, verify_files
+from attribution_core.common.images import read_image, read_recipe
+from attribution_core.evidence.benchmark import Evidence
+from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.recipe import Recipe
 from pocket.benchmark_plan import SPLITS
 from pocket.examples import EXAMPLES, file_name
 

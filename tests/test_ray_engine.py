@@ -21,11 +21,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core import ray_cluster, ray_engine, shards
+from attribution_core.collection import shards
+from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.ray import cluster as ray_cluster
+from attribution_core.collection.ray import engine as ray_engine
+from attribution_core.collection.ray.cluster import Share, share
+from attribution_core.collection.sources.item import Item
 from attribution_core.errors import InvalidInputError, MissingDependencyError, UnknownNameError
-from attribution_core.indexing import Progress, build_collection
-from attribution_core.ray_cluster import Share, share
-from attribution_core.source_items import Item
 from tests.fakes import shape_image
 from tests.test_image_sources import parquet, sample, shard
 
@@ -211,7 +213,7 @@ def test_an_encoder_that_ships_travels_and_gives_equal_features(
     assert all(np.abs(a - b).max() < 1e-5 * np.abs(a).max() for a, b in zip(here, there, strict=True))
     # A worker's machine has no folder of encoders.
     recipe = pickle.loads(pickle.dumps(ray_engine.Recipe.of("pocket-clip-rgb", "cpu")))
-    monkeypatch.setattr("attribution_core.encoders.SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr("attribution_core.encoding.encoders.SHIPPED", tmp_path / "nothing")
     assert recipe.load().encode([shape_image(1)]).shape == (1, 448)
 
 

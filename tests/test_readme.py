@@ -9,9 +9,9 @@ import pytest
 import typer
 import yaml
 
-from attribution_core.cli import app
-from attribution_core.encoders import ENCODERS
-from attribution_core.generators import GENERATORS
+from attribution_core.cli.main import app
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.generation.table import GENERATORS
 from attribution_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.attribution import Attributor, Collection
+from attribution_core.analyses.regions import Box, attribute_region, boxed, grid, ground_colour, painted
+from attribution_core.collection.collection import Attributor, Collection
 from attribution_core.errors import InvalidImageError, InvalidInputError
-from attribution_core.region_figures import COLOURS, grid_map
-from attribution_core.regions import Box, attribute_region, boxed, grid, ground_colour, painted
+from attribution_core.figures.regions import COLOURS, grid_map
 from tests.fakes import fake_collection, shape_image
 
 WHOLE = Box(0, 0, 1, 1)
@@ -140,7 +140,7 @@ def test_a_grid_names_whose_image_each_field_is_closest_to(
     attributor: Attributor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without surroundings the four fields are training images themselves: of Ben (7), Ada (12), Ada (21), Cleo (38).
-    monkeypatch.setattr("attribution_core.regions.WIDENED", 1.0)
+    monkeypatch.setattr("attribution_core.analyses.regions.WIDENED", 1.0)
     image = quarters(7, 12, 21, 38)
     told = grid(attributor, image, "creator", 2)
     assert [cell.nearest for cell in told.cells] == [7, 12, 21, 38]
@@ -212,9 +212,9 @@ def test_the_figure_has_a_letter_a_colour_and_a_share_for_every_name(attributor:
 
 
 def test_names_after_the_eighth_share_a_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attribution_core.regions.WIDENED", 1.0)
-    from attribution_core.corpus import Corpus
-    from attribution_core.encoders import load_encoder
+    monkeypatch.setattr("attribution_core.analyses.regions.WIDENED", 1.0)
+    from attribution_core.corpus.corpus import Corpus
+    from attribution_core.encoding.encoders import load_encoder
     from tests.fakes import ENCODER, shape_rows
 
     rows = [row | {"creator": f"<b>Maker {i}</b>"} for i, row in enumerate(shape_rows(10))]

@@ -19,10 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from attribution_core import release
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.cli import app
-from attribution_core.corpus import Corpus
+from attribution_core.cli.main import app
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -32,10 +31,11 @@ from attribution_core.errors import (
     NotFittedError,
     UnknownNameError,
 )
-from attribution_core.index import TrainingIndex
-from attribution_core.mappers import MapperKind, MapperPair
-from attribution_core.release import find_release, row_of
-from attribution_core.released_texts import open_texts
+from attribution_core.mapping.pair import MapperKind, MapperPair
+from attribution_core.release import convert as release
+from attribution_core.release.convert import find_release, row_of
+from attribution_core.release.texts import open_texts
+from attribution_core.retrieval.index import TrainingIndex
 from tests.fake_release import (
     DIM,
     fake_release,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attribution_core.add_one_in.reliability import reliability
 from attribution_core.errors import InvalidInputError
-from attribution_core.reliability import reliability
 
 
 def softmax(logits):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attribution_core.cards import CARD_NAME, verify_files
+from attribution_core.common.cards import CARD_NAME, verify_files
 
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1_000_000

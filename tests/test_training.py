@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from attribution_core import training as module
-from attribution_core.augmentations import views
-from attribution_core.cli import app
+from attribution_core.add_one_in import train_mappers as module
+from attribution_core.add_one_in.augmentations import views
+from attribution_core.add_one_in.cases import ManifestEntry, read_manifest
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.add_one_in.train_mappers import encode_pairs, reciprocal_rank, train_mappers
+from attribution_core.cli.main import app
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.image_store import ImageStore
-from attribution_core.mapper_fit import FeaturePairs
-from attribution_core.mappers import MapperPair
-from attribution_core.testcases import ManifestEntry, read_manifest
-from attribution_core.training import encode_pairs, reciprocal_rank, train_mappers
+from attribution_core.mapping.fit import FeaturePairs
+from attribution_core.mapping.pair import MapperPair
 from tests.test_mapper_fit import D, made_pairs
 
 
@@ -173,7 +173,7 @@ def test_finished_fits_are_found_again(tmp_path):
 
 
 def test_the_command_writes_a_pair_that_loads(tmp_path, monkeypatch):
-    monkeypatch.setattr("attribution_core.encoders.load_encoder", lambda *_: MeanColour())
+    monkeypatch.setattr("attribution_core.encoding.encoders.load_encoder", lambda *_: MeanColour())
     entries = write_benchmark(tmp_path, 6)
     command = [
         "train-mappers",

@@ -12,13 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attribution_core.attribution import Added, Attributor
-from attribution_core.errors import InvalidInputError
-from attribution_core.generation import Generator
-from attribution_core.results import Credit
-from attribution_core.second_opinion import SecondOpinion, second_opinion
-from attribution_core.second_opinion_figures import rank_scatter
-from attribution_core.unlearning import (
+from attribution_core.analyses.unlearning.forget import (
     AFTER,
     BEFORE,
     FORGET,
@@ -28,6 +22,12 @@ from attribution_core.unlearning import (
     latents,
     loss_changes,
 )
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
+from attribution_core.attribution.result import Credit
+from attribution_core.collection.collection import Added, Attributor
+from attribution_core.errors import InvalidInputError
+from attribution_core.figures.second_opinion import rank_scatter
+from attribution_core.generation.generator import Generator
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_clip_like, make_pocket_like
 

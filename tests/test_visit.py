@@ -10,11 +10,11 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from attribution_core.attribution import Attributor, Collection
+from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Attributor, Collection
 from attribution_core.errors import AttributionError, CheckpointError
-from attribution_core.recipe import MAX_SEED, Recipe
-from attribution_core.report import Section
-from attribution_core.results import Attribution
+from attribution_core.generation.recipe import MAX_SEED, Recipe
+from attribution_core.reports.report import Section
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like

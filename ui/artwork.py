@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from attribution_core.artwork import LONGEST_NAME, MOST_IMAGES
-from attribution_core.artwork_figures import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
-from attribution_core.artwork_learned import LEARNING, MARK, STEPS, Lesson, WithAndWithout
-from attribution_core.artwork_survey import MOST_PROMPTS, ArtworkStep, Survey
-from attribution_core.results import Attribution
+from attribution_core.analyses.artwork.lesson import LEARNING, MARK, STEPS, Lesson, WithAndWithout
+from attribution_core.analyses.artwork.standing import LONGEST_NAME, MOST_IMAGES
+from attribution_core.analyses.artwork.survey import MOST_PROMPTS, ArtworkStep, Survey
+from attribution_core.attribution.result import Attribution
+from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
 from ui import artwork_words as words
 from ui.artwork_services import PROMPTS, ArtworkServices, Desk
 from ui.services import Query, Services

@@ -13,7 +13,15 @@ from weakref import WeakValueDictionary
 import numpy as np
 from PIL import Image
 
-from attribution_core.artwork import (
+from attribution_core.analyses.artwork.lesson import (
+    LEARNING,
+    Lesson,
+    WithAndWithout,
+    checked_steps,
+    learn,
+    with_and_without,
+)
+from attribution_core.analyses.artwork.standing import (
     Artwork,
     Candidates,
     Standing,
@@ -22,19 +30,17 @@ from attribution_core.artwork import (
     read_piece,
     would_be_credited,
 )
-from attribution_core.artwork_learned import (
-    LEARNING,
-    Lesson,
-    WithAndWithout,
-    checked_steps,
-    learn,
-    with_and_without,
+from attribution_core.analyses.artwork.survey import (
+    ArtworkStep,
+    Survey,
+    checked_prompts,
+    close_prompts,
+    survey,
 )
-from attribution_core.artwork_survey import ArtworkStep, Survey, checked_prompts, close_prompts, survey
-from attribution_core.customization import Customization
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.generation import Generator
-from attribution_core.recipe import Recipe
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.tuning.customization import Customization
 from ui import gpu
 from ui.background import in_background
 from ui.services import Query, Services

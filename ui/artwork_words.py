@@ -7,11 +7,11 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core.artwork import Standing
-from attribution_core.artwork_learned import MARK, WithAndWithout
-from attribution_core.artwork_survey import ArtworkStep, Survey
-from attribution_core.images import data_uri
-from attribution_core.report import Fact, Section
+from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
+from attribution_core.analyses.artwork.standing import Standing
+from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
+from attribution_core.common.images import data_uri
+from attribution_core.reports.report import Fact, Section
 from ui.artwork_services import Desk
 from ui.services import Query
 from ui.words import percent, tiles

@@ -10,11 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.compare import Comparison, compare
-from attribution_core.compare_figures import slopes
-from attribution_core.corpus import Corpus
+from attribution_core.attribution.compare import Comparison, compare
+from attribution_core.attribution.result import Attribution
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
-from attribution_core.results import Attribution
+from attribution_core.figures.compare import slopes
 from ui.services import Query, Services
 from ui.session import COMPUTE, Session, shown_errors
 from ui.visit import Seen

@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.group_figures import group_map
-from attribution_core.groups import GroupBy, Groups, group
-from attribution_core.results import Attribution
+from attribution_core.attribution.groups import GroupBy, Groups, group
+from attribution_core.attribution.result import Attribution
+from attribution_core.figures.groups import group_map
 from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, shown_errors

@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core import evidence_figures as figures
-from attribution_core.evaluation import RECALL_AT, Score
-from attribution_core.evidence import Calibrated, Evidence
+from attribution_core.add_one_in.evaluation import RECALL_AT, Score
+from attribution_core.evidence.benchmark import Calibrated, Evidence
+from attribution_core.figures import evidence as figures
 from ui import evidence_query
 from ui.services import Services
 from ui.session import Session, shown_errors

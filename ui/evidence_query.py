@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.evidence import Evidence
-from attribution_core.evidence_figures import PRETRAINED
-from attribution_core.results import Attribution
-from attribution_core.testcases import ManifestEntry
+from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.attribution.result import Attribution
+from attribution_core.evidence.benchmark import Evidence
+from attribution_core.figures.evidence import PRETRAINED
 from ui.services import Services
 from ui.session import COMPUTE, Session, checked_place, place, shown_errors
 from ui.words import percent

@@ -10,10 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
-from attribution_core.generation import BLACKED_OUT, StepPreview
-from attribution_core.recipe import MAX_SEED, Recipe
-from attribution_core.results import Attribution
+from attribution_core.generation.generator import BLACKED_OUT, StepPreview
+from attribution_core.generation.recipe import MAX_SEED, Recipe
 from ui.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.services import MAX_PROMPT, Query, Services
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors

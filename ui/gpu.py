@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.encoders import Encoder
+from attribution_core.encoding.encoders import Encoder
 from attribution_core.errors import AttributionError
 
 ENCODING_S, GENERATION_S, TUNING_S = 30, 60, 120

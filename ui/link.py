@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from attribution_core.errors import CheckpointError, unknown_name
-from attribution_core.recipe import Recipe
+from attribution_core.generation.recipe import Recipe
 from ui.services import MAX_PROMPT, Query, Services, checked_prompt
 
 _MARK = 12  # digits of the generator's checksum in a link

@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.generation import StepPreview
-from attribution_core.images import data_uri
-from attribution_core.memorization import Look, Verdict
-from attribution_core.memorization_evidence import HOW_SIGNAL
-from attribution_core.memorization_figures import by_step, drop_off, gauge
-from attribution_core.overlays import SIDE, difference, heat, shown
+from attribution_core.analyses.memorization.overlays import SIDE, difference, heat, shown
+from attribution_core.analyses.memorization.verdict import Look, Verdict
+from attribution_core.common.images import data_uri
+from attribution_core.evidence.memorization import HOW_SIGNAL
+from attribution_core.figures.memorization import by_step, drop_off, gauge
+from attribution_core.generation.generator import StepPreview
 from ui import memorization_cases
 from ui.memorization_services import MemorizationServices
 from ui.services import Query, Services

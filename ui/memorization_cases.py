@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.generation import StepPreview
-from attribution_core.memorization import returned
-from attribution_core.results import Attribution
+from attribution_core.analyses.memorization.verdict import returned
+from attribution_core.attribution.result import Attribution
+from attribution_core.generation.generator import StepPreview
 from ui.generate import filled_in
 from ui.memorization_services import MOST_SEEDS, MemorizationServices, Tried
 from ui.services import MAX_PROMPT, Query, Services

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from attribution_core.copies import HOW_TO_ADD
+from attribution_core.analyses.memorization.copies import HOW_TO_ADD
+from attribution_core.analyses.memorization.known_prompts import KnownPrompt, known_prompts
+from attribution_core.analyses.memorization.overlays import difference, heat
+from attribution_core.analyses.memorization.verdict import Look, Memorization, Verdict
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.generation import StepPreview
-from attribution_core.memorization import Look, Memorization, Verdict
-from attribution_core.memorization_evidence import HOW_SIGNAL, MemorizationEvidence
-from attribution_core.memorized_prompts import KnownPrompt, known_prompts
-from attribution_core.overlays import difference, heat
-from attribution_core.report import Fact, Picture, Section
+from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
+from attribution_core.generation.generator import StepPreview
+from attribution_core.reports.report import Fact, Picture, Section
 from ui import gpu
 from ui.link import repeats
 from ui.services import Query, Services, checked_prompt

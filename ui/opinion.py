@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.evaluation import Estimate
-from attribution_core.results import Attribution
-from attribution_core.second_opinion import CANDIDATES, OTHERS, SecondOpinion
-from attribution_core.second_opinion_figures import rank_scatter
-from attribution_core.unlearning import UnlearningStep
+from attribution_core.add_one_in.evaluation import Estimate
+from attribution_core.analyses.unlearning.forget import UnlearningStep
+from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHERS, SecondOpinion
+from attribution_core.attribution.result import Attribution
+from attribution_core.figures.second_opinion import rank_scatter
 from ui.opinion_services import OpinionServices, OpinionTest
 from ui.services import Query, Services
 from ui.session import COMPUTE, Session, shown_errors

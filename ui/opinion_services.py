@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
+from attribution_core.add_one_in.evaluation import Estimate
+from attribution_core.analyses.unlearning.forget import UnlearningStep
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.evaluation import Estimate
-from attribution_core.second_opinion import SecondOpinion, second_opinion
-from attribution_core.unlearning import UnlearningStep
 from ui import gpu
 from ui.background import in_background
 from ui.link import repeats

@@ -10,11 +10,11 @@ import gradio as gr
 from gradio.components.image_editor import EditorData
 from PIL import Image
 
+from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
+from attribution_core.attribution.groups import GroupBy
+from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
-from attribution_core.groups import GroupBy
-from attribution_core.region_figures import grid_map
-from attribution_core.regions import MOST_CELLS, Grid, outlined
-from attribution_core.results import Attribution
+from attribution_core.figures.regions import grid_map
 from ui.regions_services import Found, Layer, RegionServices, RegionTest, between, box_of, corner_at
 from ui.services import Query, Services
 from ui.session import COMPUTE, Session, shown_errors

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from attribution_core.add_one_in.evaluation import Estimate
+from attribution_core.analyses.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.images import MAX_PIXELS
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.evaluation import Estimate
-from attribution_core.images import MAX_PIXELS
-from attribution_core.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
-from attribution_core.results import Attribution
 from ui.services import Query, Services
 
 Layer = bytes | Path

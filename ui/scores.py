@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.figures import cumulative_share, influence_by_rank, similarity_histogram
-from attribution_core.results import Attribution
+from attribution_core.attribution.result import Attribution
+from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
 from ui.services import Query, Services
 from ui.session import Session, shown_errors
 from ui.words import tiles

@@ -16,21 +16,21 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core.attribution import Attributor, Collection
-from attribution_core.encoders import SHIPPED, load_encoder
+from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.common.images import kind_of, read_image, read_recipe, save_png
+from attribution_core.common.text import listing
+from attribution_core.corpus.placeholders import tile
+from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.evidence import Evidence
-from attribution_core.generation import GeneratedImage, Generator, StepPreview
-from attribution_core.generators import Defaults
-from attribution_core.images import kind_of, read_image, read_recipe, save_png
-from attribution_core.memorization_evidence import MemorizationEvidence
-from attribution_core.noise_signal import NoiseSignal
-from attribution_core.placeholders import tile
-from attribution_core.recipe import Recipe
-from attribution_core.results import Attribution
+from attribution_core.evidence.benchmark import Evidence
+from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.generation.generator import GeneratedImage, Generator, StepPreview
+from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.table import Defaults
 from attribution_core.settings import Settings
-from attribution_core.testcases import ManifestEntry
-from attribution_core.words import listing
 from ui import gpu
 from ui.background import in_background
 

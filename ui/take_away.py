@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
+from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
-from attribution_core.ledger import Ledger
-from attribution_core.report import Report, make_report
-from attribution_core.results import Attribution
+from attribution_core.reports.ledger import Ledger
+from attribution_core.reports.report import Report, make_report
 from ui.downloads import made_on_click
 from ui.services import Query, Services
 from ui.session import Session, as_file, shown_errors

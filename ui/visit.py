@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageOps
 
-from attribution_core.ledger import LedgerEntry
-from attribution_core.results import Attribution
+from attribution_core.attribution.result import Attribution
+from attribution_core.reports.ledger import LedgerEntry
 from ui.services import Query
 
 LEDGER = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from attribution_core.words import percent
+from attribution_core.common.text import percent
 
 __all__ = ["percent", "tiles"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attribution_core.encoders import ENCODERS
+from attribution_core.encoding.encoders import ENCODERS
 from pocket.encoders import original_state
 from tests.fakes import shape_image
 

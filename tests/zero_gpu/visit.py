@@ -9,10 +9,10 @@ from typing import Any
 
 import spaces
 
-from attribution_core.artwork_learned import MARK, Lesson, WithAndWithout
-from attribution_core.artwork_survey import Survey
+from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithout
+from attribution_core.analyses.artwork.survey import Survey
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.errors import AttributionError
-from attribution_core.second_opinion import SecondOpinion
 from attribution_core.settings import Settings
 from tests.fakes import shape_image
 from ui import gpu
