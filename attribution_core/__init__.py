@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution_core.attribution.result import Attribution, Credit
-    from attribution_core.collection.collection import Attributor, Collection
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.attribution.result import Attribution
+    from attribution_core.collection.collection import Collection
     from attribution_core.corpus.corpus import Corpus
+    from attribution_core.corpus.credit import Credit
     from attribution_core.encoding.encoders import ENCODERS, load_encoder
     from attribution_core.encoding.protocol import ImageEncoder
     from attribution_core.errors import (
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from attribution_core.mapping.pair import MapperPair
+    from attribution_core.retrieval.hits import Hits
     from attribution_core.retrieval.index import TrainingIndex
     from attribution_core.retrieval.rest import LogSum, Rest, RestKind
     from attribution_core.scoring.calibrator import Calibrator
-    from attribution_core.scoring.shares import Hits, Shares
+    from attribution_core.scoring.shares import Shares
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Attributor": "collection.collection",
+    "Attributor": "attribution.attributor",
     "Collection": "collection.collection",
     "Calibrator": "scoring.calibrator",
     "Corpus": "corpus.corpus",
@@ -56,8 +59,8 @@ _HOME = {
     "Rest": "retrieval.rest",
     "RestKind": "retrieval.rest",
     "Attribution": "attribution.result",
-    "Credit": "attribution.result",
-    "Hits": "scoring.shares",
+    "Credit": "corpus.credit",
+    "Hits": "retrieval.hits",
     "Shares": "scoring.shares",
 }
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from attribution_core import Attributor, Collection
 from attribution_core.add_one_in.cases import encode_case, read_manifest
-from attribution_core.add_one_in.evaluation import over_models
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.queries import add_one_in
+from attribution_core.common.estimates import over_models
 from attribution_core.settings import shipped
 
 # %% [markdown]

@@ -28,7 +28,8 @@ from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.add_one_in.image_store import write_images
-from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card, write_json_atomic
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, sha256_file, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import customize_many, customized

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from attribution_core.common.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from pocket.generator import TOKENS, text_model

@@ -19,7 +19,8 @@ import numpy as np
 import typer
 from PIL import Image
 
-from attribution_core.common.cards import sha256_file, write_card
+from attribution_core.common.cards import write_card
+from attribution_core.common.files import sha256_file
 from attribution_core.corpus.corpus import Corpus
 from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
 from pocket.emoji import EmojiNames

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from attribution_core.common.arrays import normalized
-from attribution_core.common.cards import read_card, write_card, write_json_atomic
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS, Encoder, load_encoder
 from pocket import clip

@@ -11,7 +11,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError
 

@@ -26,7 +26,8 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionM
 from PIL import Image
 from transformers import BertModel, BertTokenizerFast
 
-from attribution_core.common.cards import atomic_path, read_card, sha256_file, write_card
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.autoencoder import encode, psnr, train_autoencoder

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from attribution_core.common.arrays import normalized
-from attribution_core.common.cards import atomic_path, read_card, write_card
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.generation.generator import Generator

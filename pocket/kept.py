@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from attribution_core.common.cards import atomic_path, read_card, sha256_file, verify_files, write_card
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path, sha256_file
 
 KEPT = Path("pocket/kept")
 WEIGHTS = "unet.safetensors"

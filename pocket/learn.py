@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from attribution_core.add_one_in.augmentations import Augmentation
 from attribution_core.add_one_in.cases import ManifestEntry, TestCase, encode_case, read_manifest
-from attribution_core.add_one_in.evaluation import Score, evaluate, over_models
+from attribution_core.add_one_in.evaluation import Score, evaluate
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import reliability
 from attribution_core.add_one_in.train_mappers import (
@@ -25,7 +25,9 @@ from attribution_core.add_one_in.train_mappers import (
     encode_pairs,
     train_mappers,
 )
-from attribution_core.common.cards import atomic_path, read_card
+from attribution_core.common.cards import read_card
+from attribution_core.common.estimates import over_models
+from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.evidence.benchmark import Calibrated

@@ -20,13 +20,13 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.add_one_in.evaluation import Estimate, over_models
 from attribution_core.add_one_in.metrics import area_under_curve
 from attribution_core.analyses.memorization.alignment import align
 from attribution_core.analyses.memorization.occlusion import where
 from attribution_core.analyses.memorization.verdict import Memorization, Verdict
 from attribution_core.collection.collection import Collection
-from attribution_core.common.cards import write_json_atomic
+from attribution_core.common.estimates import Estimate, over_models
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.memorization import FILE
 from attribution_core.generation.generator import GeneratedImage, Generator

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from attribution_core.add_one_in.evaluation import RECALL_AT
-from attribution_core.common.cards import atomic_path, read_card
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import atomic_path
 from attribution_core.common.text import listing
 from attribution_core.evidence import memorization as memorization_evidence
 from attribution_core.figures.evidence import PRETRAINED

@@ -18,10 +18,10 @@ import numpy as np
 import typer
 from PIL import Image
 
-from attribution_core.add_one_in.evaluation import proportion
 from attribution_core.analyses.regions import Box, boxed
 from attribution_core.collection.collection import Collection
-from attribution_core.common.cards import sha256_file, write_json_atomic
+from attribution_core.common.estimates import proportion
+from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import InvalidInputError

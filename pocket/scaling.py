@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from attribution_core.add_one_in.cases import encode_case, read_manifest
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.collection.collection import Collection
-from attribution_core.common.cards import atomic_path, read_card, write_card, write_json_atomic
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.encoding.encoders import Encoder, load_encoder
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.rest import Rest

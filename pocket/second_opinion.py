@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import typer
 
-from attribution_core.add_one_in.evaluation import proportion
 from attribution_core.analyses.unlearning.forget import UnlearningSettings
 from attribution_core.analyses.unlearning.second_opinion import (
     CANDIDATES,
@@ -29,10 +28,12 @@ from attribution_core.analyses.unlearning.second_opinion import (
     SecondOpinion,
     second_opinion,
 )
-from attribution_core.attribution.result import Credit
-from attribution_core.collection.collection import Added, Attributor, Collection
-from attribution_core.common.cards import write_json_atomic
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.collection.collection import Collection
+from attribution_core.common.estimates import proportion
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.credit import Credit
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import customize_many, customized
 from attribution_core.generation.tuning.loop import Subject, prompt_for

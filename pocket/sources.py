@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from attribution_core.common.cards import sha256_file
+from attribution_core.common.files import sha256_file
 from attribution_core.errors import CheckpointError, MissingDependencyError
 
 

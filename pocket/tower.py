@@ -17,7 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from attribution_core.common.cards import atomic_path, read_card, write_card
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.encoding.spec import HALF

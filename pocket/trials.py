@@ -20,7 +20,7 @@ import torch
 import typer
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 
-from attribution_core.common.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from pocket.denoiser import Noise, Recipe, TrainingSet, UNetShape, train_unet
 from pocket.generator import CORPUS, training_set, work_folder

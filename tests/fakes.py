@@ -12,12 +12,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from attribution_core.add_one_in.cases import encode_case, read_manifest
-from attribution_core.add_one_in.evaluation import evaluate, over_models
+from attribution_core.add_one_in.evaluation import evaluate
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import reliability
 from attribution_core.analyses.memorization.copies import KEY
-from attribution_core.collection.collection import Added, Attributor, Collection
-from attribution_core.common.cards import write_card, write_json_atomic
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import write_card
+from attribution_core.common.estimates import over_models
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.evidence.benchmark import Calibrated

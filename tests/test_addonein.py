@@ -12,12 +12,14 @@ from typer.testing import CliRunner
 
 from attribution_core.add_one_in.cases import MadeImages, TestCase
 from attribution_core.add_one_in.queries import add_one_in
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
-from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.mapping.heads import Head, MapperKind
+from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import ENCODER, fake_collection, shape_image

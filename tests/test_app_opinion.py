@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.add_one_in.evaluation import Estimate
 from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
+from attribution_core.common.estimates import Estimate
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image

@@ -14,7 +14,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image, read_recipe, save_png
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings

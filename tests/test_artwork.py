@@ -28,7 +28,8 @@ from attribution_core.analyses.artwork.survey import (
     close_prompts,
     survey,
 )
-from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.collection.collection import Collection
 from attribution_core.errors import CollectionMismatchError, InvalidImageError, InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
 from attribution_core.generation.generator import Generator

@@ -11,7 +11,7 @@ import pytest
 from attribution_core.analyses.artwork.lesson import MARK, Lesson, checked_steps, learn, with_and_without
 from attribution_core.analyses.artwork.standing import Artwork, Candidates, embed
 from attribution_core.analyses.artwork.survey import ArtworkStep
-from attribution_core.collection.collection import Attributor
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import moved
 from attribution_core.generation.generator import Generator

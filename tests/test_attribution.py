@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.attribution.result import Credit
+from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.build import build_collection
-from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.credit import Credit
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import (
     CheckpointError,
@@ -25,7 +26,8 @@ from attribution_core.errors import (
     NotFittedError,
     UnknownNameError,
 )
-from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.mapping.heads import Head, MapperKind
+from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import ENCODER, fake_collection, shape_image, shape_rows
 

@@ -15,9 +15,9 @@ from attribution_core.errors import (
     InvalidInputError,
     NotFittedError,
 )
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.calibrator import Calibrator
-from attribution_core.scoring.shares import Hits
 
 
 def objective(similarity, marks, temperature):

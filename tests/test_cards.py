@@ -6,15 +6,9 @@ import json
 import pytest
 import torch
 
-from attribution_core.common.cards import (
-    atomic_path,
-    read_card,
-    read_tensors,
-    sha256_file,
-    verify_files,
-    write_card,
-    write_json_atomic,
-)
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path, sha256_file, write_json_atomic
+from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError
 
 

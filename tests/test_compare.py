@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution_core.attribution.compare import SharedImage, compare
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.compare import slopes
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Hits
 
 
 def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") -> Attribution:

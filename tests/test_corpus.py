@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attribution_core.attribution.result import Credit
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from tests.fakes import shape_image, shape_rows
 

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import alike
+from attribution_core.corpus.credit import Credit
 from attribution_core.corpus.near_duplicates import FLATTEST, near_duplicates, signature
 from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Hits
 from tests.fakes import shape_image
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import group
 from attribution_core.collection import editions, shards
 from attribution_core.collection.build import build_collection
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
 from attribution_core.common import cards
 from attribution_core.common.cards import read_card

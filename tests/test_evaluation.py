@@ -8,12 +8,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from attribution_core.add_one_in.cases import MadeImages, ReleasedTrainingFeatures, TestCase, read_manifest
+from attribution_core.add_one_in.cases import MadeImages, TestCase, read_manifest
 from attribution_core.add_one_in.evaluation import (
     RECALL_AT,
     evaluate,
-    over_models,
-    proportion,
     rank_agreement,
     to_csv,
     to_json,
@@ -21,8 +19,11 @@ from attribution_core.add_one_in.evaluation import (
 )
 from attribution_core.add_one_in.metrics import average_precision, rank_against_us, recall_at_k
 from attribution_core.cli.main import app
+from attribution_core.common.estimates import over_models, proportion
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
-from attribution_core.mapping.pair import Head, MapperPair
+from attribution_core.mapping.heads import Head
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.release.features import ReleasedTrainingFeatures
 
 D = 12
 

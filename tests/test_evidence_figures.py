@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attribution_core.add_one_in.evaluation import Estimate, Score
+from attribution_core.add_one_in.evaluation import Score
 from attribution_core.add_one_in.reliability import reliability as measure
+from attribution_core.common.estimates import Estimate
 from attribution_core.evidence.benchmark import Calibrated
 from attribution_core.figures.evidence import candidates, copies, metrics, reliability
 

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
+from attribution_core.corpus.credit import Credit
 from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Hits
 
 N, TOP, T = 400, 20, 0.03
 ALL = -np.sort(-np.random.default_rng(3).normal(0.4, 0.1, N).astype(np.float32))

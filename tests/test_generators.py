@@ -241,7 +241,7 @@ def test_the_licence_is_shown_before_anything_is_fetched(hub: str, words: str) -
 
 def hub_cache(folder: Path, name: str, made: Path) -> None:
     """A pipeline as the hub's cache holds it: snapshots of links to files that are named by their checksum."""
-    from attribution_core.common.cards import sha256_file
+    from attribution_core.common.files import sha256_file
 
     repository = folder / f"models--{name.replace('/', '--')}"
     snapshot = repository / "snapshots" / ("0" * 40)

@@ -20,7 +20,8 @@ from attribution_core.analyses.artwork.lesson import LEARNING, MARK, Lesson, lea
 from attribution_core.analyses.artwork.standing import Artwork, embed
 from attribution_core.analyses.artwork.survey import survey
 from attribution_core.analyses.unlearning.second_opinion import second_opinion
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection.collection import Collection
 from attribution_core.common.images import save_png
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.generation.generator import Generator

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.attribution.groups import Group, GroupBy, Groups, group
-from attribution_core.collection.collection import Added, Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.figures.groups import group_map

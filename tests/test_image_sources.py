@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection.build import Progress, build_collection
-from attribution_core.collection.collection import Attributor
 from attribution_core.collection.sources.item import Columns, Item
-from attribution_core.collection.sources.local import expand_braces, open_source
 from attribution_core.collection.sources.metadata import Metadata
+from attribution_core.collection.sources.open import expand_braces, open_source
 from attribution_core.errors import (
     AttributionError,
     InvalidInputError,

@@ -13,8 +13,9 @@ from attribution_core.errors import (
     InvalidInputError,
     UnknownNameError,
 )
+from attribution_core.retrieval.backends import BACKENDS
 from attribution_core.retrieval.flat import _SCAN_VALUES
-from attribution_core.retrieval.index import BACKENDS, TrainingIndex
+from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.retrieval.milvus.address import Address, close, connect
 
 FACTORIES = ["Flat", "SQfp16"]

@@ -16,13 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import build as indexing
 from attribution_core.collection import shards
 from attribution_core.collection.build import Progress, build_collection
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
-from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.mapping.heads import Head, MapperKind
+from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import shape_image, webp
 from tests.test_images import bomb

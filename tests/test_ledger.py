@@ -8,8 +8,9 @@ import json
 
 import pytest
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import group
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.ledger import Ledger, LedgerEntry

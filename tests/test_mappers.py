@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
-from attribution_core.mapping.pair import Head, MapperKind, MapperPair
+from attribution_core.mapping.heads import Head, MapperKind
+from attribution_core.mapping.pair import MapperPair
 
 
 def features(n=5, d=6, seed=0):

@@ -15,8 +15,8 @@ from attribution_core.analyses.memorization.copies import Threshold
 from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1, known_prompts
 from attribution_core.analyses.memorization.overlays import difference, heat
 from attribution_core.analyses.memorization.verdict import Memorization, Verdict, returned
-from attribution_core.attribution.result import Credit
 from attribution_core.collection.collection import Collection
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from attribution_core.figures.memorization import by_step, drop_off, gauge

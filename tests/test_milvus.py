@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
 from attribution_core.collection import shards
 from attribution_core.collection.build import build_collection
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
 from attribution_core.errors import (
     CheckpointError,

@@ -7,8 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from attribution_core.attribution.result import Credit
 from attribution_core.common.images import kind_of
+from attribution_core.corpus.credit import Credit
 from attribution_core.corpus.placeholders import SIDE, placeholder, tile
 
 

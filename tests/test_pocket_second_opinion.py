@@ -9,9 +9,10 @@ import numpy as np
 
 from attribution_core.analyses.unlearning.forget import LossChanges, UnlearningSettings
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
-from attribution_core.attribution.result import Credit
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection.collection import Collection
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.credit import Credit
 from attribution_core.generation.generator import Generator
 from pocket import benchmark
 from pocket.benchmark_plan import Model

@@ -12,8 +12,10 @@ from attribution_core.add_one_in.cases import read_manifest
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.analyses.memorization.copies import copy_encoder, threshold_of
 from attribution_core.analyses.memorization.verdict import Memorization
-from attribution_core.collection.collection import Attributor, Collection
-from attribution_core.common.cards import read_card, sha256_file, verify_files
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import read_card, verify_files
+from attribution_core.common.files import sha256_file
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.evidence.benchmark import Evidence
 from attribution_core.evidence.memorization import MemorizationEvidence

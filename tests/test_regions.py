@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from attribution_core.analyses.regions import Box, attribute_region, boxed, grid, ground_colour, painted
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection.collection import Collection
 from attribution_core.errors import InvalidImageError, InvalidInputError
 from attribution_core.figures.regions import COLOURS, grid_map
 from tests.fakes import fake_collection, shape_image

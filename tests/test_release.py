@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import (
     AttributionError,
@@ -31,7 +32,8 @@ from attribution_core.errors import (
     NotFittedError,
     UnknownNameError,
 )
-from attribution_core.mapping.pair import MapperKind, MapperPair
+from attribution_core.mapping.heads import MapperKind
+from attribution_core.mapping.pair import MapperPair
 from attribution_core.release import convert as release
 from attribution_core.release.convert import find_release, row_of
 from attribution_core.release.texts import open_texts

@@ -16,15 +16,17 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.cli.main import app
-from attribution_core.collection.collection import Added, Attributor, Collection
-from attribution_core.common.cards import sha256_file
+from attribution_core.collection.collection import Collection
+from attribution_core.common.files import sha256_file
 from attribution_core.common.images import data_uri, save_png
-from attribution_core.common.text import LIMITS, MEANING
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.recipe import Recipe
-from attribution_core.reports.report import Fact, Picture, Report, Section, make_report
+from attribution_core.reports.meaning import LIMITS, MEANING
+from attribution_core.reports.report import Report, make_report
+from attribution_core.reports.section import Fact, Picture, Section
 from tests.fakes import fake_collection, shape_image
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"

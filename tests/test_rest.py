@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from attribution_core.common.arrays import log_sum
 from attribution_core.errors import AttributionError, InvalidInputError
-from attribution_core.retrieval.rest import Rest, RestKind, log_sum
+from attribution_core.retrieval.rest import Rest, RestKind
 
 TEMPERATURES = (1e-4, 0.003, 0.02, 0.1, 1.0, 30.0)
 ROUNDING = 1e-9

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest, RestKind
 from attribution_core.retrieval.truncated import rest_beyond
-from attribution_core.scoring.shares import Hits, Shares, shares_at
+from attribution_core.scoring.shares import Shares, shares_at
 
 SLACK = 1e-9
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import read_recipe, save_png
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
 from attribution_core.generation.recipe import Recipe
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Hits
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, fake_evidence, shape_image
 from tests.tiny_pipeline import make_pocket_like

@@ -23,8 +23,8 @@ from attribution_core.analyses.unlearning.forget import (
     loss_changes,
 )
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
-from attribution_core.attribution.result import Credit
-from attribution_core.collection.collection import Added, Attributor
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.second_opinion import rank_scatter
 from attribution_core.generation.generator import Generator

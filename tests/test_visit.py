@@ -10,11 +10,12 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.result import Attribution
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.errors import AttributionError, CheckpointError
 from attribution_core.generation.recipe import MAX_SEED, Recipe
-from attribution_core.reports.report import Section
+from attribution_core.reports.section import Section
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like

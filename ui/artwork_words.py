@@ -11,7 +11,7 @@ from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
 from attribution_core.common.images import data_uri
-from attribution_core.reports.report import Fact, Section
+from attribution_core.reports.section import Fact, Section
 from ui.artwork_services import Desk
 from ui.services import Query
 from ui.words import percent, tiles

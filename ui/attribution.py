@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.attribution.result import Attribution, Credit
+from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work, alike
 from attribution_core.common.text import web_link
+from attribution_core.corpus.credit import Credit
 from ui import take_away
 from ui.services import Query, Services
 from ui.session import Session, as_file, place, shown_errors

@@ -14,7 +14,7 @@ from attribution_core.analyses.memorization.verdict import Look, Memorization, V
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
 from attribution_core.generation.generator import StepPreview
-from attribution_core.reports.report import Fact, Picture, Section
+from attribution_core.reports.section import Fact, Picture, Section
 from ui import gpu
 from ui.link import repeats
 from ui.services import Query, Services, checked_prompt

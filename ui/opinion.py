@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.add_one_in.evaluation import Estimate
 from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHERS, SecondOpinion
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.estimates import Estimate
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.opinion_services import OpinionServices, OpinionTest
 from ui.services import Query, Services

@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core.add_one_in.evaluation import Estimate
 from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
+from attribution_core.common.estimates import Estimate
 from attribution_core.errors import CheckpointError, InvalidInputError
 from ui import gpu
 from ui.background import in_background

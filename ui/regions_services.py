@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.add_one_in.evaluation import Estimate
 from attribution_core.analyses.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.estimates import Estimate
 from attribution_core.common.images import MAX_PIXELS
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from ui.services import Query, Services

@@ -17,8 +17,9 @@ from typing import Any
 from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.result import Attribution
-from attribution_core.collection.collection import Attributor, Collection
+from attribution_core.collection.collection import Collection
 from attribution_core.common.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile

@@ -15,7 +15,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
-from attribution_core.reports.report import Section
+from attribution_core.reports.section import Section
 from ui.link import Link, read_link
 from ui.services import LOG, Query, Services
 from ui.visit import Seen, remember

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import float_matrix
-from attribution_core.common.cards import read_tensors
+from attribution_core.common.tensors import float_rows, read_tensors
 from attribution_core.errors import CheckpointError, InvalidInputError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_BLOCK = 16_384
 _BATCH = 64
 
 
@@ -103,7 +102,7 @@ class TestCase:
         try:
             made = {
                 str(kind): MadeImages(
-                    _floats(stored["synth_tensors"][kind]),
+                    float_rows(stored["synth_tensors"][kind]),
                     np.asarray(stored["synth_ids"][kind], dtype=np.int64).reshape(-1),
                     tuple(str(p) for p in stored["synth_paths"][kind]),
                 )
@@ -111,47 +110,12 @@ class TestCase:
             }
             chunks = np.asarray([[int(a), int(b)] for a, b in stored["exemplar_chunks"]], dtype=np.int64)
             paths = tuple(str(p) for p in stored["exemplar_paths"])
-            return cls(Path(path).stem, _floats(stored["exemplar_tensors"]), chunks, made, paths)
+            return cls(Path(path).stem, float_rows(stored["exemplar_tensors"]), chunks, made, paths)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' is no released test case ({type(error).__name__}: {error}); expected exemplar_paths, "
                 "exemplar_chunks, exemplar_tensors, and synth_paths, synth_ids, synth_tensors by kind of prompt."
             ) from error
-
-
-@dataclass(frozen=True)
-class ReleasedTrainingFeatures:
-    """`feats/<encoder>/laion_subset.pth`: raw features of a training set, mapped into memory, read in blocks.
-
-    features: (n, d) tensor. paths: (n,).
-    """
-
-    features: Any = field(repr=False)
-    paths: tuple[str, ...] = field(repr=False)
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ReleasedTrainingFeatures:
-        """Open the file; its features stay on the disk until they are read. Raises `CheckpointError`."""
-        stored = read_tensors(path, mapped=True)
-        try:
-            features, paths = stored["feats"], stored["paths"]
-            if features.ndim != 2 or len(paths) != len(features):
-                raise ValueError(f"features {tuple(features.shape)} and {len(paths)} paths")
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise CheckpointError(
-                f"'{path}' holds no released training features ({type(error).__name__}: {error}); expected feats "
-                "(n, d) and as many paths."
-            ) from error
-        return cls(features, tuple(str(p) for p in paths))
-
-    def __len__(self) -> int:
-        """Number of training images."""
-        return len(self.features)
-
-    def blocks(self, size: int = _BLOCK) -> Iterator[NDArray[np.float32]]:
-        """Yield (n, d) float32 blocks of raw features in order."""
-        for start in range(0, len(self.features), size):
-            yield _floats(self.features[start : start + size])
 
 
 @dataclass(frozen=True)
@@ -242,7 +206,3 @@ def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} where a list was expected")
     return value
-
-
-def _floats(tensor: Any) -> NDArray[np.float32]:
-    return np.ascontiguousarray(tensor.float().numpy())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attribution_core.common.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.common.images import read_image
 from attribution_core.errors import CheckpointError
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import UNKNOWN, GroupBy
 from attribution_core.attribution.result import Attribution
-from attribution_core.collection.collection import Attributor
 from attribution_core.common.arrays import whole
 from attribution_core.errors import InvalidImageError, InvalidInputError
 

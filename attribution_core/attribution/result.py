@@ -1,4 +1,4 @@
-"""What the library hands out: hits, shares, credits, and the attribution of one image."""
+"""The attribution of one image: what the library answers."""
 
 from __future__ import annotations
 
@@ -14,22 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.attribution.works import Work, works_of
-from attribution_core.common.arrays import whole
+from attribution_core.common.arrays import FloatArray, log_sum, whole
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
-from attribution_core.retrieval.rest import LogSum, Rest, RestKind, log_sum
-from attribution_core.retrieval.sampled_sum import FloatArray
-from attribution_core.scoring.shares import Hits, Shares, shares_at
-
-__all__ = [
-    "Attribution",
-    "Credit",
-    "Hits",
-    "LogSum",
-    "Rest",
-    "RestKind",
-    "Shares",
-    "shares_at",
-]
+from attribution_core.retrieval.hits import Hits
+from attribution_core.retrieval.rest import Rest, RestKind
+from attribution_core.scoring.shares import Shares, shares_at
 
 STANDS_OUT_SHARE = 0.05
 """An image that stands out has at least this share for certain ..."""
@@ -39,27 +29,6 @@ STANDS_OUT_OVER_NEIGHBOURS = 10.0
 """... and at least this many times the median share of its closest followers."""
 NEIGHBOURS = 19
 """How many followers (ranks 2 to 20) that median is taken over; fixed, so that `top` changes no verdict."""
-
-
-@dataclass(frozen=True)
-class Credit:
-    """Who made a training image and under which terms; what is unknown is an empty string, a size 0.
-
-    work: id of the first of its near-duplicates in the training set; empty where it has none.
-    """
-
-    id: str = ""
-    caption: str = ""
-    short_caption: str = ""
-    concept: str = ""
-    style: str = ""
-    creator: str = ""
-    source: str = ""
-    licence: str = ""
-    link: str = ""
-    width: int = 0
-    height: int = 0
-    work: str = ""
 
 
 @dataclass(frozen=True, eq=False)

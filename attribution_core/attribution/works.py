@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from attribution_core.common.text import percent
 
 if TYPE_CHECKING:
-    from attribution_core.attribution.result import Credit
+    from attribution_core.corpus.credit import Credit
 
 
 @dataclass(frozen=True)

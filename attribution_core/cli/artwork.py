@@ -35,7 +35,8 @@ def artwork(
 
     from attribution_core.analyses.artwork.standing import Artwork, embed, would_be_credited
     from attribution_core.analyses.artwork.survey import ArtworkStep, close_prompts, survey
-    from attribution_core.collection.collection import Attributor, Collection
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
     from attribution_core.common.images import SUFFIXES
     from attribution_core.errors import CheckpointError, InvalidInputError
     from attribution_core.generation.generator import Generator

@@ -30,10 +30,10 @@ def calibrate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Fit a collection's temperature on images of tuned models, whose exemplars are known."""
-    from attribution_core.add_one_in.evaluation import over_models
     from attribution_core.add_one_in.queries import add_one_in
     from attribution_core.cli.cases import read_case
     from attribution_core.collection.collection import Collection
+    from attribution_core.common.estimates import over_models
     from attribution_core.errors import InvalidInputError
 
     folder = out or collection / "calibrator"

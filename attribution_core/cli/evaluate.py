@@ -45,15 +45,15 @@ def evaluate(
     """Score encoders and mappers: recall@1/5/10/100 and mAP, with 95 % intervals over models."""
     from tqdm import tqdm
 
-    from attribution_core.add_one_in.cases import ReleasedTrainingFeatures
     from attribution_core.add_one_in.evaluation import Score, to_csv, to_json, to_markdown
     from attribution_core.add_one_in.evaluation import evaluate as score
     from attribution_core.cli.cases import encode_corpus, read_case
     from attribution_core.collection.collection import Collection
-    from attribution_core.common.cards import atomic_path
+    from attribution_core.common.files import atomic_path
     from attribution_core.encoding.encoders import ENCODERS
     from attribution_core.errors import InvalidInputError, unknown_name
     from attribution_core.mapping.pair import MapperPair
+    from attribution_core.release.features import ReleasedTrainingFeatures
 
     if (training is None) == (collection is None):
         raise InvalidInputError("give either --training, a file of features, or --collection, a folder.")

@@ -67,7 +67,8 @@ def attribute(
     as_json: AsJson = False,
 ) -> None:
     """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
-    from attribution_core.collection.collection import Attributor, Collection
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
 
     opened = Collection.open(collection or Settings().collection, method)
     result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)

@@ -37,7 +37,7 @@ def memorization(
     """Tell which images are copies of training images, and how often prompts bring the same one back."""
     from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
-    from attribution_core.common.cards import atomic_path
+    from attribution_core.common.files import atomic_path
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.scan import Scan
     from attribution_core.settings import Settings

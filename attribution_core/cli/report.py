@@ -25,8 +25,9 @@ def report(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Attribute IMAGE and write everything that is known of it as one HTML file without scripts or links to load."""
-    from attribution_core.collection.collection import Attributor, Collection
-    from attribution_core.common.cards import atomic_path
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
+    from attribution_core.common.files import atomic_path
     from attribution_core.common.images import read_image, read_recipe
     from attribution_core.errors import InvalidInputError
     from attribution_core.generation.recipe import Recipe

@@ -28,7 +28,8 @@ def second_opinion(
 
     from attribution_core.analyses.unlearning.forget import UnlearningStep
     from attribution_core.analyses.unlearning.second_opinion import second_opinion as judge
-    from attribution_core.collection.collection import Attributor, Collection
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
     from attribution_core.errors import CheckpointError
     from attribution_core.generation.generator import Generator

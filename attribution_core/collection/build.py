@@ -19,27 +19,28 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection import editions, shards
+from attribution_core.collection import editions, layout, shards
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.sources.item import Columns, Source
-from attribution_core.collection.sources.local import open_source
 from attribution_core.collection.sources.metadata import Metadata
-from attribution_core.common.cards import read_card, sha256_file, write_json_atomic
+from attribution_core.collection.sources.open import open_source
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
-from attribution_core.retrieval.index import check_store, known_factory
+from attribution_core.retrieval.backends import check_store, known_factory
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
 
 SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
 USUAL_ENCODER = "efficientnet-lite0"
-_OURS = {editions.LOCK, "skipped.json", "unmatched.json"}
+_OURS = {layout.LOCK, "skipped.json", "unmatched.json"}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
@@ -181,13 +182,13 @@ def build_collection(
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
     check_store(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
-    with editions.alone(folder):
+    with layout.alone(folder):
         _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
         if (folder / "card.json").exists():
             card = editions.own_card(folder, changing=add)
             if not add:
                 return _again(folder, card, factory, near_duplicates)
-        work = folder / editions.BUILDING
+        work = folder / layout.BUILDING
         there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
             editions.discard(folder)
@@ -249,7 +250,7 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
             f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
             "another --out."
         )
-    begun = (folder / editions.BUILDING).exists()
+    begun = (folder / layout.BUILDING).exists()
     if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
 
@@ -268,7 +269,7 @@ def _claim(work: Path, digest: str) -> None:
 
 
 def _told(work: Path) -> list[dict[str, Any]]:
-    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{editions.TOLD}"))]
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{layout.TOLD}"))]
 
 
 def _done(work: Path) -> set[str]:
@@ -320,7 +321,7 @@ def _finish(
     pair: MapperPair,
     mapped: bool,
 ) -> IndexReport:
-    work = folder / editions.BUILDING
+    work = folder / layout.BUILDING
     told = _told(work)
     if not seen.met:
         editions.discard(folder)

@@ -11,8 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection as Names
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,14 @@ from typing import Any
 import numpy as np
 
 from attribution_core.collection.collection import Collection
-from attribution_core.common.cards import atomic_path, part_folder, read_card, write_card, write_json_atomic
+from attribution_core.collection.layout import BUILDING, FEATURES, PARTS, PIXELS, TOLD, alone, part_folder
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.index import TrainingIndex
-
-PARTS = ("corpus", "features", "index")
-FEATURES, PIXELS, TOLD = ".npy", ".pixels.npy", ".json"
-"""What is kept of a shard beside its rows: features, signatures, and what was skipped."""
-BUILDING = "building"
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -40,25 +35,6 @@ class Removed:
 
     collection: Collection
     images: int
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else change the folder meanwhile. Raises `CheckpointError` where somebody does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # Windows: nobody watches
-        yield
-        return
-    with (folder / LOCK).open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CheckpointError(
-                f"another run is at work on '{folder}'; wait for it, or stop it first."
-            ) from error
-        yield
 
 
 def own_card(folder: Path, changing: bool = True) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.collection.editions import FEATURES, PIXELS, TOLD
+from attribution_core.collection.layout import FEATURES, PIXELS, TOLD
 from attribution_core.collection.sources.item import Item
 from attribution_core.collection.sources.metadata import Metadata
-from attribution_core.common.cards import atomic_path, write_json_atomic
+from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.near_duplicates import SIDE, signature

@@ -1,4 +1,4 @@
-"""Checks of arrays at the library's doors, each with one clear sentence when it fails."""
+"""Checks of arrays and numbers at the library's doors, each with one clear sentence when it fails; log-sum-exp."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 
+FloatArray = NDArray[np.float64]
 _UNIT_TOLERANCE = 2e-3
 _BLOCK_ROWS = 65_536
 
@@ -90,6 +91,19 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     if value < low or (high is not None and value > high):
         raise InvalidInputError(f"{name} is {value}, expected a whole number {limit}.")
     return int(value)
+
+
+def safe_log(values: Any) -> FloatArray:
+    """Return the logarithm, -inf of 0 without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(values), dtype=np.float64)
+
+
+def log_sum(values: FloatArray) -> FloatArray:
+    """Return log of the sum of exp over the last axis of (q, m), (q,); -inf for an empty or all -inf row."""
+    peak = np.max(values, axis=1, initial=-np.inf, keepdims=True)
+    safe = np.where(np.isfinite(peak), peak, 0.0)
+    return np.asarray(safe_log(np.exp(values - safe).sum(axis=1)) + safe[:, 0])
 
 
 def _numeric(name: str, value: ArrayLike) -> NDArray[Any]:

@@ -1,70 +1,17 @@
-"""Cards (`card.json`) of stored folders, and writes that never leave half a file behind."""
+"""Cards (`card.json`) of stored folders: read, written, and checked against the files beside them."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
-import pickle
-import secrets
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attribution_core.errors import CheckpointError, MissingDependencyError
+from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.errors import CheckpointError
 
 CARD_NAME = "card.json"
-_BLOCK = 1 << 20
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on a clean exit it is renamed to `path`, on an error removed.
-
-    The temporary name keeps the suffix of `path`, because many writers choose a format by it. The folder is
-    made if it is missing. Raises `CheckpointError` if the block wrote nothing there.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(6)}.part{target.suffix}")
-    try:
-        yield temporary
-        if not temporary.is_file():
-            raise CheckpointError(f"nothing was written for '{target}'; the file is left as it was.")
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json_atomic(path: str | os.PathLike[str], obj: Any) -> None:
-    """Write `obj` as indented UTF-8 JSON; readers see the old file or the whole new one, never a part.
-
-    Raises `CheckpointError` if `obj` holds what JSON cannot (NaN and infinities included).
-    """
-    try:
-        text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"'{path}' cannot be written as JSON ({error}); give plain finite numbers, text, lists and dicts."
-        ) from error
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def sha256_file(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits. Raises `CheckpointError` if it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as handle:
-            while block := handle.read(_BLOCK):
-                digest.update(block)
-    except OSError as error:
-        raise CheckpointError(f"cannot read '{path}': {error.strerror or error}.") from error
-    return digest.hexdigest()
 
 
 def write_card(directory: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
@@ -98,16 +45,6 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return card
 
 
-def part_folder(directory: str | os.PathLike[str], card: Mapping[str, Any], part: str) -> Path:
-    """Where a collection keeps "corpus", "index" or "features".
-
-    What was changed since it was made stands beside what it was, and the card's "edition" says which of them holds: so
-    that one written file changes all parts at once.
-    """
-    edition = card.get("edition", 1)
-    return Path(directory) / (part if edition == 1 else f"{part}-{edition}")
-
-
 def verify_files(directory: str | os.PathLike[str]) -> None:
     """Compare every file named under "files" in the card with its SHA-256.
 
@@ -131,27 +68,3 @@ def verify_files(directory: str | os.PathLike[str]) -> None:
                 f"'{path}' differs from its card (sha256 {given[:12]}..., expected {str(expected)[:12]}...); "
                 "download or make it again."
             )
-
-
-def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
-    """Return what a `.pth` file of others holds: tensors, numbers, text, lists and dicts, nothing else.
-
-    mapped: leave tensors on the disk until they are used, where the file's format allows it.
-    Read with `weights_only=True`, so that a file cannot run code. Raises `CheckpointError` if it is missing,
-    damaged, or holds other objects, `MissingDependencyError` without torch.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
-    try:
-        # Files of before torch 1.6 are no zip archives and cannot be mapped.
-        in_place = mapped and zipfile.is_zipfile(path)
-        return torch.load(Path(path), map_location="cpu", weights_only=True, mmap=in_place)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"'{path}' cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds "
-            "other objects, which are refused. Download it again."
-        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from attribution_core.common.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import InvalidImageError
 
 MAX_PIXELS = 50_000_000

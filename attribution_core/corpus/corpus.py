@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from attribution_core.attribution.result import Credit
-from attribution_core.common.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.common.images import kind_of
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import textwrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-from attribution_core.attribution.result import Credit
+from attribution_core.corpus.credit import Credit
 
 SIDE = 320
 _LINES, _COLUMNS = 5, 26

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution_core.common.cards import read_tensors, verify_files
+from attribution_core.common.cards import verify_files
+from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, MissingDependencyError
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from attribution_core.add_one_in.cases import ManifestEntry, read_manifest
-from attribution_core.add_one_in.evaluation import Estimate, Score
+from attribution_core.add_one_in.evaluation import Score
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import Reliability
-from attribution_core.attribution.result import Credit
-from attribution_core.collection.collection import Added
+from attribution_core.attribution.attributor import Added
+from attribution_core.common.estimates import Estimate
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, unknown_name
 
 _BENCHMARK, _CORPUS = "benchmark", "corpus"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.add_one_in.evaluation import Estimate
+from attribution_core.common.estimates import Estimate
 from attribution_core.common.text import listing
 from attribution_core.errors import CheckpointError
 from attribution_core.generation.noise_signal import NoiseSignal

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.figures.attribution import CALIBRATED, INK, MARKED, finish, plain, share_axis
+from attribution_core.figures.style import CALIBRATED, INK, MARKED, finish, plain, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution_core.attribution.compare import Comparison
-from attribution_core.figures.attribution import CALIBRATED, GRID, INK, MARKED, caption, finish, plain
+from attribution_core.figures.attribution import caption
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution_core.add_one_in.evaluation import RECALL_AT, Estimate, Score
+from attribution_core.add_one_in.evaluation import RECALL_AT, Score
+from attribution_core.common.estimates import Estimate
 from attribution_core.evidence.benchmark import Calibrated
-from attribution_core.figures.attribution import CALIBRATED, INK, UNCALIBRATED, finish, share_axis
+from attribution_core.figures.style import CALIBRATED, INK, UNCALIBRATED, finish, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

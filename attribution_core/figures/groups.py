@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attribution_core.attribution.groups import Groups
-from attribution_core.figures.attribution import finish, plain
+from attribution_core.figures.style import finish, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution_core.analyses.memorization.verdict import Verdict
 from attribution_core.evidence.memorization import Signals
-from attribution_core.figures.attribution import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain
 from attribution_core.generation.noise_signal import NoiseSignal
 
 if TYPE_CHECKING:

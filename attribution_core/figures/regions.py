@@ -8,7 +8,7 @@ from PIL import Image
 
 from attribution_core.analyses.regions import Cell, Grid
 from attribution_core.common.images import data_uri
-from attribution_core.figures.attribution import INK, finish, plain
+from attribution_core.figures.style import INK, finish, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
-from attribution_core.figures.attribution import CALIBRATED, GRID, INK, MARKED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attribution_core.common.cards import CARD_NAME, read_card, sha256_file
+from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.devices import free_memory, has_bfloat16, memory_errors, pick_device
+from attribution_core.common.files import sha256_file
 from attribution_core.common.images import save_png
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.generation.loading import check_kind, download, load_pipeline

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import float_matrix, positive, whole
-from attribution_core.common.cards import atomic_path, read_tensors
+from attribution_core.common.files import atomic_path
+from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, InvalidInputError
 
 if TYPE_CHECKING:

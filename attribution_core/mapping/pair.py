@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,92 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import float_matrix, whole
-from attribution_core.common.cards import atomic_path, read_card, read_tensors, verify_files, write_card
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
+from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapping.fit import FeaturePairs, FitSettings, fit_heads
-from attribution_core.mapping.heads import head_arrays
+from attribution_core.mapping.heads import Head, MapperKind, head_arrays
 
 _FILE = "mappers.safetensors"
-
-
-class MapperKind(str, Enum):
-    """The form of a head."""
-
-    IDENTITY = "identity"
-    LINEAR = "linear"
-    CHANNEL = "channel"
-    MLP = "mlp"
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in files."""
-        return str(self.value)
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """x -> weight @ x + bias; with a hidden layer, x -> weight @ relu(hidden_weight @ x + hidden_bias) + bias.
-
-    Attributes:
-        weight: (m, d) float32, or (m, h) behind a hidden layer; (d,) scales each of d channels.
-        bias: (m,) float32.
-        hidden_weight: (h, d) float32 or None.
-        hidden_bias: (h,) float32 or None.
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    hidden_weight: NDArray[np.float32] | None = None
-    hidden_bias: NDArray[np.float32] | None = None
-
-    def __post_init__(self) -> None:
-        """Check shapes and values."""
-        scales = np.ndim(self.weight) == 1
-        weight = float_matrix("weight", np.atleast_2d(np.asarray(self.weight)))
-        bias = float_matrix("bias", np.atleast_2d(np.asarray(self.bias)))[0]
-        if bias.shape != (weight.shape[1 if scales else 0],) or 0 in weight.shape:
-            raise InvalidInputError(
-                f"weight has shape {np.shape(self.weight)} and bias {np.shape(self.bias)}, expected (m, d) and (m,)."
-            )
-        object.__setattr__(self, "weight", weight[0] if scales else weight)
-        object.__setattr__(self, "bias", bias)
-        if (self.hidden_weight is None) != (self.hidden_bias is None):
-            raise InvalidInputError("a hidden layer needs both hidden_weight and hidden_bias.")
-        if self.hidden_weight is not None and self.hidden_bias is not None:
-            hidden = Head(self.hidden_weight, self.hidden_bias)
-            if scales or hidden.weight.ndim != 2 or weight.shape[1] != hidden.out_dim:
-                raise InvalidInputError(
-                    f"hidden_weight has shape {hidden.weight.shape} and weight {np.shape(self.weight)}, expected "
-                    "(h, d) and (m, h)."
-                )
-            object.__setattr__(self, "hidden_weight", hidden.weight)
-            object.__setattr__(self, "hidden_bias", hidden.bias)
-
-    @property
-    def dim(self) -> int:
-        """Number of columns it takes."""
-        return int((self.weight if self.hidden_weight is None else self.hidden_weight).shape[-1])
-
-    @property
-    def out_dim(self) -> int:
-        """Number of columns it gives."""
-        return int(self.bias.shape[0])
-
-    @property
-    def kind(self) -> MapperKind:
-        """The form that its arrays have."""
-        if self.hidden_weight is not None:
-            return MapperKind.MLP
-        return MapperKind.CHANNEL if self.weight.ndim == 1 else MapperKind.LINEAR
-
-    def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (n, d) float32 rows to (n, m)."""
-        if self.hidden_weight is not None and self.hidden_bias is not None:
-            rows = np.maximum(rows @ self.hidden_weight.T + self.hidden_bias, 0)
-        return np.asarray((rows * self.weight if self.weight.ndim == 1 else rows @ self.weight.T) + self.bias)
-
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """All arrays by name, as they are stored."""
-        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attribution_core.common.cards import write_json_atomic
+from attribution_core.common.files import write_json_atomic
 from attribution_core.encoding.loaders import DOWNLOADED
 from attribution_core.errors import DownloadError, unknown_name
 from attribution_core.release.archives import BadArchiveError, unpack

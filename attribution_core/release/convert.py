@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.add_one_in.cases import ReleasedTrainingFeatures
-from attribution_core.common.cards import CARD_NAME, read_card, write_card, write_json_atomic
+from attribution_core.common.cards import CARD_NAME, read_card, write_card
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.release.catalogue import PAPER_LICENCE, RELEASED
+from attribution_core.release.features import ReleasedTrainingFeatures
 from attribution_core.release.texts import open_texts
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator

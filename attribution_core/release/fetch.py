@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from attribution_core.common.cards import sha256_file, write_json_atomic
+from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.errors import DownloadError
 
 BLOCK = 1 << 20

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from attribution_core.attribution.groups import Groups
 from attribution_core.attribution.works import alike
 from attribution_core.common.images import data_uri
-from attribution_core.common.text import LIMITS, MEANING, percent, web_link
+from attribution_core.common.text import percent, web_link
+from attribution_core.reports.meaning import LIMITS, MEANING
 
 if TYPE_CHECKING:
-    from attribution_core.reports.report import Part, Report, Section
+    from attribution_core.reports.report import Report
+    from attribution_core.reports.section import Part, Section
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,66 +16,18 @@ from attribution_core.attribution.groups import SUMS, Groups, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.arrays import whole
-from attribution_core.common.cards import CARD_NAME, read_card, sha256_file
+from attribution_core.common.cards import CARD_NAME, read_card
+from attribution_core.common.files import sha256_file
 from attribution_core.common.images import as_data_uri, data_uri, kind_of
-from attribution_core.common.text import LIMITS, MEANING
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.placeholders import tile
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.meaning import LIMITS, MEANING
+from attribution_core.reports.section import Part, Section
 
 LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
 """Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
 _AS_STORED = 40_000  # bytes; a training image up to this goes in as its file
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One figure of a section. value: as people read it. number: the same for programs. how: how it is known."""
-
-    name: str
-    value: str
-    number: float | int | str | bool | None = None
-    how: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """An image of a section, with its caption."""
-
-    image: Image.Image
-    caption: str
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """What another analysis adds to a report, a verdict on memorization say; its words are shown as plain text."""
-
-    title: str
-    words: str = ""
-    facts: tuple[Fact, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text; pictures by their captions."""
-        facts = [{"name": f.name, "value": f.value, "number": f.number, "how": f.how} for f in self.facts]
-        return {
-            "title": self.title,
-            "words": self.words,
-            "facts": facts,
-            "pictures": [p.caption for p in self.pictures],
-        }
-
-
-@dataclass(frozen=True)
-class Part:
-    """One stored part of a collection, as its card tells. card_sha256: of the card itself. files: name to sha256."""
-
-    name: str
-    what: str
-    licence: str
-    card_sha256: str
-    files: Mapping[str, str]
-    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.errors import CheckpointError
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Hits
 
 _SCAN_VALUES = 16_000_000
 _DECODE_VALUES = 4_000_000

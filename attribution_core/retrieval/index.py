@@ -4,113 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attribution_core.common.arrays import unit_rows, whole
-from attribution_core.common.cards import atomic_path, read_card, verify_files, write_card
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
-    unknown_name,
 )
-from attribution_core.retrieval.flat import FlatScan, create_scan, read_scan
-from attribution_core.retrieval.milvus.address import SCHEMES, Address, reach
-from attribution_core.retrieval.milvus.store import (
-    FILE,
-    MilvusStore,
-    create_store,
-    discard,
-    read_store,
-    settle,
-)
+from attribution_core.retrieval.backends import BACKENDS, Backend, backend_of, known_factory
+from attribution_core.retrieval.flat import FlatScan
+from attribution_core.retrieval.hits import Hits
+from attribution_core.retrieval.milvus.store import MilvusStore, discard, settle
 from attribution_core.retrieval.rest import DEFAULT_BINS
-from attribution_core.scoring.shares import Hits
-
-_FILE = "index.faiss"
-
-
-class Backend(Protocol):
-    """What a retrieval backend can do; one class and one row in `BACKENDS` make a new one."""
-
-    def __len__(self) -> int:
-        """Return the number of training images."""
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the rows."""
-
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Append (n, d) unit rows."""
-
-    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """Return the `top` nearest of (q, d) unit rows, and the rest in `bins` bins."""
-
-    def write(self, path: Path) -> None:
-        """Write everything to one file, or where it is."""
-
-    def drop(self) -> None:
-        """Delete what is kept outside of this process, of an index that does not come about."""
-
-
-@dataclass(frozen=True)
-class BackendSpec:
-    """A row of `BACKENDS`.
-
-    Attributes:
-        name: FAISS factory string, or of a store what its address begins with; also the name in files and commands.
-        bytes_per_value: Memory of this process for one feature value.
-        exact: Whether a search reads every row.
-        note: One sentence for users.
-        create: Makes an empty backend from a factory, a dimension, and the folder that will be saved to, if known.
-        read: Reads what `write` wrote.
-        file: What is written is called so.
-    """
-
-    name: str
-    bytes_per_value: int
-    exact: bool
-    note: str
-    create: Callable[[str, int, Path | None], Backend]
-    read: Callable[[Path], Backend]
-    file: str = _FILE
-
-
-BACKENDS: dict[str, BackendSpec] = {
-    "Flat": BackendSpec(
-        name="Flat",
-        bytes_per_value=4,
-        exact=True,
-        note="32-bit values, every row read: exact. For up to some hundred thousand images.",
-        create=lambda factory, dim, home: create_scan(factory, dim),
-        read=read_scan,
-    ),
-    "SQfp16": BackendSpec(
-        name="SQfp16",
-        bytes_per_value=2,
-        exact=True,
-        note="16-bit values, every row read: half the memory, similarities within 0.001.",
-        create=lambda factory, dim, home: create_scan(factory, dim),
-        read=read_scan,
-    ),
-    "milvus": BackendSpec(
-        name="milvus",
-        bytes_per_value=0,
-        exact=True,
-        note="'milvus://HOST:PORT', or 'milvus:FILE.db' in a file: rows in Milvus, every row read there; of more than "
-        "16,384 images the shares' intervals hold with 99 % confidence.",
-        create=create_store,
-        read=read_store,
-        file=FILE,
-    ),
-}
 
 
 class TrainingIndex:
@@ -176,7 +88,7 @@ class TrainingIndex:
                 if not len(rows):
                     continue
                 if backend is None:
-                    backend = _spec(factory).create(factory, rows.shape[1], home)
+                    backend = backend_of(factory).create(factory, rows.shape[1], home)
                     if count is not None and isinstance(backend, FlatScan):
                         backend.reserve(count)
                 backend.add(rows)
@@ -214,7 +126,7 @@ class TrainingIndex:
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
-        folder, file = Path(directory), _spec(self.factory).file
+        folder, file = Path(directory), backend_of(self.factory).file
         with atomic_path(folder / file) as temporary:
             self._backend.write(temporary)
         write_card(
@@ -266,32 +178,10 @@ class TrainingIndex:
             )
         verify_files(folder)
         factory = known_factory(str(card["factory"]))
-        spec = _spec(factory)
+        spec = backend_of(factory)
         backend = spec.read(folder / spec.file)
         index = cls(backend, factory=factory, dim=backend.dim, encoder=card["encoder"])
         given, expected = (len(index), backend.dim), (card["count"], card["dim"])
         if given != expected:
             raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
         return index
-
-
-def known_factory(factory: str) -> str:
-    """The factory as cards hold it.
-
-    Raises `UnknownNameError` for one that is in no row of `BACKENDS`, `InvalidInputError` for no address of a store.
-    """
-    _spec(factory)
-    return factory if factory in BACKENDS and factory not in SCHEMES else Address.parse(factory, Path()).text
-
-
-def check_store(factory: str, folder: Path) -> None:
-    """Raise what stands in the way of a store that a collection's folder is to use; nothing for other factories."""
-    if factory.partition(":")[0] in SCHEMES:
-        reach(Address.parse(factory, folder))
-
-
-def _spec(factory: str) -> BackendSpec:
-    name = "milvus" if factory.partition(":")[0] in SCHEMES else factory
-    if name not in BACKENDS:
-        raise unknown_name("index factory", factory, BACKENDS)
-    return BACKENDS[name]

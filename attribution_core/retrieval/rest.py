@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attribution_core.common.arrays import float_matrix, positive, whole
+from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive, safe_log, whole
 from attribution_core.errors import InvalidInputError
-from attribution_core.retrieval.sampled_sum import FloatArray, log_sampled_sum, safe_log
+from attribution_core.retrieval.sampled_sum import log_sampled_sum
 
 DEFAULT_BINS = 4096
-_NOTHING = -np.inf
 _ROUNDING = 1e-6
 
 
@@ -282,13 +281,6 @@ class Rest:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
         low, estimate, high = log_sampled_sum(self, function, np.zeros(len(self)))
         return _within(certain_low, low, estimate, high, certain_high)
-
-
-def log_sum(values: FloatArray) -> FloatArray:
-    """Return log of the sum of exp over the last axis of (q, m), (q,); -inf for an empty or all -inf row."""
-    peak = np.max(values, axis=1, initial=_NOTHING, keepdims=True)
-    safe = np.where(np.isfinite(peak), peak, 0.0)
-    return np.asarray(safe_log(np.exp(values - safe).sum(axis=1)) + safe[:, 0])
 
 
 def _log1m(values: FloatArray) -> FloatArray:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.common.arrays import FloatArray, safe_log
 from attribution_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from attribution_core.retrieval.rest import Rest
 
-FloatArray = NDArray[np.float64]
 CONFIDENCE = 0.99
 _NODES = 40
-
-
-def safe_log(values: Any) -> FloatArray:
-    """Return the logarithm, -inf of 0 without a warning."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(values), dtype=np.float64)
 
 
 def log_sampled_sum(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.common.arrays import FloatArray
 from attribution_core.retrieval.rest import DEFAULT_BINS, Rest, RestKind
-from attribution_core.retrieval.sampled_sum import FloatArray
 
 _ROUNDING = 1e-6
 _ENOUGH = 30

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attribution_core.common.arrays import bool_matrix, float_matrix, positive
-from attribution_core.common.cards import atomic_path, read_card, read_tensors, verify_files, write_card
+from attribution_core.common.arrays import FloatArray, bool_matrix, float_matrix, positive
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
+from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import (
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
     NotFittedError,
 )
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.retrieval.sampled_sum import FloatArray
-from attribution_core.scoring.shares import Hits, Shares, shares_at
+from attribution_core.scoring.shares import Shares, shares_at
 
 _FILE = "calibrator.safetensors"
 _GREATEST_BETA = 1e7

@@ -21,7 +21,7 @@ from attribution_core.analyses.artwork.standing import (
     would_be_credited,
 )
 from attribution_core.analyses.artwork.survey import ArtworkStep, checked_prompts, counting, progress
-from attribution_core.collection.collection import Attributor
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.arrays import whole
 from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError

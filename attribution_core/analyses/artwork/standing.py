@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.attribution.result import Attribution, Credit
-from attribution_core.collection.collection import Added, Attributor
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import read_image
 from attribution_core.common.text import percent
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 
 MOST_IMAGES = 30

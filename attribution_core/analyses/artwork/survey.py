@@ -15,7 +15,7 @@ from attribution_core.analyses.artwork.standing import (
     Standing,
     would_be_credited,
 )
-from attribution_core.collection.collection import Attributor
+from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.text import percent
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.generator import Generator

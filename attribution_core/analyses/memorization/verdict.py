@@ -22,9 +22,9 @@ from attribution_core.analyses.memorization.copies import (
     threshold_of,
 )
 from attribution_core.analyses.memorization.occlusion import Where, where
-from attribution_core.attribution.result import Credit
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 
 TOP = 50

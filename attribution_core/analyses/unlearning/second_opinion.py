@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.add_one_in.evaluation import DRAWS, Estimate
 from attribution_core.analyses.unlearning.forget import (
     DEFAULTS,
     LossChanges,
@@ -17,9 +16,10 @@ from attribution_core.analyses.unlearning.forget import (
     UnlearningSettings,
     loss_changes,
 )
-from attribution_core.attribution.result import Credit
-from attribution_core.collection.collection import Added, Attributor
+from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.common.arrays import whole
+from attribution_core.common.estimates import DRAWS, Estimate
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
 

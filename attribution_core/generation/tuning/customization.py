@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution_core.common.cards import atomic_path, read_card, verify_files, write_card
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,

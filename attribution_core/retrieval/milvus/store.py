@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.common.cards import write_json_atomic
+from attribution_core.common.arrays import FloatArray
+from attribution_core.common.files import write_json_atomic
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
 )
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.milvus.address import Address, close, connect, mended
 from attribution_core.retrieval.rest import Rest
-from attribution_core.retrieval.sampled_sum import FloatArray
 from attribution_core.retrieval.truncated import rest_beyond
-from attribution_core.scoring.shares import Hits
 
 FILE = "milvus.safetensors"
 NOTE = "milvus.json"
