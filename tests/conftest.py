@@ -44,7 +44,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def start(settings: Settings) -> Iterator[str]:
     """The app on a free port, until the fixture ends."""
     from ui.page import build, launch
-    from ui.services import Services
+    from ui.services.app import Services
 
     services = Services.open(settings)
     services.warm_up()

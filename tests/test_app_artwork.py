@@ -23,7 +23,7 @@ from tests.conftest import start, watched
 from tests.fakes import fake_collection, shape_image
 from tests.test_app import generate, saved, tab
 from tests.tiny_pipeline import make_pocket_like
-from ui.artwork_services import Desk
+from ui.services.artwork import Desk
 
 
 @pytest.fixture(scope="module")

@@ -234,7 +234,7 @@ def test_the_api_refuses_bad_values_in_one_sentence(
 
 def test_damaged_evidence_is_said_when_the_app_starts(tmp_path: Path) -> None:
     from attribution_core.errors import CheckpointError
-    from ui.services import Services
+    from ui.services.app import Services
 
     folder = copying_collection(tmp_path / "shapes", 24).path
     (folder / "evidence").mkdir()

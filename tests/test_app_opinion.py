@@ -18,9 +18,9 @@ from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.test_app import generate, tab
 from tests.tiny_pipeline import make_pocket_like
-from ui.opinion import _headline, agreement_words
-from ui.opinion_services import OpinionServices
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.second_opinion import OpinionServices
+from ui.tabs.second_opinion import _headline, agreement_words
 
 
 def test_two_rankings_side_by_side_and_nothing_left_of_a_stopped_one(opened: Page) -> None:

@@ -15,8 +15,8 @@ from attribution_core.errors import CheckpointError, InvalidImageError, InvalidI
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.test_app import tab
-from ui.regions_services import RegionServices, between, box_of, corner_at, read_mask
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.regions import RegionServices, between, box_of, corner_at, read_mask
 
 
 def upload(page: Page, image: Image.Image, path: Path) -> None:
@@ -164,7 +164,7 @@ def test_bad_layers_edges_and_clicks_are_refused_or_kept_inside(
         asked.painted(query, None, [])
     with pytest.raises(InvalidImageError, match="could not be read"):
         asked.painted(query, None, [b"no image"])
-    monkeypatch.setattr("ui.regions_services.MAX_PIXELS", 63)
+    monkeypatch.setattr("ui.services.regions.MAX_PIXELS", 63)
     with pytest.raises(InvalidImageError, match="too many pixels"):
         read_mask([layer((8, 8))])
     with pytest.raises(InvalidInputError, match="edges is empty"):

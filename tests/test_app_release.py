@@ -17,8 +17,8 @@ from tests.conftest import start, watched
 from tests.fake_release import save_calibrator, save_features, save_mappers, shapes
 from tests.fakes import ENCODER, fake_collection, shape_image
 from tests.test_app import listed, tab
-from ui.compare import Side, _compared
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.tabs.compare import Side, _compared
 
 N = 60
 

@@ -21,9 +21,9 @@ from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui import artwork_words as words
-from ui.artwork_services import ArtworkServices, Desk
-from ui.services import Services
+from ui.services.app import Services
+from ui.services.artwork import ArtworkServices, Desk
+from ui.widgets import artwork_html as words
 
 
 @pytest.fixture(scope="module")

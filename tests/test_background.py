@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ui.background import in_background
+from ui.services.background import in_background
 
 
 def test_steps_arrive_in_order_and_the_result_last() -> None:

@@ -89,7 +89,7 @@ def test_nothing_that_only_developers_need_is_deployed() -> None:
         "checkpoints",
         "ui",
     }
-    assert "README.md" in there and "requirements.txt" in there and "assets/screenshots.py" not in there
+    assert "README.md" in there and "requirements.txt" in there and "tools/screenshots.py" not in there
     assert set(chosen(FILES, APP)) < set(there)
 
 
@@ -272,10 +272,10 @@ def checkout(tmp_path: Path) -> Path:
         "requirements.txt",
         "tests/test_a.py",
         "benchmarks/query.py",
-        "assets/app.css",
+        "ui/static/app.css",
         "assets/seen.png",
-        "assets/screenshots.py",
-        "pocket/corpus.py",
+        "tools/screenshots.py",
+        "pocket/build.py",
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"this is {name}\n")
@@ -294,7 +294,7 @@ NEEDED = {
     "README.md",
     "checkpoints/a.safetensors",
     "requirements.txt",
-    "assets/app.css",
+    "ui/static/app.css",
     "assets/seen.png",
 }
 

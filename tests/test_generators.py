@@ -417,7 +417,7 @@ def test_generators_are_listed_and_chosen_on_the_command_line(
 
 def test_the_app_draws_with_another_generator(tmp_path: Path) -> None:
     from attribution_core.settings import Settings
-    from ui.services import OTHERS, Query, Services
+    from ui.services.app import OTHERS, Query, Services
 
     folder = make_clip_like(tmp_path / "clip")
     services = Services.open(Settings(generator=str(folder), device="cpu"))

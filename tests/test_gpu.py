@@ -29,7 +29,7 @@ from attribution_core.generation.recipe import Recipe
 from attribution_core.scoring.calibrator import Calibrator
 from tests.fakes import ENCODER, fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui import gpu
+from ui.services import gpu
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -138,7 +138,10 @@ def test_without_a_zero_gpu_nothing_is_wrapped() -> None:
 
 
 def test_without_the_package_a_zero_gpu_space_computes_where_it_is(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['spaces'] = None; from ui import gpu; print(gpu.SPACES, gpu.on_gpu(len, 1) is len)"
+    code = (
+        "import sys; sys.modules['spaces'] = None; from ui.services import gpu; "
+        "print(gpu.SPACES, gpu.on_gpu(len, 1) is len)"
+    )
     assert on_zero_gpu("-c", code).stdout == "None True\n"
 
 
@@ -146,8 +149,8 @@ REAL = """
 import json, sys
 from pathlib import Path
 from attribution_core.settings import Settings
-from ui import gpu
-from ui.services import Services
+from ui.services import gpu
+from ui.services.app import Services
 import spaces.zero
 services = Services.open(Settings(collection=Path(sys.argv[1]), top=20))
 services.warm_up()

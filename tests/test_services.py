@@ -11,6 +11,7 @@ from PIL import Image
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import read_recipe, save_png
+from attribution_core.common.text import percent
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
@@ -20,9 +21,8 @@ from attribution_core.retrieval.rest import Rest
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, fake_evidence, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui.attribution import _facts, _headline, _rest_bar
-from ui.services import OTHERS, UNSAID, Query, Services
-from ui.words import percent
+from ui.services.app import OTHERS, UNSAID, Query, Services
+from ui.tabs.attribution import _facts, _headline, _rest_bar
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,13 @@ from attribution_core.reports.section import Section
 from attribution_core.settings import Settings
 from tests.fakes import fake_collection, shape_image
 from tests.tiny_pipeline import make_pocket_like
-from ui import take_away, visit
-from ui.generate import filled_in
-from ui.link import OTHER_GENERATOR, read_link, write_link
-from ui.services import MAX_PROMPT, Query, Services
+from ui.services import visit
+from ui.services.app import MAX_PROMPT, Query, Services
+from ui.services.link import OTHER_GENERATOR, read_link, write_link
+from ui.services.visit import Seen, remember, returnable
 from ui.session import Session
-from ui.visit import Seen, remember, returnable
+from ui.tabs import report_buttons
+from ui.tabs.generate import filled_in
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_a_report_holds_the_sections_that_other_tabs_add(services: Services, res
         session.method.render()
         session.add_report_section(lambda q: Section("Is it a copy?", f"Of {q.title}: no."))
         session.add_report_section(lambda q: None)
-        take_away.build(services, session, gr.Slider(1, 5, 3))
+        report_buttons.build(services, session, gr.Slider(1, 5, 3))
     make = next(f.fn for f in page.fns.values() if f.api_name == "report_json")
     told = json.loads(Path(make(query, result, services.collection.method, 3)).read_text())
     assert [(s["title"], s["words"]) for s in told["sections"]] == [("Is it a copy?", "Of seven: no.")]

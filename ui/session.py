@@ -16,9 +16,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
-from ui.link import Link, read_link
-from ui.services import LOG, Query, Services
-from ui.visit import Seen, remember
+from ui.services.app import LOG, Query, Services
+from ui.services.link import Link, read_link
+from ui.services.visit import Seen, remember
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""

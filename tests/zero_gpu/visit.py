@@ -15,10 +15,10 @@ from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 from tests.fakes import shape_image
-from ui import gpu
-from ui.artwork_services import ArtworkServices, Desk
-from ui.opinion_services import OpinionServices
-from ui.services import Query, Services
+from ui.services import gpu
+from ui.services.app import Query, Services
+from ui.services.artwork import ArtworkServices, Desk
+from ui.services.second_opinion import OpinionServices
 
 
 def main(folder: Path) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
 from attribution_core.generation.generator import StepPreview
 from attribution_core.reports.section import Fact, Picture, Section
-from ui import gpu
-from ui.link import repeats
-from ui.services import Query, Services, checked_prompt
+from ui.services import gpu
+from ui.services.app import Query, Services, checked_prompt
+from ui.services.link import repeats
 
 MOST_SEEDS = 32
 KINDS = ("planted", "control")

@@ -9,9 +9,9 @@ import gradio as gr
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
-from ui.services import Query, Services
+from ui.services.app import Query, Services
 from ui.session import Session, shown_errors
-from ui.words import tiles
+from ui.widgets.tiles import tiles
 
 SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
 

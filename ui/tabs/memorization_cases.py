@@ -11,10 +11,10 @@ import gradio as gr
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.attribution.result import Attribution
 from attribution_core.generation.generator import StepPreview
-from ui.generate import filled_in
-from ui.memorization_services import MOST_SEEDS, MemorizationServices, Tried
-from ui.services import MAX_PROMPT, Query, Services
+from ui.services.app import MAX_PROMPT, Query, Services
+from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
 from ui.session import COMPUTE, KEEP_S, Session, checked_place, place, shown_errors
+from ui.tabs.generate import filled_in
 
 PLANTED, CONTROLS = "planted: repeated in training on purpose", "controls: matched, not repeated"
 _LABELS = {"planted": PLANTED, "control": CONTROLS}

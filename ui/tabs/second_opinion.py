@@ -13,10 +13,10 @@ from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHE
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.figures.second_opinion import rank_scatter
-from ui.opinion_services import OpinionServices, OpinionTest
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.second_opinion import OpinionServices, OpinionTest
 from ui.session import COMPUTE, Session, shown_errors
-from ui.words import tiles
+from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
 COLUMNS = [

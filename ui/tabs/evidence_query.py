@@ -10,11 +10,11 @@ import gradio as gr
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
 from attribution_core.evidence.benchmark import Evidence
 from attribution_core.figures.evidence import PRETRAINED
-from ui.services import Services
+from ui.services.app import Services
 from ui.session import COMPUTE, Session, checked_place, place, shown_errors
-from ui.words import percent
 
 SHOWN = 8
 _SIDES = ("first", "second")

@@ -32,8 +32,8 @@ from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
 from attribution_core.settings import Settings
-from ui import gpu
-from ui.background import in_background
+from ui.services import gpu
+from ui.services.background import in_background
 
 LOG = logging.getLogger("attribution_explorer")
 MAX_PROMPT = 500

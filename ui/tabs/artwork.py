@@ -14,10 +14,10 @@ from attribution_core.analyses.artwork.standing import LONGEST_NAME, MOST_IMAGES
 from attribution_core.analyses.artwork.survey import MOST_PROMPTS, ArtworkStep, Survey
 from attribution_core.attribution.result import Attribution
 from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
-from ui import artwork_words as words
-from ui.artwork_services import PROMPTS, ArtworkServices, Desk
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.artwork import PROMPTS, ArtworkServices, Desk
 from ui.session import COMPUTE, KEEP_S, Session, shown_errors
+from ui.widgets import artwork_html as words
 
 THING, STYLE = "they show one thing", "they share a style"
 SECTION = "artwork"

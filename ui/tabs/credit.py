@@ -9,12 +9,12 @@ import gradio as gr
 
 from attribution_core.attribution.groups import GroupBy, Groups, group
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
 from attribution_core.figures.groups import group_map
-from ui import take_away
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.visit import Seen
 from ui.session import Session, as_file, shown_errors
-from ui.visit import Seen
-from ui.words import percent
+from ui.tabs import report_buttons
 
 THIS, VISIT = "this image", "all images of this visit"
 COLUMNS = [
@@ -68,7 +68,7 @@ def build(services: Services, session: Session) -> None:
     with gr.Row():
         gr.HTML(f"<p class='status'>{_LEFT_OUT}</p>", elem_id="left-out-words")
         csv = gr.DownloadButton("CSV", elem_id="credit-csv", scale=0, min_width=90)
-    take_away.build_ledger(services, session)
+    report_buttons.build_ledger(services, session)
     shown = [sentence, picture, table, csv]
 
     def draw_groups(results: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:

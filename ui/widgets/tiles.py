@@ -1,13 +1,9 @@
-"""Numbers as people read them, and the tiles that several tabs show them in."""
+"""The tiles that several tabs show their numbers in."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-
-from attribution_core.common.text import percent
-
-__all__ = ["percent", "tiles"]
 
 
 def tiles(shown: Iterable[tuple[str, str, str]]) -> str:

@@ -14,8 +14,8 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import MAX_SEED, Recipe
-from ui.link import OTHER_GENERATOR, Link, repeats, write_link
-from ui.services import MAX_PROMPT, Query, Services
+from ui.services.app import MAX_PROMPT, Query, Services
+from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
 
 SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly

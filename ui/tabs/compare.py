@@ -12,13 +12,14 @@ import gradio as gr
 
 from attribution_core.attribution.compare import Comparison, compare
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.compare import slopes
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.visit import Seen
 from ui.session import COMPUTE, Session, shown_errors
-from ui.visit import Seen
-from ui.words import percent, tiles
+from ui.widgets.tiles import tiles
 
 SHOWN, MOST = 12, 50
 NOW = "the image shown now"

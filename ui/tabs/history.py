@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from ui.generate import filled_in
+from ui.services.visit import Seen, returnable
 from ui.session import Session, place, shown_errors
-from ui.visit import Seen, returnable
+from ui.tabs.generate import filled_in
 
 
 def build(session: Session) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from attribution_core.analyses.memorization.overlays import SIDE, difference, heat, shown
 from attribution_core.analyses.memorization.verdict import Look, Verdict
@@ -15,11 +16,11 @@ from attribution_core.common.images import data_uri
 from attribution_core.evidence.memorization import HOW_SIGNAL
 from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
-from ui import memorization_cases
-from ui.memorization_services import MemorizationServices
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.memorization import MemorizationServices
+from ui.services.uploads import uploaded
 from ui.session import COMPUTE, KEEP_S, Session, place, shown_errors
-from ui.uploads import uploaded
+from ui.tabs import memorization_cases
 
 NEAREST = 8
 _NOTHING = (
@@ -214,7 +215,7 @@ def build(services: Services, session: Session) -> None:
     @shown_errors
     def check_copy(image: gr.FileData) -> dict[str, Any]:
         """Tell whether an image is a copy of a training image: similarity, threshold and its measured precision."""
-        return own.check(services.read_upload(str(uploaded(image["path"])))).to_dict()
+        return own.check(services.read_upload(str(uploaded(image["path"], get_upload_folder())))).to_dict()
 
     gr.api(check_copy, api_name="check_copy", **COMPUTE)
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.reports.ledger import LedgerEntry
-from ui.services import Query
+from ui.services.app import Query
 
 LEDGER = 100
 """Attributions that a visit remembers at most; of more, the latest."""

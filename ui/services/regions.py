@@ -18,7 +18,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.images import MAX_PIXELS
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
-from ui.services import Query, Services
+from ui.services.app import Query, Services
 
 Layer = bytes | Path
 

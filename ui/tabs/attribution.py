@@ -9,12 +9,11 @@ import gradio as gr
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work, alike
-from attribution_core.common.text import web_link
+from attribution_core.common.text import percent, web_link
 from attribution_core.corpus.credit import Credit
-from ui import take_away
-from ui.services import Query, Services
+from ui.services.app import Query, Services
 from ui.session import Session, as_file, place, shown_errors
-from ui.words import percent
+from ui.tabs import report_buttons
 
 SHOWN = 12
 COLUMNS = [
@@ -96,7 +95,7 @@ def build(services: Services, session: Session) -> None:
                 )
                 csv = gr.DownloadButton("CSV", elem_id="csv", scale=1, min_width=90)
                 json = gr.DownloadButton("JSON", elem_id="json", scale=1, min_width=90)
-            take_away.build(services, session, top)
+            report_buttons.build(services, session, top)
     with gr.Accordion("The same as a table", open=False, elem_id="table-fold"):
         table = gr.Dataframe(
             headers=COLUMNS,

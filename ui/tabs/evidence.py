@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import math
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from attribution_core.add_one_in.evaluation import RECALL_AT, Score
 from attribution_core.evidence.benchmark import Calibrated, Evidence
+from attribution_core.evidence.paper import paper_table
 from attribution_core.figures import evidence as figures
-from ui import evidence_query
-from ui.services import Services
+from ui.services.app import Services
 from ui.session import Session, shown_errors
-from ui.words import tiles
+from ui.tabs import evidence_query
+from ui.widgets.tiles import tiles
 
-PAPER = Path(__file__).resolve().parent.parent / "assets/paper_table2.csv"
 CASES = {
     "test_seen_concept": "things that the generator knows, in drawings it never saw",
     "test_unseen_concept": "things that neither generator nor mappers ever saw",
@@ -251,9 +249,7 @@ def _tiles(told: Calibrated) -> str:
 
 
 def _paper() -> None:
-    header, *rows = csv.reader(
-        line for line in PAPER.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
-    )
+    header, rows = paper_table()
     with gr.Accordion(
         "The paper's own figures, on its own benchmark (Table 2 of its supplement)",
         open=False,

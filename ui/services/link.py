@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from attribution_core.errors import CheckpointError, unknown_name
 from attribution_core.generation.recipe import Recipe
-from ui.services import MAX_PROMPT, Query, Services, checked_prompt
+from ui.services.app import MAX_PROMPT, Query, Services, checked_prompt
 
 _MARK = 12  # digits of the generator's checksum in a link
 OTHER_GENERATOR = (

@@ -1,4 +1,4 @@
-"""Colours and fonts; the rest of the looks is in assets/app.css. Nothing is loaded from another host."""
+"""Colours and fonts; the rest of the looks is in ui/static/app.css. Nothing is loaded from another host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-CSS = Path(__file__).resolve().parent.parent / "assets/app.css"
+CSS = Path(__file__).resolve().parent.parent / "static/app.css"
 
 
 def theme() -> gr.themes.Base:

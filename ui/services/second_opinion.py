@@ -15,10 +15,10 @@ from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
 from attribution_core.common.estimates import Estimate
 from attribution_core.errors import CheckpointError, InvalidInputError
-from ui import gpu
-from ui.background import in_background
-from ui.link import repeats
-from ui.services import Query, Services
+from ui.services import gpu
+from ui.services.app import Query, Services
+from ui.services.background import in_background
+from ui.services.link import repeats
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from PIL import Image
 from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
 from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.regions import grid_map
-from ui.regions_services import Found, Layer, RegionServices, RegionTest, between, box_of, corner_at
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.regions import Found, Layer, RegionServices, RegionTest, between, box_of, corner_at
 from ui.session import COMPUTE, Session, shown_errors
-from ui.words import percent
 
 SHOWN = 12
 BOX, PAINT = "a box", "what I paint"

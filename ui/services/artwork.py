@@ -41,10 +41,10 @@ from attribution_core.errors import CheckpointError, InvalidImageError, InvalidI
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
-from ui import gpu
-from ui.background import in_background
-from ui.services import Query, Services
-from ui.uploads import uploaded
+from ui.services import gpu
+from ui.services.app import Query, Services
+from ui.services.background import in_background
+from ui.services.uploads import uploaded
 
 PROMPTS = 8
 

@@ -11,10 +11,11 @@ from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
 from attribution_core.common.images import data_uri
+from attribution_core.common.text import percent
 from attribution_core.reports.section import Fact, Section
-from ui.artwork_services import Desk
-from ui.services import Query
-from ui.words import percent, tiles
+from ui.services.app import Query
+from ui.services.artwork import Desk
+from ui.widgets.tiles import tiles
 
 PIECES = ["number", "title", "rank", "share %", "at least %", "at most %", "similarity", "your image"]
 PROMPTS = [

@@ -10,10 +10,10 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
-from ui.downloads import made_on_click
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.visit import Seen
 from ui.session import Session, as_file, shown_errors
-from ui.visit import Seen
+from ui.widgets.lazy_download import made_on_click
 
 
 def build(services: Services, session: Session, top: gr.Slider) -> None:
