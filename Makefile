@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV   := .venv
 PYTHON ?= $(shell for v in 3.11 3.12 3.10; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
 PY     := $(VENV)/bin/python
-CODE   := $(wildcard attribution_core pocket ui deploy app.py)
+CODE   := $(wildcard attribution_core pocket ui deploy tools app.py)
 PINS   := constraints.txt
 
 help:  ## this list
@@ -59,7 +59,7 @@ pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is 
 	$(PY) -m doit -f pocket/build.py -d . $(ARGS)
 
 screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
-	$(PY) -m assets.screenshots
+	$(PY) -m tools.screenshots
 
 deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
 	@test -n "$(SPACE)" || { echo "Name the Space: make deploy-space SPACE=user/name"; exit 1; }

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.serving import serve
+from tools.serve import serve
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("query", "generate", "app")

@@ -25,7 +25,7 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.evidence.benchmark import Calibrated
 from attribution_core.scoring.calibrator import Calibrator
-from pocket.learn import as_json
+from pocket.evidence.learn import as_json
 
 ENCODER = "rgb-thumbnail"
 COLOURS = ("red", "green", "blue", "orange", "purple", "teal", "brown", "black")

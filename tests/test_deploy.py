@@ -22,10 +22,10 @@ from gradio_client import Client, handle_file
 from huggingface_hub import HfApi
 
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
-from benchmarks.serving import serve
 from deploy.files import APP, ROOT, SPACE, chosen, tracked
 from deploy.space import deploy, plan
 from tests.fakes import fake_collection
+from tools.serve import serve
 
 FILES = tracked() if (ROOT / ".git").exists() else []
 needs_git = pytest.mark.skipif(not FILES, reason="not a git checkout")

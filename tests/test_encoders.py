@@ -302,5 +302,5 @@ def test_colours_stand_beside_what_the_network_sees() -> None:
 def test_missing_or_changed_shipped_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"python -m pocket.encoders"):
         load_encoder("efficientnet-lite0", device="cpu", checkpoints=tmp_path)
-    with pytest.raises(CheckpointError, match=r"python -m pocket.sscd"):
+    with pytest.raises(CheckpointError, match=r"python -m pocket.encoders.sscd"):
         load_encoder("pocket-sscd", device="cpu", checkpoints=tmp_path)

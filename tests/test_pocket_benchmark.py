@@ -22,8 +22,10 @@ from attribution_core.evidence.benchmark import Evidence
 from attribution_core.generation.generator import Generator
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
-from pocket import benchmark, evidence, learn
-from pocket.benchmark_plan import KINDS, SPLITS, plan
+from pocket.benchmark import make as benchmark
+from pocket.benchmark.plan import KINDS, SPLITS, plan
+from pocket.evidence import learn
+from pocket.evidence import methods as evidence
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
 from tests.tiny_pipeline import SIDE, make_pocket_like
 

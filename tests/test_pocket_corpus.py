@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from attribution_core.common.cards import read_card, verify_files
-from pocket import splits
-from pocket.corpus import captions
-from pocket.drawing import Drawing, _person, _title
-from pocket.emoji import Emoji, _thin_people, clean_label, slug
+from pocket.corpus import splits
+from pocket.corpus.drawing import Drawing, _person, _title
+from pocket.corpus.emoji import Emoji, _thin_people, clean_label, slug
+from pocket.corpus.make import captions
+from pocket.corpus.sources import ICON_SETS, STAMPS
 from pocket.prompts import COLOURED, SHEET
-from pocket.sources import ICON_SETS, STAMPS
 
 CORPUS = Path(__file__).parent.parent / "checkpoints/pocket/corpus"
 COLUMNS = [

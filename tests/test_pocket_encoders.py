@@ -16,7 +16,8 @@ from attribution_core.common.arrays import normalized
 from attribution_core.common.cards import read_card, verify_files, write_card
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
-from pocket import clip, encoder_report, sscd, tower
+from pocket.encoders import clip, sscd, tower
+from pocket.encoders import report as encoder_report
 from tests.fakes import shape_image
 
 ROWS = [

@@ -20,9 +20,11 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe as Asked
-from pocket import examples, generator
-from pocket.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
-from pocket.denoiser import (
+from pocket import examples
+from pocket.generator import commands as generator
+from pocket.generator.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
+from pocket.generator.commands import SHIPPED, _later, epoch, start_from
+from pocket.generator.denoiser import (
     PLANTED_REPEATS,
     RECIPES,
     Noise,
@@ -35,12 +37,11 @@ from pocket.denoiser import (
     new_unet,
     train_unet,
 )
-from pocket.generator import SHIPPED, _later, epoch, start_from
-from pocket.generator_report import HISTORY, _Asked, _remember, _score
-from pocket.kept import KEPT, WEIGHTS, keep, kept, quantize
+from pocket.generator.kept import KEPT, WEIGHTS, keep, kept, quantize
+from pocket.generator.report import HISTORY, _Asked, _remember, _score
+from pocket.generator.style import StyleClassifier, texture
+from pocket.generator.trials import probe
 from pocket.prompts import COLOURED
-from pocket.style import StyleClassifier, texture
-from pocket.trials import probe
 from tests.tiny_pipeline import make_pocket_like
 
 ROOT = Path(__file__).parent.parent

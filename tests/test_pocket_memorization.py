@@ -10,8 +10,8 @@ import pytest
 
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.memorization import FILE, MemorizationEvidence
-from pocket import memorization
-from pocket.memorization import Settings, curve_area, found, judged, right_copies
+from pocket.evidence import memorization
+from pocket.evidence.memorization import Settings, curve_area, found, judged, right_copies
 from tests.fakes import copying_collection, shape_rows
 from tests.test_memorization import verdict
 from tests.tiny_pipeline import make_pocket_like

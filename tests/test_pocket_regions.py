@@ -9,7 +9,7 @@ from attribution_core.analyses.regions import boxed
 from attribution_core.collection.collection import Collection
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
-from pocket.regions import Pasted, RegionSettings, measure, paste
+from pocket.evidence.regions import Pasted, RegionSettings, measure, paste
 from tests.fakes import fake_collection, shape_image, shape_rows, webp
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card
 from attribution_core.scoring.calibrator import Calibrator
-from pocket import scaling
+from pocket.evidence import scaling
 from tests.fakes import ENCODER, fake_benchmark, fake_collection, shape_image
 
 

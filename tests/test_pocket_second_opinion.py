@@ -14,9 +14,9 @@ from attribution_core.collection.collection import Collection
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
 from attribution_core.generation.generator import Generator
-from pocket import benchmark
-from pocket.benchmark_plan import Model
-from pocket.second_opinion import OpinionSettings, places, planted, summary, tuned
+from pocket.benchmark import make as benchmark
+from pocket.benchmark.plan import Model
+from pocket.evidence.second_opinion import OpinionSettings, places, planted, summary, tuned
 from tests.fakes import ENCODER, fake_collection, shape_rows
 from tests.tiny_pipeline import make_pocket_like
 

@@ -21,7 +21,7 @@ from attribution_core.evidence.benchmark import Evidence
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
-from pocket.benchmark_plan import SPLITS
+from pocket.benchmark.plan import SPLITS
 from pocket.examples import EXAMPLES, file_name
 
 POCKET = Path(__file__).parent.parent / "checkpoints/pocket"

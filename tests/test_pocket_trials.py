@@ -9,9 +9,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pocket import trials
-from pocket.denoiser import Noise, TrainingSet, UNetShape, new_unet
-from pocket.trials import TABLE, TRIALS, probe
+from pocket.generator import trials
+from pocket.generator.denoiser import Noise, TrainingSet, UNetShape, new_unet
+from pocket.generator.trials import TABLE, TRIALS, probe
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving import ROOT, serve
 from tests.fakes import fake_collection
+from tools.serve import ROOT, serve
 
 
 def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

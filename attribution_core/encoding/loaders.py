@@ -110,7 +110,8 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     timm, safetensors = _library("timm"), _library("safetensors.torch", "safetensors")
     folder = checkpoints / spec.weights
     if not (folder / "model.safetensors").exists():
-        recipe = spec.weights.removeprefix("pocket-") if spec.weights.startswith("pocket-") else "encoders"
+        name = spec.weights.removeprefix("pocket-")
+        recipe = "encoders" if name == spec.weights else f"encoders.{name}"
         raise CheckpointError(
             f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
             "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "

@@ -1,6 +1,6 @@
 """What a collection's own generator was measured to memorize, read from `evidence/memorization.json` in its folder.
 
-`python -m pocket.memorization` writes it for the pocket collection.
+`python -m pocket.evidence.memorization` writes it for the pocket collection.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class MemorizationEvidence:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
-                "'python -m pocket.memorization', or delete it."
+                "'python -m pocket.evidence.memorization', or delete it."
             ) from error
 
     def stands_apart(self, after: int, drop: float) -> bool:

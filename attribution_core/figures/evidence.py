@@ -131,7 +131,8 @@ def reliability(calibrated: Calibrated) -> Figure:
 def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
     """What a temperature is worth with other numbers of candidates: -log share of the exemplars, and the best one.
 
-    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as `pocket.scaling` writes them.
+    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as `pocket.evidence.scaling`
+    writes them.
     """
     from plotly.subplots import make_subplots
 

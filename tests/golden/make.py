@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from attribution_core.encoding.encoders import ENCODERS
-from pocket.encoders import original_state
+from pocket.encoders.convert import original_state
 from tests.fakes import shape_image
 
 

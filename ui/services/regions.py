@@ -59,7 +59,7 @@ class RegionServices:
 
     @cached_property
     def measured(self) -> RegionTest | None:
-        """What `pocket.regions` measured; None where it was not. Raises `CheckpointError` where that is damaged."""
+        """What `pocket.evidence.regions` measured; None where it was not. Raises `CheckpointError` where damaged."""
         path = self._services.collection.path / "evidence/regions.json"
         if not path.exists():
             return None
@@ -76,7 +76,7 @@ class RegionServices:
             return RegionTest(told["settings"]["cases"], told["candidates"], told["date"], methods)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"'{path}' cannot be read ({error!r}); run `python -m pocket.regions` again."
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.regions` again."
             ) from error
 
     def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> Found:

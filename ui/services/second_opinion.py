@@ -91,7 +91,7 @@ class OpinionServices:
 
     @cached_property
     def measured(self) -> OpinionTest | None:
-        """What `pocket.second_opinion` measured; None where it was not. Raises `CheckpointError` where damaged."""
+        """What `pocket.evidence.second_opinion` measured; None where not. Raises `CheckpointError` where damaged."""
         path = self._services.collection.path / "evidence/second_opinion.json"
         if not path.exists():
             return None
@@ -103,7 +103,7 @@ class OpinionServices:
             return OpinionTest(told["date"], told["method"], same, known)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"'{path}' cannot be read ({error!r}); run `python -m pocket.second_opinion` again."
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.second_opinion` again."
             ) from error
 
 

@@ -59,7 +59,7 @@ _PUBLISHED = {
 def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
     """What is known of an encoder's threshold: measured here, else published, else None.
 
-    report: file that `python -m pocket.encoder_report` wrote; default: the one that ships. Raises `CheckpointError` if
+    report: file that `python -m pocket.encoders.report` wrote; default: the one that ships. Raises `CheckpointError` if
     it is damaged.
     """
     path = report or SHIPPED / "report.json"
@@ -80,7 +80,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' is no report of encoders ({type(error).__name__}: {error}); make it again "
-                "with 'python -m pocket.encoder_report'."
+                "with 'python -m pocket.encoders.report'."
             ) from error
     return _PUBLISHED.get(encoder)
 

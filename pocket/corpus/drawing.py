@@ -16,8 +16,8 @@ import numpy as np
 import resvg_py
 from PIL import Image
 
-from pocket.emoji import EmojiNames, clean_label
-from pocket.sources import Source
+from pocket.corpus.emoji import EmojiNames, clean_label
+from pocket.corpus.sources import Source
 
 SIZE = 128
 # An image this flat (standard deviation of its 8-bit values) is blank or a single fill: nothing to credit.

@@ -1,4 +1,4 @@
-"""Trains `pocket-clip`, the image-text encoder: `python -m pocket.clip` (about half an hour on one core).
+"""Trains `pocket-clip`, the image-text encoder: `python -m pocket.encoders.clip` (about half an hour on one core).
 
 After *Learning Transferable Visual Models From Natural Language Supervision* (Radford et al., ICML 2021): an image and
 its caption belong together. The text tower is the generator's, frozen, with one linear layer on top, which ships beside
@@ -22,9 +22,7 @@ from torchvision.transforms import v2
 from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
-from pocket.generator import TOKENS, text_model
-from pocket.generator import WORK as GENERATOR_WORK
-from pocket.tower import (
+from pocket.encoders.tower import (
     CORPUS,
     OUT,
     WORK,
@@ -37,6 +35,8 @@ from pocket.tower import (
     small,
     train,
 )
+from pocket.generator.commands import TOKENS, text_model
+from pocket.generator.commands import WORK as GENERATOR_WORK
 from pocket.training import set_up_log
 
 NAME = "pocket-clip"
@@ -154,7 +154,7 @@ def main(
                 "scale": round(float(trained.get_parameter("log_scale").exp()), 2),
             },
             "text": f"mean of the generator's text states over tokens, times the matrix in {TEXT} (256, 384)",
-            "source": "trained by `python -m pocket.clip` after Radford et al., ICML 2021",
+            "source": "trained by `python -m pocket.encoders.clip` after Radford et al., ICML 2021",
         },
         (TEXT,),
     )

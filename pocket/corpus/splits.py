@@ -10,8 +10,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from pocket.drawing import Drawing
-from pocket.sources import Part
+from pocket.corpus.drawing import Drawing
+from pocket.corpus.sources import Part
 
 SEED = 20261124
 HELD_OUT_CONCEPTS = 42  # concepts that no shipped model ever sees, in any style

@@ -34,7 +34,7 @@ from attribution_core.evidence.benchmark import Calibrated
 from attribution_core.mapping.fit import FeaturePairs
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
-from pocket.benchmark_plan import TEST_SPLITS
+from pocket.benchmark.plan import TEST_SPLITS
 
 VIEWS = 2  # of each image to learn from
 _NOWHERE = (

@@ -1,4 +1,4 @@
-"""Does a region find what it shows? `python -m pocket.regions`, into `checkpoints/pocket/evidence/regions.json`.
+"""Does a region find what it shows? `python -m pocket.evidence.regions`, into the collection's `evidence/regions.json`.
 
 Held-out drawings are pasted into a known corner of other held-out drawings and join the candidates. Then each method
 looks for them through the true box, through a box that is off, and through the whole image.

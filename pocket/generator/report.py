@@ -17,8 +17,8 @@ from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.generation.generator import Generator
+from pocket.generator.style import StyleClassifier, texture
 from pocket.prompts import COLOURED, SHEET
-from pocket.style import StyleClassifier, texture
 from pocket.training import LOG
 
 SEED = 7

@@ -6,16 +6,17 @@ import io
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
-from benchmarks.serving import ROOT, serve
+from tools.serve import ROOT, serve
 
 OUT = ROOT / "assets"
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 412, "height": 900}
+DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=412, height=900)
+Scheme = Literal["light", "dark"]
 # what a tab draws last
 DRAWN = {
     "Generate": "#examples img",
@@ -27,7 +28,7 @@ DRAWN = {
     "Evidence": "#copies .main-svg",
 }
 # name, tab, colour scheme, window
-SHOTS = (
+SHOTS: tuple[tuple[str, str, Scheme, ViewportSize], ...] = (
     ("generate", "Generate", "light", DESKTOP),
     ("attribution", "Attribution", "light", DESKTOP),
     ("scores", "Scores", "light", DESKTOP),
@@ -43,7 +44,7 @@ SHOTS = (
 app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
 
 
-def shoot(browser: Browser, url: str, tab: str, scheme: str, window: dict[str, int]) -> bytes:
+def shoot(browser: Browser, url: str, tab: str, scheme: Scheme, window: ViewportSize) -> bytes:
     """One PNG of one tab, after everything on it is drawn. Raises what the page threw."""
     page = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
     errors: list[Exception] = []

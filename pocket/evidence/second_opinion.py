@@ -1,4 +1,6 @@
-"""Which method puts the right image first? `python -m pocket.second_opinion`, into `evidence/second_opinion.json`.
+"""Which method puts the right image first? `python -m pocket.evidence.second_opinion`.
+
+It writes `evidence/second_opinion.json` of the pocket collection.
 
 Twice, because the generator that ships does not know the exemplars: with images of planted prompts, which it was
 trained on many times, and with models tuned on an exemplar, which then stands among 99 others. Unlearning reads words,
@@ -38,8 +40,8 @@ from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import customize_many, customized
 from attribution_core.generation.tuning.loop import Subject, prompt_for
 from attribution_core.generation.tuning.pipeline_edits import TOKEN
-from pocket import benchmark
-from pocket.benchmark_plan import Model, plan
+from pocket.benchmark import make as benchmark
+from pocket.benchmark.plan import Model, plan
 from pocket.training import fast_arithmetic
 
 COLLECTION = Path("checkpoints/pocket")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, UniPCMultistepScheduler
 
-from pocket.autoencoder import LATENT_CHANNELS
+from pocket.generator.autoencoder import LATENT_CHANNELS
 from pocket.training import Trainer, fast_arithmetic
 
 CAPTION_DROPOUT = 0.1
@@ -33,7 +33,7 @@ class UNetShape:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the UNet is trained; `pocket.trials` compares recipes at equal time.
+    """How the UNet is trained; `pocket.generator.trials` compares recipes at equal time.
 
     batch: images a step. peak: highest learning rate. samples: images to see in all. min_snr: None, or the gamma of
     min-SNR weighting (Hang et al. 2023). optimizer: "adamw", "muon" or "soap". ema: decay of the average a step.

@@ -1,4 +1,4 @@
-"""Trains `pocket-sscd`, the copy-detection encoder: `python -m pocket.sscd` (about 45 minutes on one core).
+"""Trains `pocket-sscd`, the copy-detection encoder: `python -m pocket.encoders.sscd` (about 45 minutes on one core).
 
 After *A Self-Supervised Descriptor for Image Copy Detection* (Pizzi et al., CVPR 2022): views of one image belong
 together, all others do not (InfoNCE), and an entropy term pushes every feature away from its nearest neighbour, so that
@@ -19,7 +19,19 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from attribution_core.corpus.corpus import Corpus
-from pocket.tower import CORPUS, SIZE, WORK, Schedule, View, Views, export, new_tower, pictures, small, train
+from pocket.encoders.tower import (
+    CORPUS,
+    SIZE,
+    WORK,
+    Schedule,
+    View,
+    Views,
+    export,
+    new_tower,
+    pictures,
+    small,
+    train,
+)
 from pocket.training import set_up_log
 
 NAME = "pocket-sscd"
@@ -132,7 +144,7 @@ def main(
             "what": "Copy detection: crops, recoloured, blurred, compressed and pasted copies of an image are near it, "
             "and all else is far",
             "loss": {"contrast": "InfoNCE", "temperature": TEMPERATURE, "entropy_weight": ENTROPY},
-            "source": "trained by `python -m pocket.sscd` after Pizzi et al., CVPR 2022",
+            "source": "trained by `python -m pocket.encoders.sscd` after Pizzi et al., CVPR 2022",
         },
     )
 

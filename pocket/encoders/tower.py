@@ -22,7 +22,7 @@ from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.encoding.spec import HALF
-from pocket.encoders import measured
+from pocket.encoders.convert import measured
 from pocket.training import Trainer, fast_arithmetic
 
 CORPUS = Path("checkpoints/pocket/corpus")

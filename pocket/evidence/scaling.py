@@ -1,4 +1,4 @@
-"""What a temperature fitted with some number of candidates is worth with others: `python -m pocket.scaling`.
+"""What a temperature fitted with some number of candidates is worth with others: `python -m pocket.evidence.scaling`.
 
 Fewer candidates are a random part of the training set; more are the training set and random crops of its images, up to
 a million. Asked for each number: which temperature fits the validation models best, and what do test models say of that
@@ -28,7 +28,7 @@ from attribution_core.encoding.encoders import Encoder, load_encoder
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.calibrator import Calibrator
-from pocket.tower import CPU, SIZE, pictures
+from pocket.encoders.tower import CPU, SIZE, pictures
 from pocket.training import fast_arithmetic, say
 
 COLLECTION = Path("checkpoints/pocket")

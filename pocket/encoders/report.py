@@ -1,4 +1,4 @@
-"""Measures what each encoder that works offline is good for: `python -m pocket.encoder_report`.
+"""Measures what each encoder that works offline is good for: `python -m pocket.encoders.report`.
 
 Asked on images that no encoder was trained on. Copies: does the nearest reference to a changed copy be its original,
 and does one threshold tell copies from images that have none? Concepts: do the nearest training images show the same
@@ -24,8 +24,8 @@ from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS, Encoder, load_encoder
-from pocket import clip
-from pocket.tower import CORPUS, OUT, pictures
+from pocket.encoders import clip
+from pocket.encoders.tower import CORPUS, OUT, pictures
 
 REPORT = OUT / "report.json"
 ORIGINALS = 400  # held-out images that are copied; as many others stand for images without an original

@@ -1,4 +1,4 @@
-"""Compares ways to train the UNet in equal time: `python -m pocket.trials --help`.
+"""Compares ways to train the UNet in equal time: `python -m pocket.generator.trials --help`.
 
 Every trial starts from nothing, on one thread, for the same number of minutes, two side by side; what counts is
 the loss of the averaged weights on the same images, time steps and noise. The table goes into
@@ -22,10 +22,10 @@ from diffusers import AutoencoderTiny, UNet2DConditionModel
 
 from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
-from pocket.denoiser import Noise, Recipe, TrainingSet, UNetShape, train_unet
-from pocket.generator import CORPUS, training_set, work_folder
-from pocket.generator import OUT as SHIPPED
-from pocket.generator import TRIALS as TABLE
+from pocket.generator.commands import CORPUS, training_set, work_folder
+from pocket.generator.commands import OUT as SHIPPED
+from pocket.generator.commands import TRIALS as TABLE
+from pocket.generator.denoiser import Noise, Recipe, TrainingSet, UNetShape, train_unet
 from pocket.training import LOG, set_up_log
 
 WORK = Path(".work/trials")

@@ -25,9 +25,9 @@ from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.figures.evidence import PRETRAINED
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
-from pocket import sscd
-from pocket.benchmark_plan import TEST_SPLITS
-from pocket.learn import (
+from pocket.benchmark.plan import TEST_SPLITS
+from pocket.encoders import sscd
+from pocket.evidence.learn import (
     LIGHT,
     VARIANTS,
     Benchmark,
@@ -236,7 +236,3 @@ def main(
 ) -> None:
     """Learn, choose, calibrate, and tell."""
     gather(collection, work, epochs=epochs)
-
-
-if __name__ == "__main__":
-    typer.run(main)

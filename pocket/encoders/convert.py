@@ -105,7 +105,3 @@ def main() -> None:
             "files": ["model.safetensors"],
         },
     )
-
-
-if __name__ == "__main__":
-    main()

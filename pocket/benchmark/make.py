@@ -1,6 +1,6 @@
 """Makes the pocket benchmark, images whose influence is known: `python -m pocket.benchmark --help`.
 
-Tunes the pocket generator on each held-out exemplar or style set of the plan (`pocket.benchmark_plan`), several side by
+Tunes the pocket generator on each held-out exemplar or style set of the plan (`pocket.benchmark.plan`), several side by
 side, and lets every tuned model draw prompts that tuning never saw. Models that are made are kept in the work folder,
 so that a run that was killed goes on where it stopped. What ships: images in Parquet, manifests in the released JSON
 format with fields of our own, prompts as text files, contact sheets of 40 models to look at.
@@ -35,7 +35,7 @@ from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import customize_many, customized
 from attribution_core.generation.tuning.loop import Subject, TuningSettings, prompt_for
 from attribution_core.generation.tuning.pipeline_edits import TOKEN
-from pocket.benchmark_plan import KINDS, SPLITS, Model, plan
+from pocket.benchmark.plan import KINDS, SPLITS, Model, plan
 from pocket.prompts import STYLE_TUNING, TUNING, benchmark_prompts
 from pocket.training import fast_arithmetic, native_bfloat16, say
 
@@ -368,7 +368,3 @@ def main(
         chosen = tests[:: max(1, len(tests) // SHEET_MODELS)][:SHEET_MODELS]
         if chosen:
             contact_sheet([m for m, _ in chosen], [d for _, d in chosen], exemplars, work / f"{name}.png")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,4 +1,4 @@
-"""Measures what the pocket generator memorized, and how well that is told: `python -m pocket.memorization`.
+"""Measures what the pocket generator memorized, and how well that is told: `python -m pocket.evidence.memorization`.
 
 The known answers are planted: forty training images were repeated in training on purpose, forty matched ones were not.
 Are images of the planted prompts found to be copies, also after they were changed, and those of the others not? Does
@@ -30,7 +30,7 @@ from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.memorization import FILE
 from attribution_core.generation.generator import GeneratedImage, Generator
-from pocket.encoder_report import CHANGES
+from pocket.encoders.report import CHANGES
 from pocket.training import say
 
 COLLECTION = Path("checkpoints/pocket")
