@@ -22,7 +22,7 @@ from attribution_core.collection import editions, shards
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
-from attribution_core.common import cards
+from attribution_core.collection.layout import part_folder
 from attribution_core.common.cards import read_card
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError, UnknownNameError
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         f"{part}/{p.name}": p.read_bytes()
         for part in editions.PARTS
-        for p in cards.part_folder(folder, card, part).iterdir()
+        for p in part_folder(folder, card, part).iterdir()
     }
 
 
@@ -290,7 +290,7 @@ def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_
         features = np.concatenate(
             [
                 np.load(p)
-                for p in sorted(cards.part_folder(mine, left.card, "features").glob("[0-9]*[0-9].npy"))
+                for p in sorted(part_folder(mine, left.card, "features").glob("[0-9]*[0-9].npy"))
             ]
         )
         assert len(left.index) == len(features) == len(left.corpus)

@@ -288,7 +288,7 @@ def test_opening_loads_no_torch(tmp_path):
 
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     code = (
-        "import sys; from attribution_core.generation import Generator; "
+        "import sys; from attribution_core.generation.generator import Generator; "
         f"Generator.open({str(tmp_path)!r}); sys.exit('torch' in sys.modules)"
     )
     root = Path(__file__).parent.parent

@@ -168,7 +168,7 @@ def test_memory_stays_below_that_of_the_features(tmp_path: Path) -> None:
     save_features(tmp_path / "big.pth", rows)
     del rows
     code = (
-        "import sys, torch, faiss, pyarrow.parquet\nfrom attribution_core.release import write_release\n"
+        "import sys, torch, faiss, pyarrow.parquet\nfrom attribution_core.release.convert import write_release\n"
         "def own():\n    lines = open('/proc/self/status').read().splitlines()\n"
         "    return next(int(l.split()[1]) for l in lines if l.startswith('RssAnon'))\n"
         "before, most = own(), [0]\n"
