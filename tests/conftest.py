@@ -66,7 +66,7 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from attribution_core.collection.collection import Collection
     from attribution_core.encoding.encoders import load_encoder
     from attribution_core.scoring.calibrator import Calibrator
-    from tests.fakes import ENCODER, fake_collection, fake_evidence
+    from tests.support.fakes import ENCODER, fake_collection, fake_evidence
 
     collection = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005)
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(120)])
