@@ -17,7 +17,7 @@ from attribution_core.cli.main import app
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.mapping.fit import FeaturePairs
 from attribution_core.mapping.pair import MapperPair
-from tests.mapping.test_fit import D, made_pairs
+from tests.support.pairs import D, made_pairs
 
 
 def picture(seed):

@@ -23,7 +23,7 @@ from PIL import Image
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
-from tests.conftest import start
+from tests.support.browser import start
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 

@@ -6,54 +6,21 @@ import csv
 import io
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, Locator, Page, expect
-from playwright.sync_api import TimeoutError as BrowserTimeout
+from playwright.sync_api import Browser, Page, expect
 
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
+from tests.support.browser import PROMPT, choose, generate, listed, saved, tab
 from tests.support.fakes import shape_image
 
-PROMPT = "red heart, fluent style"
 N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
-
-
-def tab(page: Page, name: str) -> None:
-    shown = page.get_by_role("tab", name=name)
-    if shown.is_visible():
-        with suppress(BrowserTimeout):  # a page that has just opened shows all tabs for a moment
-            shown.click(timeout=15_000)
-            return
-    page.locator(".overflow-menu > button").click()  # on a phone the last tabs are in a menu
-    page.locator(".overflow-dropdown button", has_text=name).click()
-
-
-def listed(page: Page) -> Locator:
-    return page.locator("#gallery .thumbnail-item")
-
-
-def saved(page: Page, button: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.locator(button).click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
-def generate(page: Page, prompt: str = PROMPT, seed: int = 5) -> None:
-    page.locator("#prompt textarea").fill(prompt)
-    page.locator("#seed input").fill(str(seed))
-    page.locator("#steps input[type=number]").fill("6")
-    page.locator("#steps input[type=number]").blur()
-    page.locator("#generate").click()
-    expect(page.locator("#status")).to_contain_text(f"“{prompt}” · seed {seed} · 6 steps")
 
 
 def test_the_page_opens_on_an_attributed_example(opened: Page) -> None:
@@ -301,11 +268,6 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     assert "208, 40, 46" in red
     own.get_by_text("The paper's own figures").click()
     expect(own.locator("#paper-table")).to_contain_text("SSCD")
-
-
-def choose(page: Page, box: str, name: str) -> None:
-    page.locator(f"#{box} input").click()
-    page.get_by_role("option", name=name, exact=True).click()
 
 
 @pytest.fixture(scope="module")

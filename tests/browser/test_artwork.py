@@ -19,8 +19,7 @@ from attribution_core.common.images import read_image, save_png
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
-from tests.browser.test_app import generate, saved, tab
-from tests.conftest import start, watched
+from tests.support.browser import generate, saved, start, tab, watched
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 from ui.services.artwork import Desk

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.browser.test_app import tab
+from tests.support.browser import tab
 from ui.page import TABS
 
 # What each tab draws last.

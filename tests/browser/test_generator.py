@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from attribution_core.common.cards import write_card
 from attribution_core.settings import Settings
-from tests.conftest import start, watched
+from tests.support.browser import start, watched
 from tests.support.tiny_large_pipelines import with_safety_checker
 from tests.support.tiny_pipeline import make_clip_like
 

@@ -16,8 +16,7 @@ from attribution_core.analyses.memorization.copies import threshold_of
 from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
-from tests.browser.test_app import PROMPT, generate, saved, tab
-from tests.conftest import start, watched
+from tests.support.browser import PROMPT, generate, saved, start, tab, watched
 from tests.support.fakes import copying_collection, shape_image
 from tests.support.tiny_pipeline import make_clip_like
 

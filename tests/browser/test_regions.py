@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.settings import Settings
-from tests.browser.test_app import tab
+from tests.support.browser import tab
 from tests.support.fakes import fake_collection, shape_image
 from ui.services.app import Query, Services
 from ui.services.regions import RegionServices, between, box_of, corner_at, read_mask

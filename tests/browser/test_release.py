@@ -13,8 +13,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.corpus.placeholders import placeholder
 from attribution_core.reports.report import make_report
 from attribution_core.settings import Settings
-from tests.browser.test_app import listed, tab
-from tests.conftest import start, watched
+from tests.support.browser import listed, start, tab, watched
 from tests.support.fake_release import save_calibrator, save_features, save_mappers, shapes
 from tests.support.fakes import ENCODER, fake_collection, shape_image
 from ui.services.app import Query, Services

@@ -19,8 +19,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image, read_recipe, save_png
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
-from tests.browser.test_app import PROMPT, choose, generate, listed, saved, tab
-from tests.conftest import start, watched
+from tests.support.browser import PROMPT, choose, generate, listed, saved, start, tab, watched
 from tests.support.fakes import fake_collection, shape_image
 
 

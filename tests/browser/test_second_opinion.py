@@ -15,7 +15,7 @@ from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.common.estimates import Estimate
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.settings import Settings
-from tests.browser.test_app import generate, tab
+from tests.support.browser import generate, tab
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 from ui.services.app import Query, Services

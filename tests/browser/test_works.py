@@ -11,8 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from attribution_core.collection.build import build_collection
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import Settings
-from tests.browser.test_app import listed, tab
-from tests.conftest import start, watched
+from tests.support.browser import listed, start, tab, watched
 from tests.support.fakes import ENCODER, shape_image
 
 

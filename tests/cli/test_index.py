@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
-from tests.collection.test_sources import sample, shard
 from tests.support.fakes import shape_image
+from tests.support.sources import sample, shard
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -26,8 +26,8 @@ from attribution_core.errors import CheckpointError, InvalidInputError, NotFitte
 from attribution_core.mapping.heads import Head, MapperKind
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
-from tests.common.test_images import bomb
 from tests.support.fakes import shape_image, webp
+from tests.support.images import bomb
 
 ENCODER = "rgb-thumbnail"
 

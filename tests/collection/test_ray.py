@@ -28,8 +28,8 @@ from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.ray.cluster import Share, share
 from attribution_core.collection.sources.item import Item
 from attribution_core.errors import InvalidInputError, MissingDependencyError, UnknownNameError
-from tests.collection.test_sources import parquet, sample, shard
 from tests.support.fakes import shape_image
+from tests.support.sources import parquet, sample, shard
 
 ENCODER = "rgb-thumbnail"
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,26 +22,9 @@ from attribution_core.errors import (
     UnknownNameError,
 )
 from tests.support.fakes import shape_image, webp
+from tests.support.sources import parquet, sample, shard
 
 ENCODER = "rgb-thumbnail"
-
-
-def shard(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
-    mode = "w:gz" if path.suffix == ".gz" else "w"
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
-def sample(seed: int, **told: str) -> list[tuple[str, bytes]]:
-    return [
-        (f"{seed:05d}.webp", webp(shape_image(seed))),
-        (f"{seed:05d}.txt", f"shape\n{seed}".encode()),
-        (f"{seed:05d}.json", json.dumps({"url": f"https://example.org/{seed}", "key": "x", **told}).encode()),
-    ]
 
 
 def all_items(source: object) -> list[Item]:
@@ -119,12 +99,6 @@ def test_tar_samples_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
 
     assert [i.id for i in open_source(tmp_path / "c.tar").items(wanted)] == ["c/00002"]
     assert asked == [f"c/{k:05d}" for k in range(4)]
-
-
-def parquet(path: Path, seeds: Iterable[int], **columns: list[str]) -> Path:
-    images = [{"bytes": webp(shape_image(i)), "path": f"{i}.webp"} for i in seeds]
-    pq.write_table(pa.table({"image": images, **columns}), path)
-    return path
 
 
 def test_several_parquet_files_are_one_source(tmp_path: Path) -> None:

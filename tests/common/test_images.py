@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image
 
 from attribution_core.common.images import read_image, read_recipe, save_png
 from attribution_core.errors import InvalidImageError
+from tests.support.images import bomb
 
 RED = (200, 30, 40)
 
@@ -75,17 +74,6 @@ def test_an_animation_gives_its_first_frame() -> None:
     frames = [solid("RGB", c) for c in (RED, (0, 0, 255))]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert np.abs(np.asarray(read_image(data), int)[0, 0] - RED).max() <= 6
-
-
-def bomb(side: int) -> bytes:
-    """A few kB of PNG that say they are side x side pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = zlib.compress(b"\0" * (side // 8 + 1) * 64)
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(

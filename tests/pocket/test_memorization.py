@@ -12,9 +12,9 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from pocket.evidence import memorization
 from pocket.evidence.memorization import Settings, curve_area, found, judged, right_copies
-from tests.analyses.test_verdict import verdict
 from tests.support.fakes import copying_collection, shape_rows
 from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.verdicts import verdict
 
 
 def test_a_right_copy_is_called_one_and_names_its_source() -> None:

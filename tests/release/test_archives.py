@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +9,9 @@ import pytest
 
 from attribution_core.errors import DownloadError
 from attribution_core.release.archives import BadArchiveError, unpack
+from tests.support.archives import tar
 
 BYTES = np.random.default_rng(0).bytes(20_000)
-
-
-def tar(path: Path, members: dict[str, bytes | str], mode: str = "w") -> Path:
-    """An archive; text is the target of a link."""
-    with tarfile.open(path, mode) as archive:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                member.type, member.linkname = tarfile.SYMTYPE, content
-                archive.addfile(member)
-            else:
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return path
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])

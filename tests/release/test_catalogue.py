@@ -16,7 +16,7 @@ from attribution_core.encoding.loaders import DOWNLOADED
 from attribution_core.errors import DownloadError, UnknownNameError
 from attribution_core.release import catalogue as downloads
 from attribution_core.release.catalogue import RELEASES, Release, ReleasedFile, download, is_here, released
-from tests.release.test_archives import tar
+from tests.support.archives import tar
 from tests.support.web import Web, serving
 
 
