@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from attribution_core._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.attribution.result import Attribution
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from attribution_core.retrieval.rest import LogSum, Rest, RestKind
     from attribution_core.scoring.calibrator import Calibrator
     from attribution_core.scoring.shares import Shares
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Attributor": "attribution.attributor",

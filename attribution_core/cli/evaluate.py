@@ -47,7 +47,7 @@ def evaluate(
 
     from attribution_core.add_one_in.evaluation import Score, to_csv, to_json, to_markdown
     from attribution_core.add_one_in.evaluation import evaluate as score
-    from attribution_core.cli.cases import encode_corpus, read_case
+    from attribution_core.cli.cases import encode_images, read_case
     from attribution_core.collection.collection import Collection
     from attribution_core.common.files import atomic_path
     from attribution_core.encoding.encoders import ENCODERS
@@ -73,7 +73,7 @@ def evaluate(
             (path.stem, MapperPair.from_release(path, name) if released else MapperPair.load(path, name))
         )
     if opened is not None:
-        rows = encode_corpus(opened.corpus, name, device)
+        rows = encode_images(opened.corpus, name, device)
         count, blocks = len(rows), lambda: iter([rows])
     else:
         features = ReleasedTrainingFeatures.open(training or Path())

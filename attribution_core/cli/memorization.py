@@ -40,6 +40,7 @@ def memorization(
     from attribution_core.common.files import atomic_path
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.scan import Scan
+    from attribution_core.reports.scan_html import scan_page
     from attribution_core.settings import Settings
 
     if not images and prompts is None:
@@ -58,7 +59,7 @@ def memorization(
     scan = Scan.of(items, opened)
     if html is not None:
         with atomic_path(html) as temporary:
-            temporary.write_text(scan.to_html(), encoding="utf-8")
+            temporary.write_text(scan_page(scan), encoding="utf-8")
         typer.echo(f"{html}: {html.stat().st_size / 1000:,.0f} kB", err=True)
     if as_json:
         typer.echo(scan.to_json())

@@ -31,6 +31,7 @@ def report(
     from attribution_core.common.images import read_image, read_recipe
     from attribution_core.errors import InvalidInputError
     from attribution_core.generation.recipe import Recipe
+    from attribution_core.reports.html import report_page
     from attribution_core.reports.report import make_report
     from attribution_core.settings import Settings
 
@@ -48,7 +49,7 @@ def report(
     opened = Collection.open(collection or Settings().collection, method)
     result = Attributor(opened, device=device).attribute(query, top=top, temperature=temperature)
     told = make_report(query, result, opened, title=known.prompt if known else image.stem, recipe=known)
-    files = {out: told.to_html(), **({json: told.to_json()} if json else {})}
+    files = {out: report_page(told), **({json: told.to_json()} if json else {})}
     for path, text in files.items():
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

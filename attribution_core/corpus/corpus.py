@@ -9,12 +9,11 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from attribution_core.common.files import atomic_path
@@ -24,9 +23,6 @@ from attribution_core.errors import CheckpointError, InvalidImageError, InvalidI
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from attribution_core.encoding.protocol import ImageEncoder
 
 TEXT_COLUMNS = (
     "id",
@@ -238,21 +234,6 @@ class Corpus:
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
         """Credits of several images, in the order given."""
         return tuple(self.credit(int(p)) for p in positions)
-
-    def encoded(
-        self, encoder: ImageEncoder, on_progress: Callable[[int, int], object] | None = None, block: int = 512
-    ) -> NDArray[np.float32]:
-        """Raw features of all pictures, (n, d) float32, `block` of them decoded at a time.
-
-        on_progress: called with (images done, of all). Raises `InvalidImageError` where a picture is not at hand.
-        """
-        rows = []
-        for start in range(0, len(self), block):
-            stop = min(start + block, len(self))
-            rows.append(encoder.encode([self.image(i) for i in range(start, stop)]))
-            if on_progress is not None:
-                on_progress(stop, len(self))
-        return np.concatenate(rows)
 
     def has_image(self, position: int) -> bool:
         """Whether the picture at `position` is at hand, not its caption and link alone."""

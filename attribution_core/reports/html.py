@@ -7,17 +7,14 @@ anything (Content-Security-Policy).
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from attribution_core.attribution.groups import Groups
 from attribution_core.attribution.works import alike
 from attribution_core.common.images import data_uri
 from attribution_core.common.text import percent, web_link
 from attribution_core.reports.meaning import LIMITS, MEANING
-
-if TYPE_CHECKING:
-    from attribution_core.reports.report import Report
-    from attribution_core.reports.section import Part, Section
+from attribution_core.reports.report import Report
+from attribution_core.reports.section import Part, Section
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;
@@ -63,8 +60,8 @@ _ABOVE = 18  # px over the tallest bar
 _WIDE, _HIGH = 900, 190  # of the bars by rank
 
 
-def page(report: Report) -> str:
-    """The whole page."""
+def report_page(report: Report) -> str:
+    """One HTML page that needs nothing else: no script, no other file, no network."""
     title = f"Attribution of “{report.title}”"
     parts = [
         _head(report),

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core import __version__
+from attribution_core._version import __version__
 from attribution_core.attribution.groups import SUMS, Groups, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
@@ -130,12 +130,6 @@ class Report:
     def to_json(self) -> str:
         """Return `to_dict` as indented JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-
-    def to_html(self) -> str:
-        """Return one HTML page that needs nothing else: no script, no other file, no network."""
-        from attribution_core.reports.html import page
-
-        return page(self)
 
 
 def make_report(

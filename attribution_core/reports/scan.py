@@ -130,9 +130,3 @@ class Scan:
     def to_json(self) -> str:
         """Return `to_dict` as indented JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-
-    def to_html(self) -> str:
-        """Return one HTML page that loads nothing."""
-        from attribution_core.reports.scan_html import page
-
-        return page(self)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from attribution_core.common.images import data_uri
 from attribution_core.common.text import web_link
 from attribution_core.reports.html import document, how
-
-if TYPE_CHECKING:
-    from attribution_core.reports.scan import Item, Scan
+from attribution_core.reports.scan import Item, Scan
 
 _PICTURE = 200  # px
 
 
-def page(scan: Scan) -> str:
-    """The whole page."""
+def scan_page(scan: Scan) -> str:
+    """One HTML page that needs nothing else: no script, no other file, no network."""
     title = f"Copies of training images of {scan.collection}"
     cards = "".join(_item(item, scan) for item in scan.items)
     prompts = "".join(

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive, safe_log, whole
 from attribution_core.errors import InvalidInputError
-from attribution_core.retrieval.sampled_sum import log_sampled_sum
+from attribution_core.retrieval.sampled_sum import StratifiedSample, log_sampled_sum
 
 DEFAULT_BINS = 4096
 _ROUNDING = 1e-6
@@ -260,10 +260,11 @@ class Rest:
         weight = _chord_weight(self)
         chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
         certain_high = np.maximum(log_sum(log_count + chord), certain_low)
-        if self.sample is None:
+        seen = _stratified(self)
+        if seen is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        peak = np.max(self.sample, axis=1, initial=-1.0, keepdims=True)
-        low, estimate, high = log_sampled_sum(self, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
+        peak = np.max(seen.sample, axis=1, initial=-1.0, keepdims=True)
+        low, estimate, high = log_sampled_sum(seen, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
         return _within(certain_low, low, estimate, high, certain_high)
 
     def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
@@ -277,10 +278,17 @@ class Rest:
             weight = _chord_weight(self)
             ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
             certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
-        if self.sample is None:
+        seen = _stratified(self)
+        if seen is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        low, estimate, high = log_sampled_sum(self, function, np.zeros(len(self)))
+        low, estimate, high = log_sampled_sum(seen, function, np.zeros(len(self)))
         return _within(certain_low, low, estimate, high, certain_high)
+
+
+def _stratified(rest: Rest) -> StratifiedSample | None:
+    if rest.sample is None or rest.sample_bin is None:
+        return None
+    return StratifiedSample(rest.count, rest.mean, rest.low, rest.high, rest.sample, rest.sample_bin)
 
 
 def _log1m(values: FloatArray) -> FloatArray:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import FloatArray, safe_log
-from attribution_core.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from attribution_core.retrieval.rest import Rest
 
 CONFIDENCE = 0.99
 _NODES = 40
 
 
+@dataclass(frozen=True, eq=False)
+class StratifiedSample:
+    """Bins of similarities, and some of the values in them.
+
+    count, mean, low, high: (q, b) of each bin. sample: (q, m) values that were seen. owner: (m,) the bin of each.
+    """
+
+    count: NDArray[np.int64]
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    sample: FloatArray
+    owner: NDArray[np.int64]
+
+
 def log_sampled_sum(
-    rest: Rest, function: Callable[[FloatArray], FloatArray], shift: FloatArray
+    bins: StratifiedSample, function: Callable[[FloatArray], FloatArray], shift: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Estimate log of the sum of a function over a sampled rest: (low, estimate, high), (q,) each.
+    """Estimate log of the sum of a function over all images of the bins: (low, estimate, high), (q,) each.
 
     `function` maps similarities elementwise and is exp(-shift) times the true one; shift: (q,).
 
@@ -33,46 +44,44 @@ def log_sampled_sum(
     """
     from scipy.special import ndtri, stdtrit
 
-    if rest.sample is None or rest.sample_bin is None:
-        raise InvalidInputError("this Rest holds no sample.")
-    owner, bins = rest.sample_bin, rest.count.shape[1]
-    value, count = function(rest.sample), rest.count.astype(np.float64)
-    drawn = np.bincount(owner, minlength=bins).astype(np.float64)
+    owner, n_bins = bins.owner, bins.count.shape[1]
+    value, count = function(bins.sample), bins.count.astype(np.float64)
+    drawn = np.bincount(owner, minlength=n_bins).astype(np.float64)
     unseen = np.where(count > drawn, 1.0 - drawn / np.maximum(count, 1.0), 0.0)
     scale = count**2 * unseen / np.maximum(drawn, 1.0)
-    mean = _by_bin(value, owner, bins) / np.maximum(drawn, 1.0)
+    mean = _by_bin(value, owner, n_bins) / np.maximum(drawn, 1.0)
     total = (count * mean).sum(axis=1)
-    spread = _by_bin((value - mean[:, owner]) ** 2, owner, bins) / np.maximum(drawn - 1.0, 1.0)
+    spread = _by_bin((value - mean[:, owner]) ** 2, owner, n_bins) / np.maximum(drawn - 1.0, 1.0)
     variance = scale * spread
     seen = variance.sum(axis=1)
     share = (variance**2 / np.maximum(drawn - 1.0, 1.0)).sum(axis=1)
-    freedom = np.divide(seen**2, share, out=np.full(len(rest), 1e6), where=share > 0)
+    freedom = np.divide(seen**2, share, out=np.full(len(count), 1e6), where=share > 0)
     student = stdtrit(np.clip(freedom, 1.0, 1e6), 0.5 + CONFIDENCE / 2) * np.sqrt(seen)
     with np.errstate(over="ignore", invalid="ignore"):
-        model = np.where(scale > 0, scale * _bell_variance(rest, function, drawn), 0.0).sum(axis=1)
+        model = np.where(scale > 0, scale * _bell_variance(bins, function, drawn), 0.0).sum(axis=1)
     margin = np.fmax(student, ndtri(0.5 + CONFIDENCE / 2) * np.sqrt(model))
     relative = np.divide(margin, total, out=np.where(margin > 0, np.inf, 0.0), where=total > 0)
     estimate = safe_log(total) + shift
     return safe_log(np.maximum(total - margin, 0.0)) + shift, estimate, estimate + relative
 
 
-def _bell_variance(rest: Rest, function: Callable[[FloatArray], FloatArray], drawn: FloatArray) -> FloatArray:
+def _bell_variance(
+    bins: StratifiedSample, function: Callable[[FloatArray], FloatArray], drawn: FloatArray
+) -> FloatArray:
     """Return the variance (q, b) of `function` in bins that are normal around their means."""
-    if rest.sample is None or rest.sample_bin is None:
-        raise InvalidInputError("this Rest holds no sample.")
-    owner, bins = rest.sample_bin, rest.count.shape[1]
-    apart = _by_bin((rest.sample - rest.mean[:, owner]) ** 2, owner, bins) / np.maximum(drawn, 1.0)
-    pooled = (rest.count * apart).sum(axis=1) / np.maximum(rest.total, 1)
+    owner, n_bins = bins.owner, bins.count.shape[1]
+    apart = _by_bin((bins.sample - bins.mean[:, owner]) ** 2, owner, n_bins) / np.maximum(drawn, 1.0)
+    pooled = (bins.count * apart).sum(axis=1) / np.maximum(bins.count.sum(axis=1), 1)
     width = np.sqrt(np.maximum(apart, pooled[:, None]))
     node, weight = np.polynomial.hermite_e.hermegauss(_NODES)
     first, second = np.zeros_like(width), np.zeros_like(width)
     for place, part in zip(node, weight / weight.sum(), strict=True):
-        here = function(np.clip(rest.mean + place * width, rest.low, rest.high))
+        here = function(np.clip(bins.mean + place * width, bins.low, bins.high))
         first += part * here
         second += part * here**2
     return np.asarray(np.maximum(second - first**2, 0.0))
 
 
-def _by_bin(value: FloatArray, owner: NDArray[np.int64], bins: int) -> FloatArray:
-    sums = [np.bincount(owner, weights=row, minlength=bins) for row in value]
-    return np.asarray(sums, dtype=np.float64).reshape(len(value), bins)
+def _by_bin(value: FloatArray, owner: NDArray[np.int64], n_bins: int) -> FloatArray:
+    sums = [np.bincount(owner, weights=row, minlength=n_bins) for row in value]
+    return np.asarray(sums, dtype=np.float64).reshape(len(value), n_bins)

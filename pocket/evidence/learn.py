@@ -25,6 +25,7 @@ from attribution_core.add_one_in.train_mappers import (
     encode_pairs,
     train_mappers,
 )
+from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.cards import read_card
 from attribution_core.common.estimates import over_models
 from attribution_core.common.files import atomic_path
@@ -111,7 +112,7 @@ class Features:
     def _training(self) -> Rows:
         corpus = Corpus.open(self._benchmark.corpus)
 
-        return self._kept("training", lambda: {"rows": corpus.encoded(self._encoder)})["rows"]
+        return self._kept("training", lambda: {"rows": encode_corpus(corpus, self._encoder)})["rows"]
 
     def pairs(self, split: str, augmentation: Augmentation, styles: Sequence[bool]) -> FeaturePairs:
         """Views of a split's exemplars and made images; without augmentation each image once."""

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from attribution_core.collection.collection import Collection
 from attribution_core.corpus.placeholders import placeholder
+from attribution_core.reports.html import report_page
 from attribution_core.reports.report import make_report
 from attribution_core.settings import Settings
 from tests.support.browser import listed, start, tab, watched
@@ -60,10 +61,8 @@ def test_pictures_that_are_not_stored_are_tiles(services: Services) -> None:
     assert int(result.ids[0]) == 7 and result.credits[0].caption == "shape 7 & co"
     assert services.training_image(7).read_bytes() == placeholder("shape 7 & co")
     report = make_report(query.image, result, services.collection, title="mine", shown=3)
-    assert (
-        "data:image/png;base64," in report.to_html()
-        and "https://images.example.org/7.jpg" in report.to_html()
-    )
+    page = report_page(report)
+    assert "data:image/png;base64," in page and "https://images.example.org/7.jpg" in page
 
 
 def test_collections_without_pictures_are_compared_by_links(services: Services, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from attribution_core.common.images import data_uri, save_png
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.html import report_page
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report, make_report
 from attribution_core.reports.section import Fact, Picture, Section
@@ -61,7 +62,7 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_the_page_loads_nothing_and_runs_nothing(shapes: Collection) -> None:
-    text = report(shapes).to_html()
+    text = report_page(report(shapes))
     page = Tags(text)
     names = {tag for tag, _ in page.tags}
     assert not names & {
@@ -109,7 +110,7 @@ def test_strangers_words_are_words(shapes: Collection) -> None:
         ],
     )
     told = replace(told, collection=HOSTILE, method=HOSTILE)
-    page = Tags(told.to_html())
+    page = Tags(report_page(told))
     assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
     assert all(str(attrs["src"]).startswith("data:") for tag, attrs in page.tags if tag == "img")
     assert all(str(attrs["href"]).startswith("https://") for tag, attrs in page.tags if tag == "a")
@@ -149,7 +150,7 @@ def test_the_page_shows_what_the_json_says(shapes: Collection) -> None:
             )
         ],
     )
-    page = Tags(told.to_html())
+    page = Tags(report_page(told))
     assert sum(tag == "img" for tag, _ in page.tags) == 1 + 4 + 1
     for words in (
         "seven",

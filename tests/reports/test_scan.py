@@ -14,6 +14,7 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.scan import Item, Scan
+from attribution_core.reports.scan_html import scan_page
 from tests.support.fakes import copying_collection, shape_image
 
 
@@ -34,7 +35,7 @@ def test_a_scan_lists_the_closest_first_as_json_and_as_html(tmp_path: Path) -> N
     assert told["copies"] == 1 and told["sentence"].startswith("1 of 2 images is most likely")
     assert told["items"][0]["noise_signal"] == {"mean": 1.5, "steps": [1.0, 2.0]}
     assert told["prompts"][0]["match"] == "shape/0017" and told["how_noise_signal"]
-    page = scan.to_html()
+    page = scan_page(scan)
     assert "<script" not in page and "<i>" not in page and "a <b>prompt" not in page
     assert "&lt;i&gt;0&lt;/i&gt;" in page and page.count("data:image") == 4
     with pytest.raises(InvalidInputError, match="no image"):

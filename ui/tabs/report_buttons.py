@@ -8,6 +8,7 @@ import gradio as gr
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.html import report_page
 from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
 from ui.services.app import Query, Services
@@ -48,7 +49,7 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         shown: float,
         told: dict[str, Any] | None = None,
     ) -> str:
-        data = report(query, result, method, shown, told).to_html().encode()
+        data = report_page(report(query, result, method, shown, told)).encode()
         return as_file(top, data, f"{query.file_name if query else ''}-report.html")
 
     @shown_errors

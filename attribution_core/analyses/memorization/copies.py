@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.arrays import normalized, whole
 from attribution_core.common.cards import read_card
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
@@ -140,7 +141,7 @@ class CopyIndex:
         stored = _stored(collection, name)
         if stored is not None:
             return cls(collection, TrainingIndex.load(stored, name), device)
-        rows = collection.corpus.encoded(load_encoder(name, device), on_progress, _BLOCK)
+        rows = encode_corpus(collection.corpus, load_encoder(name, device), on_progress, _BLOCK)
         return cls(collection, TrainingIndex.build(normalized(rows), _FACTORY, name), device)
 
     @property
