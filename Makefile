@@ -47,10 +47,11 @@ browser:
 	  fi; \
 	fi
 
-lint: $(VENV)/.stamp-dev  ## ruff (format too) and mypy
+lint: $(VENV)/.stamp-dev  ## ruff (format too), mypy, and who may import whom
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)
+	$(VENV)/bin/lint-imports --no-logo
 
 bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
 	$(PY) -m benchmarks.query $(ARGS)
@@ -66,4 +67,4 @@ deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=
 	$(PY) -m deploy.space $(SPACE) $(ARGS)
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-results
