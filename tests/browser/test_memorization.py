@@ -157,6 +157,7 @@ def test_controls_are_listed_apart(opened: Page) -> None:
 def test_a_collection_without_a_copy_encoder_says_how_to_name_one(own: Page, tmp_path: Path) -> None:
     shape_image(7).save(tmp_path / "seven.png")
     own.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+    own.wait_for_function("window.underWay")  # the page knows of it
     tab(own, "Memorization")
     expect(own.locator("#memorization-words")).to_contain_text("names no encoder that tells copies")
     expect(own.locator("#copy-look")).to_be_hidden()

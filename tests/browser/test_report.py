@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -15,12 +17,14 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Page, expect
 
 from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image, read_recipe, save_png
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.support.browser import PROMPT, choose, generate, listed, saved, start, tab, watched
 from tests.support.fakes import fake_collection, shape_image
+from ui.services.app import Services
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +224,40 @@ def test_nothing_to_take_away_yet_is_a_toast(own: Page) -> None:
     expect(own.get_by_test_id("toast-body")).to_contain_text("There is nothing to report yet")
     tab(own, "Compare")
     expect(own.locator("#compare-words")).to_contain_text("Nothing to compare yet")
+
+
+def test_a_click_while_the_image_is_attributed_waits_for_it(
+    own: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attribute = Services.attribute
+
+    def late(*arguments: Any) -> Attribution:
+        time.sleep(2)
+        return attribute(*arguments)
+
+    monkeypatch.setattr(Services, "attribute", late)
+    shape_image(7).save(tmp_path / "seven.png")
+    own.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+    own.wait_for_function("window.underWay?.size")
+    tab(own, "Attribution")
+    told = json.loads(saved(own, "#report-json", tmp_path).read_text())
+    assert told["attribution"]["top"][0]["id"] == "shape/0007"
+    # Of two the later one, not the one that is still on the page.
+    shape_image(9).save(tmp_path / "nine.png")
+    upload(own, tmp_path / "nine.png")
+    own.wait_for_function("window.underWay?.size")
+    tab(own, "Attribution")
+    told = json.loads(saved(own, "#report-json", tmp_path).read_text())
+    assert told["attribution"]["top"][0]["id"] == "shape/0009"
+
+
+def test_a_click_after_an_image_that_was_refused_does_not_wait(own: Page, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    own.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.png")
+    expect(own.get_by_test_id("toast-body")).to_contain_text("cannot be read as an image")
+    tab(own, "Attribution")
+    own.locator("#report-html").click()
+    expect(own.get_by_test_id("toast-body").last).to_contain_text("There is nothing to report yet")
 
 
 def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:

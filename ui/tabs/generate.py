@@ -17,6 +17,7 @@ from attribution_core.generation.recipe import MAX_SEED, Recipe
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
+from ui.widgets.under_way import begins
 
 SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
 STEPS, GUIDANCE = (1, 50), (1.0, 10.0)
@@ -216,7 +217,14 @@ def build(services: Services, session: Session) -> None:
         lambda: _line("Stopped."), None, status, api_name="stop", queue=False
     )
     session.attribute_after(
-        upload.upload(read_upload, upload, [*recipe, session.made, upload], api_name="read_upload")
+        upload.upload(
+            read_upload,
+            upload,
+            [*recipe, session.made, upload],
+            js=begins("upload"),
+            api_name="read_upload",
+        ),
+        "upload",
     )
     number = gr.Number(1, precision=0, visible=False)  # which example; in the browser the click says it
     session.attribute_after(

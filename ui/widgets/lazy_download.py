@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from ui.widgets.under_way import AFTERWARDS
+
 _SAVE = """(file) => {
   if (!file) return;
   const link = document.createElement('a');
@@ -21,10 +23,12 @@ def made_on_click(
 ) -> gr.Button:
     """A button that saves the file whose path `make` returns. asked: components that `make` is given.
 
+    A click while an image is being attributed waits for it.
+
     make: wrapped by `shown_errors`. options: of the button.
     """
     button = gr.Button(label, elem_id=elem_id, **options)
     file = gr.File(visible=False)
-    made = button.click(make, asked, file, api_name=api_name, show_progress="hidden")
+    made = button.click(make, asked, file, js=AFTERWARDS, api_name=api_name, show_progress="hidden")
     made.success(None, file, None, js=_SAVE)
     return button
