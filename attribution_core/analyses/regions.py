@@ -100,7 +100,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Part:
+class NameShare:
     """What a grid says of one name. cells: closest to an image of that name; share: of the cells that show something.
 
     training_share: of all training images, what a name would have by chance.
@@ -123,7 +123,7 @@ class Grid:
     rows: int
     columns: int
     cells: tuple[Cell, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[NameShare, ...]
     captions: tuple[str, ...]
 
     @property
@@ -251,7 +251,7 @@ def grid(
     captions = tuple(credits[int(i)].caption or credits[int(i)].id if i >= 0 else "" for i in nearest)
     images = collection.corpus.counts(str(column))
     parts = [
-        Part(
+        NameShare(
             name,
             n,
             n / len(shows),

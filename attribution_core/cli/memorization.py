@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from attribution_core.collection.collection import Collection
     from attribution_core.generation.recipe import Recipe
-    from attribution_core.reports.scan import Item
+    from attribution_core.reports.scan import ScannedImage
 
 _BLOCK = 16  # images between two steps of the bar
 
@@ -113,14 +113,14 @@ def _lines(path: Path) -> list[str]:
     return kept
 
 
-def _read(files: list[Path], opened: Collection, device: str) -> Iterator[Item]:
+def _read(files: list[Path], opened: Collection, device: str) -> Iterator[ScannedImage]:
     """Files that cannot be read are said and left out, where there are others."""
     from tqdm import tqdm
 
     from attribution_core.analyses.memorization.verdict import Memorization
     from attribution_core.common.images import read_image
     from attribution_core.errors import InvalidImageError
-    from attribution_core.reports.scan import Item
+    from attribution_core.reports.scan import ScannedImage
 
     checker = Memorization(opened, device)
     with tqdm(total=len(files), unit="image", disable=not sys.stderr.isatty()) as bar:
@@ -135,7 +135,7 @@ def _read(files: list[Path], opened: Collection, device: str) -> Iterator[Item]:
                     typer.echo(f"skipped: {error}", err=True)
             verdicts = checker.check_all([image for _, image in block]) if block else []
             for (path, image), verdict in zip(block, verdicts, strict=True):
-                yield Item(path.name, image, verdict, _recipe(path))
+                yield ScannedImage(path.name, image, verdict, _recipe(path))
             bar.update(min(_BLOCK, len(files) - start))
 
 
@@ -153,13 +153,13 @@ def _recipe(path: Path) -> Recipe | None:
 
 def _made(
     prompts: list[str], seeds: int, steps: int | None, guidance: float | None, opened: Collection, device: str
-) -> Iterator[Item]:
+) -> Iterator[ScannedImage]:
     from tqdm import tqdm
 
     from attribution_core.analyses.memorization.verdict import Memorization
     from attribution_core.errors import CheckpointError
     from attribution_core.generation.generator import Generator
-    from attribution_core.reports.scan import Item
+    from attribution_core.reports.scan import ScannedImage
 
     if opened.generator_path is None:
         raise CheckpointError(
@@ -171,7 +171,7 @@ def _made(
         for prompt in prompts:
             for seed in range(1, seeds + 1):
                 made = generator.generate(prompt, seed, steps, guidance)
-                yield Item(
+                yield ScannedImage(
                     f"“{prompt}”, seed {seed}",
                     made.image,
                     checker.check(made.image),

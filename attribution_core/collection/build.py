@@ -269,7 +269,7 @@ def _claim(work: Path, digest: str) -> None:
 
 
 def _told(work: Path) -> list[dict[str, Any]]:
-    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{layout.TOLD}"))]
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{layout.SUMMARY}"))]
 
 
 def _done(work: Path) -> set[str]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from attribution_core.collection.collection import Collection
-from attribution_core.collection.layout import BUILDING, FEATURES, PARTS, PIXELS, TOLD, alone, part_folder
+from attribution_core.collection.layout import BUILDING, FEATURES, PARTS, PIXELS, SUMMARY, alone, part_folder
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
@@ -60,7 +60,9 @@ def own_card(folder: Path, changing: bool = True) -> dict[str, Any]:
 
 def stems(folder: Path, card: Mapping[str, Any]) -> list[str]:
     """Names of the shards of the edition that holds, in order."""
-    return sorted(p.name.removesuffix(TOLD) for p in part_folder(folder, card, "features").glob(f"*{TOLD}"))
+    return sorted(
+        p.name.removesuffix(SUMMARY) for p in part_folder(folder, card, "features").glob(f"*{SUMMARY}")
+    )
 
 
 def ids_of(folder: Path, card: Mapping[str, Any]) -> list[str]:
@@ -120,9 +122,9 @@ def publish(
     for stem in stems(folder, card) if begun else ():
         last = int(stem)
         _take_over(folder, card, stem, places, set(without))
-    for number, told in enumerate(sorted(new.glob(f"[0-9]*{TOLD}")) if new else (), last + 1):
-        stem = told.name.removesuffix(TOLD)
-        for suffix in (FEATURES, PIXELS, TOLD):
+    for number, told in enumerate(sorted(new.glob(f"[0-9]*{SUMMARY}")) if new else (), last + 1):
+        stem = told.name.removesuffix(SUMMARY)
+        for suffix in (FEATURES, PIXELS, SUMMARY):
             _link(told.with_name(stem + suffix), places["features"] / f"{number:05d}{suffix}")
         _link(told.with_name(f"{stem}.parquet"), places["corpus"] / f"train-{number:05d}.parquet")
     shards = sorted(p.name.removesuffix(PIXELS) for p in places["features"].glob(f"*{PIXELS}"))
@@ -200,12 +202,12 @@ def _take_over(
     kept = [name not in without for name in ids]
     if all(kept):
         _link(rows, target)
-        for suffix in (FEATURES, PIXELS, TOLD):
+        for suffix in (FEATURES, PIXELS, SUMMARY):
             _link(features / f"{stem}{suffix}", places["features"] / f"{stem}{suffix}")
         return
-    told = json.loads((features / f"{stem}{TOLD}").read_text(encoding="utf-8"))
+    told = json.loads((features / f"{stem}{SUMMARY}").read_text(encoding="utf-8"))
     write_json_atomic(
-        places["features"] / f"{stem}{TOLD}",
+        places["features"] / f"{stem}{SUMMARY}",
         {**told, "ids": [name for name in told["ids"] if name not in without]},
     )
     if not any(kept):

@@ -11,7 +11,7 @@ from typing import Any
 from attribution_core.errors import CheckpointError
 
 PARTS = ("corpus", "features", "index")
-FEATURES, PIXELS, TOLD = ".npy", ".pixels.npy", ".json"
+FEATURES, PIXELS, SUMMARY = ".npy", ".pixels.npy", ".json"
 """What is kept of a shard beside its rows: features, signatures, and what was skipped."""
 BUILDING = "building"
 LOCK = ".lock"

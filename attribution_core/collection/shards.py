@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.collection.layout import FEATURES, PIXELS, TOLD
-from attribution_core.collection.sources.item import Item
+from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
+from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.metadata import Metadata
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.common.images import read_image
@@ -30,7 +30,7 @@ SHARD_BYTES = 200_000_000
 """A shard of images that come as bytes ends here, however few they are: they are in memory together."""
 
 
-Shard = list[tuple[str, Item]]
+Shard = list[tuple[str, SourceItem]]
 """Images that are built at once, with their ids, in order."""
 
 
@@ -47,7 +47,7 @@ class Encoded:
     features: NDArray[np.float32]
 
 
-def split(stream: Iterable[Item], prefix: str) -> Iterator[Shard]:
+def split(stream: Iterable[SourceItem], prefix: str) -> Iterator[Shard]:
     """What is built at once."""
     items: Shard = []
     size = 0
@@ -67,7 +67,7 @@ class _Pictures(Sequence[Image.Image]):
     A broken one is a grey field, whose features are thrown away.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[SourceItem]) -> None:
         self._items = items
         self.made: list[dict[str, Any] | str | None] = [None] * len(items)
         self.pixels = np.zeros((len(items), 3 * SIDE * SIDE), dtype=np.uint8)
@@ -138,7 +138,7 @@ def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, nu
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):
             with atomic_path(work / f"{number:05d}{suffix}") as temporary:
                 np.save(temporary, values[good])
-    write_json_atomic(work / f"{number:05d}{TOLD}", told)
+    write_json_atomic(work / f"{number:05d}{SUMMARY}", told)
 
 
 def _thumbnail(image: Image.Image) -> bytes:

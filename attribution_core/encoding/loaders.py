@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 DOWNLOADED = Path.home() / ".cache/attribution-explorer/encoders"
 """Weights that the command `download` fetches, or that are put in place by hand."""
 
-Rows = Mapping[str, "EncoderSpec"]
+EncoderTable = Mapping[str, "EncoderSpec"]
 
 
-def load_network(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def load_network(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     """The network of a row, with its weights, on the CPU.
 
     checkpoints: folder of the encoders that ship. rows: `ENCODERS`, for rows that hold another one's network.
@@ -106,7 +106,7 @@ def aladin_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return tower
 
 
-def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     timm, safetensors = _library("timm"), _library("safetensors.torch", "safetensors")
     folder = checkpoints / spec.weights
     if not (folder / "model.safetensors").exists():
@@ -127,7 +127,7 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
-def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     """Another row's network and, half as heavy, the picture itself in few pixels around grey: what is where in colour.
 
     Networks learn to see through colours and places; for mappers to learn what those are worth, they must be there.
@@ -146,7 +146,7 @@ def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
-def _load_timm(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_timm(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     timm = _library("timm")
     try:
         return timm.create_model(spec.model, pretrained=True, num_classes=0, **dict(spec.options))
@@ -154,7 +154,7 @@ def _load_timm(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
         raise _not_loaded(spec, f"timm's '{spec.model}' on the Hugging Face hub", error) from error
 
 
-def _load_open_clip(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_open_clip(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     open_clip = _library("open_clip", "open_clip_torch")
     try:
         # What reads text is left behind: it takes as much memory again, and more.
@@ -163,7 +163,7 @@ def _load_open_clip(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
         raise _not_loaded(spec, f"open_clip's '{spec.model}' ({spec.weights})", error) from error
 
 
-def _load_moco(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_moco(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     timm = _library("timm")
     state = _inside(read_tensors(_weights_file(spec)), "state_dict", spec)
     network = timm.create_model(spec.model, pretrained=False, num_classes=0)
@@ -171,7 +171,7 @@ def _load_moco(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
-def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     timm, nn = _library("timm"), _library("torch.nn", "torch")
     network = timm.create_model(spec.model, pretrained=False, num_classes=0)
     middle = (network.num_features + spec.dim) // 2
@@ -187,7 +187,7 @@ def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
-def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     open_clip, torch = _library("open_clip", "open_clip_torch"), _library("torch")
     functional = _library("torch.nn.functional", "torch")
     path = _weights_file(spec)
@@ -209,7 +209,7 @@ def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
     return network
 
 
-def _load_torchscript(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
+def _load_torchscript(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     path = _weights_file(spec)
     try:
         return _library("torch").jit.load(str(path), map_location="cpu")
@@ -219,7 +219,7 @@ def _load_torchscript(spec: EncoderSpec, checkpoints: Path, rows: Rows) -> Any:
         ) from error
 
 
-_LOADERS: Mapping[str, Callable[[EncoderSpec, Path, Rows], Any]] = {
+_LOADERS: Mapping[str, Callable[[EncoderSpec, Path, EncoderTable], Any]] = {
     "timm-shipped": _load_shipped,
     "timm": _load_timm,
     "open_clip": _load_open_clip,

@@ -14,7 +14,7 @@ from attribution_core.common.images import data_uri
 from attribution_core.common.text import percent, web_link
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report
-from attribution_core.reports.section import Part, Section
+from attribution_core.reports.section import Section, StoredPart
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;
@@ -324,7 +324,7 @@ def _made_with(report: Report) -> str:
     )
 
 
-def _part(part: Part) -> str:
+def _part(part: StoredPart) -> str:
     rows = [
         ("What", escape(part.what)),
         ("Licence", escape(part.licence)),

@@ -23,7 +23,7 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.placeholders import tile
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import LIMITS, MEANING
-from attribution_core.reports.section import Part, Section
+from attribution_core.reports.section import Section, StoredPart
 
 LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
 """Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
@@ -58,7 +58,7 @@ class Report:
     sums: tuple[Groups, ...]
     collection: str
     method: str
-    parts: tuple[Part, ...]
+    parts: tuple[StoredPart, ...]
     sections: tuple[Section, ...] = ()
     made: str = ""
     software: str = field(default=f"attribution-explorer {__version__}")
@@ -187,7 +187,7 @@ def _thumbnail(corpus: Corpus, position: int) -> str:
     return data_uri(corpus.image(position), LARGEST_THUMBNAIL)
 
 
-def _parts(collection: Collection) -> tuple[Part, ...]:
+def _parts(collection: Collection) -> tuple[StoredPart, ...]:
     """The collection itself, then what it holds, each where it has a card."""
     places = [("collection", collection.path), ("corpus", collection.corpus.path)]
     if collection.parts != collection.path:
@@ -202,7 +202,7 @@ def _parts(collection: Collection) -> tuple[Part, ...]:
     return tuple(_part(name, path) for name, path in places if (path / CARD_NAME).is_file())
 
 
-def _part(name: str, folder: Path) -> Part:
+def _part(name: str, folder: Path) -> StoredPart:
     card = read_card(folder)
     files, sources = card.get("files", {}), card.get("sources", [])
     versions = {
@@ -210,7 +210,7 @@ def _part(name: str, folder: Path) -> Part:
         for s in (sources if isinstance(sources, list) else [])
         if isinstance(s, dict) and {"package", "version"} <= s.keys()
     }
-    return Part(
+    return StoredPart(
         name,
         str(card.get("what", "")),
         str(card.get("licence", "")),

@@ -19,7 +19,7 @@ from attribution_core.generation.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class ScannedImage:
     """One image. title: its file's name, or prompt and seed. signal: where it was made for this scan."""
 
     title: str
@@ -44,13 +44,13 @@ class Item:
 class Scan:
     """Images and their verdicts, the closest to a training image first; see `of`."""
 
-    items: tuple[Item, ...]
+    items: tuple[ScannedImage, ...]
     corpus_of: Collection = field(repr=False)
     made: str
     evidence: MemorizationEvidence | None = None
 
     @classmethod
-    def of(cls, items: Sequence[Item], collection: Collection) -> Scan:
+    def of(cls, items: Sequence[ScannedImage], collection: Collection) -> Scan:
         """Gather items over a collection. Raises `InvalidInputError` where there are none."""
         if not items:
             raise InvalidInputError(

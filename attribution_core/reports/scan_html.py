@@ -7,7 +7,7 @@ from html import escape
 from attribution_core.common.images import data_uri
 from attribution_core.common.text import web_link
 from attribution_core.reports.html import document, how
-from attribution_core.reports.scan import Item, Scan
+from attribution_core.reports.scan import Scan, ScannedImage
 
 _PICTURE = 200  # px
 
@@ -33,7 +33,7 @@ def scan_page(scan: Scan) -> str:
     )
 
 
-def _item(item: Item, scan: Scan) -> str:
+def _item(item: ScannedImage, scan: Scan) -> str:
     verdict, credit = item.verdict, item.verdict.credit
     match = scan.match(verdict)
     told = [

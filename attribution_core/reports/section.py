@@ -48,7 +48,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Part:
+class StoredPart:
     """One stored part of a collection, as its card tells. card_sha256: of the card itself. files: name to sha256."""
 
     name: str

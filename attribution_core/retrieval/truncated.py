@@ -13,7 +13,7 @@ _ENOUGH = 30
 """With fewer sample rows, what is beyond is too few to matter, and bounds that are certain are as good."""
 
 
-def rest_beyond(
+def rest_of_truncated_search(
     nearest: NDArray[np.float32],
     top: int,
     others: int,

@@ -22,7 +22,7 @@ from PIL import Image
 
 from attribution_core.add_one_in.metrics import area_under_curve
 from attribution_core.analyses.memorization.alignment import align
-from attribution_core.analyses.memorization.occlusion import where
+from attribution_core.analyses.memorization.occlusion import occlusion_maps
 from attribution_core.analyses.memorization.verdict import Memorization, Verdict
 from attribution_core.collection.collection import Collection
 from attribution_core.common.estimates import Estimate, over_models
@@ -281,7 +281,7 @@ def _seconds(generator: Generator, checker: Memorization, planted: Group) -> dic
         "make one image, signal recorded": lambda: generator.generate(planted.prompts[0], 1),
         "is it a copy": lambda: checker.check(made),
         "align": lambda: align(made, match),
-        "where both agree": lambda: where(checker.index.encoder, made, match),
+        "where both agree": lambda: occlusion_maps(checker.index.encoder, made, match),
     }
     return {
         name: round(float(np.median([_timed(part) for _ in range(5)])), 4) for name, part in parts.items()

@@ -16,7 +16,7 @@ from attribution_core.analyses.memorization.copies import (
     is_stored,
     threshold_of,
 )
-from attribution_core.analyses.memorization.occlusion import where
+from attribution_core.analyses.memorization.occlusion import occlusion_maps
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import write_card
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
@@ -140,7 +140,7 @@ def test_the_likeness_lies_where_both_show_the_same() -> None:
     query = in_a_corner(thing, "white", (2, 2))
     match = query.copy()
     match.paste(other.resize((20, 20)), (42, 42))
-    found = where(load_encoder(ENCODER), query, match)
+    found = occlusion_maps(load_encoder(ENCODER), query, match)
     assert found.query.shape == found.match.shape == (8, 8)
     corner = np.unravel_index(found.query.argmax(), found.query.shape)
     assert max(corner) < 4
@@ -151,7 +151,7 @@ def test_the_likeness_lies_where_both_show_the_same() -> None:
 
 def test_covering_is_what_it_says() -> None:
     encoder, query, match = load_encoder(ENCODER), shape_image(9), shape_image(17)
-    found = where(encoder, query, match, cells=2)
+    found = occlusion_maps(encoder, query, match, cells=2)
     # With as many cells as a spot is wide there is one spot: the whole image.
     rows = unit(encoder.encode([query, match, Image.new("RGB", (64, 64), "white")]).astype(np.float64))
     np.testing.assert_allclose(found.query, np.full((2, 2), rows[0] @ rows[1] - rows[2] @ rows[1]), atol=1e-6)
@@ -161,4 +161,4 @@ def test_covering_is_what_it_says() -> None:
 @pytest.mark.parametrize("cells", [1, 33, 4.0])
 def test_a_bad_number_of_cells_is_refused(cells: object) -> None:
     with pytest.raises(InvalidInputError, match="cells"):
-        where(load_encoder(ENCODER), shape_image(1), shape_image(2), cells)  # type: ignore[arg-type]
+        occlusion_maps(load_encoder(ENCODER), shape_image(1), shape_image(2), cells)  # type: ignore[arg-type]

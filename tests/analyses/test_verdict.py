@@ -73,7 +73,7 @@ def test_a_training_image_is_a_copy_of_itself(tmp_path: Path) -> None:
     assert found.is_copy and found.ids[0] == 17 and found.credit.id == "shape/0017"
     assert found.similarity[0] == pytest.approx(1, abs=1e-3)
     look = checker.look(shape_image(17), 17)
-    assert look.alignment.rms == 0 and look.where.similarity == pytest.approx(1, abs=1e-6)
+    assert look.alignment.rms == 0 and look.occlusion.similarity == pytest.approx(1, abs=1e-6)
     for wrong in (tmp_path / "none.png", b""):
         with pytest.raises(InvalidImageError):
             checker.check(wrong)  # type: ignore[arg-type]

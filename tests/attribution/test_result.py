@@ -12,7 +12,7 @@ from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest, RestKind
-from attribution_core.retrieval.truncated import rest_beyond
+from attribution_core.retrieval.truncated import rest_of_truncated_search
 from attribution_core.scoring.shares import Shares, shares_at
 from tests.support.similarities import hits_of, ranked, released, softmax
 
@@ -186,7 +186,9 @@ def test_a_sampled_rest_is_counted_by_its_sample():
     values = ranked(20_000)
     sample = np.random.default_rng(3).permutation(20_000)[:4000]
     beyond = values[:, 1000:].mean(axis=1, dtype=np.float64)
-    rest = rest_beyond(values[:, :1000], 20, 19_000, beyond, values[:, sample], sample[None] >= 1000)
+    rest = rest_of_truncated_search(
+        values[:, :1000], 20, 19_000, beyond, values[:, sample], sample[None] >= 1000
+    )
     full = attribution(values)
     found = Attribution.from_hits(
         Hits(np.arange(20)[None], values[:, :20], rest),

@@ -19,7 +19,7 @@ from tests.support.browser import generate, tab
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 from ui.services.app import Query, Services
-from ui.services.second_opinion import OpinionServices
+from ui.services.second_opinion import SecondOpinionServices
 from ui.tabs.second_opinion import _headline, agreement_words
 
 
@@ -94,7 +94,7 @@ def weights(services: Services) -> str:
 
 def test_progress_and_then_both_rankings(services: Services) -> None:
     query, before = made(services), weights(services)
-    *steps, told = OpinionServices(services).ask(query, None)
+    *steps, told = SecondOpinionServices(services).ask(query, None)
     assert steps and all(isinstance(s, UnlearningStep) for s in steps)
     assert isinstance(told, SecondOpinion) and len(told) == 60 and told.listed.sum() == 50
     assert weights(services) == before
@@ -103,7 +103,7 @@ def test_progress_and_then_both_rankings(services: Services) -> None:
 
 def test_a_listener_that_leaves_stops_the_work_and_the_generator_is_as_before(services: Services) -> None:
     query, before = made(services), weights(services)
-    stream = OpinionServices(services).ask(query, None)
+    stream = SecondOpinionServices(services).ask(query, None)
     next(stream)
     stream.close()
     for thread in threading.enumerate():
@@ -114,7 +114,7 @@ def test_a_listener_that_leaves_stops_the_work_and_the_generator_is_as_before(se
 
 
 def test_queries_that_cannot_be_judged_say_why(services: Services, tmp_path: Path) -> None:
-    asked, query = OpinionServices(services), made(services)
+    asked, query = SecondOpinionServices(services), made(services)
     assert asked.hindrance(query) == "" and query.recipe is not None
     assert "no image yet" in asked.hindrance(None)
     assert "is not known" in asked.hindrance(Query(shape_image(1), "one"))
@@ -127,16 +127,16 @@ def test_queries_that_cannot_be_judged_say_why(services: Services, tmp_path: Pat
     with pytest.raises(InvalidInputError, match="no image yet"):
         next(asked.ask(None, None))
     bare = Services.open(Settings(collection=fake_collection(tmp_path / "bare", n=20).path))
-    assert "no generator" in OpinionServices(bare).hindrance(query)
+    assert "no generator" in SecondOpinionServices(bare).hindrance(query)
 
 
 def test_what_was_measured_is_read_or_said_to_be_damaged(services: Services) -> None:
-    assert OpinionServices(services).measured is None
+    assert SecondOpinionServices(services).measured is None
     path = services.collection.path / "evidence/second_opinion.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"date": "today"}))
     with pytest.raises(CheckpointError, match=r"pocket\.second_opinion"):
-        _ = OpinionServices(services).measured
+        _ = SecondOpinionServices(services).measured
 
 
 @pytest.mark.parametrize(

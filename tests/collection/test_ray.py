@@ -26,7 +26,7 @@ from attribution_core.collection.build import Progress, build_collection
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.ray.cluster import Share, share
-from attribution_core.collection.sources.item import Item
+from attribution_core.collection.sources.item import SourceItem
 from attribution_core.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from tests.support.fakes import shape_image
 from tests.support.sources import parquet, sample, shard
@@ -189,7 +189,7 @@ def test_what_an_encoder_of_ones_own_raises_is_not_hidden(cluster: Any, tmp_path
 def test_files_that_a_worker_does_not_have_stop_the_build(
     cluster: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere(item: Item) -> Item:
+    def elsewhere(item: SourceItem) -> SourceItem:
         return replace(item, data=Path("/no/such/folder", Path(str(item.data)).name))
 
     monkeypatch.setattr(ray_engine, "_portable", elsewhere)
@@ -356,12 +356,14 @@ def test_a_cluster_is_shared_out(
 
 def test_a_shard_over_which_workers_die_is_given_up() -> None:
     async def fetched() -> list[list[str]]:
-        shelf = ray_engine._Shelf(ray_engine.Recipe.of(ENCODER, "cpu"))
-        await shelf.lay(0, ["a shard"])
-        return [await shelf.fetch(0) for _ in range(4)]
+        shelf = ray_engine._ShardQueue(ray_engine.Recipe.of(ENCODER, "cpu"))
+        await shelf.put(0, ["a shard"])
+        return [await shelf.get(0) for _ in range(4)]
 
     with ThreadPoolExecutor(1) as pool:  # in this thread the browser's loop may be running
         given = pool.submit(asyncio.run, fetched()).result()
     assert given == [["a shard"]] * ray_engine.TRIES + [[]]
     with pytest.raises(InvalidInputError, match="workers died 3 times over the images 'a' to 'b'"):
-        ray_engine._checked([("a", Item("a", b"")), ("b", Item("b", b""))], ray_engine._Answer(None, ""))
+        ray_engine._checked(
+            [("a", SourceItem("a", b"")), ("b", SourceItem("b", b""))], ray_engine._Answer(None, "")
+        )

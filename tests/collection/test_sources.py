@@ -12,7 +12,7 @@ import pytest
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection.build import Progress, build_collection
-from attribution_core.collection.sources.item import Columns, Item
+from attribution_core.collection.sources.item import Columns, SourceItem
 from attribution_core.collection.sources.metadata import Metadata
 from attribution_core.collection.sources.open import expand_braces, open_source
 from attribution_core.errors import (
@@ -27,7 +27,7 @@ from tests.support.sources import parquet, sample, shard
 ENCODER = "rgb-thumbnail"
 
 
-def all_items(source: object) -> list[Item]:
+def all_items(source: object) -> list[SourceItem]:
     return list(source.items(lambda _: True))  # type: ignore[attr-defined]
 
 
@@ -241,8 +241,8 @@ def test_metadata_is_read_from_each_kind_of_file(tmp_path: Path, kind: str) -> N
         path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     table = Metadata.read(path)
     assert table.rows == {"a": {"creator": "Ada", "licence": "CC0"}, "b": {"licence": "MIT"}}
-    assert table.of(Item("x", None, names=("b", "a"))) == "b"
-    assert table.of(Item("y", None)) is None
+    assert table.of(SourceItem("x", None, names=("b", "a"))) == "b"
+    assert table.of(SourceItem("y", None)) is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
-from attribution_core.reports.scan import Item, Scan
+from attribution_core.reports.scan import Scan, ScannedImage
 from attribution_core.reports.scan_html import scan_page
 from tests.support.fakes import copying_collection, shape_image
 
@@ -22,7 +22,7 @@ def scan_of(collection: Collection) -> Scan:
     checker = Memorization(collection)
     images = [shape_image(17), Image.new("RGB", (64, 64), "black")]
     items = [
-        Item(f"<i>{k}</i>", image, v, Recipe("a <b>prompt</b>", k), NoiseSignal((1.0, 2.0)))
+        ScannedImage(f"<i>{k}</i>", image, v, Recipe("a <b>prompt</b>", k), NoiseSignal((1.0, 2.0)))
         for k, (image, v) in enumerate(zip(images, checker.check_all(images), strict=True))
     ]
     return Scan.of(items[::-1], collection)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from attribution_core.retrieval.rest import Rest, RestKind
-from attribution_core.retrieval.truncated import rest_beyond
+from attribution_core.retrieval.truncated import rest_of_truncated_search
 
 
 def case(seed: int, n: int, depth: int, m: int, queries: int = 3, spread: float = 0.08, clump: float = 0.0):
-    """Similarities (q, n), and what `rest_beyond` is given of them. clump: the part of rows that is closer."""
+    """Similarities (q, n), and what a truncated search tells of them. clump: the part of rows that is closer."""
     rng = np.random.default_rng(seed)
     every = rng.normal(0.1, spread, (queries, n)) + (rng.random((queries, n)) < clump) * 0.3
     every = np.clip(every, -1, 1).astype(np.float32)
@@ -24,7 +24,7 @@ def case(seed: int, n: int, depth: int, m: int, queries: int = 3, spread: float 
 
 def rest_of(parts, top, others, bins=64):
     nearest, mean, sample, unseen = parts
-    return rest_beyond(nearest, top, others, mean, sample, unseen, bins)
+    return rest_of_truncated_search(nearest, top, others, mean, sample, unseen, bins)
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.05, 0.2, 1.0])
@@ -100,7 +100,7 @@ def test_all_that_is_listed_leaves_one_bin_and_no_query_none():
 
 def test_a_mean_off_by_rounding_stays_in_its_range():
     nearest = np.full((1, 5), 0.25, dtype=np.float32)
-    rest = rest_beyond(
+    rest = rest_of_truncated_search(
         nearest, 2, 100, np.array([0.2500004]), np.zeros((1, 0), np.float32), np.zeros((1, 0), bool)
     )
     assert rest.mean[0, -1] <= rest.high[0, -1]

@@ -146,7 +146,7 @@ class MemorizationServices:
             return None
         verdict = self.check(query)
         look = self.look(query, int(verdict.ids[0]))
-        most = max(float(look.where.query.max()), float(look.where.match.max()))
+        most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
         facts = [
             Fact("Verdict", verdict.title, verdict.is_copy, verdict.how),
             Fact("Similarity", f"{verdict.similarity[0]:.3f}", float(verdict.similarity[0])),
@@ -184,7 +184,7 @@ class MemorizationServices:
                 difference(laid.difference),
                 f"Where both differ, {laid.words}: {laid.rms:.0f} of 255 on average",
             ),
-            Picture(heat(query.image, look.where.query, most), "This image: red where the likeness lies"),
-            Picture(heat(look.match, look.where.match, most), "The training image, likewise"),
+            Picture(heat(query.image, look.occlusion.query, most), "This image: red where the likeness lies"),
+            Picture(heat(look.match, look.occlusion.match, most), "The training image, likewise"),
         )
         return Section("Is it a copy?", verdict.sentence, tuple(facts), pictures)

@@ -33,7 +33,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class OpinionTest:
+class SecondOpinionTest:
     """The measured test of a collection. same_generator: whether it was made with the one that is open."""
 
     date: str
@@ -42,7 +42,7 @@ class OpinionTest:
     known: tuple[Known, ...]
 
 
-class OpinionServices:
+class SecondOpinionServices:
     """The library side of the tab Second opinion."""
 
     def __init__(self, services: Services) -> None:
@@ -90,7 +90,7 @@ class OpinionServices:
             yield from events
 
     @cached_property
-    def measured(self) -> OpinionTest | None:
+    def measured(self) -> SecondOpinionTest | None:
         """What `pocket.evidence.second_opinion` measured; None where not. Raises `CheckpointError` where damaged."""
         path = self._services.collection.path / "evidence/second_opinion.json"
         if not path.exists():
@@ -100,7 +100,7 @@ class OpinionServices:
             known = tuple(_known(kind, told[kind]) for kind in ("planted", "tuned"))
             generator = self._services.generator
             same = generator is not None and generator.sha256 == told["generator_sha256"]
-            return OpinionTest(told["date"], told["method"], same, known)
+            return SecondOpinionTest(told["date"], told["method"], same, known)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.second_opinion` again."

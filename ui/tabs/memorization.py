@@ -260,7 +260,7 @@ def _headline(own: MemorizationServices, query: Query, verdict: Verdict) -> str:
 def _close_up(own: MemorizationServices, query: Query, position: int) -> list[Any]:
     look = own.look(query, position)
     first, aligned = shown(query.image), shown(look.alignment.aligned)
-    most = max(float(look.where.query.max()), float(look.where.match.max()))
+    most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
     name = own.services.collection.corpus.credit(position).short_caption or "the training image"
     return [
         first,
@@ -269,8 +269,8 @@ def _close_up(own: MemorizationServices, query: Query, position: int) -> list[An
         _blink(first, aligned, name),
         _laid(look),
         difference(look.alignment.difference),
-        heat(query.image, look.where.query, most),
-        heat(look.match, look.where.match, most),
+        heat(query.image, look.occlusion.query, most),
+        heat(look.match, look.occlusion.match, most),
     ]
 
 

@@ -14,7 +14,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.services.app import Query, Services
-from ui.services.second_opinion import OpinionServices, OpinionTest
+from ui.services.second_opinion import SecondOpinionServices, SecondOpinionTest
 from ui.session import COMPUTE, Session, shown_errors
 from ui.widgets.tiles import tiles
 
@@ -43,7 +43,7 @@ _KINDS = {
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = OpinionServices(services)
+    asked = SecondOpinionServices(services)
     gr.HTML(
         f'<div class="headline spread"><h2>A second opinion</h2><p>{_WHAT}</p></div>', elem_id="opinion-what"
     )
@@ -283,7 +283,7 @@ def _rows(told: SecondOpinion) -> list[list[Any]]:
     ]
 
 
-def _measured(told: OpinionTest | None) -> str:
+def _measured(told: SecondOpinionTest | None) -> str:
     head = (
         "<p>The loss is how badly the generator guesses the noise that was added to an image, with the same noise "
         "and the same moments before and after, for all images; so a change comes from the forgetting alone. The "

@@ -28,7 +28,7 @@ HOW_TO_ADD = (
 )
 _BLOCK = 64  # images between two words on progress
 _FACTORY = "SQfp16"
-Rows = NDArray[np.float32]
+Float32Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CopyHits:
     """The training images most like an image to the copy encoder. ids, similarity: (k,), most similar first."""
 
     ids: NDArray[np.int64]
-    similarity: Rows
+    similarity: Float32Matrix
 
 
 class CopyIndex:

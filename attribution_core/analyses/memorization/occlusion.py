@@ -21,7 +21,7 @@ Falls = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Where:
+class OcclusionMaps:
     """Where the similarity of two images comes from.
 
     similarity: between both as they are. query, match: (cells, cells), by how much the similarity falls on average
@@ -33,7 +33,9 @@ class Where:
     match: Falls
 
 
-def where(encoder: Encoder, query: Image.Image, match: Image.Image, cells: int = CELLS) -> Where:
+def occlusion_maps(
+    encoder: Encoder, query: Image.Image, match: Image.Image, cells: int = CELLS
+) -> OcclusionMaps:
     """Cover every spot of both images, one at a time; centre squares are compared.
 
     cells: of the map, each way, 2 to 32. Raises `InvalidInputError` outside.
@@ -44,7 +46,7 @@ def where(encoder: Encoder, query: Image.Image, match: Image.Image, cells: int =
     covered = [*_covered(first, cells), *_covered(second, cells)]
     rows = normalized(encoder.encode([first, second, *covered]).astype(np.float64))
     similarity, half = float(rows[0] @ rows[1]), len(covered) // 2
-    return Where(
+    return OcclusionMaps(
         similarity,
         _by_cell(similarity - rows[2 : 2 + half] @ rows[1], cells),
         _by_cell(similarity - rows[2 + half :] @ rows[0], cells),

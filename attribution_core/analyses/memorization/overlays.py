@@ -15,7 +15,7 @@ SIDE = 320  # px of the pictures
 def heat(image: Image.Image, falls: NDArray[np.float64], most: float, side: int = SIDE) -> Image.Image:
     """The centre square of an image in pale grey, redder where covering it costs more similarity.
 
-    falls: (c, c) as of `Where`. most: the fall that is drawn reddest, the same for both images of a pair.
+    falls: (c, c) as of `OcclusionMaps`. most: the fall that is drawn reddest, the same for both images of a pair.
     """
     pale = (
         np.asarray(

@@ -21,7 +21,7 @@ from attribution_core.analyses.memorization.copies import (
     is_stored,
     threshold_of,
 )
-from attribution_core.analyses.memorization.occlusion import Where, where
+from attribution_core.analyses.memorization.occlusion import OcclusionMaps, occlusion_maps
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image
 from attribution_core.corpus.credit import Credit
@@ -165,7 +165,7 @@ class Look:
 
     match: Image.Image
     alignment: Alignment
-    where: Where
+    occlusion: OcclusionMaps
 
 
 @dataclass(frozen=True)
@@ -271,4 +271,4 @@ class Memorization:
         position: of the training image in the corpus. Raises as `check` does.
         """
         query, match = read_image(image), self.collection.corpus.image(position)
-        return Look(match, align(query, match), where(self.index.encoder, query, match))
+        return Look(match, align(query, match), occlusion_maps(self.index.encoder, query, match))

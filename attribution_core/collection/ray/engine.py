@@ -1,8 +1,8 @@
 """Encodes the shards of a build on Ray Data: on all machines of a cluster, in order, a few in memory at a time.
 
 The driver (the program that builds) reads the source, keeps the books and writes, as it does without Ray. It lays
-shards on a shelf, an actor that knows where each is; Ray Data streams their numbers to workers, which fetch shards from
-the driver's machine, encode them and send back what was made. A shard stays on the shelf until its result is here, so
+shards in a queue, an actor that knows where each is; Ray Data streams their numbers to workers, which fetch shards from
+the driver's machine, encode them and send back what was made. A shard stays in the queue until its result is here, so
 that Ray may encode it again where a machine was lost.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from attribution_core.collection.ray.cluster import Share, library, running, share
 from attribution_core.collection.shards import Encoded, Shard, encode
-from attribution_core.collection.sources.item import Item
+from attribution_core.collection.sources.item import SourceItem
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import AttributionError, InvalidInputError, unknown_name
@@ -95,7 +95,7 @@ class _Answer:
     traceback: str = ""
 
 
-class _Shelf:
+class _ShardQueue:
     """An actor: where shards are that are under way, and whether more will come."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -108,7 +108,7 @@ class _Shelf:
     async def recipe(self) -> Recipe:
         return self._recipe
 
-    async def lay(self, number: int, reference: list[Any]) -> None:
+    async def put(self, number: int, reference: list[Any]) -> None:
         async with self._changed:
             self._shards[number], self._laid = reference, number + 1
             self._changed.notify_all()
@@ -118,13 +118,13 @@ class _Shelf:
             self._complete = True
             self._changed.notify_all()
 
-    async def comes(self, number: int) -> bool:
+    async def wait_for(self, number: int) -> bool:
         """Wait until a shard is there, or it is known that it will not be."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._laid > number or self._complete)
             return self._laid > number
 
-    async def fetch(self, number: int) -> list[Any]:
+    async def get(self, number: int) -> list[Any]:
         """Empty where it was fetched `TRIES` times, and is given up."""
         self._begun[number] += 1
         return self._shards[number] if self._begun[number] <= TRIES else []
@@ -140,7 +140,7 @@ def _numbers(_: Any, shelf: Any) -> Iterator[Any]:
     import ray
 
     number = 0
-    while ray.get(shelf.comes.remote(number)):
+    while ray.get(shelf.wait_for.remote(number)):
         yield pa.table({"number": [number]})
         number += 1
 
@@ -149,7 +149,7 @@ class _Worker:
     """An actor of Ray Data's: loads the encoder once, then turns a shard's number into what was made of the shard."""
 
     def __init__(self, shelf: Any, threads: int) -> None:
-        self._shelf, self._threads = shelf, threads
+        self._shards, self._threads = shelf, threads
         self._encoder: ImageEncoder | None = None
 
     def __call__(self, batch: Any) -> Iterator[Any]:
@@ -157,7 +157,7 @@ class _Worker:
         import ray
 
         for number in batch["number"].to_pylist():
-            reference = ray.get(self._shelf.fetch.remote(number))
+            reference = ray.get(self._shards.get.remote(number))
             answer = self._answer(ray.get(reference[0])) if reference else _Answer(None, "")
             data = _pickled(answer)
             yield pa.table({"number": [number], "answer": pa.array([data], pa.large_binary())})
@@ -180,7 +180,7 @@ class _Worker:
     def _load(self) -> ImageEncoder:
         import ray
 
-        recipe: Recipe = ray.get(self._shelf.recipe.remote())
+        recipe: Recipe = ray.get(self._shards.recipe.remote())
         encoder = recipe.load()
         if "torch" in sys.modules:  # this worker's part of the cores
             sys.modules["torch"].set_num_threads(self._threads)
@@ -206,7 +206,7 @@ def encode_shards(
             ray.get_runtime_context().get_node_id(), soft=False
         )
         shelf = (
-            ray.remote(_Shelf)
+            ray.remote(_ShardQueue)
             .options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
             .remote(recipe)
         )
@@ -259,7 +259,7 @@ def _in_order(
                 ray.get(shelf.complete.remote())
                 more = False
                 break
-            ray.get(shelf.lay.remote(laid, [ray.put([(name, _portable(item)) for name, item in items])]))
+            ray.get(shelf.put.remote(laid, [ray.put([(name, _portable(item)) for name, item in items])]))
             under_way.append(
                 [
                     (name, replace(item, data=None) if isinstance(item.data, bytes) else item)
@@ -307,7 +307,7 @@ def _pickled(answer: _Answer) -> bytes:
     return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def _portable(item: Item) -> Item:
+def _portable(item: SourceItem) -> SourceItem:
     """Workers run in other folders."""
     return replace(item, data=item.data.absolute()) if isinstance(item.data, Path) else item
 

@@ -22,7 +22,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Item:
+class SourceItem:
     """One image of a source.
 
     id: unlike that of every other. data: a file, or its bytes; None where there is nothing to read, and problem says
@@ -49,7 +49,7 @@ class Source(Protocol):
     title: str
     mark: Mapping[str, Any]
 
-    def items(self, wanted: Wanted) -> Iterator[Item]:
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """All images. wanted: asked once for each id, in order; what it refuses is passed over unread."""
 
     def total(self, done: int) -> int | None:

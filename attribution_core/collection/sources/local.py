@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection.sources.item import Columns, Item, Wanted, take
+from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, take
 from attribution_core.common.images import SUFFIXES
 from attribution_core.errors import InvalidInputError
 
@@ -39,7 +39,7 @@ class FolderSource:
                 f"'{self.folder}' holds no images; expected files ending in {', '.join(sorted(SUFFIXES))}."
             )
 
-    def items(self, wanted: Wanted) -> Iterator[Item]:
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """One a file; its caption is the file's name, its link the file."""
         for name in self.files:
             if wanted(name):
@@ -49,7 +49,7 @@ class FolderSource:
                     "source": self.title,
                     "link": (self.folder / name).resolve().as_uri(),
                 }
-                yield Item(name, self.folder / name, text, (str(Path(name).with_suffix("")),))
+                yield SourceItem(name, self.folder / name, text, (str(Path(name).with_suffix("")),))
 
     def total(self, done: int) -> int | None:
         """How many files."""
@@ -94,7 +94,7 @@ class ParquetSource:
             "files": hashlib.sha256(listed.encode()).hexdigest(),
         }
 
-    def items(self, wanted: Wanted) -> Iterator[Item]:
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """One a row; its id is that of the column "id", else its number, behind the file's name if there are more."""
         import pyarrow.parquet as pq
 
@@ -114,11 +114,11 @@ class ParquetSource:
         return self._rows
 
 
-def _row(name: str, image: Any, text: dict[str, str]) -> Item:
+def _row(name: str, image: Any, text: dict[str, str]) -> SourceItem:
     data = image.get("bytes") if isinstance(image, dict) else image
     path = image.get("path") if isinstance(image, dict) else None
     text.pop("id", None)
     names = (Path(path).name,) if path else ()
     if not isinstance(data, bytes) or not data:
-        return Item(name, None, text, names, "its row holds no encoded image")
-    return Item(name, data, text, names)
+        return SourceItem(name, None, text, names, "its row holds no encoded image")
+    return SourceItem(name, data, text, names)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection.sources.item import Columns, Item, take
+from attribution_core.collection.sources.item import Columns, SourceItem, take
 from attribution_core.errors import InvalidInputError
 
 KEYS = ("file", "file_name", "id", "key")
@@ -54,7 +54,7 @@ class Metadata:
         found.pop("", None)
         return cls(found)
 
-    def of(self, item: Item) -> str | None:
+    def of(self, item: SourceItem) -> str | None:
         """Which row names the image: by its id, else by another of its names; None where there is none."""
         return next((name for name in (item.id, *item.names) if name in self.rows), None)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from attribution_core.collection.sources.item import Columns, Item, Wanted, take
+from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, take
 from attribution_core.common.images import SUFFIXES
 from attribution_core.errors import InvalidInputError, MissingDependencyError
 
@@ -39,7 +39,7 @@ class TarSource:
             "columns": columns.chosen,
         }
 
-    def items(self, wanted: Wanted) -> Iterator[Item]:
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """One a sample; its id is the shard's name and the sample's. What is cut off is told at its end."""
         for number, (file, name) in enumerate(zip(self.files, self.names, strict=True)):
             before = sum(self._sizes[:number])
@@ -48,7 +48,7 @@ class TarSource:
                     yield from self._samples(archive, name, wanted, before, number)
             except _DAMAGED as error:
                 if wanted(f"{name}/..."):
-                    yield Item(
+                    yield SourceItem(
                         f"{name}/...",
                         None,
                         problem=f"'{file}' is damaged or cut off in or behind its sample "
@@ -58,7 +58,7 @@ class TarSource:
 
     def _samples(
         self, archive: tarfile.TarFile, shard: str, wanted: Wanted, before: int, number: int
-    ) -> Iterator[Item]:
+    ) -> Iterator[SourceItem]:
         key: str | None = None
         members: dict[str, bytes | None] = {}
         take_it = False
@@ -86,7 +86,7 @@ class TarSource:
         if key is not None and take_it:
             yield self._sample(shard, key, members)
 
-    def _sample(self, shard: str, key: str, members: Mapping[str, bytes | None]) -> Item:
+    def _sample(self, shard: str, key: str, members: Mapping[str, bytes | None]) -> SourceItem:
         image = next((s for s in members if "." + s.rpartition(".")[2] in SUFFIXES), None)
         text: dict[str, str] = {"source": shard}
         note = ""
@@ -100,7 +100,7 @@ class TarSource:
             text["caption"] = " ".join((members["txt"] or b"").decode("utf-8", "replace").split())
         names = (key, PurePosixPath(key).name, f"{key}.{image}", f"{PurePosixPath(key).name}.{image}")
         if image is None:
-            return Item(
+            return SourceItem(
                 f"{shard}/{key}",
                 None,
                 text,
@@ -108,7 +108,7 @@ class TarSource:
                 f"no image among its files ({', '.join('.' + s for s in members) or 'none'})",
             )
         problem = "" if members[image] is not None else "the file is too large to be an image"
-        return Item(f"{shard}/{key}", members[image], text, names, problem, note)
+        return SourceItem(f"{shard}/{key}", members[image], text, names, problem, note)
 
     def total(self, done: int) -> int | None:
         """Estimated from how much of the archives is read."""
@@ -184,7 +184,7 @@ class DatasetSource:
             "columns": columns.chosen,
         }
 
-    def items(self, wanted: Wanted) -> Iterator[Item]:
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """One a row; its id is that of a column "id", "__key__" or "key", else split and number."""
         number = 0
         try:
@@ -203,18 +203,18 @@ class DatasetSource:
                 "command goes on there."
             ) from error
 
-    def _item(self, name: str, row: Mapping[str, Any]) -> Item:
+    def _item(self, name: str, row: Mapping[str, Any]) -> SourceItem:
         image = row[self._column]
         text = {"source": self.title} | take(row, self._columns)
         path = image.get("path") if isinstance(image, dict) else image if isinstance(image, str) else None
         names = (Path(path).name,) if path else ()
         data = image.get("bytes") if isinstance(image, dict) else image
         if isinstance(data, bytes) and data:
-            return Item(name, data, text, names)
+            return SourceItem(name, data, text, names)
         if path and "://" not in path:
             file = self._root / path if self._root else Path(path)
-            return Item(name, file, text, names)
-        return Item(
+            return SourceItem(name, file, text, names)
+        return SourceItem(
             name, None, text, names, "its row holds no image" + (f", only the link {path}" if path else "")
         )
 

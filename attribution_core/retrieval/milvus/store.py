@@ -32,7 +32,7 @@ from attribution_core.errors import (
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.milvus.address import Address, close, connect, mended
 from attribution_core.retrieval.rest import Rest
-from attribution_core.retrieval.truncated import rest_beyond
+from attribution_core.retrieval.truncated import rest_of_truncated_search
 
 FILE = "milvus.safetensors"
 NOTE = "milvus.json"
@@ -234,7 +234,7 @@ class MilvusStore:
                 f"the Milvus store '{self.address}' leaves nearer rows of '{self.name}' out, so that "
                 f"shares would be wrong; was another index than FLAT made of it? Or {_AGAIN}."
             )
-        return rest_beyond(np.clip(raw, -1.0, 1.0), top, others, mean, sample, unseen, bins)
+        return rest_of_truncated_search(np.clip(raw, -1.0, 1.0), top, others, mean, sample, unseen, bins)
 
 
 class _Kept:

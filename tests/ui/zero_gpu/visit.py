@@ -18,7 +18,7 @@ from tests.support.fakes import shape_image
 from ui.services import gpu
 from ui.services.app import Query, Services
 from ui.services.artwork import ArtworkServices, Desk
-from ui.services.second_opinion import OpinionServices
+from ui.services.second_opinion import SecondOpinionServices
 
 
 def main(folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def main(folder: Path) -> dict[str, Any]:
         services.attributor().encoder.encode([made.image], batch_size=0)
     except AttributionError as error:
         told["mistake"] = [type(error).__name__, str(error)]
-    opinion = list(OpinionServices(services).ask(made, None))[-1]
+    opinion = list(SecondOpinionServices(services).ask(made, None))[-1]
     assert isinstance(opinion, SecondOpinion)
     told["opinion"] = opinion.rank_unlearning.tolist()
     artwork, desk = ArtworkServices(services, folder), Desk()
