@@ -150,9 +150,9 @@ def build_collection(
     whose column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id)
     with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place
     of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder,
-    mappers and factory. near_duplicates: the threshold of `duplicates`; None groups none; a collection that is added
-    to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the result is the same, and
-    each goes on with what the other began. workers: encoders at once on Ray; see `ray_cluster.share`.
+    mappers and factory. near_duplicates: the threshold of `corpus.near_duplicates`; None groups none; a collection that
+    is added to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the result is the same,
+    and each goes on with what the other began. workers: encoders at once on Ray; see `ray.cluster.share`.
 
     Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
     Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds

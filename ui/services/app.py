@@ -122,7 +122,7 @@ class Services:
             return self._attributors[name]
 
     def _attributor(self, collection: Collection) -> Attributor:
-        """Loads its encoder at its first query; on a ZeroGPU Space at once, see `ui.gpu`."""
+        """Loads its encoder at its first query; on a ZeroGPU Space at once, see `ui.services.gpu`."""
         device = self.settings.device
         held = None if gpu.SPACES is None else gpu.GpuEncoder(load_encoder(collection.encoder_name, device))
         return Attributor(collection, device, held)

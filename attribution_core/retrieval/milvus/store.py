@@ -1,7 +1,7 @@
 """Rows in a Milvus collection, searched there in full; what the rest needs beside it is kept in one file here.
 
 Milvus hands out at most 16,384 nearest rows of a query. Where there are more, the rest is estimated beyond those, from
-the sum of all rows and an even sample of them (`nearest_rest`).
+the sum of all rows and an even sample of them (`retrieval.truncated`).
 
 A folder that builds into Milvus notes what it makes there before it is made, so that whatever a run leaves behind is
 known to the next one; only what a folder has noted itself is ever dropped.
