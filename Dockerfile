@@ -28,7 +28,6 @@ COPY --from=packages /opt/venv /opt/venv
 
 # What deploy/files.py lists; a test compares the two.
 COPY LICENSE NOTICE app.py constraints.txt requirements.txt ./
-COPY assets/app.css assets/paper_table2.csv assets/
 COPY checkpoints checkpoints
 COPY attribution_core attribution_core
 COPY ui ui

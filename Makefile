@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV   := .venv
 PYTHON ?= $(shell for v in 3.11 3.12 3.10; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
 PY     := $(VENV)/bin/python
-CODE   := $(wildcard attribution_core pocket ui deploy app.py)
+CODE   := $(wildcard attribution_core pocket ui deploy tools app.py)
 PINS   := constraints.txt
 
 help:  ## this list
@@ -47,10 +47,11 @@ browser:
 	  fi; \
 	fi
 
-lint: $(VENV)/.stamp-dev  ## ruff (format too) and mypy
+lint: $(VENV)/.stamp-dev  ## ruff (format too), mypy, and who may import whom
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)
+	$(VENV)/bin/lint-imports --no-logo
 
 bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
 	$(PY) -m benchmarks.query $(ARGS)
@@ -59,11 +60,11 @@ pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is 
 	$(PY) -m doit -f pocket/build.py -d . $(ARGS)
 
 screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
-	$(PY) -m assets.screenshots
+	$(PY) -m tools.screenshots
 
 deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
 	@test -n "$(SPACE)" || { echo "Name the Space: make deploy-space SPACE=user/name"; exit 1; }
 	$(PY) -m deploy.space $(SPACE) $(ARGS)
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-results

@@ -35,7 +35,7 @@ def main(
 ) -> None:
     """Open a collection and serve the page."""
     from ui.page import build, launch
-    from ui.services import Services
+    from ui.services.app import Services
 
     first, others = (collection[0], tuple(collection[1:])) if collection else (None, ())
     given = {

@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from attribution_core._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from attribution_core.attribution import Attributor, Collection
-    from attribution_core.calibration import Calibrator
-    from attribution_core.corpus import Corpus
-    from attribution_core.encoders import ENCODERS, load_encoder
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.attribution.result import Attribution
+    from attribution_core.collection.collection import Collection
+    from attribution_core.corpus.corpus import Corpus
+    from attribution_core.corpus.credit import Credit
+    from attribution_core.encoding.encoders import ENCODERS, load_encoder
+    from attribution_core.encoding.protocol import ImageEncoder
     from attribution_core.errors import (
         AttributionError,
         CheckpointError,
@@ -24,21 +29,20 @@ if TYPE_CHECKING:
         NotFittedError,
         UnknownNameError,
     )
-    from attribution_core.index import TrainingIndex
-    from attribution_core.mappers import MapperPair
-    from attribution_core.protocols import ImageEncoder
-    from attribution_core.rest import LogSum, Rest, RestKind
-    from attribution_core.results import Attribution, Credit, Hits, Shares
-
-__version__ = "0.1.0"
+    from attribution_core.mapping.pair import MapperPair
+    from attribution_core.retrieval.hits import Hits
+    from attribution_core.retrieval.index import TrainingIndex
+    from attribution_core.retrieval.rest import LogSum, Rest, RestKind
+    from attribution_core.scoring.calibrator import Calibrator
+    from attribution_core.scoring.shares import Shares
 
 _HOME = {
-    "Attributor": "attribution",
-    "Collection": "attribution",
-    "Calibrator": "calibration",
-    "Corpus": "corpus",
-    "ENCODERS": "encoders",
-    "load_encoder": "encoders",
+    "Attributor": "attribution.attributor",
+    "Collection": "collection.collection",
+    "Calibrator": "scoring.calibrator",
+    "Corpus": "corpus.corpus",
+    "ENCODERS": "encoding.encoders",
+    "load_encoder": "encoding.encoders",
     "AttributionError": "errors",
     "CheckpointError": "errors",
     "CollectionMismatchError": "errors",
@@ -48,16 +52,16 @@ _HOME = {
     "MissingDependencyError": "errors",
     "NotFittedError": "errors",
     "UnknownNameError": "errors",
-    "TrainingIndex": "index",
-    "MapperPair": "mappers",
-    "ImageEncoder": "protocols",
-    "LogSum": "rest",
-    "Rest": "rest",
-    "RestKind": "rest",
-    "Attribution": "results",
-    "Credit": "results",
-    "Hits": "results",
-    "Shares": "results",
+    "TrainingIndex": "retrieval.index",
+    "MapperPair": "mapping.pair",
+    "ImageEncoder": "encoding.protocol",
+    "LogSum": "retrieval.rest",
+    "Rest": "retrieval.rest",
+    "RestKind": "retrieval.rest",
+    "Attribution": "attribution.result",
+    "Credit": "corpus.credit",
+    "Hits": "retrieval.hits",
+    "Shares": "scoring.shares",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """`python -m attribution_core`: the command line."""
 
-from attribution_core.cli import main
+from attribution_core.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ import typer
 
 from attribution_core.settings import shipped
 from benchmarks.query import machine
-from benchmarks.serving import ROOT, serve
+from tools.serve import ROOT, serve
 
 
 def first_page(url: str) -> int:

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.serving import serve
+from tools.serve import serve
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("query", "generate", "app")
@@ -135,7 +135,7 @@ def measure_query(say: Callable[..., None], collection_path: Path, runs: int, to
 
 def measure_generation(say: Callable[..., None], collection_path: Path, runs: int) -> None:
     """Seconds for one image with the generator's own steps and guidance, and with 25 steps, after a first one."""
-    from attribution_core.generation import Generator
+    from attribution_core.generation.generator import Generator
 
     loading, generator = timed(lambda: Generator.open(collection_path / "generator", device="cpu").load())
     say("load the generator", seconds=round(loading, 2))

@@ -15,7 +15,7 @@ import diffusers
 import numpy as np
 import typer
 
-from attribution_core.generation import Generator
+from attribution_core.generation.generator import Generator
 from benchmarks.query import ROOT, machine, timed
 from pocket.prompts import SHEET
 

@@ -17,9 +17,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from attribution_core.calibration import Calibrator
-from attribution_core.checks import normalized
-from attribution_core.index import TrainingIndex
+from attribution_core.common.arrays import normalized
+from attribution_core.retrieval.index import TrainingIndex
+from attribution_core.scoring.calibrator import Calibrator
 from benchmarks.query import machine, timed
 
 TEMPERATURES = (0.05, 0.02)

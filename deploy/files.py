@@ -11,8 +11,6 @@ APP = (
     "LICENSE",
     "NOTICE",
     "app.py",
-    "assets/app.css",
-    "assets/paper_table2.csv",
     "attribution_core/",
     "checkpoints/",
     "constraints.txt",

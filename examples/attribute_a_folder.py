@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ImageOps
 
 from attribution_core import Attributor, Corpus
-from attribution_core.indexing import build_collection
+from attribution_core.collection.build import build_collection
 from attribution_core.settings import shipped
 
 WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))

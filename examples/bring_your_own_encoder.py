@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from attribution_core import Attributor, Calibrator, Corpus
-from attribution_core.indexing import build_collection
+from attribution_core.collection.build import build_collection
 from attribution_core.settings import shipped
 
 WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))

@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 
 from attribution_core import Attributor, Collection
-from attribution_core.addonein import add_one_in
-from attribution_core.evaluation import over_models
-from attribution_core.image_store import ImageStore
+from attribution_core.add_one_in.cases import encode_case, read_manifest
+from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.add_one_in.queries import add_one_in
+from attribution_core.common.estimates import over_models
 from attribution_core.settings import shipped
-from attribution_core.testcases import encode_case, read_manifest
 
 # %% [markdown]
 # ## The manifest

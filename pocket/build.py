@@ -16,27 +16,21 @@ from typing import Any
 
 from doit.tools import config_changed
 
-from assets.screenshots import SHOTS
-from pocket import (
-    benchmark,
-    benchmark_plan,
-    clip,
-    encoder_report,
-    evidence,
-    memorization,
-    regions,
-    scaling,
-    second_opinion,
-    sscd,
-)
-from pocket.denoiser import PLANTED_REPEATS, RECIPES
-from pocket.encoders import PACKAGE
+from pocket.benchmark import make as benchmark
+from pocket.benchmark import plan as benchmark_plan
+from pocket.corpus.sources import ALL_SOURCES
+from pocket.encoders import clip, sscd
+from pocket.encoders import report as encoder_report
+from pocket.encoders.convert import PACKAGE
+from pocket.evidence import memorization, regions, scaling, second_opinion
+from pocket.evidence import methods as evidence
 from pocket.examples import EXAMPLES, file_name
-from pocket.generator import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
-from pocket.generator_report import COLOURED_PATH, HISTORY, SHEET_PATH
+from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
+from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
+from pocket.generator.report import COLOURED_PATH, HISTORY, SHEET_PATH
 from pocket.prompts import COLOURED, SHEET, STYLE_TUNING, TUNING, benchmark_prompts
 from pocket.readme import JUDGED, README
-from pocket.sources import ALL_SOURCES
+from tools.screenshots import SHOTS
 
 POCKET = Path("checkpoints/pocket")
 ENCODER = "checkpoints/encoders/efficientnet-lite0/model.safetensors"
@@ -102,7 +96,7 @@ STAGES = (
     Stage(
         "sscd",
         "the encoder that tells copies",
-        ("pocket.sscd",),
+        ("pocket.encoders.sscd",),
         [_TRAIN],
         _TRAINED[:1],
         [asdict(sscd.SCHEDULE), sscd.TEMPERATURE, sscd.ENTROPY],
@@ -110,7 +104,7 @@ STAGES = (
     Stage(
         "clip",
         "the encoder of images and texts",
-        ("pocket.clip",),
+        ("pocket.encoders.clip",),
         [_TRAIN],
         _TRAINED[1:],
         [asdict(clip.SCHEDULE), MINILM],
@@ -118,7 +112,7 @@ STAGES = (
     Stage(
         "encoder_report",
         "what the encoders are good for",
-        ("pocket.encoder_report",),
+        ("pocket.encoders.report",),
         [ENCODER, *_TRAINED, *_CORPUS],
         [_ENCODER_REPORT],
         [encoder_report.ORIGINALS, list(encoder_report.CHANGES)],
@@ -168,7 +162,7 @@ STAGES = (
     Stage(
         "scaling",
         "what a temperature is worth with other numbers of candidates",
-        ("pocket.scaling",),
+        ("pocket.evidence.scaling",),
         [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED],
         [_SCALING],
         scaling.NUMBERS,
@@ -176,7 +170,7 @@ STAGES = (
     Stage(
         "regions",
         "whether a region of an image finds what it shows",
-        ("pocket.regions",),
+        ("pocket.evidence.regions",),
         [*_CORPUS, ENCODER, *_TRAINED, _INDEX, _EVIDENCE],
         [str(regions.OUT)],
         asdict(regions.RegionSettings()),
@@ -184,7 +178,7 @@ STAGES = (
     Stage(
         "second_opinion",
         "similarity against unlearning, where the right image is known",
-        ("pocket.second_opinion",),
+        ("pocket.evidence.second_opinion",),
         [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX],
         [str(second_opinion.OUT)],
         [asdict(second_opinion.OpinionSettings()), TUNING],
@@ -192,7 +186,7 @@ STAGES = (
     Stage(
         "memorization",
         "what the generator memorized, and how well that is told",
-        ("pocket.memorization",),
+        ("pocket.evidence.memorization",),
         [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT],
         [_MEMORIZATION],
         [asdict(memorization.Settings()), list(encoder_report.CHANGES)],
@@ -208,7 +202,7 @@ STAGES = (
     Stage(
         "screenshots",
         "the README's pictures of the app",
-        ("assets.screenshots",),
+        ("tools.screenshots",),
         [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
         [f"assets/screenshot-{name}.png" for name, *_ in SHOTS],
     ),

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from attribution_core.generation import Generator
+from attribution_core.generation.generator import Generator
 
 COLLECTION = Path("checkpoints/pocket")
 # (prompt, seed) in the order of the page, which opens on the first: one of each style, the best of five seeds by

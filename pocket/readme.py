@@ -11,15 +11,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attribution_core import memorization_evidence
-from attribution_core.cards import atomic_path, read_card
-from attribution_core.evaluation import RECALL_AT
-from attribution_core.evidence_figures import PRETRAINED
-from attribution_core.words import listing
-from pocket.encoder_report import NEAREST, PRECISION, REPORT
-from pocket.generator import OUT, TRIALS
-from pocket.generator_report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
-from pocket.scaling import SCALING
+from attribution_core.add_one_in.evaluation import RECALL_AT
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import atomic_path
+from attribution_core.common.text import listing
+from attribution_core.evidence import memorization as memorization_evidence
+from attribution_core.figures.evidence import PRETRAINED
+from pocket.encoders.report import NEAREST, PRECISION, REPORT
+from pocket.evidence.scaling import SCALING
+from pocket.generator.commands import OUT, TRIALS
+from pocket.generator.report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
 
 README = Path("README.md")
 BENCHMARK, EVIDENCE = Path("checkpoints/pocket/benchmark"), Path("checkpoints/pocket/evidence")
@@ -60,7 +61,7 @@ def figures() -> str:
             "photographs and is at a loss with unfinished drawings of 64 px; pocket-clip learned things, and "
             "pocket-sscd copies, on the training images, and neither ever saw a generated one. What all of them "
             "call near is mostly the same thing in another style, so the aim for styles is held against a "
-            "classifier of textures (`pocket/style.py`).",
+            "classifier of textures (`pocket/generator/style.py`).",
             "",
             "What more samples brought, and what the trials of equal time said of the recipe "
             "(loss in v, lower is better):",
@@ -113,9 +114,9 @@ def _memorized(told: dict[str, Any]) -> Iterable[str]:
     copies, signal, seconds = told["copies"], told["signal"], told["seconds"]
     made, edited, real = (copies[name] for name in ("made", "made and changed", "training images, changed"))
     yield (
-        f"Memorization (`python -m pocket.memorization`, {told['took']:.0f} s on one core; {len(told['seeds'])} "
-        f"seeds of each prompt). By {told['copy_encoder']}, at the threshold {told['threshold']:g} that its report "
-        "gives, with 95 % intervals over prompts or images:"
+        f"Memorization (`python -m pocket.evidence.memorization`, {told['took']:.0f} s on one core; "
+        f"{len(told['seeds'])} seeds of each prompt). By {told['copy_encoder']}, at the threshold "
+        f"{told['threshold']:g} that its report gives, with 95 % intervals over prompts or images:"
     )
     yield ""
     yield from _table(
@@ -316,8 +317,8 @@ def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, An
     yield from _misleading(evidence["methods"])
     yield (
         f"A temperature fitted with {scaling['fitted_with']:,} candidates, used with others (`python -m "
-        f"pocket.scaling`, {scaling['method']}; more are random crops of the training images): -log share of the "
-        "test exemplars by it, by the one that fits best there, and by one corrected with the number's logarithm."
+        f"pocket.evidence.scaling`, {scaling['method']}; more are random crops of the training images): -log share of "
+        "the test exemplars by it, by the one that fits best there, and by one corrected with the number's logarithm."
     )
     yield ""
     yield from _table(
@@ -402,7 +403,7 @@ def _gains(
 def _encoders(report: dict[str, Any]) -> Iterable[str]:
     yield (
         f"The encoders that work offline, asked of images that none was trained on (`python -m "
-        f"pocket.encoder_report`). Copies: {report['what']}."
+        f"pocket.encoders.report`). Copies: {report['what']}."
     )
     yield ""
     yield from _table(

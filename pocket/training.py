@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from attribution_core.cards import atomic_path
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import CheckpointError
 
 LOG = logging.getLogger("pocket")

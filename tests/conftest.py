@@ -1,4 +1,4 @@
-"""Fixtures that browser and API tests share: the app as it is started, and Debian's Chromium."""
+"""Fixtures that browser and API tests share: the app over two collections, and Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attribution_core.settings import Settings
+from tests.support.browser import start, watched
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)
@@ -41,19 +42,6 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def start(settings: Settings) -> Iterator[str]:
-    """The app on a free port, until the fixture ends."""
-    from ui.page import build, launch
-    from ui.services import Services
-
-    services = Services.open(settings)
-    services.warm_up()
-    page = build(services)
-    _, url, _ = launch(page, services, prevent_thread_lock=True, quiet=True)
-    yield url.rstrip("/")
-    page.close()
-
-
 @pytest.fixture(scope="session")
 def pocket_app() -> Iterator[str]:
     """The app over the collection that ships."""
@@ -63,10 +51,10 @@ def pocket_app() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over a collection with two methods and evidence, without a generator and without examples."""
-    from attribution_core.attribution import Collection
-    from attribution_core.calibration import Calibrator
-    from attribution_core.encoders import load_encoder
-    from tests.fakes import ENCODER, fake_collection, fake_evidence
+    from attribution_core.collection.collection import Collection
+    from attribution_core.encoding.encoders import load_encoder
+    from attribution_core.scoring.calibrator import Calibrator
+    from tests.support.fakes import ENCODER, fake_collection, fake_evidence
 
     collection = fake_collection(tmp_path_factory.mktemp("own") / "shapes", n=120, temperature=0.005)
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(120)])
@@ -75,17 +63,6 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     fake_evidence(Collection.open(collection.path))
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))
-
-
-def watched(page: Page, url: str) -> Iterator[Page]:
-    """The page at an address; fails on script errors and on requests to other hosts."""
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(r.url))
-    page.goto(url)
-    expect(page.get_by_role("tab", name="Generate")).to_be_visible()
-    yield page
-    assert wrong == []
 
 
 @pytest.fixture

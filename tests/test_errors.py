@@ -61,6 +61,6 @@ def test_scoring_loads_neither_torch_nor_faiss():
 def test_public_names_have_a_home_and_others_fail_plainly():
     assert set(attribution_core.__all__) == set(attribution_core._HOME)
     assert set(attribution_core.__all__) <= set(dir(attribution_core))
-    assert attribution_core.Rest is __import__("attribution_core.rest").rest.Rest
+    assert attribution_core.Rest is __import__("attribution_core.retrieval.rest").retrieval.rest.Rest
     with pytest.raises(AttributeError, match="no attribute 'Ret'"):
         _ = attribution_core.Ret

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from attribution_core.errors import MissingDependencyError
-from ui.services import Query, Services
+from ui.services.app import Query, Services
+from ui.services.uploads import uploaded
 from ui.session import COMPUTE, as_file, shown_errors
-from ui.uploads import uploaded
 
 TOOLS = ("attribute_image", "generate_image")
 
@@ -40,9 +41,8 @@ def build(services: Services, page: gr.Blocks) -> None:
         Returns:
             JSON: collection, encoder, n_training, temperature; rest with rest_low and rest_high, the share of all images that are not listed; top, a list of rank, id, similarity, influence (0 to 1) with its interval low and high, uncalibrated, caption, creator, source, licence and link.
         """  # noqa: E501 - Gradio takes each line under "Returns" for a value of its own
-        return (
-            services.attribute(services.read_upload(str(uploaded(image["path"]))), method).head(top).to_dict()
-        )
+        query = services.read_upload(str(uploaded(image["path"], get_upload_folder())))
+        return services.attribute(query, method).head(top).to_dict()
 
     @shown_errors
     def generate_image(

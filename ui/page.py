@@ -9,8 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from ui import (
-    api,
+from ui import api
+from ui.services.app import Services
+from ui.session import KEEP_S, Session
+from ui.tabs import (
     artwork,
     attribution,
     compare,
@@ -19,13 +21,11 @@ from ui import (
     generate,
     history,
     memorization,
-    opinion,
     regions,
     scores,
+    second_opinion,
 )
-from ui.services import Services
-from ui.session import KEEP_S, Session
-from ui.theme import CSS, theme
+from ui.widgets.theme import CSS, theme
 
 TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Generate", generate.build),
@@ -35,7 +35,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
     ("Credit", credit.build),
     ("My artwork", artwork.build),
     ("Memorization", memorization.build),
-    ("Second opinion", opinion.build),
+    ("Second opinion", second_opinion.build),
     ("Compare", compare.build),
     ("Evidence", evidence.build),
 )

@@ -13,12 +13,13 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from gradio.processing_utils import save_bytes_to_cache
 
+from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
-from attribution_core.report import Section
-from attribution_core.results import Attribution
-from ui.link import Link, read_link
-from ui.services import LOG, Query, Services
-from ui.visit import Seen, remember
+from attribution_core.reports.section import Section
+from ui.services.app import LOG, Query, Services
+from ui.services.link import Link, read_link
+from ui.services.visit import Seen, remember
+from ui.widgets.under_way import begins, ends
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
@@ -78,7 +79,7 @@ class Session:
         )
         self._views: list[View] = []
         self._visit_views: list[VisitView] = []
-        self._carriers: list[Any] = []
+        self._carriers: list[tuple[Any, str]] = []
         self._returns: list[Any] = []
         self.report_sections: list[Callable[[Query], Section | None]] = []
         self._leavers: list[Callable[[str], None]] = []
@@ -112,9 +113,14 @@ class Session:
         """Run this, too, when an earlier image was brought back; for what is no view."""
         self._followers.append((handler, inputs, outputs, options))
 
-    def attribute_after(self, event: Any) -> None:
-        """Attribute what is in `made` after this event, and draw all views."""
-        self._carriers.append(event)
+    def attribute_after(self, event: Any, key: str = "") -> None:
+        """Attribute what is in `made` after this event, and draw all views.
+
+        key: of `under_way.begins`, which the event runs where its image counts as under way from its start.
+        """
+        if key:
+            event.failure(None, js=ends(key))
+        self._carriers.append((event, key or f"after {len(self._carriers)}"))
 
     def connect(self, page: gr.Blocks) -> None:
         """Wire views and events, once all tabs are built; the page opens on the stored example."""
@@ -164,16 +170,19 @@ class Session:
             show_progress="hidden",
         )
         asked = [self.made, self.method, self.ledger]
-        for number, event in enumerate(self._carriers, 1):
-            event.success(
+        for number, (event, key) in enumerate(self._carriers, 1):
+            attributed = event.success(
                 attribute_query,
                 asked,
                 [*visit, *outputs],
+                js=begins(key),
                 api_name=f"attribute_after_{number}",
                 api_visibility="undocumented",
                 show_progress="minimal",
                 **COMPUTE,
             )
+            attributed.success(None, js=ends(key))
+            attributed.failure(None, js=ends(key))
         for number, event in enumerate(self._returns, 1):
             drawn = event.success(
                 draw_again,

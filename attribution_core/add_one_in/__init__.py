@@ -1,0 +1,1 @@
+"""Add-one-in models: images whose influence is known by construction, and what is measured on them."""

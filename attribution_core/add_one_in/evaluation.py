@@ -1,0 +1,219 @@
+"""How well features find the exemplars: recall and mean average precision, with intervals over models, in tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.add_one_in.cases import TestCase
+from attribution_core.add_one_in.metrics import (
+    exemplar_places,
+    precision_of_places,
+    recall_ceiling,
+    recall_of_places,
+)
+from attribution_core.common.estimates import Estimate, over_models
+from attribution_core.errors import CollectionMismatchError, InvalidInputError
+from attribution_core.mapping.pair import MapperPair
+
+RECALL_AT = (1, 5, 10, 100)
+Blocks = Callable[[], Iterable[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Figures of one encoder and mapper on one test case and kind of prompt.
+
+    recall, ceiling: in the order of `RECALL_AT`; a ceiling is below 1 where models have more exemplars than that.
+    mean_ap: mean average precision over the whole ranking.
+    """
+
+    encoder: str
+    mapper: str
+    case: str
+    kind: str
+    models: int
+    queries: int
+    recall: tuple[Estimate, ...]
+    ceiling: tuple[float, ...]
+    mean_ap: Estimate
+
+
+def evaluate(
+    blocks: Blocks, cases: Sequence[TestCase], mappers: MapperPair, mapper: str = "", seed: int = 0
+) -> tuple[Score, ...]:
+    """Rank all training images and each query's exemplars, and score the ranks.
+
+    The pool of a query is the training set and the exemplars of its own model, as in the paper's `eval.py`. The
+    training set is read once for all cases; never are more than 256 MB of similarities held.
+
+    Args:
+        blocks: Called once; gives the training set's raw features, (n, d) float32 block by block.
+        cases: Test cases in the same features.
+        mappers: Both heads; their `encoder` stands in the table.
+        mapper: What the table calls them; the kind of their heads by default.
+        seed: Of the bootstrap.
+
+    Raises:
+        CollectionMismatchError: Dimensions differ.
+        InvalidInputError: There is no case, or a case has no queries.
+    """
+    parts = [(case, kind) for case in cases for kind in case.made]
+    if not parts or any(len(case.made[kind].features) == 0 for case, kind in parts):
+        raise InvalidInputError("there is nothing to evaluate: give at least one test case with made images.")
+    wrong = [case for case in cases if case.dim != mappers.dim]
+    if wrong:
+        raise CollectionMismatchError(
+            f"case '{wrong[0].name}' has features of {wrong[0].dim} columns, the mappers of encoder "
+            f"'{mappers.encoder}' take {mappers.dim}; use those of one encoder."
+        )
+    made = [case.made[kind] for case, kind in parts]
+    first = np.cumsum([0, *(len(case.exemplars) for case in cases)])
+    first_model = np.cumsum([0, *(len(case.chunks) for case in cases)])
+    place = {id(case): i for i, case in enumerate(cases)}
+    places = exemplar_places(
+        (mappers.map_training(block) for block in blocks() if len(block)),
+        mappers.map_query(np.concatenate([m.features for m in made])),
+        mappers.map_training(np.concatenate([case.exemplars for case in cases])),
+        np.concatenate([case.chunks + start for case, start in zip(cases, first, strict=False)]),
+        np.concatenate([m.model + first_model[place[id(c)]] for (c, _), m in zip(parts, made, strict=True)]),
+    )
+    ends = np.cumsum([len(m.features) for m in made])
+    return tuple(
+        _score(
+            mappers.encoder,
+            mapper or str(mappers.kind),
+            case.name,
+            kind,
+            m.model,
+            places[end - len(m.model) : end],
+            seed,
+        )
+        for (case, kind), m, end in zip(parts, made, ends, strict=True)
+    )
+
+
+def _score(
+    encoder: str,
+    mapper: str,
+    case: str,
+    kind: str,
+    model: NDArray[np.int64],
+    places: list[NDArray[np.int64]],
+    seed: int,
+) -> Score:
+    recall = [np.array([recall_of_places(p, k) for p in places]) for k in RECALL_AT]
+    ceiling = [float(np.mean([recall_ceiling(len(p), k) for p in places])) for k in RECALL_AT]
+    precision = np.array([precision_of_places(p) for p in places])
+    return Score(
+        encoder,
+        mapper,
+        case,
+        kind,
+        len(np.unique(model)),
+        len(places),
+        tuple(over_models(values, model, seed) for values in recall),
+        tuple(ceiling),
+        over_models(precision, model, seed),
+    )
+
+
+def rank_agreement(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
+    """Spearman's correlation between metrics over all rows: do they put the methods in one order?
+
+    Returns {metric: {metric: correlation}}; NaN where a metric is the same in all rows.
+    """
+    from scipy.stats import spearmanr
+
+    names = _metric_names()
+    columns = np.array([[*(r.value for r in s.recall), s.mean_ap.value] for s in scores])
+    if len(columns) < 3:
+        raise InvalidInputError(f"an order of {len(columns)} rows says nothing; give three or more.")
+    table: dict[str, dict[str, float]] = {}
+    for i, one in enumerate(names):
+        table[one] = {}
+        for k, other in enumerate(names):
+            constant = np.ptp(columns[:, i]) == 0 or np.ptp(columns[:, k]) == 0
+            value = np.nan if constant else spearmanr(columns[:, i], columns[:, k]).statistic
+            table[one][other] = float(value)
+    return table
+
+
+def to_json(scores: Sequence[Score]) -> str:
+    """All figures with intervals and ceilings."""
+    return json.dumps([asdict(score) | {"recall_at": RECALL_AT} for score in scores], indent=1) + "\n"
+
+
+def to_csv(scores: Sequence[Score]) -> str:
+    """One line a score; each metric has three columns: value, low, high."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    ends = ("", "_low", "_high")
+    writer.writerow(
+        [
+            "encoder",
+            "mapper",
+            "case",
+            "kind",
+            "models",
+            "queries",
+            *(f"{name}{end}" for name in _metric_names() for end in ends),
+            *(f"ceiling@{k}" for k in RECALL_AT),
+        ]
+    )
+    for s in scores:
+        figures = [f"{v:.6f}" for e in (*s.recall, s.mean_ap) for v in (e.value, e.low, e.high)]
+        writer.writerow(
+            [
+                s.encoder,
+                s.mapper,
+                s.case,
+                s.kind,
+                s.models,
+                s.queries,
+                *figures,
+                *(f"{c:.6f}" for c in s.ceiling),
+            ]
+        )
+    return out.getvalue()
+
+
+def to_markdown(scores: Sequence[Score]) -> str:
+    """Laid out as the supplement's Tables 2 and 3: a row a method, a group of columns a case and kind of prompt."""
+    groups = list(dict.fromkeys((s.case, s.kind) for s in scores))
+    methods = list(dict.fromkeys((s.encoder, s.mapper) for s in scores))
+    found = {(s.encoder, s.mapper, s.case, s.kind): s for s in scores}
+    names = [*(f"R@{k}" for k in RECALL_AT), "mAP"]
+    header = ["encoder", "mapper", *(f"{case}, {kind}: {n}" for case, kind in groups for n in names)]
+    lines = [_line(header), _line(["---"] * len(header))]
+    for encoder, mapper in methods:
+        cells = [encoder, mapper]
+        for case, kind in groups:
+            score = found.get((encoder, mapper, case, kind))
+            cells += [""] * len(names) if score is None else _cells(score)
+        lines.append(_line(cells))
+    ceilings = {(s.case, s.kind): s.ceiling for s in scores}
+    if any(c < 1 for row in ceilings.values() for c in row):
+        cells = ["ceiling", ""]
+        for group in groups:
+            cells += [*(f"{c:.3f}" for c in ceilings[group]), "1.000"]
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _cells(score: Score) -> list[str]:
+    return [f"{e.value:.3f}" for e in (*score.recall, score.mean_ap)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _metric_names() -> list[str]:
+    return [*(f"recall@{k}" for k in RECALL_AT), "mean_ap"]

@@ -1,0 +1,1 @@
+"""Questions beyond the list of training images."""

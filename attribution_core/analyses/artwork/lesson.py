@@ -1,0 +1,213 @@
+"""What if the model had learned from an artist's images? Tune it on them, draw with and without, attribute both.
+
+The idea of Wang et al. (ICCV 2023), on images of one's own: what a tuned model draws is influenced by them, because
+nothing else has changed. So this shows how far attribution moves where the answer is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from PIL import Image
+
+from attribution_core.analyses.artwork.standing import (
+    LIST_LENGTH,
+    LISTED,
+    Candidates,
+    Standing,
+    would_be_credited,
+)
+from attribution_core.analyses.artwork.survey import ArtworkStep, checked_prompts, counting, progress
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.common.arrays import whole
+from attribution_core.common.text import percent
+from attribution_core.errors import InvalidInputError
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.tuning.customization import Customization, customize_many, customized
+from attribution_core.generation.tuning.loop import OBJECT_CAPTIONS, STYLE_CAPTIONS, Subject, TuningSettings
+from attribution_core.generation.tuning.pipeline_edits import TOKEN
+
+MARK = "V*"
+"""What a prompt calls the artist's work by."""
+LEARNING = TuningSettings(batch_size=4, scattered=True)
+"""As the pocket benchmark tunes: smaller views anywhere, so that what is drawn does not have their layout."""
+STEPS = (25, 500)
+MOST_SUBJECT = 40  # characters
+_STYLE_WORDS = "in the style of art"  # what remains of a style's words without its token
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned from the images.
+
+    subject: what they show, in a word or two ("cat", "drawing"). style: whether they share a style, not a thing.
+    """
+
+    subject: str = "drawing"
+    style: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidInputError` where the subject is empty or too long."""
+        words = " ".join(self.subject.split())
+        if not words:
+            raise InvalidInputError("say what the images show, in a word or two: cat, flower, drawing.")
+        if len(words) > MOST_SUBJECT:
+            raise InvalidInputError(
+                f"what the images show has {len(words)} characters; a word or two are enough."
+            )
+        object.__setattr__(self, "subject", words)
+
+    def examples(self, styles: Sequence[str] = ()) -> tuple[str, ...]:
+        """Prompts to begin with. styles: of the training images."""
+        if self.style:
+            return tuple(f"{thing} in the style of {MARK} art" for thing in ("a heart", "a house", "a cat"))
+        return (MARK, *(f"{MARK}, {style} style" for style in styles[:2]), f"red {MARK}")
+
+    def with_token(self, prompt: str) -> str:
+        """The prompt for the tuned generator. Raises `InvalidInputError` where it does not hold the mark."""
+        if MARK.lower() not in prompt.lower():
+            raise InvalidInputError(
+                f"the prompt “{prompt}” does not hold {MARK}, which stands for your work; write "
+                f"{self.examples()[-1]}, say."
+            )
+        return _replaced(prompt, TOKEN if self.style else f"{TOKEN} {self.subject}")
+
+    def without_token(self, prompt: str) -> str:
+        """The same for the generator as it is: the subject, or nothing, in the place of the mark."""
+        plain = _replaced(prompt, "" if self.style else self.subject)
+        return _replaced(plain, "", _STYLE_WORDS).strip(" ,") if self.style else plain
+
+
+def _replaced(prompt: str, words: str, what: str = MARK) -> str:
+    place = prompt.lower().find(what.lower())
+    while place >= 0:
+        prompt = prompt[:place] + words + prompt[place + len(what) :]
+        place = prompt.lower().find(what.lower(), place + len(words))
+    return " ".join(prompt.split())
+
+
+def learn(
+    generator: Generator,
+    candidates: Candidates,
+    lesson: Lesson,
+    settings: TuningSettings = LEARNING,
+    *,
+    seed: int = 0,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> Customization:
+    """Tune on an artist's images; the generator itself is left as it was, and nobody else's image meets the tuning.
+
+    settings: of `customize_many`. on_step: progress; what it raises ends the tuning and is passed on.
+    """
+    images = candidates.artwork.images
+    subject = Subject(images, lesson.subject, STYLE_CAPTIONS if lesson.style else OBJECT_CAPTIONS, seed=seed)
+    with progress("learning from your images", settings.steps, on_step) as count:
+        return customize_many(generator, [subject], settings, lambda _: count())[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One prompt and seed drawn without and with the artist's images learned, and where they stand in both."""
+
+    prompt: str
+    without: Image.Image = field(repr=False)
+    learned: Image.Image = field(repr=False)
+    before: Standing
+    after: Standing
+
+
+@dataclass(frozen=True, eq=False)
+class WithAndWithout:
+    """How attribution moves once a model has learned from an artist; see `with_and_without`."""
+
+    artist: str
+    lesson: Lesson
+    seed: int
+    pairs: tuple[Pair, ...]
+
+    @property
+    def risen(self) -> int:
+        """Prompts in which the artist's share is larger afterwards."""
+        return sum(p.after.share > p.before.share for p in self.pairs)
+
+    @property
+    def sentence(self) -> str:
+        """What the pairs say together, for people."""
+        before, after = (median(getattr(p, side).share for p in self.pairs) for side in ("before", "after"))
+        ranks = [median(getattr(p, side).best.rank for p in self.pairs) for side in ("before", "after")]
+        listed = [
+            sum(getattr(p, side).best.rank <= LISTED for p in self.pairs) for side in ("before", "after")
+        ]
+        middle = "" if len(self.pairs) == 1 else " (medians)"
+        many = "the image" if len(self.pairs) == 1 else f"{self.risen} of {len(self.pairs)} images"
+        if not self.risen:
+            return (
+                "Having learned from you, the model draws nothing that is closer to your images: your share rose "
+                f"in none of {len(self.pairs)}. More steps may show more."
+            )
+        return (
+            f"Once the model has learned from you, your share rises in {many}: from {percent(before)} to "
+            f"{percent(after)}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}{middle}"
+            ". "
+            f"Among the first {LISTED}: {listed[0]} before, {listed[1]} after."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text, without any picture."""
+        return {
+            "artist": self.artist,
+            "seed": self.seed,
+            "verdict": self.sentence,
+            "risen": self.risen,
+            "lesson": asdict(self.lesson),
+            "prompts": [
+                {"prompt": p.prompt, "before": p.before.to_dict(), "after": p.after.to_dict()}
+                for p in self.pairs
+            ],
+        }
+
+
+def with_and_without(
+    attributor: Attributor,
+    generator: Generator,
+    candidates: Candidates,
+    customization: Customization,
+    lesson: Lesson,
+    prompts: Sequence[str],
+    *,
+    seed: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    top: int = LIST_LENGTH,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> WithAndWithout:
+    """Draw prompts by the generator as it is and as it was tuned, from the same noise, and attribute both.
+
+    customization: of `learn`, with that lesson. prompts: each with `MARK`. The generator is as before afterwards;
+    other threads' images wait meanwhile. on_step: progress; what it raises ends the work and is passed on.
+    Raises `InvalidInputError` for bad prompts or values.
+    """
+    wanted = checked_prompts(prompts)
+    tuned, plain = [lesson.with_token(p) for p in wanted], [lesson.without_token(p) for p in wanted]
+    usual = generator.defaults.steps if steps is None else steps
+    pairs = []
+    with progress("drawing with and without", 2 * len(wanted) * usual, on_step) as count:
+
+        def draw(prompt: str) -> Image.Image:
+            return generator.generate(prompt, seed, steps, guidance, counting(count)).image
+
+        without = [draw(p) for p in plain]
+        with customized(generator, customization):
+            learned = [draw(p) for p in tuned]
+    for prompt, one, other in zip(wanted, without, learned, strict=True):
+        before, after = (would_be_credited(attributor, image, candidates, top) for image in (one, other))
+        pairs.append(Pair(prompt, one, other, before, after))
+    return WithAndWithout(candidates.artwork.artist, lesson, seed, tuple(pairs))
+
+
+def checked_steps(steps: int) -> int:
+    """A number of tuning steps that is not too many to wait for. Raises `InvalidInputError`."""
+    return whole("learning steps", steps, *STEPS)

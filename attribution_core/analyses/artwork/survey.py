@@ -1,0 +1,170 @@
+"""Which prompts come close to an artist's work? Draw several, and see where the artist's images would stand in each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from attribution_core.analyses.artwork.standing import (
+    LIST_LENGTH,
+    LISTED,
+    Candidates,
+    Standing,
+    would_be_credited,
+)
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.common.text import percent
+from attribution_core.errors import CollectionMismatchError, InvalidInputError
+from attribution_core.generation.generator import Generator
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from attribution_core.generation.generator import StepPreview
+
+MOST_PROMPTS = 20
+LONGEST_PROMPT = 500  # characters
+
+
+@dataclass(frozen=True)
+class ArtworkStep:
+    """Progress of long work: `done` of `total` steps. seconds_left: None until there is something to go by."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@contextmanager
+def progress(
+    stage: str, total: int, on_step: Callable[[ArtworkStep], None] | None
+) -> Iterator[Callable[[], None]]:
+    """Give a function that counts one step and reports it; what `on_step` raises is passed on."""
+    started, done = time.monotonic(), 0
+
+    def count() -> None:
+        nonlocal done
+        done = min(done + 1, total)  # some schedulers take a step more than they are asked for
+        if on_step is not None:
+            left = (time.monotonic() - started) / done * (total - done)
+            on_step(ArtworkStep(stage, done, total, left))
+
+    if on_step is not None:
+        on_step(ArtworkStep(stage, 0, total))
+    yield count
+
+
+@dataclass(frozen=True, eq=False)
+class PromptStanding:
+    """What one prompt made, and where the artist's images stand in it."""
+
+    prompt: str
+    image: Image.Image = field(repr=False)
+    standing: Standing
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """An artist's images against several prompts; rows: in the order asked."""
+
+    artist: str
+    seed: int
+    rows: tuple[PromptStanding, ...]
+
+    @property
+    def ranked(self) -> tuple[PromptStanding, ...]:
+        """The rows, closest to the artist's work first."""
+        return tuple(sorted(self.rows, key=lambda row: -row.standing.share))
+
+    @property
+    def sentence(self) -> str:
+        """What the rows say together, for people."""
+        closest, count = self.ranked[0], len(self.rows)
+        listed = sum(row.standing.best.rank <= LISTED for row in self.rows)
+        share, best = percent(closest.standing.share), closest.standing.best
+        return (
+            f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
+            f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
+            f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text, closest first, without any picture."""
+        return {
+            "artist": self.artist,
+            "seed": self.seed,
+            "verdict": self.sentence,
+            "prompts": [{"prompt": row.prompt, **row.standing.to_dict()} for row in self.ranked],
+        }
+
+
+def survey(
+    attributor: Attributor,
+    generator: Generator,
+    candidates: Candidates,
+    prompts: Sequence[str],
+    *,
+    seed: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    top: int = LIST_LENGTH,
+    on_step: Callable[[ArtworkStep], None] | None = None,
+) -> Survey:
+    """Draw each prompt and see where an artist's images would stand: which prompts come close to this work?
+
+    seed: of every image. steps, guidance: None takes the generator's own. on_step: progress; what it raises ends
+    the work and is passed on. Raises `InvalidInputError` for bad prompts (see `checked_prompts`) or values.
+    """
+    wanted = checked_prompts(prompts)
+    total = len(wanted) * (generator.defaults.steps if steps is None else steps)
+    rows = []
+    with progress("drawing the prompts", total, on_step) as count:
+        for prompt in wanted:
+            made = generator.generate(prompt, seed, steps, guidance, counting(count)).image
+            rows.append(PromptStanding(prompt, made, would_be_credited(attributor, made, candidates, top)))
+    return Survey(candidates.artwork.artist, seed, tuple(rows))
+
+
+def counting(count: Callable[[], None]) -> Callable[[StepPreview], None]:
+    """A generator's `on_step` that only counts."""
+    return lambda _: count()
+
+
+def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[str, ...]:
+    """Prompts without superfluous spaces, empty ones and repetitions. Raises `InvalidInputError` in one sentence."""
+    told = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
+    if not told:
+        raise InvalidInputError("there is no prompt; write one on each line.")
+    if len(told) > most:
+        raise InvalidInputError(f"there are {len(told)} prompts, at most {most} are drawn at once.")
+    longest = max(len(p) for p in told)
+    if longest > LONGEST_PROMPT:
+        raise InvalidInputError(f"a prompt has {longest} characters, at most {LONGEST_PROMPT} are read.")
+    return told
+
+
+def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8) -> tuple[str, ...]:
+    """Captions of the training images that are closest to an artist's images: prompts that may come close to them.
+
+    The closest to each image in turn, each caption once. Raises `CollectionMismatchError` where the candidates are
+    of another method.
+    """
+    collection = attributor.collection
+    if candidates.rows.shape[1] != collection.index.dim:
+        raise CollectionMismatchError(
+            f"the images were embedded in {candidates.rows.shape[1]} values, the index holds "
+            f"{collection.index.dim}; embed them with this method."
+        )
+    hits = collection.index.search(candidates.rows, min(4 * count, len(collection.index)))
+    found: dict[str, None] = {}
+    for column in hits.ids.T:
+        for place in column:
+            if caption := " ".join(collection.corpus.credit(int(place)).caption.split())[:LONGEST_PROMPT]:
+                found.setdefault(caption)
+            if len(found) == count:
+                return tuple(found)
+    return tuple(found)

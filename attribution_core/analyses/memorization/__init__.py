@@ -1,0 +1,1 @@
+"""Is this image a copy of a training image, and which parts of it are?"""

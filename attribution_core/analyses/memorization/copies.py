@@ -1,0 +1,177 @@
+"""The training images as a copy-detection encoder sees them, and the threshold from which on it speaks of a copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from attribution_core.collection.collection import Collection
+from attribution_core.collection.encode import encode_corpus
+from attribution_core.common.arrays import normalized, whole
+from attribution_core.common.cards import read_card
+from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
+from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
+from attribution_core.retrieval.index import TrainingIndex
+
+KEY = "copy_encoder"
+"""In a collection's card: the encoder by which copies are told."""
+HOW_TO_ADD = (
+    f"this collection names no encoder that tells copies, so nothing can be said about copies; add "
+    f'"{KEY}": "pocket-sscd" (for drawings) or "{KEY}": "sscd" (for photographs) to its card.json.'
+)
+_BLOCK = 64  # images between two words on progress
+_FACTORY = "SQfp16"
+Float32Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which similarity on an image is called a copy.
+
+    precision: the part of what is above that were copies, where copies and images without an original were as many.
+    recall: the part of all copies that are above; None where nobody said. measured: on what, in words.
+    """
+
+    value: float
+    precision: float
+    recall: float | None
+    measured: str
+
+
+# What the authors of an encoder recommend, where it was not measured here.
+_PUBLISHED = {
+    "sscd": Threshold(
+        0.75,
+        0.9,
+        None,
+        "photographs of the DISC2021 challenge, by its authors (Pizzi et al., "
+        "CVPR 2022) and not on this collection",
+    )
+}
+
+
+def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
+    """What is known of an encoder's threshold: measured here, else published, else None.
+
+    report: file that `python -m pocket.encoders.report` wrote; default: the one that ships. Raises `CheckpointError` if
+    it is damaged.
+    """
+    path = report or SHIPPED / "report.json"
+    if path.exists():
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if encoder in told["encoders"]:
+                copies = told["encoders"][encoder]["copies"]
+                # The report keeps precision as points over recall; the threshold's own lies on the line between two.
+                recall, precision = np.array(copies["curve"], dtype=np.float64).T
+                reached = float(copies["recall"])
+                return Threshold(
+                    float(copies["threshold"]),
+                    float(np.interp(reached, recall, precision)),
+                    reached,
+                    str(told["what"]),
+                )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{path}' is no report of encoders ({type(error).__name__}: {error}); make it again "
+                "with 'python -m pocket.encoders.report'."
+            ) from error
+    return _PUBLISHED.get(encoder)
+
+
+def copy_encoder(collection: Collection) -> str | None:
+    """The encoder by which the collection tells copies; None where its card names none. Raises `UnknownNameError`."""
+    name = collection.card.get(KEY)
+    if name is not None and name not in ENCODERS:
+        raise unknown_name("copy encoder", str(name), ENCODERS)
+    return name
+
+
+def is_stored(collection: Collection) -> bool:
+    """Whether a method of the collection looks through its copy encoder alone, so that nothing has to be encoded."""
+    name = copy_encoder(collection)
+    return name is not None and _stored(collection, name) is not None
+
+
+@dataclass(frozen=True, eq=False)
+class CopyHits:
+    """The training images most like an image to the copy encoder. ids, similarity: (k,), most similar first."""
+
+    ids: NDArray[np.int64]
+    similarity: Float32Matrix
+
+
+class CopyIndex:
+    """The training images of a collection, as its copy encoder sees them."""
+
+    def __init__(self, collection: Collection, index: TrainingIndex, device: str = "auto") -> None:
+        """index: of the encoder's own features, one row an image. Raises `CollectionMismatchError` if it does not fit.
+
+        Use `open`.
+        """
+        if len(index) != len(collection.corpus):
+            raise CollectionMismatchError(
+                f"{len(index)} copy features for {len(collection.corpus)} images of "
+                f"'{collection.name}'; encode every image of the corpus, in its order."
+            )
+        self.collection, self.index, self.device = collection, index, device
+
+    @classmethod
+    def open(
+        cls,
+        collection: Collection,
+        device: str = "auto",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> CopyIndex:
+        """The index of a method that looks through the copy encoder alone, or all training images encoded now.
+
+        on_progress: called with (images done, of all) while they are encoded. Raises `InvalidInputError` where the
+        collection names no copy encoder, `UnknownNameError` for one that there is not.
+        """
+        name = copy_encoder(collection)
+        if name is None:
+            raise InvalidInputError(HOW_TO_ADD)
+        stored = _stored(collection, name)
+        if stored is not None:
+            return cls(collection, TrainingIndex.load(stored, name), device)
+        rows = encode_corpus(collection.corpus, load_encoder(name, device), on_progress, _BLOCK)
+        return cls(collection, TrainingIndex.build(normalized(rows), _FACTORY, name), device)
+
+    @property
+    def encoder_name(self) -> str:
+        """The copy encoder."""
+        return self.index.encoder
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The copy encoder, loaded on first use."""
+        return load_encoder(self.encoder_name, self.device)
+
+    def __len__(self) -> int:
+        """Number of training images."""
+        return len(self.index)
+
+    def search(self, images: list[Image.Image], top: int) -> list[CopyHits]:
+        """The `top` most similar to each image, cut to the size of the collection; of equals the first in the corpus.
+
+        Raises `InvalidInputError` for a `top` below 1.
+        """
+        top = min(whole("top", top, 1), len(self))
+        hits = self.index.search(normalized(self.encoder.encode(images)), top, bins=1)
+        return [CopyHits(ids, similarity) for ids, similarity in zip(hits.ids, hits.similarity, strict=True)]
+
+
+def _stored(collection: Collection, name: str) -> Path | None:
+    """The folder of the index of a method of that encoder without mappers; None where there is none."""
+    for method in collection.methods:
+        card = read_card(collection.parts_of(method) / "mappers")
+        if (card.get("encoder"), card.get("kind")) == (name, "identity"):
+            return collection.index_of(method)
+    return None

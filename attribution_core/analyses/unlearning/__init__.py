@@ -1,0 +1,1 @@
+"""Which training images a generator must unlearn to forget an image."""

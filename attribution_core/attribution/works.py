@@ -1,0 +1,75 @@
+"""Listed training images that are near-duplicates of each other, as the one work that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.common.text import percent
+
+if TYPE_CHECKING:
+    from attribution_core.corpus.credit import Credit
+
+
+@dataclass(frozen=True)
+class Work:
+    """One entry of a list of credits.
+
+    places: of its images in the list, from 0, most influential first. influence, low, high: of all of them together.
+    creators: the maker of each, "" where none is named.
+    """
+
+    places: tuple[int, ...]
+    influence: float
+    low: float
+    high: float
+    creators: tuple[str, ...]
+
+    @property
+    def near_duplicates(self) -> int:
+        """How many more listed images are the same work."""
+        return len(self.places) - 1
+
+    def words(self) -> str:
+        """Such as "with 2 near-duplicates"; empty where there are none. Makers beside the first's are named."""
+        if not self.near_duplicates:
+            return ""
+        others = [c for c in dict.fromkeys(self.creators) if c and c != self.creators[0]]
+        by = f" ({'also' if self.creators[0] else 'there'} by {', '.join(others)})" if others else ""
+        return f"with {self.near_duplicates} near-duplicate{'' if self.near_duplicates == 1 else 's'}{by}"
+
+
+def alike(work: Work, place: int) -> str:
+    """What to say of the image at a place of the list: that it leads a work, repeats one, or nothing."""
+    if not work.near_duplicates:
+        return ""
+    if place == work.places[0]:
+        return f"{work.words()}: {percent(work.influence)} together"
+    return f"near-duplicate of rank {work.places[0] + 1}, and one work with it"
+
+
+def works_of(
+    credits: Sequence[Credit], influence: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
+) -> tuple[Work, ...]:
+    """Works in the order of their first images. Sums of bounds bound the sum: the shares have one denominator."""
+    members: dict[tuple[str, int], list[int]] = {}
+    for place, credit in enumerate(credits):
+        members.setdefault((credit.work, 0 if credit.work else place + 1), []).append(place)
+
+    def together(part: NDArray[Any], places: list[int]) -> float:
+        return min(float(np.sum(part[places])), 1.0)
+
+    return tuple(
+        Work(
+            tuple(places),
+            together(influence, places),
+            together(low, places),
+            together(high, places),
+            tuple(credits[p].creator for p in places),
+        )
+        for places in members.values()
+    )

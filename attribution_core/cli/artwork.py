@@ -1,0 +1,99 @@
+"""The command `artwork`: would an artist be credited, and which prompts come close to the artist's work?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attribution_core.settings import Settings
+
+
+def artwork(
+    images: Annotated[Path, typer.Argument(help="An image of the artist, or a folder of 1 to 30.")],
+    artist: Annotated[str, typer.Option(help="Whose images these are.")] = "the artist",
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A generated image to ask about; again for more.")
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Text file of prompts to draw, one a line.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the images that are drawn.")] = 1,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
+) -> None:
+    """Say where an artist's IMAGES would stand among the training images; nothing of them is stored.
+
+    Without --image and --prompts, the captions of the training images closest to them are drawn.
+    """
+    from tqdm import tqdm
+
+    from attribution_core.analyses.artwork.standing import Artwork, embed, would_be_credited
+    from attribution_core.analyses.artwork.survey import ArtworkStep, close_prompts, survey
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
+    from attribution_core.common.images import SUFFIXES
+    from attribution_core.errors import CheckpointError, InvalidInputError
+    from attribution_core.generation.generator import Generator
+
+    files = [images]
+    if images.is_dir():
+        files = sorted(p for p in images.iterdir() if p.suffix.lower() in SUFFIXES)
+    opened = Collection.open(collection or Settings().collection, method)
+    attributor = Attributor(opened, device=device)
+    candidates = embed(attributor, Artwork.read(files, artist))
+    answers = {str(path): would_be_credited(attributor, path, candidates) for path in image or ()}
+    told = None
+    if prompts is not None or not image:
+        if prompts is not None and not prompts.is_file():
+            raise InvalidInputError(f"'{prompts}' is no file; give a text file of prompts, one a line.")
+        wanted = (
+            close_prompts(attributor, candidates)
+            if prompts is None
+            else prompts.read_text("utf-8").splitlines()
+        )
+        if opened.generator_path is None:
+            raise CheckpointError(
+                f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
+            )
+        with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
+
+            def on_step(step: ArtworkStep) -> None:
+                bar.total = step.total
+                bar.update(step.done - bar.n)
+
+            told = survey(
+                attributor,
+                Generator.open(opened.generator_path, device),
+                candidates,
+                wanted,
+                seed=seed,
+                on_step=on_step,
+            )
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "collection": opened.name,
+                    "method": opened.method,
+                    "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
+                    "survey": None if told is None else told.to_dict(),
+                },
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+        return
+    for name, standing in answers.items():
+        typer.echo(f"{name}: {standing.sentence}")
+    if told is not None:
+        typer.echo(told.sentence)
+        typer.echo("   share  closest at  of      prompt")
+        for row in told.ranked:
+            s = row.standing
+            typer.echo(f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {row.prompt}")

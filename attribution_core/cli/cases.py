@@ -1,0 +1,52 @@
+"""What the commands `calibrate` and `evaluate` share: test cases, from released features or from manifests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attribution_core.add_one_in.cases import TestCase
+    from attribution_core.corpus.corpus import Corpus
+
+
+def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> TestCase:
+    """A released test case (.pth) as it is, or a manifest whose images are encoded, with progress.
+
+    Raises `InvalidInputError` for a manifest without a folder of images, and what reading raises.
+    """
+    from tqdm import tqdm
+
+    from attribution_core.add_one_in.cases import TestCase, encode_case, read_manifest
+    from attribution_core.add_one_in.image_store import ImageStore
+    from attribution_core.encoding.encoders import load_encoder
+    from attribution_core.errors import InvalidInputError
+
+    if path.suffix == ".pth":
+        return TestCase.from_release(path)
+    entries = read_manifest(path)
+    if not images:
+        raise InvalidInputError(f"'{path}' is a manifest; name the folder of its images with --images.")
+    total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in entries)
+    with tqdm(total=total, unit="image", desc=path.stem, disable=not sys.stderr.isatty()) as bar:
+        return encode_case(
+            load_encoder(encoder, device), path.stem, entries, ImageStore.open(*images), bar.update
+        )
+
+
+def encode_images(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float32]:
+    """(n, d) raw features of all its images, with progress."""
+    from tqdm import tqdm
+
+    from attribution_core.collection.encode import encode_corpus
+    from attribution_core.encoding.encoders import load_encoder
+
+    with tqdm(
+        total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()
+    ) as bar:
+        return encode_corpus(corpus, load_encoder(encoder, device), lambda done, _: bar.update(done - bar.n))

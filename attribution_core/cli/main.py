@@ -1,0 +1,226 @@
+"""Commands of `python -m attribution_core`; each ends with one line on stderr and exit code 2 on an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attribution_core.cli.artwork import artwork
+from attribution_core.cli.calibrate import calibrate
+from attribution_core.cli.customize import customize
+from attribution_core.cli.download import download
+from attribution_core.cli.evaluate import evaluate
+from attribution_core.cli.from_release import from_release
+from attribution_core.cli.index import index, remove
+from attribution_core.cli.memorization import memorization
+from attribution_core.cli.report import report
+from attribution_core.cli.second_opinion import second_opinion
+from attribution_core.cli.train_mappers import train_mappers
+from attribution_core.errors import AttributionError
+from attribution_core.settings import Settings
+
+app = typer.Typer(
+    help="Estimated influence of training images on a generated image.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn a user's mistake into one line on stderr and exit code 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except AttributionError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on where it was", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+@app.command()
+@one_line_errors
+def attribute(
+    image: Annotated[Path, typer.Argument(help="The generated image: PNG, JPEG, WebP, ...")],
+    collection: Collections = None,
+    top: Annotated[int, typer.Option(help="Training images to list.")] = 10,
+    temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
+    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
+    from attribution_core.attribution.attributor import Attributor
+    from attribution_core.collection.collection import Collection
+
+    opened = Collection.open(collection or Settings().collection, method)
+    result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)
+    if as_json:
+        typer.echo(result.to_json())
+        return
+    if not result.stands_out:
+        typer.echo("No training image stands out: the influence is spread over many.")
+    typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
+    for work in result.works:
+        first = work.places[0]
+        credit, alike = result.credits[first], work.words()
+        typer.echo(
+            f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
+            f"{result.similarity[first]:10.3f}  {credit.caption or credit.id}; "
+            f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}"
+            f"{f' ({alike})' if alike else ''}"
+        )
+    typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
+
+
+@app.command()
+@one_line_errors
+def generate(
+    prompt: Annotated[str, typer.Argument(help='What to draw; "" makes an unconditional image.')],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
+    generator: Annotated[
+        str, typer.Option(help="Name (see 'generators'), folder or hub name of another one.")
+    ] = "",
+    device: Device = "auto",
+) -> None:
+    """Make an image from PROMPT and write it with its recipe."""
+    from tqdm import tqdm
+
+    from attribution_core.generation.generator import Generator
+
+    settings = Settings()
+    opened = Generator.open(
+        generator or settings.generator or settings.collection / "generator", device=device
+    )
+    if opened.licence_notice:
+        typer.echo(opened.licence_notice, err=True)
+    if spared := str(opened.load().plan):
+        typer.echo(spared, err=True)
+    with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
+        made = opened.generate(
+            prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update()
+        )
+    made.save(out)
+    for notice in made.notices:
+        typer.echo(notice, err=True)
+    typer.echo(
+        f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
+        f"guidance {made.recipe.guidance:g}"
+    )
+
+
+@app.command()
+@one_line_errors
+def encoders(as_json: AsJson = False) -> None:
+    """List the encoders: name, dimension, input size, licence, and whether the weights ship."""
+    from attribution_core.encoding.encoders import ENCODERS
+
+    rows = [
+        {
+            "name": s.name,
+            "dim": s.dim,
+            "input_size": s.input_size,
+            "licence": s.licence or "none stated",
+            "ships": s.offline,
+            "by_hand": s.by_hand,
+            "paper": s.paper,
+        }
+        for s in ENCODERS.values()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'name':20s}{'dim':>6s}{'input':>7s}  {'licence':16s}{'weights':22s}paper")
+    for row in rows:
+        weights = (
+            "in the repository"
+            if row["ships"]
+            else "'download NAME'"
+            if row["by_hand"]
+            else "fetched on first use"
+        )
+        typer.echo(
+            f"{row['name']:20s}{row['dim']:6d}{row['input_size']:7d}  {row['licence']:16s}{weights:22s}"
+            f"{row['paper']}"
+        )
+
+
+@app.command()
+@one_line_errors
+def generators(as_json: AsJson = False) -> None:
+    """List the generators that have a name: where they come from, their licence, and what they draw with."""
+    from attribution_core.generation.generator import Generator
+    from attribution_core.generation.table import GENERATORS
+
+    rows = [
+        {
+            "name": s.name,
+            "hub": s.hub,
+            "licence": s.licence,
+            "gated": s.gated,
+            "size": s.size,
+            "steps": usual.steps,
+            "guidance": usual.guidance,
+            "safety_checker": s.safety_checker,
+        }
+        for s in GENERATORS.values()
+        for usual in [s.defaults or Generator.open(s.name).defaults]
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(
+        f"{'name':16s}{'px':>5s}{'steps':>7s}{'guidance':>10s}  {'licence':32s}on the Hugging Face hub"
+    )
+    for row in rows:
+        where = (
+            f"{row['hub']}{' (log in there first)' if row['gated'] else ''}"
+            if row["hub"]
+            else "in the repository"
+        )
+        typer.echo(
+            f"{row['name']:16s}{row['size']:5d}{row['steps']:7d}{row['guidance']:10g}  {row['licence']:32s}"
+            f"{where}"
+        )
+
+
+app.command()(one_line_errors(artwork))
+app.command()(one_line_errors(calibrate))
+app.command()(one_line_errors(customize))
+app.command()(one_line_errors(download))
+app.command()(one_line_errors(evaluate))
+app.command()(one_line_errors(from_release))
+app.command()(one_line_errors(index))
+app.command()(one_line_errors(memorization))
+app.command()(one_line_errors(remove))
+app.command()(one_line_errors(report))
+app.command()(one_line_errors(second_opinion))
+app.command()(one_line_errors(train_mappers))
+
+
+def main() -> None:
+    """Run the command line; the hub's telemetry is off."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    app()

@@ -1,0 +1,181 @@
+"""The command `memorization`: which images, or which prompts' images, are copies of training images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from attribution_core.collection.collection import Collection
+    from attribution_core.generation.recipe import Recipe
+    from attribution_core.reports.scan import ScannedImage
+
+_BLOCK = 16  # images between two steps of the bar
+
+
+def memorization(
+    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Text file, one prompt a line: images are made of each and looked at.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Images of each prompt, from seeds 1, 2, ...")] = 4,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+    ] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the same with pictures as one HTML file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Tell which images are copies of training images, and how often prompts bring the same one back."""
+    from attribution_core.collection.collection import Collection
+    from attribution_core.common.arrays import whole
+    from attribution_core.common.files import atomic_path
+    from attribution_core.errors import InvalidInputError
+    from attribution_core.reports.scan import Scan
+    from attribution_core.reports.scan_html import scan_page
+    from attribution_core.settings import Settings
+
+    if not images and prompts is None:
+        raise InvalidInputError(
+            "there is nothing to look at; give image files or folders, or --prompts FILE."
+        )
+    if html is not None and html.is_dir():
+        raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
+    whole("seeds", seeds, 1, 10_000)
+    files = list(_files(images or []))
+    asked = [] if prompts is None else _lines(prompts)
+    opened = Collection.open(collection or Settings().collection)
+    items = [*_read(files, opened, device)]
+    if asked:
+        items += _made(asked, seeds, steps, guidance, opened, device)
+    scan = Scan.of(items, opened)
+    if html is not None:
+        with atomic_path(html) as temporary:
+            temporary.write_text(scan_page(scan), encoding="utf-8")
+        typer.echo(f"{html}: {html.stat().st_size / 1000:,.0f} kB", err=True)
+    if as_json:
+        typer.echo(scan.to_json())
+        return
+    typer.echo("copy  similarity  drop-off  signal  image; closest training image")
+    for item in scan.items:
+        verdict = item.verdict
+        mark = {None: "?", True: "COPY", False: "no"}[verdict.is_copy]
+        signal = f"{item.signal.mean:6.2f}" if item.signal else "     -"
+        typer.echo(
+            f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  {item.title}; "
+            f"{verdict.name}"
+        )
+    for prompt, told in scan.prompts().items():
+        typer.echo(f"“{prompt}”: {told.sentence}")
+    typer.echo(scan.sentence)
+    typer.echo(f"How do we know? {scan.items[0].verdict.how}")
+    if scan.how_signal:
+        typer.echo(f"The noise signal: {scan.how_signal}")
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """Files as they are given; of a folder, all that are named as images, at any depth."""
+    from attribution_core.common.images import SUFFIXES
+    from attribution_core.errors import InvalidInputError
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InvalidInputError(
+                f"there is no image in '{path}'; give a folder with PNG, JPEG, WebP, GIF, BMP or TIFF files."
+            )
+        yield from found
+
+
+def _lines(path: Path) -> list[str]:
+    from attribution_core.errors import InvalidInputError
+
+    try:
+        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"the prompts in '{path}' cannot be read ({error}); give a text file in UTF-8."
+        ) from error
+    kept = list(dict.fromkeys(line for line in lines if line))
+    if not kept:
+        raise InvalidInputError(f"there is no prompt in '{path}'; write one a line.")
+    return kept
+
+
+def _read(files: list[Path], opened: Collection, device: str) -> Iterator[ScannedImage]:
+    """Files that cannot be read are said and left out, where there are others."""
+    from tqdm import tqdm
+
+    from attribution_core.analyses.memorization.verdict import Memorization
+    from attribution_core.common.images import read_image
+    from attribution_core.errors import InvalidImageError
+    from attribution_core.reports.scan import ScannedImage
+
+    checker = Memorization(opened, device)
+    with tqdm(total=len(files), unit="image", disable=not sys.stderr.isatty()) as bar:
+        for start in range(0, len(files), _BLOCK):
+            block = []
+            for path in files[start : start + _BLOCK]:
+                try:
+                    block.append((path, read_image(path)))
+                except InvalidImageError as error:
+                    if len(files) == 1:
+                        raise
+                    typer.echo(f"skipped: {error}", err=True)
+            verdicts = checker.check_all([image for _, image in block]) if block else []
+            for (path, image), verdict in zip(block, verdicts, strict=True):
+                yield ScannedImage(path.name, image, verdict, _recipe(path))
+            bar.update(min(_BLOCK, len(files) - start))
+
+
+def _recipe(path: Path) -> Recipe | None:
+    from attribution_core.common.images import read_recipe
+    from attribution_core.errors import AttributionError
+    from attribution_core.generation.recipe import Recipe
+
+    try:
+        values = read_recipe(path)
+        return None if values is None else Recipe.from_dict(values)
+    except AttributionError:  # what made it is a courtesy here; the verdict stands without it
+        return None
+
+
+def _made(
+    prompts: list[str], seeds: int, steps: int | None, guidance: float | None, opened: Collection, device: str
+) -> Iterator[ScannedImage]:
+    from tqdm import tqdm
+
+    from attribution_core.analyses.memorization.verdict import Memorization
+    from attribution_core.errors import CheckpointError
+    from attribution_core.generation.generator import Generator
+    from attribution_core.reports.scan import ScannedImage
+
+    if opened.generator_path is None:
+        raise CheckpointError(
+            f"the collection '{opened.name}' has no generator to ask the prompts of; give images."
+        )
+    generator, checker = Generator.open(opened.generator_path, device), Memorization(opened, device)
+    _ = checker.index  # what is wrong with the copy encoder is said before anything is made
+    with tqdm(total=len(prompts) * seeds, unit="image", disable=not sys.stderr.isatty()) as bar:
+        for prompt in prompts:
+            for seed in range(1, seeds + 1):
+                made = generator.generate(prompt, seed, steps, guidance)
+                yield ScannedImage(
+                    f"“{prompt}”, seed {seed}",
+                    made.image,
+                    checker.check(made.image),
+                    made.recipe,
+                    made.noise_signal,
+                )
+                bar.update()

@@ -1,0 +1,416 @@
+"""Makes a collection of a person's own images; survives a kill at any point and goes on where it stopped.
+
+Images go through in shards, which are kept in `building/` until all are there. A shard is done when what is told of it
+exists, which is written last and under a temporary name; a killed run loses at most the shard it was in, and never
+doubles an image. Then the collection changes at once (`editions`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from attribution_core.collection import editions, layout, shards
+from attribution_core.collection.collection import Collection
+from attribution_core.collection.ray import cluster as ray_cluster
+from attribution_core.collection.ray import engine as ray_engine
+from attribution_core.collection.sources.item import Columns, Source
+from attribution_core.collection.sources.metadata import Metadata
+from attribution_core.collection.sources.open import open_source
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
+from attribution_core.encoding.encoders import ENCODERS, load_encoder
+from attribution_core.encoding.protocol import ImageEncoder
+from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.backends import check_store, known_factory
+from attribution_core.scoring.calibrator import Calibrator
+from attribution_core.settings import shipped
+
+SHIPPED = shipped("pocket")
+FITTED_ELSEWHERE = "fitted on another collection"
+USUAL_ENCODER = "efficientnet-lite0"
+_OURS = {layout.LOCK, "skipped.json", "unmatched.json"}
+_EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
+_Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
+
+
+class Engine(str, Enum):
+    """What encodes the images: this program, or workers on Ray."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+    def __str__(self) -> str:
+        """Return the value, as it is typed."""
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that is not in the collection, and why; or one of which something was left aside."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What `build_collection` did.
+
+    notice: a sentence about the calibrator, "" where there is none to say. added: images that are new. known: images
+    whose ids were there already. notes: images that are in the collection without something of theirs. unmatched_rows,
+    unmatched_images: of the metadata, those without the other.
+    """
+
+    collection: Collection
+    skipped: tuple[Skipped, ...]
+    notice: str = ""
+    added: int = 0
+    known: int = 0
+    notes: tuple[Skipped, ...] = ()
+    unmatched_rows: tuple[str, ...] = ()
+    unmatched_images: tuple[str, ...] = ()
+
+    @property
+    def repeated(self) -> int:
+        """Images that are near-duplicates of another one."""
+        return int(self.collection.card.get("near_duplicates", {}).get("repeated", 0))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is, in images. total: an estimate for some sources, None where nobody knows.
+
+    resumed: how many an earlier run had done.
+    """
+
+    done: int
+    total: int | None
+    resumed: int = 0
+
+
+@dataclass
+class _Seen:
+    """Decides which of a source's images are to be read: what is new, and was not done before."""
+
+    there: frozenset[str]
+    done: set[str]
+    met: set[str] = field(default_factory=set)
+    known: int = 0
+    twice: list[str] = field(default_factory=list)
+
+    def wanted(self, name: str) -> bool:
+        if name in self.met:
+            self.twice.append(name)
+            return False
+        self.met.add(name)
+        self.known += name in self.there
+        return name not in self.there and name not in self.done
+
+
+def build_collection(
+    images: Path | str,
+    out: Path | str,
+    *,
+    encoder: str | None = None,
+    mappers: Path | str | None = None,
+    factory: str = "Flat",
+    metadata: Path | str | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+    loaded: ImageEncoder | None = None,
+    add: bool = False,
+    near_duplicates: float | None = THRESHOLD,
+    columns: Columns | None = None,
+    key: str | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    image_column: str | None = None,
+    prefix: str = "",
+    engine: Engine | str = Engine.LOCAL,
+    workers: int | None = None,
+) -> IndexReport:
+    """Encode images and write a collection's folder, or add them to one.
+
+    images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
+    see `open_source`, which takes split, config and image_column. out: new or half-built folder. encoder: default
+    efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair, identity by
+    default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or JSON lines
+    whose column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id)
+    with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place
+    of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder,
+    mappers and factory. near_duplicates: the threshold of `corpus.near_duplicates`; None groups none; a collection that
+    is added to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the result is the same,
+    and each goes on with what the other began. workers: encoders at once on Ray; see `ray.cluster.share`.
+
+    Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
+    Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
+    something else or nothing to add to, or a store cannot be reached.
+    """
+    folder, columns = Path(out), columns or Columns()
+    if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
+        raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
+    factory = known_factory(factory)
+    _check_engine(engine, workers)
+    card = editions.own_card(folder) if add else None
+    encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
+    source = open_source(images, columns, split=split, config=config, image_column=image_column)
+    table = Metadata.read(metadata, columns, key) if metadata else None
+    plan = {
+        **source.mark,
+        "encoder": loaded.name if loaded else encoder,
+        "prefix": prefix,
+        "metadata": [sha256_file(metadata), key, columns.chosen] if metadata else None,
+        "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json"),
+    }
+    if card is not None and plan["encoder"] != card["encoder"]:
+        raise CheckpointError(
+            f"'{folder}' was made with encoder '{card['encoder']}', given '{plan['encoder']}'; give "
+            "that one, or another --out."
+        )
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    _refuse(folder, digest, add, str(plan["encoder"]))
+    check_store(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
+    with layout.alone(folder):
+        _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
+        if (folder / "card.json").exists():
+            card = editions.own_card(folder, changing=add)
+            if not add:
+                return _again(folder, card, factory, near_duplicates)
+        work = folder / layout.BUILDING
+        there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
+        if _done(work) & there:  # it came in already, and the deletion behind that was cut off
+            editions.discard(folder)
+        _claim(work, digest)
+        if engine == Engine.RAY:
+            recipe = ray_engine.Recipe.of(encoder, device, loaded)
+            network = loaded or ENCODERS[encoder]  # nothing is encoded here
+            encode: _Encode = partial(ray_engine.encode_shards, recipe=recipe, workers=workers)
+        else:
+            network = loaded or load_encoder(encoder, device=device)
+            encode = partial(_encode_here, encoder=network)
+        pair = (
+            MapperPair.load(mappers, encoder=network.name)
+            if mappers
+            else MapperPair.identity(network.dim, encoder=network.name)
+        )
+        seen = _Seen(there, _done(work))
+        _build(source, prefix, table, encode, work, seen, on_progress)
+        return _finish(
+            folder,
+            source,
+            card,
+            digest,
+            table,
+            seen,
+            {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
+            pair,
+            bool(mappers),
+        )
+
+
+def _check_engine(engine: Engine | str, workers: int | None) -> None:
+    """Raise where the engine is none, is not installed, or takes no workers."""
+    if engine not in list(Engine):
+        raise unknown_name("engine", engine, map(str, Engine))
+    if engine == Engine.RAY:
+        ray_cluster.library()
+    elif workers is not None:
+        raise InvalidInputError(
+            f"workers is {workers}, but the engine 'local' has none; give the engine 'ray', too."
+        )
+    if workers is not None and workers < 1:
+        raise InvalidInputError(f"workers is {workers}, expected at least 1.")
+
+
+def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
+    """Raise `CheckpointError` where the folder is not ours to write to."""
+    if (folder / "card.json").exists():
+        card = read_card(folder)
+        if add or digest == card.get("built"):
+            return
+        theirs = card.get("encoder")
+        hint = (
+            f"was made with encoder '{theirs}'"
+            if theirs != encoder
+            else "was begun with other images or metadata"
+        )
+        raise CheckpointError(
+            f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
+            "another --out."
+        )
+    begun = (folder / layout.BUILDING).exists()
+    if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
+        raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
+
+
+def _claim(work: Path, digest: str) -> None:
+    """Begin, or go on with what an equal call began."""
+    path = work / "plan.json"
+    if not path.exists():
+        shutil.rmtree(work, ignore_errors=True)  # of a deletion that was cut off
+        write_json_atomic(path, {"digest": digest})
+    elif json.loads(path.read_text(encoding="utf-8")) != {"digest": digest}:
+        raise CheckpointError(
+            f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
+            f"give another --out, or delete '{work}'."
+        )
+
+
+def _told(work: Path) -> list[dict[str, Any]]:
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{layout.SUMMARY}"))]
+
+
+def _done(work: Path) -> set[str]:
+    return {name for told in _told(work) for name in told["ids"]}
+
+
+def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _EncodedShards:
+    for items in stream:
+        yield items, shards.encode(items, encoder)
+
+
+def _build(
+    source: Source,
+    prefix: str,
+    table: Metadata | None,
+    encode: _Encode,
+    work: Path,
+    seen: _Seen,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    number = len(_told(work))
+    done = resumed = read = len(seen.done)
+    if on_progress and done:
+        on_progress(Progress(done, source.total(done), resumed))
+
+    def stream() -> Iterator[shards.Shard]:
+        nonlocal read
+        for items in shards.split(source.items(lambda name: seen.wanted(prefix + name)), prefix):
+            read += len(items)  # an engine may read ahead of what is done
+            yield items
+
+    with closing(encode(stream())) as encoded_shards:
+        for items, encoded in encoded_shards:
+            shards.write(items, encoded, table, work, number)
+            number, done = number + 1, done + len(items)
+            if on_progress:
+                total = source.total(read + seen.known)
+                on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
+
+
+def _finish(
+    folder: Path,
+    source: Source,
+    card: dict[str, Any] | None,
+    digest: str,
+    table: Metadata | None,
+    seen: _Seen,
+    made: Mapping[str, Any],
+    pair: MapperPair,
+    mapped: bool,
+) -> IndexReport:
+    work = folder / layout.BUILDING
+    told = _told(work)
+    if not seen.met:
+        editions.discard(folder)
+        raise InvalidInputError(f"'{source.title}' holds no images.")
+    skipped = [entry for shard in told for entry in shard["skipped"]]
+    skipped += [
+        {"file": name, "reason": "another image of the source has the same id"} for name in seen.twice
+    ]
+    matched = {row for shard in told for row in shard["rows"]}
+    unmatched = {
+        "rows": [row for row in table.rows if row not in matched] if table else [],
+        "images": [name for shard in told for name in shard["unmatched"]],
+    }
+    added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
+    before = (
+        json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        if card and (folder / "skipped.json").exists()
+        else []
+    )
+    write_json_atomic(folder / "skipped.json", [*(s for s in before if s not in skipped), *skipped])
+    if table:
+        write_json_atomic(folder / "unmatched.json", unmatched)
+    if not added and card is None:
+        editions.discard(folder)
+        raise InvalidInputError(
+            f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
+            f"'{folder / 'skipped.json'}' says why for each."
+        )
+    if card is None:
+        pair.save(folder / "mappers")
+        if not mapped:
+            _borrow_calibrator(folder, str(made["encoder"]))
+        what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
+        collection = editions.publish(folder, what, new=work, changes={"built": digest})
+    elif added:
+        collection = editions.publish(folder, card, new=work)
+    else:
+        collection = Collection.open(folder)
+    editions.tidy(folder, built=True)
+    return IndexReport(
+        collection,
+        _entries(skipped),
+        _notice(folder),
+        added,
+        seen.known,
+        _entries(chain.from_iterable(shard["notes"] for shard in told)),
+        tuple(unmatched["rows"]),
+        tuple(unmatched["images"]),
+    )
+
+
+def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None) -> IndexReport:
+    """The call that made the collection: what it may ask for anew takes no image."""
+    editions.tidy(folder, built=True)
+    asked = {"factory": factory, "near_duplicates": {"threshold": near}}
+    same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
+    collection = Collection.open(folder) if same else editions.publish(folder, card, changes=asked)
+    path = folder / "skipped.json"
+    skipped = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return IndexReport(collection, _entries(skipped), _notice(folder), 0, len(collection.index))
+
+
+def _entries(told: Iterable[Mapping[str, str]]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(**entry) for entry in told)
+
+
+def _borrow_calibrator(folder: Path, encoder: str) -> None:
+    """Copy the shipped calibrator that was fitted for this encoder as it is; its card says that it is borrowed."""
+    if (folder / "calibrator/card.json").exists():
+        return
+    for parts in (SHIPPED, *sorted((SHIPPED / "methods").glob("*"))):
+        cards = [parts / name / "card.json" for name in ("calibrator", "mappers")]
+        if not all(card.exists() for card in cards):
+            continue
+        fitted, mappers = (read_card(card.parent) for card in cards)
+        if fitted.get("encoder") == encoder and mappers.get("kind") == "identity":
+            calibrator = Calibrator.load(parts / "calibrator", encoder=encoder)
+            shutil.rmtree(folder / "calibrator", ignore_errors=True)
+            calibrator.save(
+                folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"}
+            )
+            return
+
+
+def _notice(folder: Path) -> str:
+    if not (folder / "calibrator/card.json").exists():
+        return (
+            "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
+            "folder into the collection."
+        )
+    note = str(read_card(folder / "calibrator").get("note", ""))
+    return f"the calibrator was {note}; read the shares as relative to each other." if note else ""

@@ -1,0 +1,1 @@
+"""Encoding on several machines by Ray."""

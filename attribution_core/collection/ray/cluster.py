@@ -1,0 +1,145 @@
+"""Ray for the length of one build: joined or started, what each worker gets of it, and left as it was found."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attribution_core.errors import InvalidInputError, MissingDependencyError
+
+PACKAGE = Path(__file__).resolve().parents[2]
+_REACH = 5.0  # seconds; Ray itself tries for minutes
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@dataclass(frozen=True)
+class Share:
+    """What workers get. count: workers; cpus, gpus: of each, as Ray counts them; threads: that each computes in."""
+
+    count: int
+    cpus: float
+    gpus: float
+    threads: int
+
+
+def library() -> Any:
+    """Ray with its part for data. Raises `MissingDependencyError`."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the engine 'ray' needs `pip install \"attribution-explorer[ray]\"`."
+        ) from error
+    return ray
+
+
+@contextmanager
+def running() -> Iterator[Any]:
+    """Ray as this program runs it, else the cluster of RAY_ADDRESS or of this machine, else one that is started.
+
+    What was joined is left, what was started is ended. Raises `MissingDependencyError`, `InvalidInputError` where the
+    cluster cannot be reached.
+    """
+    ray = library()
+    if ray.is_initialized():
+        yield ray
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    _reach(address)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings(
+        "ignore", "The minimum number of concurrent actors"
+    )  # of Ray Data, for a short source
+    try:
+        try:
+            # Workers run this library as it is here, installed over there or not.
+            with _silent():
+                ray.init(
+                    runtime_env={"py_modules": [str(PACKAGE)]},
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            what = f"be reached at RAY_ADDRESS '{address}'" if address else "be started"
+            raise InvalidInputError(
+                f"Ray cannot {what} ({' '.join(str(error).split())[:200]}); check the cluster, or "
+                "leave '--engine ray' away."
+            ) from error
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the part of Ray that is not Python off the terminal, while it starts and afterwards.
+
+    Else it tells an error of every worker (Ray's issue 53727), which is none; and that it was told to keep silent.
+    """
+    name, before = "RAY_BACKEND_LOG_LEVEL", os.environ.get("RAY_BACKEND_LOG_LEVEL")
+    terminal, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.environ.setdefault(name, "fatal")
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nothing)
+        if before is None:
+            del os.environ[name]
+
+
+def _reach(address: str) -> None:
+    """Raise `InvalidInputError` where nobody answers at host:port."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        return  # Ray says itself what is wrong with another kind of address
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
+    except (OSError, OverflowError) as error:
+        raise InvalidInputError(
+            f"no Ray cluster answers at RAY_ADDRESS '{address}' ({error}); start it there, or "
+            "unset RAY_ADDRESS to use this machine alone."
+        ) from error
+
+
+def share(machines: Sequence[Mapping[str, float]], workers: int | None, device: str) -> Share:
+    """Share a cluster out among workers.
+
+    machines: resources of each, as Ray names them ("CPU", "GPU"). workers: None for one a GPU; without GPUs, as many as
+    the smallest machine's cores go into the others', which is one a machine where all are alike. device: "auto" or
+    "cuda" take GPUs. Raises `InvalidInputError` where nothing is left to compute with.
+    """
+    if device == "auto" or device.startswith("cuda"):
+        with_gpus = [m for m in machines if m.get("GPU", 0) >= 1]
+        if with_gpus:
+            total = int(sum(m["GPU"] for m in with_gpus))
+            count = workers or total
+            each = math.ceil(count / total)
+            cpus = min(m.get("CPU", 0) / (int(m["GPU"]) * each) for m in with_gpus)
+            return Share(count, _whole(cpus), _whole(1 / each), max(1, int(cpus)))
+    cores = [int(m["CPU"]) for m in machines if m.get("CPU", 0) >= 1]
+    if not cores:
+        raise InvalidInputError("the Ray cluster has no processor cores to encode with; add machines to it.")
+    smallest = min(cores)
+    count = workers or sum(c // smallest for c in cores)
+    cpus = smallest / math.ceil(count / sum(c // smallest for c in cores))
+    return Share(count, _whole(cpus), 0, max(1, int(cpus)))
+
+
+def _whole(amount: float) -> float:
+    """As Ray takes it: a whole number, or below one a part that fits as often as it is meant to."""
+    return float(int(amount)) if amount >= 1 else math.floor(amount * 1e4) / 1e4

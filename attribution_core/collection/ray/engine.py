@@ -1,0 +1,320 @@
+"""Encodes the shards of a build on Ray Data: on all machines of a cluster, in order, a few in memory at a time.
+
+The driver (the program that builds) reads the source, keeps the books and writes, as it does without Ray. It lays
+shards in a queue, an actor that knows where each is; Ray Data streams their numbers to workers, which fetch shards from
+the driver's machine, encode them and send back what was made. A shard stays in the queue until its result is here, so
+that Ray may encode it again where a machine was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import sys
+import tempfile
+import traceback
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from attribution_core.collection.ray.cluster import Share, library, running, share
+from attribution_core.collection.shards import Encoded, Shard, encode
+from attribution_core.collection.sources.item import SourceItem
+from attribution_core.encoding.encoders import ENCODERS, SHIPPED, load_encoder
+from attribution_core.encoding.protocol import ImageEncoder
+from attribution_core.errors import AttributionError, InvalidInputError, unknown_name
+
+AHEAD = 3
+"""Shards in memory for each worker: one that it encodes, one that waits for it, one that waits to be written."""
+TRIES = 3
+"""Ray begins a shard again whose worker died, for ever; it is given up after so many."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a worker gets its encoder.
+
+    name, device: as `load_encoder` takes them. weights: files of an encoder that ships, by their path in the folder of
+    encoders. own: an encoder object, pickled, in place of all that.
+    """
+
+    name: str
+    device: str
+    weights: Mapping[str, bytes]
+    own: bytes | None = None
+
+    @classmethod
+    def of(cls, name: str, device: str, loaded: ImageEncoder | None = None) -> Recipe:
+        """Raises `UnknownNameError`, `InvalidInputError` for an encoder object that cannot be pickled."""
+        device = device.split(":")[0]  # a worker sees no GPU but its own
+        if loaded is None:
+            if name not in ENCODERS:
+                raise unknown_name("encoder", name, ENCODERS)
+            folder = SHIPPED / ENCODERS[name].weights
+            files = sorted(folder.glob("*")) if ENCODERS[name].offline and ENCODERS[name].weights else []
+            return cls(
+                name, device, {f"{folder.name}/{p.name}": p.read_bytes() for p in files if p.is_file()}
+            )
+        try:
+            return cls(loaded.name, device, {}, library().cloudpickle.dumps(loaded))
+        except Exception as error:  # whatever its parts raise
+            raise InvalidInputError(
+                f"encoder '{loaded.name}' cannot be sent to workers ({error}); make it an object "
+                "that can be pickled, or build with the engine 'local'."
+            ) from error
+
+    def load(self) -> ImageEncoder:
+        """Load it here. Raises what `load_encoder` does."""
+        if self.own is not None:
+            encoder: ImageEncoder = pickle.loads(self.own)  # of the same user's driver
+            return encoder
+        with tempfile.TemporaryDirectory() as folder:
+            for path, data in self.weights.items():
+                file = Path(folder, path)
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(data)
+            return load_encoder(self.name, device=self.device, checkpoints=folder if self.weights else None)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker sends back.
+
+    result: what was made; or what was raised, with its traceback; or None where the shard is given up. unseen: which
+    images' files cannot be opened on its machine.
+    """
+
+    result: Encoded | Exception | None
+    machine: str
+    unseen: tuple[int, ...] = ()
+    traceback: str = ""
+
+
+class _ShardQueue:
+    """An actor: where shards are that are under way, and whether more will come."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._shards: dict[int, list[Any]] = {}
+        self._begun: Counter[int] = Counter()
+        self._laid, self._complete = 0, False
+        self._changed = asyncio.Condition()
+
+    async def recipe(self) -> Recipe:
+        return self._recipe
+
+    async def put(self, number: int, reference: list[Any]) -> None:
+        async with self._changed:
+            self._shards[number], self._laid = reference, number + 1
+            self._changed.notify_all()
+
+    async def complete(self) -> None:
+        async with self._changed:
+            self._complete = True
+            self._changed.notify_all()
+
+    async def wait_for(self, number: int) -> bool:
+        """Wait until a shard is there, or it is known that it will not be."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._laid > number or self._complete)
+            return self._laid > number
+
+    async def get(self, number: int) -> list[Any]:
+        """Empty where it was fetched `TRIES` times, and is given up."""
+        self._begun[number] += 1
+        return self._shards[number] if self._begun[number] <= TRIES else []
+
+    async def drop(self, number: int) -> None:
+        self._shards.pop(number, None)
+        self._begun.pop(number, None)
+
+
+def _numbers(_: Any, shelf: Any) -> Iterator[Any]:
+    """Runs as a task: a row for each shard as soon as it is on the shelf; begun again, the same rows."""
+    import pyarrow as pa
+    import ray
+
+    number = 0
+    while ray.get(shelf.wait_for.remote(number)):
+        yield pa.table({"number": [number]})
+        number += 1
+
+
+class _Worker:
+    """An actor of Ray Data's: loads the encoder once, then turns a shard's number into what was made of the shard."""
+
+    def __init__(self, shelf: Any, threads: int) -> None:
+        self._shards, self._threads = shelf, threads
+        self._encoder: ImageEncoder | None = None
+
+    def __call__(self, batch: Any) -> Iterator[Any]:
+        import pyarrow as pa
+        import ray
+
+        for number in batch["number"].to_pylist():
+            reference = ray.get(self._shards.get.remote(number))
+            answer = self._answer(ray.get(reference[0])) if reference else _Answer(None, "")
+            data = _pickled(answer)
+            yield pa.table({"number": [number], "answer": pa.array([data], pa.large_binary())})
+
+    def _answer(self, items: Shard) -> _Answer:
+        machine = socket.gethostname()
+        try:
+            if self._encoder is None:
+                self._encoder = self._load()
+            encoded = encode(items, self._encoder)
+        except Exception as error:  # Ray would raise another one in its place
+            return _Answer(error, machine, traceback=traceback.format_exc())
+        unseen = tuple(
+            k
+            for k, ((_, item), made) in enumerate(zip(items, encoded.made, strict=True))
+            if isinstance(made, str) and isinstance(item.data, Path) and not _opens(item.data)
+        )
+        return _Answer(encoded, machine, unseen)
+
+    def _load(self) -> ImageEncoder:
+        import ray
+
+        recipe: Recipe = ray.get(self._shards.recipe.remote())
+        encoder = recipe.load()
+        if "torch" in sys.modules:  # this worker's part of the cores
+            sys.modules["torch"].set_num_threads(self._threads)
+        return encoder
+
+
+def encode_shards(
+    stream: Iterator[Shard], recipe: Recipe, workers: int | None = None
+) -> Generator[tuple[Shard, Encoded], None, None]:
+    """Encode shards on Ray, in order; close what is returned to stop early.
+
+    stream: read in the calling thread, at most `AHEAD` shards a worker before what is returned. workers: see `share`.
+    Each shard comes back without its images' bytes. Raises what the encoder does; `InvalidInputError` for a cluster
+    that cannot be reached or broke off, and for an image file that a worker's machine does not have.
+    """
+    first = next(stream, None)
+    if first is None:
+        return  # all is done: nothing to start Ray for
+    with running() as ray:
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        given = share(machines, workers, recipe.device)
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        shelf = (
+            ray.remote(_ShardQueue)
+            .options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
+            .remote(recipe)
+        )
+        try:
+            with closing(_results(ray, shelf, given)) as results:
+                yield from _in_order(ray, chain([first], stream), shelf, results, AHEAD * given.count)
+        except ray.exceptions.RayError as error:
+            raise InvalidInputError(
+                f"Ray broke off ({' '.join(str(error).split())[:200]}); the same command goes on "
+                "where it stopped."
+            ) from error
+        finally:
+            ray.kill(shelf)
+
+
+def _results(ray: Any, shelf: Any, given: Share) -> Generator[Any, None, None]:
+    """Rows that workers send back, in order."""
+    import pyarrow as pa
+
+    context = ray.data.DataContext.get_current().copy()
+    context.target_max_block_size = 1  # a row is a block, handed on at once
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    with ray.data.DataContext.current(context):
+        numbers = ray.data.from_arrow(pa.table({"begin": [0]})).map_batches(
+            _numbers, fn_args=(shelf,), batch_size=None, num_cpus=0
+        )
+        answers = numbers.map_batches(
+            _Worker,
+            fn_constructor_args=(shelf, given.threads),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=given.count),
+            num_cpus=given.cpus,
+            num_gpus=given.gpus,
+        )
+    for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        yield from batch.to_pylist()
+
+
+def _in_order(
+    ray: Any, stream: Iterator[Shard], shelf: Any, results: Iterator[Any], most: int
+) -> Iterator[tuple[Shard, Encoded]]:
+    under_way: deque[Shard] = deque()
+    laid, more = 0, True
+    while True:
+        while more and len(under_way) < most:
+            items = next(stream, None)
+            if items is None:
+                ray.get(shelf.complete.remote())
+                more = False
+                break
+            ray.get(shelf.put.remote(laid, [ray.put([(name, _portable(item)) for name, item in items])]))
+            under_way.append(
+                [
+                    (name, replace(item, data=None) if isinstance(item.data, bytes) else item)
+                    for name, item in items
+                ]
+            )
+            laid += 1
+        if not under_way:
+            return
+        row, expected = next(results, None), laid - len(under_way)
+        if row is None or row["number"] != expected:
+            raise RuntimeError(f"Ray Data gave {row and row['number']}, expected shard {expected}")
+        items = under_way.popleft()
+        ray.get(shelf.drop.remote(row["number"]))
+        yield items, _checked(items, pickle.loads(row["answer"]))
+
+
+def _checked(items: Shard, answer: _Answer) -> Encoded:
+    if isinstance(answer.result, AttributionError):
+        raise answer.result
+    if isinstance(answer.result, Exception):
+        raise answer.result from RuntimeError(f"on the machine '{answer.machine}':\n{answer.traceback}")
+    if answer.result is None:
+        raise InvalidInputError(
+            f"workers died {TRIES} times over the images '{items[0][0]}' to '{items[-1][0]}'; see "
+            "whether their machines have the memory for it, or encode with --engine local."
+        )
+    for k in answer.unseen:
+        path = items[k][1].data
+        if isinstance(path, Path) and _opens(path):
+            raise InvalidInputError(
+                f"'{path}' cannot be opened on the machine '{answer.machine}', where a worker "
+                "runs; all machines must see the images at the same path. Tar shards and Parquet "
+                "files need not be there: their images travel."
+            )
+    return answer.result
+
+
+def _pickled(answer: _Answer) -> bytes:
+    if isinstance(answer.result, Exception):
+        try:
+            pickle.loads(pickle.dumps(answer.result))
+        except Exception:  # one that does not come out as it went in
+            answer = replace(answer, result=RuntimeError(repr(answer.result)))
+    return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _portable(item: SourceItem) -> SourceItem:
+    """Workers run in other folders."""
+    return replace(item, data=item.data.absolute()) if isinstance(item.data, Path) else item
+
+
+def _opens(path: Path) -> bool:
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False

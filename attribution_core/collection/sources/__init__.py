@@ -1,0 +1,1 @@
+"""Where the images of a new collection come from: folders, archives, tables, streams."""

@@ -1,0 +1,109 @@
+"""What a source of images gives, one image after the other, and how its columns become a corpus's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from attribution_core.corpus.corpus import TEXT_COLUMNS
+from attribution_core.errors import InvalidInputError, unknown_name
+
+OWN = tuple(name for name in TEXT_COLUMNS if name != "id")
+"""Columns of a corpus that a source or a metadata file may fill."""
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "caption": ("caption", "text", "prompt", "title"),
+    "creator": ("creator", "artist", "author", "photographer"),
+    "licence": ("licence", "license"),
+    "link": ("link", "url"),
+}
+"""Names that a column goes by elsewhere, in the order in which they are looked for; capitals do not count."""
+
+
+@dataclass(frozen=True)
+class SourceItem:
+    """One image of a source.
+
+    id: unlike that of every other. data: a file, or its bytes; None where there is nothing to read, and problem says
+    why. text: columns of the corpus. names: what else a metadata file may call it. note: what was left aside.
+    """
+
+    id: str
+    data: Path | bytes | None
+    text: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    problem: str = ""
+    note: str = ""
+
+
+Wanted = Callable[[str], bool]
+
+
+class Source(Protocol):
+    """Images in an order that is the same each time.
+
+    title: what the collection is called. mark: what tells it from another source, as plain JSON.
+    """
+
+    title: str
+    mark: Mapping[str, Any]
+
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
+        """All images. wanted: asked once for each id, in order; what it refuses is passed over unread."""
+
+    def total(self, done: int) -> int | None:
+        """How many images there are; an estimate, or None, where nobody knows before the end. done: read so far."""
+
+
+class Columns:
+    """Which of a source's columns fills which of the corpus's."""
+
+    def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
+        """chosen: the corpus's column -> the source's; others by their own name or an alias."""
+        self.chosen = dict(chosen or {})
+        for ours in self.chosen:
+            if ours not in OWN:
+                raise unknown_name("column", ours, OWN)
+
+    @classmethod
+    def parse(cls, text: str) -> Columns:
+        """Read "creator=artist,caption=TEXT". Raises `InvalidInputError`, `UnknownNameError`."""
+        chosen = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            ours, equals, theirs = part.partition("=")
+            if not equals or not theirs.strip():
+                raise InvalidInputError(
+                    f"'{part}' names no column; expected such as creator=artist,caption=TEXT."
+                )
+            chosen[ours.strip()] = theirs.strip()
+        return cls(chosen)
+
+    def of(self, known: Sequence[str], where: str = "") -> dict[str, str]:
+        """The corpus's column -> the source's, of those that it has.
+
+        where: if given, a column that was chosen and is not there raises `InvalidInputError`.
+        """
+        missing = [theirs for theirs in self.chosen.values() if theirs not in known]
+        if where and missing:
+            raise InvalidInputError(f"{where} has no column '{missing[0]}'; it has {', '.join(known)}.")
+        by_lower = {name.lower(): name for name in reversed(known)}
+        found = {}
+        for ours in OWN:
+            if ours in self.chosen:
+                found[ours] = self.chosen[ours]
+                continue
+            theirs = next((by_lower[n] for n in ALIASES.get(ours, (ours,)) if n in by_lower), None)
+            if theirs is not None:
+                found[ours] = theirs
+        return found
+
+    def pick(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """The corpus's columns of one row; what is empty is left out."""
+        return take(row, self.of(list(row)))
+
+
+def take(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
+    """The corpus's columns of one row, by the source's names; what is empty is left out."""
+    picked = {ours: row.get(theirs) for ours, theirs in columns.items()}
+    return {ours: str(value) for ours, value in picked.items() if value is not None and str(value).strip()}

@@ -1,0 +1,1 @@
+"""What every room uses and what knows nothing of attribution: arrays, files, cards, images, devices."""

@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all, and their SHA-256."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attribution_core.errors import CheckpointError
+
+_BLOCK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on a clean exit it is renamed to `path`, on an error removed.
+
+    The temporary name keeps the suffix of `path`, because many writers choose a format by it. The folder is
+    made if it is missing. Raises `CheckpointError` if the block wrote nothing there.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(6)}.part{target.suffix}")
+    try:
+        yield temporary
+        if not temporary.is_file():
+            raise CheckpointError(f"nothing was written for '{target}'; the file is left as it was.")
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json_atomic(path: str | os.PathLike[str], obj: Any) -> None:
+    """Write `obj` as indented UTF-8 JSON; readers see the old file or the whole new one, never a part.
+
+    Raises `CheckpointError` if `obj` holds what JSON cannot (NaN and infinities included).
+    """
+    try:
+        text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"'{path}' cannot be written as JSON ({error}); give plain finite numbers, text, lists and dicts."
+        ) from error
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits. Raises `CheckpointError` if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise CheckpointError(f"cannot read '{path}': {error.strerror or error}.") from error
+    return digest.hexdigest()

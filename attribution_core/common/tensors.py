@@ -1,0 +1,43 @@
+"""Tensors of other people, read without running their code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.errors import CheckpointError, MissingDependencyError
+
+
+def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
+    """Return what a `.pth` file of others holds: tensors, numbers, text, lists and dicts, nothing else.
+
+    mapped: leave tensors on the disk until they are used, where the file's format allows it.
+    Read with `weights_only=True`, so that a file cannot run code. Raises `CheckpointError` if it is missing,
+    damaged, or holds other objects, `MissingDependencyError` without torch.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
+    try:
+        # Files of before torch 1.6 are no zip archives and cannot be mapped.
+        in_place = mapped and zipfile.is_zipfile(path)
+        return torch.load(Path(path), map_location="cpu", weights_only=True, mmap=in_place)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"'{path}' cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds "
+            "other objects, which are refused. Download it again."
+        ) from error
+
+
+def float_rows(tensor: Any) -> NDArray[np.float32]:
+    """A tensor as a C-contiguous float32 array."""
+    return np.ascontiguousarray(tensor.float().numpy())

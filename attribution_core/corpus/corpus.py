@@ -1,0 +1,282 @@
+"""A training set as it is attributed over: images with captions and credits, in Parquet files.
+
+One row an image; the files open in Hugging Face `datasets` as they are, with decoded images.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from attribution_core.common.files import atomic_path
+from attribution_core.common.images import kind_of
+from attribution_core.corpus.credit import Credit
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT_COLUMNS = (
+    "id",
+    "caption",
+    "short_caption",
+    "concept",
+    "concept_label",
+    "style",
+    "group",
+    "creator",
+    "source",
+    "source_version",
+    "licence",
+    "link",
+    "part",
+    "planted",
+    "exemplar_set",
+    "held_out",
+)
+SIZE_COLUMNS = ("width", "height")
+DUPLICATES = "duplicates.json"
+"""Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_JOINING = frozenset(
+    """about above across after against all along among and any around another are before behind below
+beneath beside between both but can for from has have having her his into inside its like made near next not off onto
+other our out outside over own she some than that the their them then there these they this through two under upon very
+was were what when where which while who with within without your""".split()
+)
+"""Words that join others and show nothing."""
+_CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
+
+
+class Corpus:
+    """A read-only list of images with credits; a position in it is what an index calls an id.
+
+    Images are kept as they were encoded (about 2 kB each at 128 px) and decoded when asked for. A row may also name a
+    file in the folder `images` beside the Parquet files, or hold no picture at all.
+    """
+
+    def __init__(self, table: pa.Table, path: Path) -> None:
+        """table: the columns of `TEXT_COLUMNS`, `SIZE_COLUMNS` and "image"; those that are missing are empty."""
+        if "image" not in table.column_names:
+            raise CheckpointError(
+                f"'{path}' has no column 'image'; expected Parquet files written by "
+                "Corpus.write or with a Hugging Face Image column of that name."
+            )
+        self.path = path
+        self._table = table
+        self._counts: dict[str, Counter[Any]] = {}
+        self._credited: dict[str, Mapping[str, str]] = {}
+        self._bytes = table["image"].combine_chunks()
+
+    @classmethod
+    def open(cls, directory: Path | str, split: str = "train") -> Corpus:
+        """Open `directory`/`split`-*.parquet, in the order of their names.
+
+        Raises `CheckpointError` where there is none or one cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        folder = Path(directory)
+        files = sorted(folder.glob(f"{split}-*.parquet"))
+        if not files:
+            raise CheckpointError(
+                f"no '{split}-*.parquet' in '{folder}'; expected the corpus folder of a "
+                "collection, such as checkpoints/pocket/corpus."
+            )
+        try:
+            tables = [pq.read_table(file) for file in files]
+            table = pa.concat_tables(tables, promote_options="default")
+        except (pa.ArrowInvalid, OSError) as error:
+            raise CheckpointError(
+                f"'{folder}' holds a Parquet file that cannot be read ({error}); fetch or build it again."
+            ) from error
+        return cls(table, folder)
+
+    @staticmethod
+    def write(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows as one Parquet file, under a temporary name first.
+
+        rows: each with "image": {"bytes": encoded image, "path": str} and any of the other columns; text
+        that is missing becomes "", sizes 0. "image" is None where there is no picture, its bytes are None where the
+        path is one in the folder `images`. Raises `InvalidInputError` on an unknown column.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        known = {*TEXT_COLUMNS, *SIZE_COLUMNS, "image"}
+        items = list(rows)
+        for row in items:
+            if unknown := set(row) - known:
+                raise InvalidInputError(f"unknown columns {sorted(unknown)}; a corpus has {sorted(known)}.")
+        fields = [
+            pa.field("id", pa.string()),
+            pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ]
+        fields += [pa.field(name, pa.string()) for name in TEXT_COLUMNS if name != "id"]
+        fields += [pa.field(name, pa.int32()) for name in SIZE_COLUMNS]
+        features = {
+            f.name: {"_type": "Image"}
+            if f.name == "image"
+            else {"dtype": "int32" if f.name in SIZE_COLUMNS else "string", "_type": "Value"}
+            for f in fields
+        }
+        metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+        columns = {
+            f.name: [row.get(f.name, 0 if f.name in SIZE_COLUMNS else "") for row in items] for f in fields
+        }
+        table = pa.table(columns, schema=pa.schema(fields, metadata=metadata))
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", row_group_size=1000)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return int(self._table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """All values of a column in order; a text column that the files do not have is all ""."""
+        if name in self._table.column_names:
+            empty = 0 if name in SIZE_COLUMNS else ""
+            return [empty if value is None else value for value in self._table[name].to_pylist()]
+        if name not in (*TEXT_COLUMNS, *SIZE_COLUMNS):
+            raise InvalidInputError(
+                f"unknown column '{name}'; a corpus has {[*TEXT_COLUMNS, *SIZE_COLUMNS]}."
+            )
+        return [0 if name in SIZE_COLUMNS else ""] * len(self)
+
+    def counts(self, name: str) -> Counter[Any]:
+        """How often each value of a column is credited with an image; counted once, near-duplicates by their work.
+
+        Raises `InvalidInputError` for an unknown column.
+        """
+        if name not in self._counts:
+            values, told = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
+            if told:
+                values = [
+                    told.get(self.works.get(image, ""), value)
+                    for image, value in zip(self.column("id"), values, strict=True)
+                ]
+            self._counts[name] = Counter(values)
+        return self._counts[name]
+
+    def credited(self, name: str) -> Mapping[str, str]:
+        """Work -> what its images say in a column, so that near-duplicates are credited as one.
+
+        Where they differ, nobody knows who is right: "Ada or Ben". Works as `works` names them.
+        """
+        if name not in self._credited:
+            told: dict[str, set[str]] = {}
+            if self.works:
+                for image, value in zip(self.column("id"), self.column(name), strict=True):
+                    if work := self.works.get(image):
+                        told.setdefault(work, set()).update([value] if value else [])
+            self._credited[name] = {work: " or ".join(sorted(values)) for work, values in told.items()}
+        return self._credited[name]
+
+    def credit(self, position: int) -> Credit:
+        """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
+        self._check(position)
+        names = self._table.column_names
+        kept: dict[str, Any] = {
+            n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names
+        }
+        kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
+        return Credit(**{name: value for name, value in kept.items() if value is not None})
+
+    @cached_property
+    def _said(self) -> frozenset[str]:
+        return frozenset(
+            word
+            for name in ("caption", "short_caption")
+            for caption in self.column(name)
+            for word in _WORD.findall(caption.casefold())
+        )
+
+    def unsaid(self, text: str) -> tuple[str, ...]:
+        """Words of a text, in its order, that no caption has; none where there are no captions.
+
+        A plural in s is as good as its singular, and the other way round. Words that only join others do not count.
+        """
+        if not self._said:
+            return ()
+        words = dict.fromkeys(_WORD.findall(text.casefold()))
+        return tuple(
+            word
+            for word in words
+            if word not in _JOINING and not {word, f"{word}s", word.removesuffix("s")} & self._said
+        )
+
+    @cached_property
+    def works(self) -> Mapping[str, str]:
+        """Id of an image -> id of the first of its near-duplicates; of those that have any.
+
+        Empty where nobody looked for them. Raises `CheckpointError` where that file is damaged.
+        """
+        path = self.path / DUPLICATES
+        try:
+            sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+            return {str(name): str(members[0]) for members in sets for name in members}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error}); run 'index' again with another --near-duplicates."
+            ) from error
+
+    def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
+        """Credits of several images, in the order given."""
+        return tuple(self.credit(int(p)) for p in positions)
+
+    def has_image(self, position: int) -> bool:
+        """Whether the picture at `position` is at hand, not its caption and link alone."""
+        self._check(position)
+        stored = self._bytes[position].as_py() or {}
+        return bool(stored.get("bytes")) or self._file(stored.get("path")) is not None
+
+    def image_bytes(self, position: int) -> bytes:
+        """The image at `position` as it is stored: an encoded file (WebP, PNG or JPEG)."""
+        self._check(position)
+        stored = self._bytes[position].as_py() or {}
+        data, file = stored.get("bytes"), self._file(stored.get("path"))
+        if not data and file is not None:
+            data = file.read_bytes()
+            if not kind_of(data):
+                raise InvalidImageError(f"'{file}' is no image that can be shown (PNG, JPEG, WebP or GIF).")
+        if not data:
+            raise InvalidImageError(
+                f"image {position} of '{self.path}' has no bytes in the Parquet file, and no file "
+                "in the folder 'images' beside it: this collection holds no picture of it."
+            )
+        return bytes(data)
+
+    def _file(self, name: str | None) -> Path | None:
+        """A file in the folder `images`; None where it is not there, or not in there."""
+        folder = self.path / "images"
+        if not name or not folder.is_dir():
+            return None
+        file = (folder / name).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+
+    def image(self, position: int) -> Image.Image:
+        """The image at `position`, decoded, RGB."""
+        data = self.image_bytes(position)
+        try:
+            return Image.open(io.BytesIO(data)).convert("RGB")
+        except (OSError, ValueError) as error:
+            raise InvalidImageError(
+                f"image {position} of '{self.path}' cannot be decoded ({error}); build the corpus again."
+            ) from error
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position < len(self):
+            raise InvalidInputError(
+                f"position {position} is outside of the corpus; expected 0 to {len(self) - 1}."
+            )

@@ -1,0 +1,1 @@
+"""What was measured of a collection and lies beside it."""

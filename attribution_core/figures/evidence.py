@@ -1,0 +1,218 @@
+"""Plotly figures of a collection's evidence: all metrics side by side, reliability, copies told from others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attribution_core.add_one_in.evaluation import RECALL_AT, Score
+from attribution_core.common.estimates import Estimate
+from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.figures.style import CALIBRATED, INK, UNCALIBRATED, finish, share_axis
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+COLOURS = ("#2f7fe0", "#d0483e", "#2f9e6e", "#c9852b", "#8a5cc7", "#7a8599")
+ROW = 24  # px of one method in the figure of metrics
+PRETRAINED = "pretrained"
+
+
+def metrics(scores: Sequence[Score]) -> Figure:
+    """Every method's metrics side by side with 95 % intervals, one row a method (the supplement's Figure 6).
+
+    scores: of one test case and kind of prompt. Features as the encoder gives them are hollow, learned ones filled.
+    """
+    from plotly.subplots import make_subplots
+
+    names = ["mAP", *(f"recall@{k}" for k in RECALL_AT)]
+    figure = make_subplots(
+        rows=1, cols=len(names), shared_yaxes=True, horizontal_spacing=0.02, subplot_titles=names
+    )
+    encoders = list(dict.fromkeys(s.encoder for s in scores))
+    labels = [f"{s.encoder}, {s.mapper}" for s in scores]
+    for column, name in enumerate(names, 1):
+        values = [s.mean_ap if column == 1 else s.recall[column - 2] for s in scores]
+        for encoder, colour in zip(encoders, _colours(len(encoders)), strict=True):
+            mine = [k for k, s in enumerate(scores) if s.encoder == encoder]
+            figure.add_scatter(
+                row=1,
+                col=column,
+                x=[values[k].value for k in mine],
+                y=[labels[k] for k in mine],
+                mode="markers",
+                error_x=_bars([values[k] for k in mine], colour),
+                name=encoder,
+                showlegend=False,
+                marker={
+                    "color": colour,
+                    "size": 9,
+                    "line": {"width": 2, "color": colour},
+                    "symbol": ["circle-open" if scores[k].mapper == PRETRAINED else "circle" for k in mine],
+                },
+                customdata=[[values[k].low, values[k].high] for k in mine],
+                hovertemplate="%{y}<br>" + name + " %{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
+                "<extra></extra>",
+            )
+    finish(figure, "", "")
+    figure.update_layout(height=90 + ROW * len(labels), margin={"t": 40})
+    figure.update_xaxes(rangemode="tozero", nticks=4)
+    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], showgrid=True)
+    figure.update_annotations(font={"size": 12, "color": INK})
+    return figure
+
+
+def reliability(calibrated: Calibrated) -> Figure:
+    """Of all images given an influence near p, what part are exemplars: before and after calibration.
+
+    Bins without a single exemplar stand as triangles at the upper end of their 95 % interval.
+    """
+    import plotly.graph_objects as go
+
+    figure, least, rarest = go.Figure(), 1.0, 1.0
+    for name, colour, told in (
+        ("calibrated", CALIBRATED, calibrated.after),
+        ("uncalibrated", UNCALIBRATED, calibrated.before),
+    ):
+        low, high = told.interval()
+        some = told.observed > 0
+        least, rarest = min(least, float(told.predicted.min())), min(rarest, float(low[some].min(initial=1)))
+        figure.add_scatter(
+            x=told.predicted[some],
+            y=told.observed[some],
+            mode="lines+markers",
+            name=name,
+            legendgroup=name,
+            line={"color": colour, "width": 1.5},
+            marker={"color": colour, "size": 8},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (high - told.observed)[some],
+                "arrayminus": (told.observed - low)[some],
+                "color": colour,
+                "thickness": 1,
+                "width": 3,
+            },
+            customdata=told.count[some],
+            hovertemplate="given %{x:.3%}, right %{y:.3%}<br>%{customdata:,.0f} candidates, "
+            + name
+            + "<extra></extra>",
+        )
+        figure.add_scatter(
+            x=told.predicted[~some],
+            y=high[~some],
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            showlegend=False,
+            marker={"color": colour, "size": 8, "symbol": "triangle-down-open"},
+            customdata=told.count[~some],
+            hovertemplate="given %{x:.4%}, none of %{customdata:,.0f} right: below %{y:.4%}, "
+            + name
+            + "<extra></extra>",
+        )
+    figure.add_scatter(
+        x=[least, 1],
+        y=[least, 1],
+        mode="lines",
+        name="as it should be",
+        hoverinfo="skip",
+        line={"color": INK, "width": 1, "dash": "dash"},
+    )
+    finish(figure, "influence that was given", "part that are exemplars")
+    figure.update_xaxes(**share_axis(least))
+    figure.update_yaxes(**share_axis(max(rarest, least)))
+    return figure
+
+
+def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
+    """What a temperature is worth with other numbers of candidates: -log share of the exemplars, and the best one.
+
+    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as `pocket.evidence.scaling`
+    writes them.
+    """
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        horizontal_spacing=0.12,
+        subplot_titles=["-log share of the exemplars (nats)", "temperature that fits best"],
+    )
+    x = [row["candidates"] for row in numbers]
+    for key, name, colour, dash, width in (
+        ("nll_uniform", "even shares", INK, "dash", 1.5),
+        ("nll_fixed", "temperature as it was fitted", CALIBRATED, "solid", 5),
+        ("nll_best", "fitted again for each number", UNCALIBRATED, "solid", 2),
+    ):
+        figure.add_scatter(
+            row=1,
+            col=1,
+            x=x,
+            y=[row[key] for row in numbers],
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "dash": dash, "width": width},
+            marker={"size": width + 3},
+            hovertemplate="%{x:,} candidates: %{y:.3f}<extra>" + name + "</extra>",
+        )
+    figure.add_scatter(
+        row=1,
+        col=2,
+        x=x,
+        y=[row["temperature"] for row in numbers],
+        mode="lines+markers",
+        line={"color": UNCALIBRATED, "width": 2},
+        name="best temperature",
+        showlegend=False,
+        hovertemplate="%{x:,} candidates: %{y:.4f}<extra></extra>",
+    )
+    finish(figure, "candidates", "")
+    figure.update_xaxes(type="log", dtick=1, tickformat="~s")
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_annotations(font={"size": 12, "color": INK}, yshift=-4)
+    figure.update_layout(legend={"y": 1.12})
+    return figure
+
+
+def copies(encoders: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Precision against recall of copies, one curve an encoder.
+
+    encoders: {name: {"copies": {"curve", "average_precision"}}}.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for (name, told), colour in zip(encoders.items(), _colours(len(encoders)), strict=True):
+        curve = np.asarray(told["copies"]["curve"])
+        figure.add_scatter(
+            x=curve[:, 0],
+            y=curve[:, 1],
+            mode="lines",
+            line={"color": colour, "width": 2},
+            name=f"{name} ({told['copies']['average_precision']:.2f})",
+            hovertemplate="%{x:.0%} of the copies at precision %{y:.0%}<extra>" + name + "</extra>",
+        )
+    finish(figure, "copies found (recall)", "right among those found (precision)")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[k % len(COLOURS)] for k in range(count)]
+
+
+def _bars(values: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [v.high - v.value for v in values],
+        "arrayminus": [v.value - v.low for v in values],
+        "color": colour,
+        "thickness": 1.5,
+        "width": 0,
+    }

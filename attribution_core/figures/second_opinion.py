@@ -1,0 +1,60 @@
+"""A Plotly figure of two rankings: place by similarity against place by unlearning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
+    """A dot an image, place 1 at the top left; on the line both methods agree. Red: far apart; hollow: drawn at random.
+
+    top: how far from the first place counts as among the first; see `SecondOpinion.apart`.
+    """
+    import plotly.graph_objects as go
+
+    apart = set(told.apart(top))
+    figure, count = go.Figure(), len(told)
+    figure.add_scatter(
+        x=[1, count],
+        y=[1, count],
+        mode="lines",
+        line={"color": GRID, "width": 2},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    every = range(count)
+    for name, rows, marker in (
+        (
+            "on the list",
+            [k for k in every if told.listed[k] and k not in apart],
+            {"color": CALIBRATED, "size": 8},
+        ),
+        (
+            "drawn at random",
+            [k for k in every if not told.listed[k] and k not in apart],
+            {"color": "rgba(0, 0, 0, 0)", "size": 8, "line": {"color": INK, "width": 1.5}},
+        ),
+        ("far apart", sorted(apart), {"color": MARKED, "size": 10, "symbol": "diamond"}),
+    ):
+        if not rows:
+            continue
+        figure.add_scatter(
+            x=[int(told.rank_similarity[k]) for k in rows],
+            y=[int(told.rank_unlearning[k]) for k in rows],
+            mode="markers",
+            name=name,
+            marker=marker,
+            customdata=[plain(told.credits[k].caption or told.credits[k].id) for k in rows],
+            hovertemplate="%{customdata}<br>place %{x} by similarity, %{y} by unlearning<extra></extra>",
+        )
+    finish(figure, "place by similarity", "place by unlearning")
+    figure.update_xaxes(range=[0, 1.02 * count])
+    figure.update_yaxes(range=[1.02 * count, 0])
+    figure.update_layout(height=460, legend={"y": -0.14, "yanchor": "top"})
+    return figure

@@ -1,0 +1,1 @@
+"""Text to image: the table of generators, loading within memory, recipes, previews."""

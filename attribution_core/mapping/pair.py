@@ -1,0 +1,238 @@
+"""Mapper pairs: one head for training images, one for queries, each followed by L2 normalisation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attribution_core.common.arrays import float_matrix, whole
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
+from attribution_core.common.tensors import read_tensors
+from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
+from attribution_core.mapping.fit import FeaturePairs, FitSettings, fit_heads
+from attribution_core.mapping.heads import Head, MapperKind, head_arrays
+
+_FILE = "mappers.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class MapperPair:
+    """Both heads, and the encoder whose raw features they take.
+
+    Attributes:
+        real: Head for training images.
+        synth: Head for queries, that is for made images.
+        encoder: Name of the encoder; two encoders can share a dimension.
+        kind: Form of the heads.
+    """
+
+    real: Head
+    synth: Head
+    encoder: str = ""
+    kind: MapperKind = MapperKind.LINEAR
+
+    def __post_init__(self) -> None:
+        """Check that the heads fit each other."""
+        shapes = [
+            {name: value.shape for name, value in head.tensors().items()} for head in (self.real, self.synth)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InvalidInputError(
+                f"the heads have shapes {self.real.weight.shape} and {self.synth.weight.shape}, expected one."
+            )
+        object.__setattr__(self, "kind", MapperKind(self.kind))
+        if self.kind is not MapperKind.IDENTITY and self.kind is not self.real.kind:
+            raise InvalidInputError(f"the kind is {self.kind}, but the heads are {self.real.kind}.")
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the raw features."""
+        return self.real.dim
+
+    @property
+    def out_dim(self) -> int:
+        """Dimension of the mapped rows."""
+        return self.real.out_dim
+
+    @classmethod
+    def identity(cls, dim: int, encoder: str = "") -> MapperPair:
+        """Make the pair that only normalises."""
+        whole("dim", dim, 1)
+        head = Head(np.eye(dim, dtype=np.float32), np.zeros(dim, dtype=np.float32))
+        return cls(head, head, encoder, MapperKind.IDENTITY)
+
+    def fit(
+        self,
+        pairs: FeaturePairs,
+        kind: str = "linear",
+        on_epoch: Callable[[int, float], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> MapperPair:
+        """Return a pair of the same encoder, fitted to what belongs together.
+
+        Args:
+            pairs: Raw features of exemplars and of images made after tuning on them.
+            kind: "linear", "channel" or "mlp".
+            on_epoch: Called with the number of the epoch and its mean loss.
+            checkpoint: Where an interrupted fit goes on.
+            **settings: Of `FitSettings`: temperature, rigidity, epochs, learning_rate, batch, dropout, seed.
+
+        Raises:
+            CollectionMismatchError: The pairs have another dimension.
+            InvalidInputError: A value is out of its range, or there are fewer than two models.
+        """
+        if pairs.dim != self.dim:
+            raise CollectionMismatchError(
+                f"the pairs have {pairs.dim} columns, these mappers of encoder {self.encoder!r} take {self.dim}."
+            )
+        fitted = fit_heads(pairs, FitSettings(kind=kind, **settings), on_epoch, checkpoint)
+        return MapperPair(Head(**fitted.real), Head(**fitted.synth), self.encoder, MapperKind(kind))
+
+    def map_training(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Map raw features of training images.
+
+        Args:
+            features: (n, d) float32, as the encoder gives them.
+
+        Returns:
+            (n, m) float32 unit rows.
+
+        Raises:
+            CollectionMismatchError: `d != self.dim`.
+            InvalidInputError: Features are not finite, or a row maps to zero and has no direction.
+        """
+        return self._map(self.real, features)
+
+    def map_query(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Map raw features of made images; shapes and errors as of `map_training`."""
+        return self._map(self.synth, features)
+
+    def _map(self, head: Head, features: ArrayLike) -> NDArray[np.float32]:
+        rows = float_matrix("features", features)
+        if rows.shape[1] != self.dim:
+            raise CollectionMismatchError(
+                f"features have {rows.shape[1]} columns, these mappers of encoder {self.encoder!r} take "
+                f"{self.dim}; use the encoder they were made for."
+            )
+        mapped = rows if self.kind is MapperKind.IDENTITY else head(rows)
+        # In float64, so that very short and very long rows keep their direction.
+        length = np.sqrt(np.einsum("ij,ij->i", mapped, mapped, dtype=np.float64))
+        if (length == 0).any() or not np.isfinite(length).all():
+            row = int(np.flatnonzero((length == 0) | ~np.isfinite(length))[0])
+            raise InvalidInputError(f"features row {row} maps to zero or overflows: it has no direction.")
+        return np.asarray((mapped / length[:, None]).astype(np.float32))
+
+    def save(self, directory: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> None:
+        """Write card.json and, unless the pair is the identity, mappers.safetensors into a folder.
+
+        Args:
+            directory: Made if it is missing.
+            card: More for the card: data, seed, metrics; it cannot replace what is needed to load.
+        """
+        from safetensors.numpy import save_file
+
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        files: list[str] = []
+        if self.kind is not MapperKind.IDENTITY:
+            with atomic_path(folder / _FILE) as temporary:
+                heads = {"real": self.real, "synth": self.synth}
+                save_file(
+                    {f"{h}.{n}": v for h, head in heads.items() for n, v in head.tensors().items()}, temporary
+                )
+            files.append(_FILE)
+        write_card(
+            folder,
+            {
+                **(card or {}),
+                "what": "mapper pair: real (training images) and synth (queries)",
+                "encoder": self.encoder,
+                "kind": str(self.kind),
+                "dim": self.dim,
+                "out_dim": self.out_dim,
+                "files": files,
+            },
+        )
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str], encoder: str | None = None) -> MapperPair:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: Files are missing, damaged, or not what the card says.
+            CollectionMismatchError: `encoder` is given and the mappers belong to another one.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(directory)
+        card = read_card(folder)
+        lacking = [key for key in ("encoder", "kind", "dim", "files") if key not in card]
+        if lacking:
+            raise CheckpointError(f"'{folder}/card.json' lacks {', '.join(lacking)}; is it a mapper pair?")
+        if encoder is not None and card["encoder"] != encoder:
+            raise CollectionMismatchError(
+                f"the mappers in '{folder}' belong to encoder {card['encoder']!r}, expected {encoder!r}; "
+                "use mappers made for that encoder."
+            )
+        verify_files(folder)
+        if card["kind"] not in {str(kind) for kind in MapperKind}:
+            raise CheckpointError(
+                f"'{folder}/card.json' has kind {card['kind']!r}; known: {', '.join(MapperKind)}."
+            )
+        if card["kind"] == MapperKind.IDENTITY:
+            return cls.identity(card["dim"], card["encoder"])
+        try:
+            stored = load_file(folder / _FILE)
+            heads = [
+                Head(
+                    **{
+                        key.removeprefix(f"{name}."): value
+                        for key, value in stored.items()
+                        if key.startswith(name)
+                    }
+                )
+                for name in ("real", "synth")
+            ]
+            pair = cls(heads[0], heads[1], card["encoder"], MapperKind(card["kind"]))
+        except (OSError, TypeError, SafetensorError, InvalidInputError) as error:
+            raise CheckpointError(f"'{folder / _FILE}' cannot be used ({error}); save it again.") from error
+        if pair.dim != card["dim"]:
+            raise CheckpointError(f"'{folder / _FILE}' takes {pair.dim} values, its card says {card['dim']}.")
+        return pair
+
+    @classmethod
+    def from_release(cls, path: str | os.PathLike[str], encoder: str) -> MapperPair:
+        """Read `weights/mapper/*_tuned.pth` of the paper's release.
+
+        Args:
+            path: A file that holds {"real_mapper", "synth_mapper"}, each {"weight", "bias"}, or what `head_arrays`
+                says of channel heads and MLPs.
+            encoder: Name of the encoder that the file belongs to; the file itself does not say.
+
+        Raises:
+            CheckpointError: The file is missing, holds other keys or shapes, or anything but tensors.
+            MissingDependencyError: torch is not installed.
+        """
+        stored = read_tensors(path)
+        heads = []
+        for name in ("real_mapper", "synth_mapper"):
+            try:
+                heads.append(Head(**head_arrays(stored[name])))
+            except (KeyError, TypeError, IndexError, AttributeError, InvalidInputError) as error:
+                raise CheckpointError(
+                    f"'{path}' is no released mapper ({name}: {error}); expected 'real_mapper' and "
+                    "'synth_mapper', each with 'weight' (m, d) and 'bias' (m,)."
+                ) from error
+        try:
+            return cls(heads[0], heads[1], encoder, heads[0].kind)
+        except InvalidInputError as error:
+            raise CheckpointError(f"'{path}' is no released mapper: {error}") from error

@@ -1,0 +1,224 @@
+"""Turns the paper's released files, or files of their formats, into the folder of a collection.
+
+Features are read and mapped block by block, so that a million images take the memory of their index and no more.
+Pictures are not in the release: rows hold captions and links, and pictures only where a folder of them is given.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.common.cards import CARD_NAME, read_card, write_card
+from attribution_core.common.files import write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.release.catalogue import PAPER_LICENCE, RELEASED
+from attribution_core.release.features import ReleasedTrainingFeatures
+from attribution_core.release.texts import open_texts
+from attribution_core.retrieval.index import TrainingIndex
+from attribution_core.scoring.calibrator import Calibrator
+
+SHORT_NAMES = {
+    "clip": "clip-vit-b32",
+    "dino": "dino-vitb16",
+    "moco": "moco-v3-vitb16",
+    "vit": "vit-b16-384",
+    "sscd": "sscd",
+    "aladin": "aladin",
+}
+"""What the release calls encoders, and their rows here."""
+SOURCE = "LAION subset of the paper's release"
+SHARD = 50_000
+_PLAN = "from_release.json"
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True)
+class ReleasedParts:
+    """Files of one encoder in a folder that `download` filled. captions: None where they were not fetched."""
+
+    encoder: str
+    features: Path
+    mappers: Path
+    calibrator: Path
+    captions: Path | None
+
+
+def row_of(encoder: str) -> str:
+    """The row in `ENCODERS` of a row's name or of the release's short one. Raises `UnknownNameError`."""
+    name = SHORT_NAMES.get(encoder, encoder)
+    if name not in ENCODERS:
+        raise unknown_name("encoder", encoder, [*SHORT_NAMES, *ENCODERS])
+    return name
+
+
+def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedParts:
+    """The files of an encoder that the release has. folder: of the downloads, the usual one by default.
+
+    encoder: "clip", "dino", "moco", "vit", "sscd" or the row's name. Raises `UnknownNameError`, and `CheckpointError`
+    that says what to fetch.
+    """
+    root, name = Path(folder) if folder else RELEASED, row_of(encoder)
+    short = next((s for s, row in SHORT_NAMES.items() if row == name), None)
+    if short is None:
+        raise unknown_name("encoder of the release", encoder, SHORT_NAMES)
+    captions = root / "laion_captions.txt"
+    parts = ReleasedParts(
+        name,
+        root / f"feats/{short}/laion_subset.pth",
+        root / f"weights/mapper/{short}_tuned.pth",
+        root / f"weights/calibrator/{short}_tuned.pth",
+        captions if captions.is_file() else None,
+    )
+    for path, download in (
+        (parts.features, "paper-laion-1m"),
+        (parts.mappers, "paper-weights"),
+        (parts.calibrator, "paper-weights"),
+    ):
+        if not path.is_file():
+            raise CheckpointError(
+                f"'{path}' is not there; run 'python -m attribution_core download {download}', or "
+                "name the files."
+            )
+    return parts
+
+
+def write_release(
+    directory: Path | str,
+    *,
+    features: Path | str,
+    encoder: str,
+    mappers: Path | str | None = None,
+    calibrator: Path | str | None = None,
+    captions: Path | str | None = None,
+    images: Path | str | None = None,
+    factory: str = "SQfp16",
+    name: str = "LAION subset",
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
+    """Write a collection's folder from released files; returns it. What `Collection.from_release` does, unopened.
+
+    Arguments and errors as there. A call after an interrupted one begins anew; the card, without which nothing opens
+    the folder, is written last.
+    """
+    folder, row = Path(directory), SHORT_NAMES.get(encoder, encoder)
+    stored = ReleasedTrainingFeatures.open(features)
+    count, dim = (int(side) for side in stored.features.shape)
+    if not count:
+        raise CheckpointError(f"'{features}' holds no features.")
+    if row in ENCODERS and ENCODERS[row].dim != dim:
+        raise CollectionMismatchError(
+            f"'{features}' holds features of {dim} values, encoder '{row}' gives "
+            f"{ENCODERS[row].dim}; name the encoder that they were made with."
+        )
+    pair = MapperPair.from_release(mappers, row) if mappers else MapperPair.identity(dim, row)
+    if pair.dim != dim:
+        raise CollectionMismatchError(
+            f"'{features}' holds features of {dim} values, '{mappers}' takes {pair.dim}; "
+            "give mappers of the same encoder."
+        )
+    fitted = Calibrator.from_release(calibrator, row) if calibrator else None
+    texts = open_texts(Path(captions), stored.paths) if captions else None
+    picture = _pictures(Path(images), stored.paths) if images else None
+    given = {
+        "features": features,
+        "mappers": mappers,
+        "calibrator": calibrator,
+        "captions": captions,
+        "images": images,
+    }
+    _claim(folder, {key: Path(path).name for key, path in given.items() if path})
+
+    def show(what: str, done: int) -> None:
+        if on_progress:
+            on_progress(what, done, count)
+
+    for start in range(0, count, SHARD):
+        stop = min(start + SHARD, count)
+        told = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
+        Corpus.write(
+            folder / f"corpus/train-{start // SHARD:05d}.parquet",
+            (
+                {"source": SOURCE, **more, "id": path, "image": picture(path) if picture else None}
+                for path, more in zip(stored.paths[start:stop], told, strict=True)
+            ),
+        )
+        show("captions", stop)
+    if images:
+        (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
+    pair.save(folder / "mappers")
+    if fitted is not None:
+        fitted.save(folder / "calibrator")
+    blocks = _mapped(stored, pair, features, lambda done: show("features", done))
+    TrainingIndex.build_from(blocks, factory, row, count, home=folder / "index").save(folder / "index")
+    write_card(
+        folder,
+        {
+            "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
+            "captions and links in place of pictures"
+            if picture is None
+            else f"{count:,} training images as {row} sees them, by files in the formats of the paper's release",
+            "name": name,
+            "encoder": row,
+            "n_training": count,
+            "licence": f"{PAPER_LICENCE} where the files are the paper's; each picture's own",
+            "made_from": {key: Path(path).name for key, path in given.items() if path},
+        },
+    )
+    return folder
+
+
+def _claim(folder: Path, plan: dict[str, str]) -> None:
+    """Start in an empty folder, or anew in one that an interrupted call left. Raises `CheckpointError`."""
+    if (folder / CARD_NAME).exists():
+        read_card(folder)
+        raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / _PLAN).exists():
+        raise CheckpointError(
+            f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
+        )
+    write_json_atomic(folder / _PLAN, plan)
+    (folder / "corpus/images").unlink(missing_ok=True)
+    TrainingIndex.discard(folder / "index")
+    for part in ("corpus", "mappers", "calibrator"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+
+
+def _mapped(
+    stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str, show: Callable[[int], None]
+) -> Iterator[NDArray[np.float32]]:
+    done = 0
+    for block in stored.blocks():
+        try:
+            mapped = pair.map_training(block)
+        except InvalidInputError as error:
+            raise CheckpointError(f"'{path}', images {done} to {done + len(block) - 1}: {error}") from error
+        yield mapped
+        done += len(block)
+        show(done)
+
+
+def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
+    """How the release's paths are called in a folder: as they are or by their last part, PNG, or JPEG in its place."""
+    for last in (False, True):
+        for suffix in ("", ".jpg", ".jpeg", ".webp"):
+
+            def named(path: str, last: bool = last, suffix: str = suffix) -> str:
+                kept = path.rsplit("/", 1)[-1] if last else path.lstrip("/")
+                return kept.rsplit(".", 1)[0] + suffix if suffix else kept
+
+            if any((folder / named(path)).is_file() for path in paths[:_LOOKED_AT]):
+                return lambda path, named=named: {"bytes": None, "path": named(path)}  # type: ignore[misc]
+    raise InvalidInputError(
+        f"'{folder}' holds none of the first {min(_LOOKED_AT, len(paths))} images "
+        f"('{paths[0]}', ...), as PNG or JPEG; give the folder that these paths begin in."
+    )

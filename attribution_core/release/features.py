@@ -1,0 +1,51 @@
+"""The release's file of a whole training set's features, mapped into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.common.tensors import float_rows, read_tensors
+from attribution_core.errors import CheckpointError
+
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class ReleasedTrainingFeatures:
+    """`feats/<encoder>/laion_subset.pth`: raw features of a training set, mapped into memory, read in blocks.
+
+    features: (n, d) tensor. paths: (n,).
+    """
+
+    features: Any = field(repr=False)
+    paths: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ReleasedTrainingFeatures:
+        """Open the file; its features stay on the disk until they are read. Raises `CheckpointError`."""
+        stored = read_tensors(path, mapped=True)
+        try:
+            features, paths = stored["feats"], stored["paths"]
+            if features.ndim != 2 or len(paths) != len(features):
+                raise ValueError(f"features {tuple(features.shape)} and {len(paths)} paths")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise CheckpointError(
+                f"'{path}' holds no released training features ({type(error).__name__}: {error}); expected feats "
+                "(n, d) and as many paths."
+            ) from error
+        return cls(features, tuple(str(p) for p in paths))
+
+    def __len__(self) -> int:
+        """Number of training images."""
+        return len(self.features)
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[NDArray[np.float32]]:
+        """Yield (n, d) float32 blocks of raw features in order."""
+        for start in range(0, len(self.features), size):
+            yield float_rows(self.features[start : start + size])

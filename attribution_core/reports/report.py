@@ -1,0 +1,220 @@
+"""A report of one attributed image to take away: all that its numbers came from, as JSON and as one HTML file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from attribution_core._version import __version__
+from attribution_core.attribution.groups import SUMS, Groups, group
+from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Collection
+from attribution_core.common.arrays import whole
+from attribution_core.common.cards import CARD_NAME, read_card
+from attribution_core.common.files import sha256_file
+from attribution_core.common.images import as_data_uri, data_uri, kind_of
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.placeholders import tile
+from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.meaning import LIMITS, MEANING
+from attribution_core.reports.section import Section, StoredPart
+
+LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
+"""Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
+_AS_STORED = 40_000  # bytes; a training image up to this goes in as its file
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One attributed image with all that its numbers came from; see `make_report`.
+
+    Attributes:
+        title: Prompt or file name of the query.
+        image: The query as it is shown, a data URI.
+        size: Its width and height in px before it was made smaller for the report.
+        recipe: What made it, where that is known.
+        attribution: Influences, intervals, credits and the rest.
+        thumbnails: Data URIs of the first training images, those that the HTML shows with a picture.
+        sums: Influence summed by creator and by licence.
+        collection: Name of the collection.
+        method: Which of its methods attributed.
+        parts: Its stored parts with their checksums.
+        sections: What other analyses add, a verdict say.
+        made: When, ISO 8601 in UTC.
+    """
+
+    title: str
+    image: str
+    size: tuple[int, int]
+    recipe: Recipe | None
+    attribution: Attribution
+    thumbnails: tuple[str, ...]
+    sums: tuple[Groups, ...]
+    collection: str
+    method: str
+    parts: tuple[StoredPart, ...]
+    sections: tuple[Section, ...] = ()
+    made: str = ""
+    software: str = field(default=f"attribution-explorer {__version__}")
+
+    @property
+    def how(self) -> dict[str, str]:
+        """How each kind of number is known, one sentence each; shown under them and stored beside them."""
+        result = self.attribution
+        where = "the collection's own"
+        if result.temperature != result.fitted_temperature:
+            where = f"chosen by hand; the collection's own is {result.fitted_temperature:.6g}"
+        return {
+            "influence": f"The softmax of similarity / temperature over all {result.n_training:,} training images; the "
+            f"temperature is {result.temperature:.6g}, {where}.",
+            "interval": "Certain bounds: every training image was compared, and those that are not listed are kept in "
+            "narrow bins of similarity."
+            if str(result.kind) == "exact"
+            else "Holds with 99 % confidence: part of the training images was not compared, and a stored random "
+            "sample stands for them.",
+            "similarity": f"The cosine between the query and the training image in the features of {result.encoder}, "
+            "from -1 to 1.",
+            "uncalibrated": "The same softmax with the temperature at 1, for comparison.",
+            "rest": "What is left of 1 when the influences of the listed images are taken away.",
+            "stands_out": "An image stands out when the lower end of its influence is at least 5 %, at least ten times "
+            "an even share, and at least ten times the median of ranks 2 to 20. A convention, no test.",
+            "effective_number": "The number of equally influential images that would be as spread out.",
+            "sums": f"Influences of the {len(result)} listed images, added up; their bounds likewise. Lift: the sum "
+            "over the group's part of the training set.",
+            "checksums": "SHA-256 of the files, as the collection's cards state them, and of the cards themselves.",
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers and text; "attribution" is what `Attribution.to_dict` gives.
+
+        "thumbnails" are data URIs of its first images, in their order.
+        """
+        result = self.attribution
+        return {
+            "report": 1,
+            "made": self.made,
+            "software": self.software,
+            "query": {
+                "title": self.title,
+                "image": self.image,
+                "width": self.size[0],
+                "height": self.size[1],
+                "recipe": None if self.recipe is None else asdict(self.recipe),
+            },
+            "collection": {
+                "name": self.collection,
+                "method": self.method,
+                "encoder": result.encoder,
+                "n_training": result.n_training,
+                "fitted_temperature": result.fitted_temperature,
+                "parts": [dict(vars(part)) for part in self.parts],
+            },
+            "intervals": str(result.kind),
+            "attribution": result.to_dict(),
+            "thumbnails": list(self.thumbnails),
+            "stands_out": result.stands_out,
+            "effective_number": result.effective_number,
+            "sums": [told.to_dict() for told in self.sums],
+            "sections": [section.to_dict() for section in self.sections],
+            "how": self.how,
+            "meaning": list(MEANING),
+            "limits": list(LIMITS),
+        }
+
+    def to_json(self) -> str:
+        """Return `to_dict` as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def make_report(
+    image: Image.Image,
+    attribution: Attribution,
+    collection: Collection,
+    *,
+    title: str,
+    recipe: Recipe | None = None,
+    shown: int = 12,
+    sections: Sequence[Section] = (),
+    made: datetime.datetime | None = None,
+) -> Report:
+    """Gather what is known of an attributed image.
+
+    Args:
+        image: The query.
+        attribution: Of that image, over that collection, without added candidates.
+        collection: Opened with the method that attributed.
+        title: Prompt or file name.
+        recipe: What made the image, where that is known.
+        shown: Training images that the HTML shows with a picture; all that are listed stand in its table.
+        sections: What other analyses add.
+        made: When; now by default.
+
+    Raises:
+        InvalidInputError: `shown` is below 1.
+        CollectionMismatchError: The attribution is of another training set.
+    """
+    shown = min(whole("shown", shown, 1), len(attribution))
+    sums = tuple(group(attribution, collection.corpus, by) for by in SUMS)
+    thumbnails = tuple(_thumbnail(collection.corpus, int(i)) for i in attribution.ids[:shown])
+    moment = (made or datetime.datetime.now(datetime.timezone.utc)).astimezone(datetime.timezone.utc)
+    return Report(
+        title,
+        data_uri(image, LARGEST_QUERY),
+        image.size,
+        recipe,
+        attribution,
+        thumbnails,
+        sums,
+        collection.name,
+        collection.method,
+        _parts(collection),
+        tuple(sections),
+        moment.isoformat(timespec="seconds"),
+    )
+
+
+def _thumbnail(corpus: Corpus, position: int) -> str:
+    data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
+    kind = kind_of(data)
+    if kind and len(data) <= _AS_STORED:
+        return as_data_uri(data, kind)
+    return data_uri(corpus.image(position), LARGEST_THUMBNAIL)
+
+
+def _parts(collection: Collection) -> tuple[StoredPart, ...]:
+    """The collection itself, then what it holds, each where it has a card."""
+    places = [("collection", collection.path), ("corpus", collection.corpus.path)]
+    if collection.parts != collection.path:
+        places.append(("method", collection.parts))
+    places += [
+        ("mappers", collection.parts / "mappers"),
+        ("index", collection.index_of(collection.method)),
+        ("calibrator", collection.parts / "calibrator"),
+    ]
+    if collection.generator_path is not None:
+        places.append(("generator", collection.generator_path))
+    return tuple(_part(name, path) for name, path in places if (path / CARD_NAME).is_file())
+
+
+def _part(name: str, folder: Path) -> StoredPart:
+    card = read_card(folder)
+    files, sources = card.get("files", {}), card.get("sources", [])
+    versions = {
+        str(s["package"]): str(s["version"])
+        for s in (sources if isinstance(sources, list) else [])
+        if isinstance(s, dict) and {"package", "version"} <= s.keys()
+    }
+    return StoredPart(
+        name,
+        str(card.get("what", "")),
+        str(card.get("licence", "")),
+        sha256_file(folder / CARD_NAME),
+        {str(k): str(v) for k, v in files.items()} if isinstance(files, dict) else {},
+        versions,
+    )

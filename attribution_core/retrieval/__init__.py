@@ -1,0 +1,1 @@
+"""The nearest training images, and what is known of all others: index, backends, bounds."""

@@ -1,0 +1,52 @@
+"""What a search hands out: the nearest training images, and what is known of all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.common.arrays import float_matrix
+from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.rest import Rest
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """The listed training images of q queries, and what is known of all others.
+
+    Attributes:
+        ids: (q, k) int64 positions in the training set.
+        similarity: (q, k) float32 in [-1, 1], descending along a row.
+        rest: The images that are not listed, for the same q queries.
+
+    Raises:
+        InvalidInputError: Shapes differ, ids are negative, or similarities are not finite and descending.
+    """
+
+    ids: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+    rest: Rest
+
+    def __post_init__(self) -> None:
+        """Check the parts against each other."""
+        similarity = float_matrix("similarity", self.similarity)
+        ids = np.asarray(self.ids)
+        if ids.shape != similarity.shape or ids.dtype.kind not in "iu" or len(self.rest) != len(ids):
+            raise InvalidInputError(
+                f"ids {ids.shape} of {ids.dtype}, similarity {similarity.shape} and a rest of "
+                f"{len(self.rest)} queries do not fit; expected (q, k) whole numbers, (q, k) and q."
+            )
+        if similarity.shape[1] == 0:
+            raise InvalidInputError("no image is listed; search with top of 1 or more.")
+        if (ids < 0).any():
+            raise InvalidInputError("ids hold a negative position, expected positions in the training set.")
+        if (np.diff(similarity, axis=1) > 0).any():
+            raise InvalidInputError("similarity rises along a row, expected descending order.")
+        object.__setattr__(self, "ids", ids.astype(np.int64, copy=False))
+        object.__setattr__(self, "similarity", similarity)
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self.ids)

@@ -1,0 +1,187 @@
+"""Nearest training images by cosine, and what is known of all others, from one full scan."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from attribution_core.common.arrays import unit_rows, whole
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path
+from attribution_core.errors import (
+    AttributionError,
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+)
+from attribution_core.retrieval.backends import BACKENDS, Backend, backend_of, known_factory
+from attribution_core.retrieval.flat import FlatScan
+from attribution_core.retrieval.hits import Hits
+from attribution_core.retrieval.milvus.store import MilvusStore, discard, settle
+from attribution_core.retrieval.rest import DEFAULT_BINS
+
+
+class TrainingIndex:
+    """The training images' mapped features, searchable by cosine.
+
+    Made by `build` or `load`, never changed afterwards.
+    """
+
+    def __init__(self, backend: Backend, *, factory: str, dim: int, encoder: str = "") -> None:
+        """Store the parts; use `build` or `load` instead."""
+        self._backend = backend
+        self.factory = factory
+        self.dim = dim
+        self.encoder = encoder
+
+    def __len__(self) -> int:
+        """Return the number of training images."""
+        return len(self._backend)
+
+    def __repr__(self) -> str:
+        """Return the kind, size and encoder."""
+        return f"TrainingIndex({self.factory}, {len(self)} x {self.dim}, encoder={self.encoder!r})"
+
+    @classmethod
+    def build(
+        cls, train: ArrayLike, factory: str = "Flat", encoder: str = "", home: Path | None = None
+    ) -> TrainingIndex:
+        """Index the rows in their order.
+
+        Args:
+            train: (n, d) float32 unit rows, from `MapperPair.map_training`.
+            factory: A name in `BACKENDS`, or the address of a Milvus store.
+            encoder: Name of the encoder that made the features; kept with the index.
+            home: The folder that it will be saved to. A store's relative file lies beside it, and what is made in a
+                store is noted in it first, so that nothing is left there by a run that is cut off (see `discard`).
+
+        Raises:
+            UnknownNameError: No such backend.
+            InvalidInputError: Rows are not of unit length, not finite, or there are none; no address of a store.
+            CheckpointError: A store cannot be reached.
+        """
+        return cls.build_from([train], factory, encoder, home=home)
+
+    @classmethod
+    def build_from(
+        cls,
+        blocks: Iterable[ArrayLike],
+        factory: str = "Flat",
+        encoder: str = "",
+        count: int | None = None,
+        home: Path | None = None,
+    ) -> TrainingIndex:
+        """The same from blocks of rows, each of which is let go before the next is asked for.
+
+        count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
+        raises, and `InvalidInputError` where not so many rows come.
+        """
+        factory = known_factory(factory)
+        backend: Backend | None = None
+        try:
+            for block in blocks:
+                rows = unit_rows("train", block, None if backend is None else backend.dim)
+                if not len(rows):
+                    continue
+                if backend is None:
+                    backend = backend_of(factory).create(factory, rows.shape[1], home)
+                    if count is not None and isinstance(backend, FlatScan):
+                        backend.reserve(count)
+                backend.add(rows)
+            if backend is None:
+                raise InvalidInputError("train has no rows; an index needs at least one training image.")
+            if count is not None and len(backend) != count:
+                raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
+        except BaseException:
+            if backend is not None:
+                with contextlib.suppress(AttributionError):  # what went wrong first is what is to be told
+                    backend.drop()
+            raise
+        if isinstance(backend, MilvusStore):
+            factory = backend.factory
+        return cls(backend, factory=factory, dim=backend.dim, encoder=encoder)
+
+    def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
+        """Find the nearest training images of each query.
+
+        Args:
+            query: (q, d) unit rows, from `MapperPair.map_query`.
+            top: How many to list, 1..len(self).
+            bins: How finely the rest is kept; 4096 bound its sum to 1e-4 at temperature 0.02.
+
+        Returns:
+            Hits with ids and similarity (q, top), descending in [-1, 1], and the rest of each query.
+
+        Raises:
+            CollectionMismatchError: `d != self.dim`.
+            InvalidInputError: `top` is out of range, or rows are not of unit length or not finite.
+        """
+        top = whole("top", top, 1, len(self))
+        bins = whole("bins", bins, 1)
+        return self._backend.search(unit_rows("query", query, self.dim), top, bins)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
+        folder, file = Path(directory), backend_of(self.factory).file
+        with atomic_path(folder / file) as temporary:
+            self._backend.write(temporary)
+        write_card(
+            folder,
+            {
+                "what": "index over mapped features of training images",
+                "encoder": self.encoder,
+                "factory": self.factory,
+                "dim": self.dim,
+                "count": len(self),
+                "files": [file],
+            },
+        )
+        for other in {spec.file for spec in BACKENDS.values()} - {file}:
+            (folder / other).unlink(missing_ok=True)
+        settle(folder, self._backend.name if isinstance(self._backend, MilvusStore) else "")
+
+    @staticmethod
+    def discard(directory: str | os.PathLike[str]) -> None:
+        """Delete a saved or half-built index with all that is its own, in a store, too; none there is no error.
+
+        Where a store cannot be reached, a note of what is in it is left in the folder for the next call.
+        """
+        discard(Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str], encoder: str | None = None) -> TrainingIndex:
+        """Read what `save` wrote.
+
+        Args:
+            directory: The folder.
+            encoder: If given, the encoder that the index must have been built with.
+
+        Raises:
+            CheckpointError: Files are missing, damaged, or not what the card says.
+            CollectionMismatchError: The index was built with another encoder.
+        """
+        folder = Path(directory)
+        card = read_card(folder)
+        lacking = [key for key in ("encoder", "factory", "dim", "count", "files") if key not in card]
+        if lacking:
+            raise CheckpointError(
+                f"'{folder}/card.json' lacks {', '.join(lacking)}; is it an index? Save it again."
+            )
+        if encoder is not None and card["encoder"] != encoder:
+            raise CollectionMismatchError(
+                f"the index in '{folder}' was built with encoder {card['encoder']!r}, expected {encoder!r}; "
+                "build it again or use its own encoder."
+            )
+        verify_files(folder)
+        factory = known_factory(str(card["factory"]))
+        spec = backend_of(factory)
+        backend = spec.read(folder / spec.file)
+        index = cls(backend, factory=factory, dim=backend.dim, encoder=card["encoder"])
+        given, expected = (len(index), backend.dim), (card["count"], card["dim"])
+        if given != expected:
+            raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
+        return index

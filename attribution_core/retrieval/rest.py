@@ -1,0 +1,329 @@
+"""What is known of the training images that are not listed, and how much they can weigh at any temperature.
+
+The unlisted images of a query are parted into bins; of each the number, the mean similarity and the range are
+kept. For a convex f, a bin's sum of f lies between count * f(mean) (Jensen's inequality) and count times the
+chord of f between the bin's ends, taken at the mean. So one scan bounds the sum at every temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive, safe_log, whole
+from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.sampled_sum import StratifiedSample, log_sampled_sum
+
+DEFAULT_BINS = 4096
+_ROUNDING = 1e-6
+
+
+class RestKind(str, Enum):
+    """How far the interval of a `Rest` can be trusted."""
+
+    EXACT = "exact"
+    """Low and high are certain."""
+    SAMPLED = "sampled"
+    """Low and high hold with 99 % confidence, from a stratified sample; only `certain_low` is certain."""
+
+    def __str__(self) -> str:
+        """Return the value, as it is written in files."""
+        return str(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class LogSum:
+    """Logarithm of a sum over the unlisted images, one value a query; unpacks as (low, estimate, high).
+
+    Attributes:
+        low: (q,) lower end; -inf where nothing is unlisted.
+        estimate: (q,) best guess. Of exact bins it is Jensen's value, `low` itself: with a single bin that
+            is the paper's top-R-plus-mean form.
+        high: (q,) upper end.
+        certain_low: (q,) a lower bound that is certain whatever the kind.
+        kind: Whether low and high are certain ("exact") or hold with 99 % confidence ("sampled").
+    """
+
+    low: FloatArray
+    estimate: FloatArray
+    high: FloatArray
+    certain_low: FloatArray
+    kind: RestKind
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Yield low, estimate and high."""
+        return iter((self.low, self.estimate, self.high))
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Similarities that stand for all unlisted images of q queries, in no order.
+
+    Attributes:
+        value: (q, m) similarities.
+        weight: (q, m) how many images each stands for; along a row they sum to the number of unlisted images.
+    """
+
+    value: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """The unlisted training images of q queries, in b bins each.
+
+    Attributes:
+        count: (q, b) number of images in each bin; 0 marks an empty bin.
+        mean: (q, b) their mean similarity.
+        low: (q, b) no similarity in the bin is below.
+        high: (q, b) no similarity in the bin is above.
+        kind: "exact", or "sampled" for bins whose range says too little (inverted-file cells).
+        sample: (q, m) similarities of stored sample images, drawn evenly within their bins; "sampled" only.
+        sample_bin: (m,) the bin of each sample image.
+
+    Raises:
+        InvalidInputError: Shapes differ, values are not finite, counts are negative, or a mean lies outside
+            of its range.
+    """
+
+    count: NDArray[np.int64]
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    kind: RestKind = RestKind.EXACT
+    sample: FloatArray | None = None
+    sample_bin: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the parts against each other; arrays are stored as float64 and int64."""
+        raw = float_matrix("count", self.count, np.float64)
+        if (raw < 0).any() or (raw != np.floor(raw)).any():
+            raise InvalidInputError("count holds a negative or broken number, expected whole ones from 0 up.")
+        object.__setattr__(self, "count", raw.astype(np.int64))
+        for name in ("mean", "low", "high"):
+            part = float_matrix(name, getattr(self, name), np.float64)
+            if part.shape != raw.shape:
+                raise InvalidInputError(
+                    f"{name} has shape {part.shape}, expected that of count, {raw.shape}."
+                )
+            object.__setattr__(self, name, part)
+        outside = (raw > 0) & ((self.mean < self.low - _ROUNDING) | (self.mean > self.high + _ROUNDING))
+        if outside.any():
+            row, column = (int(i) for i in np.argwhere(outside)[0])
+            raise InvalidInputError(
+                f"the mean {self.mean[row, column]:.6g} of query {row}, bin {column} lies outside of its "
+                f"range [{self.low[row, column]:.6g}, {self.high[row, column]:.6g}]."
+            )
+        object.__setattr__(self, "low", np.minimum(self.low, self.mean))
+        object.__setattr__(self, "high", np.maximum(self.high, self.mean))
+        object.__setattr__(self, "kind", RestKind(self.kind))
+        self._check_sample()
+
+    def _check_sample(self) -> None:
+        if self.kind is RestKind.EXACT:
+            if self.sample is not None or self.sample_bin is not None:
+                raise InvalidInputError("an exact Rest takes no sample; use kind 'sampled'.")
+            return
+        if self.sample is None or self.sample_bin is None:
+            raise InvalidInputError("a sampled Rest needs both sample (q, m) and sample_bin (m,).")
+        sample = float_matrix("sample", self.sample, np.float64)
+        owner = np.asarray(self.sample_bin)
+        if owner.dtype.kind not in "iu" or owner.shape != (sample.shape[1],) or len(sample) != len(self):
+            raise InvalidInputError(
+                f"sample has shape {sample.shape} and sample_bin {owner.shape} of {owner.dtype}, expected "
+                f"({len(self)}, m) and m whole numbers."
+            )
+        bins = self.count.shape[1]
+        if owner.size and (owner.min() < 0 or owner.max() >= bins):
+            raise InvalidInputError(f"sample_bin holds a bin outside of 0..{bins - 1}.")
+        drawn = np.bincount(owner, minlength=bins)
+        lacking = (self.count > drawn) & (drawn < 2)
+        if lacking.any():
+            row, column = (int(i) for i in np.argwhere(lacking)[0])
+            raise InvalidInputError(
+                f"bin {column} has {int(drawn[column])} sample images for {int(self.count[row, column])}, "
+                "expected at least 2, or all of them."
+            )
+        over = (self.count > 0) & (drawn > self.count)
+        if over.any():
+            row, column = (int(i) for i in np.argwhere(over)[0])
+            raise InvalidInputError(f"bin {column} has more sample images than images in query {row}.")
+        object.__setattr__(self, "sample", sample)
+        object.__setattr__(self, "sample_bin", owner.astype(np.int64))
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self.count)
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """(q,) number of unlisted images."""
+        return np.asarray(self.count.sum(axis=1))
+
+    @property
+    def points(self) -> Points:
+        """What to draw or to count by: the sample where there is one, else the bins' means."""
+        if self.sample is None or self.sample_bin is None:
+            return Points(self.mean, self.count.astype(np.float64))
+        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
+        return Points(self.sample, self.count[:, self.sample_bin] / drawn)
+
+    @classmethod
+    def from_mean(cls, count: ArrayLike, mean: ArrayLike, low: float = -1.0, high: ArrayLike = 1.0) -> Rest:
+        """Make one bin a query: the paper's top-R-plus-mean form, from a count and a mean alone.
+
+        Args:
+            count: () or (q,) number of unlisted images.
+            mean: () or (q,) their mean similarity.
+            low: No unlisted similarity is below; cosines need nothing tighter than the default.
+            high: () or (q,) none is above; the last listed similarity makes the interval tighter.
+        """
+        means = np.atleast_1d(np.asarray(mean, dtype=np.float64))
+        if means.ndim != 1:
+            raise InvalidInputError(f"mean has shape {means.shape}, expected one value a query.")
+        try:
+            counts, tops = (np.broadcast_to(np.asarray(part), means.shape) for part in (count, high))
+        except ValueError as error:
+            raise InvalidInputError(f"count or high does not fit {means.size} queries ({error}).") from error
+        lows = np.full(means.shape, low)
+        return cls(counts[:, None], means[:, None], lows[:, None], tops[:, None])
+
+    @classmethod
+    def from_similarities(cls, similarities: ArrayLike, bins: int = DEFAULT_BINS) -> Rest:
+        """Make evenly spaced bins between the least and the greatest unlisted similarity of each query.
+
+        Args:
+            similarities: (q, n) or (n,) for one query; n = 0 means that nothing is unlisted.
+            bins: How many; the interval's width at temperature t shrinks with (range / bins / t) squared.
+        """
+        bins = whole("bins", bins, 1)
+        array = np.asarray(similarities)
+        rows = float_matrix("similarities", array[None, :] if array.ndim == 1 else array)
+        table = np.zeros((4, len(rows), bins))
+        for number, row in enumerate(rows):
+            table[:, number] = _bin_row(row, bins)
+        return cls(table[0].astype(np.int64), table[1], table[2], table[3])
+
+    @classmethod
+    def from_cells(
+        cls,
+        count: ArrayLike,
+        mean: ArrayLike,
+        sample: ArrayLike,
+        sample_cell: ArrayLike,
+        low: float = -1.0,
+        high: float = 1.0,
+    ) -> Rest:
+        """Make a bin of every inverted-file cell that was not visited, of kind "sampled".
+
+        Args:
+            count: (q, c) images in each cell, 0 where the cell was visited.
+            mean: (q, c) the query's similarity to the cell's mean vector.
+            sample: (q, m) the query's similarities to sample images, drawn evenly within each cell: at
+                least 2 of a cell, or all of it.
+            sample_cell: (m,) the cell of each sample image.
+            low: No similarity is below.
+            high: No similarity is above.
+        """
+        means = float_matrix("mean", mean, np.float64)
+        return cls(
+            np.asarray(count),
+            means,
+            np.minimum(low, means),
+            np.maximum(high, means),
+            RestKind.SAMPLED,
+            np.asarray(sample),
+            np.asarray(sample_cell),
+        )
+
+    def take(self, rows: ArrayLike) -> Rest:
+        """Return the rest of some queries, chosen by position, slice or mask."""
+        chosen: Any = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        sample = None if self.sample is None else self.sample[chosen]
+        parts = (self.count[chosen], self.mean[chosen], self.low[chosen], self.high[chosen])
+        return Rest(*parts, self.kind, sample, self.sample_bin)
+
+    def log_sum_exp(self, temperature: float) -> LogSum:
+        """Bound log of the sum of exp(similarity / temperature) over all unlisted images, (q,) each.
+
+        Worked in logarithms, so no temperature under- or overflows. Raises `InvalidInputError` if the
+        temperature is not above 0.
+        """
+        t = positive("temperature", temperature)
+        log_count = safe_log(self.count)
+        certain_low = log_sum(log_count + self.mean / t)
+        weight = _chord_weight(self)
+        chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
+        certain_high = np.maximum(log_sum(log_count + chord), certain_low)
+        seen = _stratified(self)
+        if seen is None:
+            return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
+        peak = np.max(seen.sample, axis=1, initial=-1.0, keepdims=True)
+        low, estimate, high = log_sampled_sum(seen, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
+        return _within(certain_low, low, estimate, high, certain_high)
+
+    def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
+        """Bound log of the sum of `function`(similarity) over all unlisted images, (q,) each.
+
+        `function` maps (q, m) similarities elementwise, is convex and nowhere negative; both are relied on
+        and not checked.
+        """
+        with np.errstate(over="ignore"):
+            certain_low = safe_log((self.count * function(self.mean)).sum(axis=1))
+            weight = _chord_weight(self)
+            ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
+            certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
+        seen = _stratified(self)
+        if seen is None:
+            return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
+        low, estimate, high = log_sampled_sum(seen, function, np.zeros(len(self)))
+        return _within(certain_low, low, estimate, high, certain_high)
+
+
+def _stratified(rest: Rest) -> StratifiedSample | None:
+    if rest.sample is None or rest.sample_bin is None:
+        return None
+    return StratifiedSample(rest.count, rest.mean, rest.low, rest.high, rest.sample, rest.sample_bin)
+
+
+def _log1m(values: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log1p(-values), dtype=np.float64)
+
+
+def _chord_weight(rest: Rest) -> FloatArray:
+    width = rest.high - rest.low
+    weight = np.divide(rest.mean - rest.low, width, out=np.ones_like(width), where=width > 0)
+    return np.asarray(np.clip(weight, 0.0, 1.0))
+
+
+def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
+    if row.size == 0:
+        return np.zeros((4, bins))
+    values = row.astype(np.float64)
+    least, greatest = values.min(), values.max()
+    width = (greatest - least) / bins
+    if width <= 0:
+        place = np.zeros(row.size, dtype=np.int64)
+    else:
+        place = np.minimum(((values - least) / width).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins).astype(np.float64)
+    edge = least + width * np.arange(bins + 1)
+    # A value on an edge can fall on either side of it by rounding: ends are widened by far more than that.
+    slack = 1e-9 * width + 4e-16
+    low, high = np.maximum(edge[:-1] - slack, least), np.minimum(edge[1:] + slack, greatest)
+    total = np.bincount(place, weights=values, minlength=bins)
+    mean = np.divide(total, count, out=0.5 * (low + high), where=count > 0)
+    return np.stack([count, np.clip(mean, low, high), low, high])
+
+
+def _within(
+    certain_low: FloatArray, low: FloatArray, estimate: FloatArray, high: FloatArray, certain_high: FloatArray
+) -> LogSum:
+    low, estimate, high = (np.clip(part, certain_low, certain_high) for part in (low, estimate, high))
+    return LogSum(low, estimate, high, certain_low, RestKind.SAMPLED)

@@ -1,0 +1,1 @@
+"""The pocket benchmark: images whose influence is known by construction."""

@@ -1,0 +1,5 @@
+"""`python -m pocket.corpus`."""
+
+from pocket.corpus.make import app
+
+app()

@@ -1,0 +1,5 @@
+"""`python -m pocket.encoders`."""
+
+from pocket.encoders.convert import main
+
+main()

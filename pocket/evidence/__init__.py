@@ -1,0 +1,1 @@
+"""What the pocket collection's methods reach, measured."""

@@ -1,0 +1,238 @@
+"""Learns mappers and temperatures from the pocket benchmark, and tells what they reach: `python -m pocket.evidence`.
+
+Writes the collection around them: its own method, the one that does best on validation models; the other methods; and
+`evidence/`, what the test models say of all of them: tables, reliability, agreement of metrics, and how often tuning
+took. Temperatures are fitted on the validation models.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attribution_core.add_one_in.evaluation import rank_agreement, to_csv, to_json, to_markdown
+from attribution_core.analyses.memorization.copies import KEY as COPY_ENCODER
+from attribution_core.collection.collection import Collection
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.figures.evidence import PRETRAINED
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.scoring.calibrator import Calibrator
+from pocket.benchmark.plan import TEST_SPLITS
+from pocket.encoders import sscd
+from pocket.evidence.learn import (
+    LIGHT,
+    VARIANTS,
+    Benchmark,
+    Features,
+    Learned,
+    Variant,
+    as_json,
+    calibrate,
+    judge,
+    learn,
+    tuning_took,
+)
+from pocket.training import say
+
+COLLECTION = Path("checkpoints/pocket")
+WORK = Path(".work/features")
+BASELINE = "rgb-thumbnail"  # there to be beaten, no method to choose
+LEARNED = "learned"
+# What is learned on the features of each encoder.
+ENCODERS = {
+    "pocket-clip": VARIANTS,
+    "pocket-clip-rgb": LIGHT,
+    "pocket-sscd": VARIANTS,
+    "efficientnet-lite0": LIGHT,
+    BASELINE: LIGHT,
+}
+# Which of them become methods to choose, as they are or learned; the others stand in the tables, because the index of
+# each takes 4 to 20 MB.
+SHIPPED = {
+    "pocket-clip": (PRETRAINED, LEARNED),
+    "pocket-clip-rgb": (LEARNED,),
+    "pocket-sscd": (PRETRAINED,),
+    "efficientnet-lite0": (PRETRAINED,),
+}
+# Of a few hundred models, not of thousands as in the paper: smaller batches and more epochs, for as many steps.
+EPOCHS, BATCH = 400, 128
+LICENCE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method of the collection, with its temperature and the card of its mappers.
+
+    reached: mean of 1 / place of the right exemplar among those of the validation models.
+    """
+
+    encoder: str
+    mapper: str
+    pair: MapperPair
+    calibrator: Calibrator
+    card: Mapping[str, Any]
+    reached: float
+
+    @property
+    def name(self) -> str:
+        """What the collection calls it."""
+        return f"{self.encoder}, {self.mapper}"
+
+
+def choices(learned: Mapping[str, Learned], features: Mapping[str, Features]) -> Iterator[Choice]:
+    """The methods of each encoder: as it is, and with the mappers that did best on validation."""
+    for name, found in learned.items():
+        shipped = SHIPPED.get(name, ())
+        seen, best = features[name], found.trained[found.best]
+        pairs: list[tuple[str, MapperPair, Mapping[str, Any], float]] = []
+        if PRETRAINED in shipped:
+            pairs.append((PRETRAINED, MapperPair.identity(best.pair.dim, name), {}, best.untrained))
+        if LEARNED in shipped:
+            pairs.append((found.best, best.pair, best.card(), best.best.reciprocal_rank))
+        for mapper, pair, card, reached in pairs:
+            yield Choice(
+                name, mapper, pair, calibrate(seen.case("validation"), pair, seen.training), card, reached
+            )
+
+
+def gather(
+    collection: Path,
+    work: Path,
+    encoders: Mapping[str, Sequence[Variant]] = ENCODERS,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+) -> Collection:
+    """Learn, choose, calibrate, tell; returns the collection as it is opened.
+
+    collection: folder with corpus/ and benchmark/. work: where features are kept. encoders: variants to learn for each.
+    epochs, batch: of each fit.
+    """
+    benchmark = Benchmark(collection / "benchmark", collection / "corpus", work, say)
+    features = {name: Features(name, benchmark) for name in encoders}
+    learned = {
+        name: learn(features[name], variants, say, epochs=epochs, batch=batch)
+        for name, variants in encoders.items()
+    }
+    methods = list(choices(learned, features))
+    own = max(methods, key=lambda method: method.reached)
+    card = read_card(benchmark.folder)
+    made_from = {"benchmark_sha256": card["files"], "generator_sha256": card["generator_sha256"]}
+    training = features[own.encoder].training
+    opened = Collection.create(
+        collection,
+        name="Pocket",
+        encoder=own.encoder,
+        features=training,
+        mappers=own.pair,
+        calibrator=own.calibrator,
+        card={
+            "what": f"{len(training):,} drawings with captions and credits, a small diffusion model trained on them "
+            "and on nothing else, and everything needed to attribute one to the other.",
+            "method": own.name,
+            COPY_ENCODER: sscd.NAME,
+            "licence": f"{LICENCE} for mappers, index and calibrator; images as in corpus/card.json",
+        },
+    )
+    shutil.rmtree(collection / "methods", ignore_errors=True)
+    for method in methods:
+        parts = opened.parts
+        if method is not own:
+            parts = opened.add_method(
+                method.name,
+                encoder=method.encoder,
+                mappers=method.pair,
+                features=features[method.encoder].training,
+            ).parts
+        method.pair.save(
+            parts / "mappers",
+            {
+                **method.card,
+                "variant": method.mapper,
+                "data": "the benchmark's split 'train'",
+                **made_from,
+                "licence": LICENCE,
+            },
+        )
+        method.calibrator.save(
+            parts / "calibrator",
+            {
+                "data": "the benchmark's split 'validation'",
+                "mappers": method.mapper,
+                **made_from,
+                "candidates": len(features[method.encoder].training),
+                "licence": LICENCE,
+            },
+        )
+    _tell(collection / "evidence", benchmark, features, learned, methods, own, made_from)
+    return Collection.open(collection)
+
+
+def _tell(
+    out: Path,
+    benchmark: Benchmark,
+    features: Mapping[str, Features],
+    learned: Mapping[str, Learned],
+    methods: Sequence[Choice],
+    own: Choice,
+    made_from: Mapping[str, Any],
+) -> None:
+    scores = [score for found in learned.values() for score in found.scores]
+    for ending, text in (("md", to_markdown(scores)), ("csv", to_csv(scores)), ("json", to_json(scores))):
+        with atomic_path(out / f"tables.{ending}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    told = []
+    for method in methods:
+        seen = features[method.encoder]
+        judged = [
+            judge(method.calibrator, seen.case(split), method.pair, seen.training) for split in TEST_SPLITS
+        ]
+        told.append(
+            {
+                "name": method.name,
+                "encoder": method.encoder,
+                "mapper": method.mapper,
+                "temperature": method.calibrator.temperature_,
+                "calibrated": judged,
+            }
+        )
+    write_json_atomic(
+        out / "evidence.json",
+        as_json(
+            {
+                "date": datetime.now(timezone.utc).date().isoformat(),
+                "machine": platform.machine(),
+                "own": own.name,
+                "candidates": len(features[own.encoder].training),
+                **made_from,
+                "methods": told,
+                "scores": scores,
+                "validation": {
+                    name: {PRETRAINED: next(iter(found.trained.values())).untrained}
+                    | {v: t.best.reciprocal_rank for v, t in found.trained.items()}
+                    for name, found in learned.items()
+                },
+                "rank_agreement": rank_agreement(scores),
+                "tuning_took": {
+                    split: tuning_took(features[own.encoder], benchmark, split) for split in TEST_SPLITS
+                },
+            }
+        ),
+    )
+    say(f"{own.name}: see {out}")
+
+
+def main(
+    collection: Annotated[Path, typer.Option(help="Folder with corpus/ and benchmark/.")] = COLLECTION,
+    work: Annotated[Path, typer.Option(help="Features are kept here.")] = WORK,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each fit of mappers.")] = EPOCHS,
+) -> None:
+    """Learn, choose, calibrate, and tell."""
+    gather(collection, work, epochs=epochs)

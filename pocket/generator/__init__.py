@@ -1,0 +1,1 @@
+"""The pocket generator: trained, reported on, and compared at equal time."""

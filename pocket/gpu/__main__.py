@@ -1,0 +1,5 @@
+"""`python -m pocket.gpu`."""
+
+from pocket.gpu.commands import app
+
+app()

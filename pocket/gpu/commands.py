@@ -1,0 +1,226 @@
+"""Takes the generator's training to a bare GPU machine and back: `python -m pocket.gpu --help`.
+
+`pack` makes one folder of under 60 MB that needs no network: training images, captions as token ids, the text
+encoder without the words that no caption has, this code, and the packages that such machines lack. There,
+`python train.py --minutes 10` trains and writes the averaged weights in pieces under 16 MB. `unpack` reads the pieces
+and keeps the weights, with which `train` goes on here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import typer
+from diffusers import AutoencoderTiny
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save_file
+from transformers import BertModel, BertTokenizerFast
+
+from attribution_core.common.cards import read_card
+from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import CheckpointError
+from pocket.corpus.make import TAGS
+from pocket.generator.commands import TOKENS, WORK, text_model
+from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
+from pocket.generator.kept import keep, kept
+from pocket.generator.looks import SIDE, plan, words_of
+from pocket.gpu.training import PIECES, Bundle, run
+from pocket.training import say, set_up_log
+
+CORPUS = Path(".work/corpus2")
+BUNDLE = Path(".gpu")
+SECOND_EDITION = Path(
+    "pocket/second_edition"
+)  # weights that are not finished: nothing that ships is made from them
+WHEELS = ("diffusers", "importlib_metadata")  # pure Python, and missing on such machines
+CODE = ("pocket", "attribution_core")
+LARGEST = 60_000_000  # bytes of a bundle: such machines take 64 MiB
+
+_TRAIN = '''"""Unpacks the packages that are missing here, and trains: python train.py --minutes 10"""
+import sys
+import zipfile
+from pathlib import Path
+
+here = Path(__file__).resolve().parent
+packages = here / "packages"
+for wheel in sorted(packages.glob("*.whl")):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+sys.path[:0] = [str(here), str(packages)]
+
+if __name__ == "__main__":
+    from pocket.gpu.training import main
+
+    main()
+'''
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def pack(
+    corpus: Annotated[Path, typer.Option(help="The corpus to train on.")] = CORPUS,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = BUNDLE,
+) -> None:
+    """Write the folder that a GPU machine needs."""
+    opened = Corpus.open(corpus)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    tags = json.loads((corpus / TAGS).read_text(encoding="utf-8"))
+    words = words_of(
+        opened.column("concept_label"),
+        [tags[name] for name in opened.column("id")],
+        opened.column("style"),
+        [np.asarray(opened.image(i).convert("RGB").resize((SIDE, SIDE))) for i in range(len(opened))],
+    )
+    planted = np.array([kind == "planted" for kind in opened.column("planted")])
+    made = plan(words, planted.tolist())
+    tokens = _text_encoder(made.texts, out)
+    np.savez_compressed(
+        out / "plan.npz",
+        captions=made.captions,
+        looks=made.looks,
+        targets=made.targets,
+        tokens=tokens,
+        order=np.repeat(np.arange(len(opened), dtype=np.int32), np.where(planted, PLANTED_REPEATS, 1)),
+    )
+    images = pq.read_table(corpus / "train-core.parquet", columns=["image"])
+    pq.write_table(pa.table(images), out / "images.parquet", compression="none")
+    for package in CODE:
+        shutil.copytree(package, out / package, ignore=lambda _, names: [n for n in names if _not_code(n)])
+    _wheels(out / "packages")
+    (out / "train.py").write_text(_TRAIN, encoding="utf-8")
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    say(f"{len(opened)} images, {len(made.texts)} captions, {size / 1e6:.1f} MB in {out}")
+    if size > LARGEST:
+        raise CheckpointError(f"{out} holds {size:,} bytes; a GPU machine takes {LARGEST:,} at most.")
+
+
+def _not_code(name: str) -> bool:
+    return ("." in name and not name.endswith(".py")) or name in ("__pycache__", "second_edition")
+
+
+def _text_encoder(texts: Sequence[str], out: Path) -> np.ndarray:
+    """Write the text encoder with the words in use alone; returns the texts' token ids in it, (u, 24) int16."""
+    tokenizer, encoder = text_model(WORK)
+    tokens = token_ids(tokenizer, texts)
+    used, renumbered = np.unique(np.concatenate([[0], tokens.reshape(-1)]), return_inverse=True)
+    pruned = prune_words(encoder, used)
+    save_file({name: weight.half() for name, weight in pruned.items()}, out / "text_encoder.safetensors")
+    config = encoder.config.to_diff_dict() | {"vocab_size": len(used)}
+    write_json_atomic(out / "text_encoder.json", config)
+    return np.asarray(renumbered[1:].reshape(tokens.shape), np.int16)
+
+
+def token_ids(tokenizer: BertTokenizerFast, texts: Sequence[str]) -> np.ndarray:
+    """(u, 24) int64, padded with 0 as `StableDiffusionPipeline` pads."""
+    read = tokenizer(
+        list(texts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="np"
+    )
+    return np.asarray(read.input_ids, np.int64)
+
+
+def prune_words(encoder: BertModel, used: np.ndarray) -> dict[str, torch.Tensor]:
+    """The encoder's weights with only some rows of its word table. used: (w,) token ids, ascending, 0 first."""
+    name = "embeddings.word_embeddings.weight"
+    weights = dict(encoder.state_dict())
+    weights[name] = weights[name][torch.from_numpy(used)]
+    return weights
+
+
+def _wheels(folder: Path) -> None:
+    """The wheels of the versions that are installed here."""
+    for name in WHEELS:
+        command = ["-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), f"{name}=={version(name)}"]
+        subprocess.run([sys.executable, *command], check=True)
+
+
+@app.command()
+def unpack(
+    folder: Annotated[Path, typer.Argument(help="Folder of the pieces that came back.")],
+    out: Annotated[Path, typer.Option(help="Where the weights are kept.")] = SECOND_EDITION,
+    corpus: Annotated[Path, typer.Option(help="The corpus that was packed.")] = CORPUS,
+) -> None:
+    """Put the pieces together and keep the weights, the UNet's as 8-bit numbers."""
+    files = _files(folder)
+    if "unet.safetensors" not in files:
+        raise CheckpointError(
+            f"the pieces in {folder} hold no UNet yet: training had only made the autoencoder."
+        )
+    vae = AutoencoderTiny.from_config(json.loads(files["vae.json"]))
+    vae.load_state_dict(
+        {name: weight.float() for name, weight in load_tensors(files["vae.safetensors"]).items()}
+    )
+    keep(load_tensors(files["unet.safetensors"]), _training(json.loads(files["card.json"]), corpus), out, vae)
+    say(f"kept in {out}: {files['card.json'].decode()}")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """What the pieces in a folder hold, by name."""
+    pieces = sorted(folder.glob(f"{PIECES}*"))
+    if not pieces:
+        raise typer.BadParameter(f"there is no {PIECES}00 in {folder}")
+    files = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(p.read_bytes() for p in pieces))) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                files[member.name] = content.read() if content else b""
+                if len(files[member.name]) != member.size:
+                    raise CheckpointError(
+                        f"a piece is missing in {folder}, or cut: {member.name} is not whole."
+                    )
+    except (tarfile.TarError, EOFError) as error:
+        raise CheckpointError(f"the pieces in {folder} are not whole: {error}") from error
+    return files
+
+
+def _training(card: dict[str, Any], corpus: Path) -> dict[str, Any]:
+    """What a card says of how the weights came about."""
+    return {
+        "samples": card["seen"],
+        "steps": card["steps"],
+        "hours": round(card["seconds"] / 3600, 3),
+        "device": card["device"],
+        "recipe": card["recipe"],
+        "autoencoder": card["autoencoder"],
+        "planted_repeats": PLANTED_REPEATS,
+        "corpus_sha256": read_card(corpus)["files"],
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+@app.command()
+def train(
+    minutes: Annotated[float, typer.Option(help="How long.")],
+    bundle: Annotated[Path, typer.Option(help="What `pack` wrote.")] = BUNDLE,
+    start: Annotated[Path, typer.Option(help="Weights that were kept.")] = SECOND_EDITION,
+    work: Annotated[Path, typer.Option(help="Where training goes on.")] = WORK / "second",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="By torch.compile, which needs a C++ compiler.")
+    ] = False,
+) -> None:
+    """Go on here, on a CPU or a GPU, with the weights that were kept; `work/out` then holds pieces for `unpack`."""
+    set_up_log(work / "train.log")
+    if not (work / "unet.pt").exists():
+        weights, done = kept(start)
+        shutil.copytree(start / "vae", work / "vae", dirs_exist_ok=True)
+        with atomic_path(work / "unet.pt") as temporary:
+            state = {"model": weights, "average": weights, "seen": done["samples"], "steps": done["steps"]}
+            torch.save(state | {"seconds": done["hours"] * 3600}, temporary)
+    run(Bundle(bundle), work, work / "out", minutes, RECIPES["continued"], compiled=compiled)

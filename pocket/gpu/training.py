@@ -1,0 +1,211 @@
+"""Trains the generator on a bare GPU machine, from one folder that `pocket.gpu pack` made: `python train.py --help`.
+
+Needs Python, torch, transformers, SciPy, pyarrow and Pillow; what else it imports lies in the folder. First the
+autoencoder, for a fifth of the time, then the UNet. Killed and started again, it goes on where it was. Every three
+minutes and at the end, the averaged weights are written to the output folder in pieces that `pocket.gpu unpack` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from diffusers import AutoencoderTiny
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertModel
+
+from attribution_core.common.files import atomic_path
+from pocket.generator.autoencoder import LARGE, AutoencoderRecipe, encode, psnr, train_autoencoder
+from pocket.generator.denoiser import RECIPES, Recipe, train_unet
+from pocket.generator.looks import PLAIN, VariedSet, looks_of
+from pocket.training import LOG, set_up_log
+
+AUTOENCODER_SHARE = 0.2  # of the time there is
+PIECE = 15_000_000  # bytes of a piece of the weights
+PIECES = "weights.tar."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The folder that `pocket.gpu pack` made."""
+
+    folder: Path
+
+    def looks(self) -> torch.Tensor:
+        """All looks of all images: (n, LOOKS, 3, 128, 128) uint8."""
+        images = pq.read_table(self.folder / "images.parquet", columns=["image"])["image"].combine_chunks()
+        encoded = images.field("bytes").to_pylist()
+        targets = self.plan()["targets"].tolist()
+        with ProcessPoolExecutor() as pool:
+            made = list(pool.map(looks_of, encoded, targets, range(len(encoded)), chunksize=32))
+        return torch.from_numpy(np.stack(made))
+
+    def plan(self) -> dict[str, np.ndarray]:
+        """captions, looks, targets, order, tokens: see `varied.Plan`; tokens (u, 24) of the texts."""
+        with np.load(self.folder / "plan.npz") as arrays:
+            return {name: arrays[name] for name in arrays}
+
+    @torch.inference_mode()
+    def states(self, device: torch.device) -> torch.Tensor:
+        """Text states of all captions: (u, 24, 384) float16."""
+        config = BertConfig(**json.loads((self.folder / "text_encoder.json").read_text()))
+        encoder = BertModel(config, add_pooling_layer=False).eval()
+        encoder.load_state_dict(
+            {n: w.float() for n, w in load_file(self.folder / "text_encoder.safetensors").items()}
+        )
+        encoder.to(device)
+        tokens = torch.from_numpy(self.plan()["tokens"].astype(np.int64))
+        states = []
+        for batch in tokens.split(2048 if device.type == "cuda" else 256):
+            ids = batch.to(device)
+            states.append(encoder(ids, attention_mask=(ids != 0).long())[0].half())
+        return torch.cat(states)
+
+
+def run(
+    bundle: Bundle,
+    work: Path,
+    out: Path,
+    minutes: float,
+    recipe: Recipe,
+    autoencoder: AutoencoderRecipe = LARGE,
+    autoencoder_minutes: float | None = None,
+    only_autoencoder: bool = False,
+    compiled: bool = True,
+) -> None:
+    """Train both networks within `minutes`, resuming from `work`; writes weights and a card to `out`.
+
+    minutes: for all that this call does, what earlier calls did is on top.
+    """
+    began = time.monotonic()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    vae, latents = _latents(
+        bundle, work, device, autoencoder, autoencoder_minutes or AUTOENCODER_SHARE * minutes
+    )
+    card = {"autoencoder": asdict(autoencoder), "device": _name(device)}
+    _write(out, card, None, vae)
+    if only_autoencoder:
+        return
+    made = bundle.plan()
+    data = VariedSet(
+        latents,
+        _once(work / "states.pt", lambda: bundle.states(device).cpu()),
+        torch.from_numpy(made["captions"].astype(np.int64)),
+        torch.from_numpy(made["looks"].astype(np.int64)),
+        torch.from_numpy(made["order"].astype(np.int64)),
+    )
+    LOG.info("%d captions, after %.0f s", len(data.states), time.monotonic() - began)
+
+    def write(state: dict[str, Any]) -> None:
+        done = {name: state[name] for name in ("seen", "steps", "seconds")}
+        _write(out, {**card, **done, "recipe": asdict(recipe)}, state["average"], vae)
+
+    earlier = _seconds(work / "unet.pt")
+    left = max(1.0, minutes * 60 - (time.monotonic() - began))
+    train_unet(data, recipe, work, device, limit_s=earlier + left, compiled=compiled, on_save=write)
+
+
+def _latents(
+    bundle: Bundle, work: Path, device: torch.device, recipe: AutoencoderRecipe, minutes: float
+) -> tuple[AutoencoderTiny, torch.Tensor]:
+    """The trained autoencoder and (n, LOOKS, 4, 16, 16) float16 scaled latents, both kept in `work`."""
+    kept, vae_folder = work / "latents.pt", work / "vae"
+    if kept.exists():
+        return AutoencoderTiny.from_pretrained(vae_folder), torch.load(kept, weights_only=True)
+    began = time.monotonic()
+    looks = bundle.looks()
+    LOG.info("%d images in %d looks each, after %.0f s", *looks.shape[:2], time.monotonic() - began)
+    pixels = looks.flatten(0, 1).to(device)
+    if vae_folder.exists():
+        vae = AutoencoderTiny.from_pretrained(vae_folder).to(device)
+    else:
+        vae = train_autoencoder(pixels, 1, work, device, recipe, limit_s=minutes * 60)
+        vae.save_pretrained(vae_folder)
+    LOG.info("reconstruction: %.2f dB", psnr(vae, looks[::8, PLAIN], device))
+    scaled = encode(vae, pixels, device) * vae.config.scaling_factor
+    return vae.cpu(), _once(kept, lambda: scaled.half().unflatten(0, looks.shape[:2]))
+
+
+def _once(path: Path, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What `path` holds, made where it is not there."""
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            torch.save(make(), temporary)
+    loaded: torch.Tensor = torch.load(path, weights_only=True, mmap=True)
+    return loaded
+
+
+def _write(
+    out: Path, card: dict[str, Any], unet: dict[str, torch.Tensor] | None, vae: AutoencoderTiny
+) -> None:
+    """Weights in float16 and what is known of them, as one archive in pieces."""
+    out.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {"card.json": json.dumps(card).encode()}
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    files["vae.json"] = json.dumps(config).encode()
+    for name, weights in (("vae", vae.state_dict()), ("unet", unet)):
+        if weights is not None:
+            path = out / f".{name}.safetensors"
+            save_file({n: w.detach().half().cpu().contiguous() for n, w in weights.items()}, path)
+            files[f"{name}.safetensors"] = path.read_bytes()
+            path.unlink()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    whole = buffer.getvalue()
+    for old in out.glob(f"{PIECES}*"):
+        old.unlink()
+    for k in range(0, len(whole), PIECE):
+        (out / f"{PIECES}{k // PIECE:02d}").write_bytes(whole[k : k + PIECE])
+
+
+def _seconds(checkpoint: Path) -> float:
+    if not checkpoint.exists():
+        return 0.0
+    return float(torch.load(checkpoint, map_location="cpu", weights_only=True)["seconds"])
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, required=True, help="for everything that this call does")
+    parser.add_argument("--autoencoder-minutes", type=float, help="default: a fifth")
+    parser.add_argument("--only-autoencoder", action="store_true", help="stop when it is trained")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="large")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="where the pieces and the log go")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="where checkpoints go")
+    asked = parser.parse_args()
+    set_up_log(asked.out / "train.log")
+    run(
+        Bundle(Path(__file__).resolve().parents[2]),
+        asked.work,
+        asked.out,
+        asked.minutes,
+        RECIPES[asked.recipe],
+        autoencoder_minutes=asked.autoencoder_minutes,
+        only_autoencoder=asked.only_autoencoder,
+    )
+
+
+if __name__ == "__main__":
+    main()

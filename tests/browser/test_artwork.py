@@ -1,0 +1,291 @@
+"""In a browser: an artist's images among the candidates, over prompts, learned on the spot, and forgotten."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from playwright.sync_api import Browser, Page, expect
+
+from attribution_core.common.images import read_image, save_png
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.recipe import Recipe
+from attribution_core.settings import Settings
+from tests.support.browser import generate, saved, start, tab, watched
+from tests.support.fakes import fake_collection, shape_image
+from tests.support.tiny_pipeline import make_pocket_like
+from ui.services.artwork import Desk
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over shapes, with a tiny generator and one example."""
+    folder = tmp_path_factory.mktemp("shapes") / "shapes"
+    fake_collection(folder, n=60, temperature=0.005)
+    make_pocket_like(folder / "generator")
+    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
+    yield from start(Settings(port=0, collection=folder, top=20, max_upload_mb=1))
+
+
+@pytest.fixture
+def mine(page: Page, app: str) -> Iterator[Page]:
+    for opened in watched(page, app):
+        expect(opened.locator("#status")).to_contain_text("red cat")
+        tab(opened, "My artwork")
+        yield opened
+
+
+def drop(page: Page, folder: Path, *seeds: int, artist: str = "Ada") -> None:
+    for seed in seeds:
+        shape_image(seed).save(folder / f"piece-{seed}.png")
+    page.locator("#artist input, #artist textarea").first.fill(artist)
+    page.locator("#artwork-upload input[type=file]").set_input_files(
+        [folder / f"piece-{s}.png" for s in seeds]
+    )
+
+
+def holds(folder: Path, *seeds: int) -> list[Path]:
+    """Files under a folder whose pixels are those of a shape, or whose names are those of a piece."""
+    pixels = {shape_image(s).tobytes() for s in seeds}
+    found = []
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        try:
+            same = read_image(path).tobytes() in pixels
+        except Exception:
+            same = False
+        if same or "piece" in path.name:
+            found.append(path)
+    return found
+
+
+def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uploads: Path) -> None:
+    drop(mine, tmp_path, 900, 17)
+    pieces = mine.locator("#artwork-pieces img")
+    expect(pieces).to_have_count(2)
+    expect(mine.locator("#artwork-pieces")).to_contain_text("2 images, in memory only")
+    assert pieces.first.get_attribute("src").startswith("data:image/png")  # type: ignore[union-attr]
+    expect(mine.locator("#artwork-upload")).not_to_contain_text("piece-900")
+    assert holds(uploads, 900, 17) == [], "no file of it remains"
+    mine.locator("#ask-credited").click()
+    answer = mine.locator("#credited-words")
+    expect(answer).to_contain_text(re.compile("Yes|Perhaps|In part|No"))
+    expect(answer).to_contain_text("2 images together would hold")
+    expect(mine.locator("#credited-tiles")).to_contain_text("of 62")
+    expect(mine.locator("#credited-plot .main-svg").first).to_be_visible()
+    assert holds(uploads, 900, 17) == []
+    # The report of this image tells it, without a picture; that of another does not.
+    tab(mine, "Attribution")
+    told = json.loads(saved(mine, "#report-json", tmp_path).read_text())
+    assert [(s["title"], s["pictures"]) for s in told["sections"]] == [("Would Ada be credited?", [])]
+    tab(mine, "Generate")
+    generate(mine, "blue dog")
+    tab(mine, "My artwork")
+    expect(mine.locator("#credited-about")).to_contain_text("blue dog")
+    expect(answer).to_be_hidden()
+    tab(mine, "Attribution")
+    expect(mine.locator("#headline")).to_contain_text("blue dog")
+    assert json.loads(saved(mine, "#report-json", tmp_path).read_text())["sections"] == []
+    tab(mine, "My artwork")
+    mine.locator("#ask-credited").click()
+    expect(answer).to_be_visible()
+    mine.locator("#forget-artwork").click()
+    expect(mine.locator("#artwork-pieces")).to_contain_text("No images yet")
+    expect(answer).to_be_hidden()
+    expect(mine.locator("#forget-artwork")).to_be_disabled()
+    tab(mine, "Attribution")
+    assert json.loads(saved(mine, "#report-json", tmp_path).read_text())["sections"] == []
+    tab(mine, "My artwork")
+    mine.locator("#artist input, #artist textarea").first.fill("Ada")
+    mine.locator("#ask-credited").click()
+    expect(mine.get_by_test_id("toast-body")).to_contain_text("no artwork here")
+
+
+def test_a_page_that_is_loaded_again_has_forgotten(mine: Page, tmp_path: Path) -> None:
+    drop(mine, tmp_path, 900)
+    expect(mine.locator("#artwork-pieces img")).to_have_count(1)
+    assert held()
+    mine.reload()
+    expect(mine.get_by_role("tab", name="My artwork")).to_be_visible()
+    tab(mine, "My artwork")
+    expect(mine.locator("#artwork-pieces")).to_contain_text("No images yet")
+    deadline = time.monotonic() + 30
+    while held() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not held(), "the server has forgotten, too"
+
+
+def held() -> list[Desk]:
+    """Desks with images on them, anywhere in the app's memory; it runs in this process."""
+    return [one for one in gc.get_objects() if isinstance(one, Desk) and one.images]
+
+
+def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploads: Path) -> None:
+    drop(mine, tmp_path, 900, 17)
+    expect(mine.locator("#artwork-pieces img")).to_have_count(2)
+    expect(mine.locator("#survey-prompts textarea")).to_have_value("red cat")
+    mine.locator("#survey-near").click()
+    expect(mine.locator("#survey-prompts textarea")).to_have_value(re.compile("flat style"))
+    mine.locator("#survey-prompts textarea").fill("red cat\nblue dog\nhouse")
+    mine.locator("#ask-survey").click()
+    expect(mine.locator("#survey-words")).to_contain_text("comes closest")
+    expect(mine.locator("#survey-pictures img")).to_have_count(3)
+    for plot in ("#survey-shares", "#survey-ranks"):
+        expect(mine.locator(f"{plot} .main-svg").first).to_be_visible()
+    mine.locator("#survey-prompts textarea").fill(
+        "\n".join(f"cat of {'very ' * k}small house" for k in range(20))
+    )
+    mine.locator("#ask-survey").click()
+    expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
+    mine.locator("#stop-survey").click()
+    expect(mine.locator("#survey-status")).to_contain_text("Stopped")
+    assert holds(uploads, 900, 17) == []
+
+
+def test_it_learns_and_the_generator_is_as_before(mine: Page, tmp_path: Path, uploads: Path) -> None:
+    tab(mine, "Generate")
+    generate(mine, "red cat", 7)
+    before = read_image(saved(mine, "#png", tmp_path)).tobytes()
+    tab(mine, "My artwork")
+    drop(mine, tmp_path, 900, 17)
+    expect(mine.locator("#artwork-pieces img")).to_have_count(2)
+    mine.get_by_label("they share a style").check()
+    expect(mine.locator("#learn-prompts textarea")).to_have_value(re.compile(r"in the style of V\* art"))
+    mine.get_by_label("they show one thing").check()
+    expect(mine.locator("#learn-prompts textarea")).to_have_value(re.compile(r"^V\*\nV\*, flat style"))
+    mine.locator("#learn-subject input, #learn-subject textarea").first.fill("cat")
+    mine.locator("#learn-prompts textarea").fill("V*\nred V* in the house")
+    steps = mine.locator("#learn-steps input[type=number]")
+    steps.fill("500")
+    steps.blur()
+    mine.locator("#ask-learned").click()
+    expect(mine.locator("#learn-status")).to_contain_text("Learning from your images")
+    mine.locator("#stop-learned").click()
+    expect(mine.locator("#learn-status")).to_contain_text("Stopped")
+    steps.fill("25")
+    steps.blur()
+    mine.locator("#ask-learned").click()
+    expect(mine.locator("#learned-pairs img")).to_have_count(4)
+    expect(mine.locator("#learned-words")).to_contain_text("learned from you")
+    expect(mine.locator("#learned-plot .main-svg").first).to_be_visible()
+    assert holds(uploads, 900, 17) == []
+    tab(mine, "Generate")
+    generate(mine, "red cat", 7)
+    assert read_image(saved(mine, "#png", tmp_path)).tobytes() == before
+
+
+def test_bad_input_is_one_sentence(mine: Page, tmp_path: Path, uploads: Path) -> None:
+    toast = mine.get_by_test_id("toast-body")
+
+    def said(words: str) -> None:
+        expect(toast.last).to_contain_text(words)
+        mine.get_by_test_id("toast-close").last.click()
+        expect(toast).to_have_count(0)
+
+    mine.locator("#ask-credited").click()
+    said("no artwork here")
+    drop(mine, tmp_path, *range(900, 931))
+    said("31 images, at most 30")
+    expect(mine.locator("#artwork-upload")).not_to_contain_text("piece-900")
+    (tmp_path / "piece-broken.png").write_bytes(b"no image")
+    mine.locator("#artwork-upload input[type=file]").set_input_files(tmp_path / "piece-broken.png")
+    said("piece-broken.png' cannot be read")
+    assert holds(uploads, *range(900, 931)) == []
+    drop(mine, tmp_path, 3, artist="  ")
+    expect(mine.locator("#artwork-pieces img")).to_have_count(1)
+    mine.locator("#ask-credited").click()
+    said("name is empty")
+    mine.locator("#artist input, #artist textarea").first.fill("Ada")
+    mine.locator("#learn-prompts textarea").fill("a cat")
+    mine.locator("#ask-learned").click()
+    said("does not hold V*")
+    mine.locator("#survey-prompts textarea").fill(" ")
+    mine.locator("#ask-survey").click()
+    said("no prompt")
+
+
+def test_two_visitors_do_not_meet(mine: Page, browser: Browser, app: str, tmp_path: Path) -> None:
+    drop(mine, tmp_path, 900)
+    expect(mine.locator("#artwork-pieces img")).to_have_count(1)
+    other = browser.new_page()
+    other.goto(app)
+    expect(other.get_by_role("tab", name="My artwork")).to_be_visible()
+    tab(other, "My artwork")
+    expect(other.locator("#artwork-pieces")).to_contain_text("No images yet")
+    other.close()
+    mine.locator("#ask-credited").click()
+    expect(mine.locator("#credited-words")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_nothing_is_cut_off(browser: Browser, app: str, tmp_path: Path, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(app)
+    expect(page.locator("#status")).to_contain_text("red cat")
+    tab(page, "My artwork")
+    drop(page, tmp_path, *range(900, 912))
+    expect(page.locator("#artwork-pieces img")).to_have_count(12)
+    page.locator("#ask-credited").click()
+    expect(page.locator("#credited-plot .main-svg").first).to_be_visible()
+    page.locator("#ask-survey").click()
+    expect(page.locator("#survey-ranks .main-svg").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.evaluate("[...document.images].every(i => i.hasAttribute('alt'))")
+    page.close()
+
+
+def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(
+    app: str, tmp_path: Path, uploads: Path
+) -> None:
+    client = Client(app, verbose=False)
+    for seed in (900, 917, 903):
+        shape_image(seed).save(tmp_path / f"piece-{seed}.png")
+    files = [handle_file(tmp_path / f"piece-{s}.png") for s in (900, 917)]
+    told = client.predict(
+        files, "Ada", handle_file(tmp_path / "piece-917.png"), "", api_name="/would_be_credited"
+    )
+    assert told["n_candidates"] == 62 and told["pieces"][0]["title"] == "piece-917"
+    assert told["share"] == pytest.approx(sum(p["influence"] for p in told["pieces"]))
+    assert holds(uploads, 900, 917, 903) == []
+    with pytest.raises(AppError, match="name is empty"):
+        client.predict(files, "", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
+    with pytest.raises(AppError, match="no images"):
+        client.predict([], "Ada", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
+    with pytest.raises(AppError):
+        client.predict(
+            [{"path": str(tmp_path / "piece-900.png")}],
+            "Ada",
+            handle_file(tmp_path / "piece-903.png"),
+            "",
+            api_name="/would_be_credited",
+        )
+    assert holds(uploads, 900, 917) == []
+    assert (tmp_path / "piece-900.png").exists(), "only uploaded files are deleted"
+
+
+def test_the_pocket_collection_knows_its_own(opened: Page, tmp_path: Path) -> None:
+    corpus = Corpus.open(Settings().collection / "corpus")
+    expect(opened.locator("#made img")).to_be_visible()
+    (tmp_path / "query.png").write_bytes(_png(corpus, 1234))
+    opened.locator("#upload input[type=file]").set_input_files(tmp_path / "query.png")
+    expect(opened.locator("#status")).to_contain_text("query")
+    tab(opened, "My artwork")
+    (tmp_path / "mine.png").write_bytes(_png(corpus, 1234))
+    opened.locator("#artist input, #artist textarea").first.fill("Ada")
+    opened.locator("#artwork-upload input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(opened.locator("#artwork-pieces img")).to_have_count(1)
+    opened.locator("#ask-credited").click()
+    expect(opened.locator("#credited-words")).to_contain_text("yours is in the training set already")
+
+
+def _png(corpus: Corpus, position: int) -> bytes:
+    buffer = io.BytesIO()
+    corpus.image(position).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,354 @@
+"""In a browser: files to take away, links and PNGs that bring a result back, a visit's history, Compare."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from playwright.sync_api import Browser, Page, expect
+
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Collection
+from attribution_core.common.images import read_image, read_recipe, save_png
+from attribution_core.generation.recipe import Recipe
+from attribution_core.settings import Settings
+from tests.support.browser import PROMPT, choose, generate, listed, saved, start, tab, watched
+from tests.support.fakes import fake_collection, shape_image
+from ui.services.app import Services
+
+
+@pytest.fixture(scope="module")
+def two_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over two collections of one name; the second holds the first's images and more."""
+    folder = tmp_path_factory.mktemp("two")
+    fake_collection(folder / "few", n=24, temperature=0.05)
+    fake_collection(folder / "many", n=72, temperature=0.05)
+    yield from start(Settings(port=0, collection=folder / "few", compare_with=(folder / "many",)))
+
+
+def upload(page: Page, path: Path) -> None:
+    tab(page, "Generate")
+    page.locator("#upload input[type=file]").set_input_files(path)
+
+
+def history(page: Page, count: int) -> None:
+    expect(page.locator("#history .thumbnail-item")).to_have_count(count)
+
+
+def test_a_report_is_made_on_the_click_and_needs_no_network(
+    opened: Page, browser: Browser, tmp_path: Path
+) -> None:
+    tab(opened, "Attribution")
+    expect(listed(opened)).to_have_count(12)
+    told = json.loads(saved(opened, "#report-json", tmp_path).read_text())
+    collection = Collection.open(Settings().collection)
+    made = read_image(next((collection.path / "examples").glob("1-*.png")))
+    again = Attributor(collection).attribute(made, Settings().top)
+    assert told["attribution"]["top"][0]["id"] == again.credits[0].id
+    assert len(told["attribution"]["top"]) == Settings().top
+    assert sum(t["influence"] for t in told["attribution"]["top"]) + told["attribution"][
+        "rest"
+    ] == pytest.approx(1)
+    assert told["query"]["recipe"]["generator_sha256"]
+
+    report = saved(opened, "#report-html", tmp_path)
+    assert report.name.endswith("-report.html")
+    page, asked = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark"), []
+    page.on("request", lambda r: asked.append(r.url))
+    page.on("console", lambda message: asked.append(message.text))
+    page.goto(report.as_uri())
+    expect(page.locator("h1")).to_contain_text("Which training images")
+    assert page.locator(".card").count() == 12
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    page.close()
+
+
+def test_a_link_opens_the_same_result(opened: Page, browser: Browser, tmp_path: Path) -> None:
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    generate(opened)
+    made = read_image(saved(opened, "#png", tmp_path))
+    tab(opened, "Attribution")
+    methods = Collection.open(Settings().collection).methods
+    expect(opened.locator("#headline")).to_contain_text(PROMPT)
+    before = opened.locator("#headline").inner_text()
+    choose(opened, "method", methods[1])
+    # Another method is another link: what is drawn for it takes the words "Link copied" back.
+    expect(opened.locator("#headline")).not_to_have_text(before, use_inner_text=True)
+    tab(opened, "Generate")
+    opened.locator("#copy-link").click()
+    expect(opened.locator("#copied")).to_contain_text("Link copied")
+    address = opened.locator("#link textarea").input_value()
+    assert opened.evaluate("navigator.clipboard.readText()") == address
+    assert "seed=5" in address and "steps=6" in address
+
+    other = browser.new_page()
+    other.goto(address)
+    expect(other.locator("#status")).to_contain_text(f"“{PROMPT}” · seed 5 · 6 steps")
+    expect(other.locator("#prompt textarea")).to_have_value(PROMPT)
+    expect(other.locator("#seed input")).to_have_value("5")
+    expect(other.locator("#steps input[type=number]")).to_have_value("6")
+    assert read_image(saved(other, "#png", tmp_path)).tobytes() == made.tobytes()
+    tab(other, "Attribution")
+    expect(other.locator("#method input")).to_have_value(methods[1])
+    told = json.loads(saved(other, "#report-json", tmp_path).read_text())
+    assert told["collection"]["method"] == methods[1]
+    assert told["attribution"]["encoder"] == Collection.open(Settings().collection, methods[1]).encoder_name
+    other.close()
+
+
+def test_without_a_clipboard_the_link_stands_in_a_field(opened: Page) -> None:
+    expect(opened.locator("#status")).to_contain_text("seed")
+    opened.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    opened.locator("#copy-link").click()
+    expect(opened.locator("#copied")).to_contain_text("Copy the link from the field")
+    assert "?prompt=" in opened.locator("#link textarea").input_value()
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("?prompt=cat&seed=many", "many"),
+        ("?prompt=cat&steps=0", "steps"),
+        ("?prompt=cat&method=<i>none", "<i>none"),
+        (f"?prompt={'x' * 501}", "501 characters"),
+        ("?prompt=cat&guidance=nan", "guidance"),
+    ],
+)
+def test_a_bad_link_is_a_toast_over_the_usual_page(page: Page, pocket_app: str, end: str, words: str) -> None:
+    page.goto(f"{pocket_app}/{end}")
+    expect(page.get_by_test_id("toast-body")).to_contain_text(words)
+    expect(page.locator("#status")).to_contain_text("seed")
+    expect(page.locator("#history-box")).to_be_hidden()
+
+
+def test_a_link_without_a_prompt_makes_nothing(page: Page, pocket_app: str) -> None:
+    page.goto(f"{pocket_app}/?seed=5&steps=9")
+    expect(page.locator("#status")).to_contain_text("seed")
+    expect(page.locator("#status")).not_to_contain_text("9 steps")
+    expect(page.locator("#history-box")).to_be_hidden()
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+
+
+def test_a_link_of_another_generator_says_so(page: Page, pocket_app: str) -> None:
+    page.goto(f"{pocket_app}/?prompt={quote('<b>star</b>, noto style')}&seed=3&steps=3&generator=00000")
+    expect(page.locator("#status")).to_contain_text("“<b>star</b>, noto style” · seed 3 · 3 steps")
+    expect(page.locator("#status")).to_contain_text("another generator")
+
+
+def test_a_png_dropped_back_restores_its_recipe(opened: Page, tmp_path: Path) -> None:
+    generate(opened)
+    file = saved(opened, "#png", tmp_path)
+    opened.locator("#examples .thumbnail-item").nth(1).click()
+    expect(opened.locator("#prompt textarea")).not_to_have_value(PROMPT)
+    upload(opened, file)
+    expect(opened.locator("#status")).to_contain_text("This PNG carries its recipe")
+    expect(opened.locator("#status")).to_contain_text(f"“{PROMPT}” · seed 5 · 6 steps")
+    expect(opened.locator("#prompt textarea")).to_have_value(PROMPT)
+    expect(opened.locator("#seed input")).to_have_value("5")
+    expect(opened.locator("#steps input[type=number]")).to_have_value("6")
+    # One of another generator says so, has no link, and its fields hold what they usually do not.
+    save_png(
+        shape_image(4),
+        tmp_path / "other.png",
+        Recipe("a shape", 2**32 - 1, 120, 12.5, "elsewhere", "0" * 64).to_dict(),
+    )
+    upload(opened, tmp_path / "other.png")
+    expect(opened.locator("#status")).to_contain_text("another generator")
+    expect(opened.locator("#seed input")).to_have_value(str(2**32 - 1))
+    expect(opened.locator("#steps input[type=number]")).to_have_value("120")
+    expect(opened.locator("#copy-link")).to_be_hidden()
+    opened.locator("#generate").click()  # and the widened fields are taken as they stand
+    expect(opened.locator("#status")).to_contain_text("of 120")
+    opened.locator("#stop").click()
+    expect(opened.locator("#status")).to_contain_text("Stopped")
+
+
+def test_an_upload_without_a_recipe_leaves_the_fields_alone(opened: Page, tmp_path: Path) -> None:
+    expect(opened.locator("#status")).to_contain_text("seed")
+    before = opened.locator("#prompt textarea").input_value()
+    shape_image(7).save(tmp_path / "seven.png")
+    upload(opened, tmp_path / "seven.png")
+    expect(opened.locator("#status")).to_contain_text("“seven”")
+    assert opened.locator("#prompt textarea").input_value() == before
+    expect(opened.locator("#copy-link")).to_be_hidden()
+
+
+def test_an_earlier_image_comes_back_as_it_was(own: Page, tmp_path: Path) -> None:
+    expect(own.locator("#history-box")).to_be_hidden()
+    for count, seed in enumerate((7, 9), 1):
+        shape_image(seed).save(tmp_path / f"shape {seed}.png")
+        upload(own, tmp_path / f"shape {seed}.png")
+        history(own, count)
+    tab(own, "Attribution")
+    choose(own, "method", "flatter")
+    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    history(own, 2)  # the same image by another method is no new one
+    # By keyboard: the older one, which was attributed by the collection's own method.
+    own.locator("#history .thumbnail-item").nth(1).focus()
+    own.keyboard.press("Enter")
+    expect(own.locator("#headline")).to_contain_text("Query: “shape 7”")
+    expect(own.locator("#headline .found")).to_have_count(1)
+    expect(own.locator("#method input")).to_have_value("own")
+    own.locator("#history .thumbnail-item").nth(0).click()
+    expect(own.locator("#headline")).to_contain_text("Query: “shape 9”")
+    expect(own.locator("#method input")).to_have_value("flatter")
+    history(own, 2)
+
+    tab(own, "Credit")
+    expect(own.locator("#ledger-words")).to_contain_text("holds 2 images")
+    rows = list(csv.DictReader(io.StringIO(saved(own, "#ledger-csv", tmp_path).read_text())))
+    assert [(r["title"], r["method"]) for r in rows if r["row"] == "query"] == [
+        ("shape 7", "own"),
+        ("shape 9", "flatter"),
+    ]
+    assert sum(float(r["influence"]) for r in rows if r["row"] == "creator") == pytest.approx(1)
+    told = json.loads(saved(own, "#ledger-json", tmp_path).read_text())
+    assert [q["top_1_id"] for q in told["queries"]] == ["shape/0007", "shape/0009"]
+
+
+def test_nothing_to_take_away_yet_is_a_toast(own: Page) -> None:
+    tab(own, "Attribution")
+    own.locator("#report-html").click()
+    expect(own.get_by_test_id("toast-body")).to_contain_text("There is nothing to report yet")
+    tab(own, "Compare")
+    expect(own.locator("#compare-words")).to_contain_text("Nothing to compare yet")
+
+
+def test_a_click_while_the_image_is_attributed_waits_for_it(
+    own: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attribute = Services.attribute
+
+    def late(*arguments: Any) -> Attribution:
+        time.sleep(2)
+        return attribute(*arguments)
+
+    monkeypatch.setattr(Services, "attribute", late)
+    shape_image(7).save(tmp_path / "seven.png")
+    own.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+    own.wait_for_function("window.underWay?.size")
+    tab(own, "Attribution")
+    told = json.loads(saved(own, "#report-json", tmp_path).read_text())
+    assert told["attribution"]["top"][0]["id"] == "shape/0007"
+    # Of two the later one, not the one that is still on the page.
+    shape_image(9).save(tmp_path / "nine.png")
+    upload(own, tmp_path / "nine.png")
+    own.wait_for_function("window.underWay?.size")
+    tab(own, "Attribution")
+    told = json.loads(saved(own, "#report-json", tmp_path).read_text())
+    assert told["attribution"]["top"][0]["id"] == "shape/0009"
+
+
+def test_a_click_after_an_image_that_was_refused_does_not_wait(own: Page, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    own.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.png")
+    expect(own.get_by_test_id("toast-body")).to_contain_text("cannot be read as an image")
+    tab(own, "Attribution")
+    own.locator("#report-html").click()
+    expect(own.get_by_test_id("toast-body").last).to_contain_text("There is nothing to report yet")
+
+
+def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:
+    for count, seed in enumerate((7, 9), 1):
+        shape_image(seed).save(tmp_path / f"{seed}.png")
+        upload(own, tmp_path / f"{seed}.png")
+        history(own, count)
+    tab(own, "Compare")
+    # One index and one encoder at two temperatures: the same images in one order, with other shares.
+    expect(own.locator("#compare-words")).to_contain_text("12 of the first 12 on both sides")
+    expect(own.locator("#compare-words")).to_contain_text("a scale of its own")
+    expect(own.locator("#compare-tiles")).to_contain_text("100%")
+    choose(own, "right-compare-method", "own")
+    expect(own.locator("#compare-words")).to_contain_text("Identical: the same 12 images")
+    expect(own.locator("#compare-tiles")).to_contain_text("+1.00")
+    expect(own.locator("#slopes .main-svg").first).to_be_visible()
+    choose(own, "right-query", "1: 7")
+    expect(own.locator("#compare-words")).to_contain_text("their shares can be compared")
+    expect(own.locator("#right-compare-words")).to_contain_text("“7”")
+    top = own.locator("#compare-top input[type=number]")
+    top.fill("1")
+    top.press("Enter")
+    top.blur()
+    expect(own.locator("#compare-words")).to_contain_text("None of the first 1 on both sides")
+    expect(own.locator("#left-compare-gallery .thumbnail-item")).to_have_count(1)
+    # "The image shown now" follows when an earlier one is brought back.
+    own.locator("#history .thumbnail-item").nth(1).click()
+    expect(own.locator("#compare-words")).to_contain_text("Identical")
+
+
+def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) -> None:
+    for own in watched(page, two_app):
+        shape_image(7).save(tmp_path / "seven.png")
+        upload(own, tmp_path / "seven.png")
+        history(own, 1)
+        tab(own, "Compare")
+        expect(own.locator("#compare-words")).to_contain_text("Identical")
+        choose(own, "right-collection", "Shapes (many)")
+        expect(own.locator("#compare-words")).to_contain_text(
+            "shares of different collections cannot be compared"
+        )
+        expect(own.locator("#right-compare-words")).to_contain_text("the 60 others")
+        # Shape 7 is in both, and its file is the same; the larger collection has other near ones as well.
+        expect(own.locator("#compare-tiles")).to_contain_text("the same image")
+        expect(own.locator("#right-compare-gallery img")).to_have_count(12)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_history_and_compare_fit_a_phone_and_the_dark(
+    browser: Browser, own_app: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(own_app)
+    expect(page.get_by_role("tab", name="Generate")).to_be_visible()
+    for count in range(1, 8):  # more than stand beside each other on a phone
+        shape_image(count).save(tmp_path / f"{count}.png")
+        upload(page, tmp_path / f"{count}.png")
+        history(page, count)
+    for name, handle in (
+        ("Generate", "#history"),
+        ("Attribution", "#report-html"),
+        ("Credit", "#ledger-csv"),
+        ("Compare", "#slopes .main-svg"),
+    ):
+        tab(page, name)
+        expect(page.locator(handle).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
+    page.close()
+
+
+def test_the_handlers_answer_without_a_browser(own_app: str, tmp_path: Path) -> None:
+    client = Client(own_app, verbose=False)
+    for name, words in (("report_html", "nothing to report"), ("report_json", "nothing to report")):
+        with pytest.raises(AppError, match=words):
+            client.predict("own", 12, api_name=f"/{name}")
+    for name in ("ledger_csv", "ledger_json"):
+        with pytest.raises(AppError, match="othing was attributed"):
+            client.predict(api_name=f"/{name}")
+    with pytest.raises(AppError, match="not on the list"):
+        client.predict(1, api_name="/return_to")
+    shape_image(3).save(tmp_path / "x.png")
+    client.predict(handle_file(tmp_path / "x.png"), api_name="/read_upload")
+    drawn = client.predict(
+        12,
+        "the image shown now",
+        "Shapes",
+        "own",
+        "the image shown now",
+        "Shapes",
+        "own",
+        api_name="/compare",
+    )
+    assert "Nothing to compare" in drawn[0], "an upload alone attributes nothing"
+    assert read_recipe(tmp_path / "x.png") is None

@@ -1,0 +1,60 @@
+"""Near-duplicates in a browser: one entry in the gallery, its copies in the details, credited once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from attribution_core.collection.build import build_collection
+from attribution_core.scoring.calibrator import Calibrator
+from attribution_core.settings import Settings
+from tests.support.browser import listed, start, tab, watched
+from tests.support.fakes import ENCODER, shape_image
+
+
+@pytest.fixture(scope="module")
+def reposted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a folder in which one drawing is there three times, by two people."""
+    folder = tmp_path_factory.mktemp("reposted")
+    (folder / "images").mkdir()
+    for i in range(30):
+        shape_image(i).save(folder / f"images/{i:02d}.png")
+    for name in ("07-big", "07-small"):
+        shape_image(7).resize((96, 96) if "big" in name else (48, 48)).save(folder / f"images/{name}.png")
+    (folder / "who.csv").write_text(
+        "file,creator\n07.png,Ada\n07-big.png,Shop\n07-small.png,Shop\n09.png,Ben\n"
+    )
+    collection = build_collection(
+        folder / "images", folder / "mine", encoder=ENCODER, metadata=folder / "who.csv"
+    ).collection
+    Calibrator.from_temperature(0.01, ENCODER).save(collection.path / "calibrator")
+    yield from start(Settings(port=0, collection=collection.path))
+
+
+@pytest.fixture
+def page_of_reposts(browser: Browser, reposted: str, tmp_path: Path) -> Iterator[Page]:
+    opened = browser.new_page()
+    for page in watched(opened, reposted):
+        shape_image(7).save(tmp_path / "seven.png")
+        page.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+        yield page
+    opened.close()
+
+
+def test_three_of_one_work_are_one_entry(page_of_reposts: Page) -> None:
+    page = page_of_reposts
+    tab(page, "Attribution")
+    expect(page.locator("#headline .found h2")).to_contain_text("with 2 near-duplicates (also by ")
+    expect(listed(page)).to_have_count(10)
+    expect(listed(page).first).to_contain_text("×3")
+    expect(listed(page).nth(1)).to_contain_text("4 ·")
+    listed(page).nth(1).click()
+    expect(page.locator("#facts")).to_contain_text("4 of 32")
+    expect(page.locator("#facts")).not_to_contain_text("near-duplicate")
+    listed(page).first.click()
+    expect(page.locator("#facts")).to_contain_text("with 2 near-duplicates")
+    tab(page, "Credit")
+    expect(page.locator("#credit-words")).to_contain_text("“Ada or Shop”")

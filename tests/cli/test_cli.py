@@ -1,0 +1,201 @@
+"""The command line as a user meets it: output, JSON alone on stdout, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from attribution_core.cli.main import app
+from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.generation.tuning.customization import Customization
+from tests.support.fakes import fake_collection, shape_image
+from tests.support.tiny_pipeline import make_pocket_like
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_collection(tmp_path_factory.mktemp("cli") / "shapes", n=60).path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pocket_like(tmp_path_factory.mktemp("tiny") / "generator")
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Path:
+    shape_image(7).save(tmp_path / "query.png")
+    return tmp_path / "query.png"
+
+
+def test_attribute_prints_the_closest_first_and_the_rest(shapes: Path, query: Path) -> None:
+    result = run("attribute", query, "--collection", shapes, "--top", 3)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert lines[0].split()[0] == "1"
+    assert "black circle, flat style; Ben, CC0-1.0" in lines[0]
+    assert "all 57 other training images" in lines[3]
+
+
+def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> None:
+    result = run("attribute", query, "--collection", shapes, "--top", 60, "--json")
+    loaded = json.loads(result.stdout)
+    assert loaded["top"][0]["id"] == "shape/0007"
+    assert sum(t["influence"] for t in loaded["top"]) + loaded["rest"] == pytest.approx(1.0, abs=1e-9)
+    assert [t["rank"] for t in loaded["top"]] == list(range(1, 61))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["attribute", "missing.png"],
+        ["attribute", "QUERY", "--collection", "nowhere"],
+        ["attribute", "QUERY", "--top", "0"],
+        ["attribute", "QUERY", "--temperature", "-1"],
+        ["attribute", "QUERY", "--device", "quantum"],
+        ["index", "nowhere", "--out", "x"],
+        ["index", "SHAPES", "--out", "x", "--encoder", "clop-vit"],
+        ["generate", "a cat", "--generator", "nowhere"],
+        ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "nowhere"],
+        ["customize", "missing.png", "--category", "cat", "--out", "x", "--generator", "TINY"],
+        ["customize", "EMPTY", "--category", "cat", "--out", "x", "--generator", "TINY"],
+        ["customize", "QUERY", "--category", "cat", "--out", "x", "--generator", "TINY", "--steps", "0"],
+    ],
+)
+def test_mistakes_end_with_one_line_and_code_two(
+    arguments: list[str],
+    shapes: Path,
+    query: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes))
+    (tmp_path / "empty").mkdir()
+    names = {"QUERY": query, "SHAPES": tmp_path, "TINY": tiny, "EMPTY": tmp_path / "empty"}
+    filled = [str(names.get(a, a)) for a in arguments]
+    if "quantum" in filled:  # the shapes' encoder needs no device; the shipped one does
+        monkeypatch.delenv("ATTRIBUTION_COLLECTION")
+    result = run(*filled)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_index_then_attribute_over_ones_own_folder(tmp_path: Path, query: Path) -> None:
+    folder = tmp_path / "art"
+    folder.mkdir()
+    for i in range(5, 9):
+        shape_image(i).save(folder / f"{i}.png")
+    (folder / "bad.png").write_text("no")
+    result = run("index", folder, "--out", tmp_path / "mine", "--encoder", "rgb-thumbnail")
+    assert result.exit_code == 0, result.output
+    assert "4 images, 1 skipped" in result.stdout
+    assert "skipped bad.png" in result.stderr
+    found = run("attribute", query, "--collection", tmp_path / "mine", "--temperature", 0.05, "--json")
+    assert json.loads(found.stdout)["top"][0]["id"] == "7.png"
+
+
+def test_customize_writes_what_was_learned_and_says_how_to_name_it(
+    tmp_path: Path, query: Path, tiny: Path
+) -> None:
+    result = run(
+        "customize",
+        query,
+        "--category",
+        "black circle",
+        "--out",
+        tmp_path / "learned",
+        "--generator",
+        tiny,
+        "--steps",
+        2,
+        "--batch-size",
+        2,
+    )
+    assert result.exit_code == 0, result.output
+    assert "learned from 1 image," in result.stdout
+    assert Customization.load(tmp_path / "learned").category == "black circle"
+
+
+def test_encoders_lists_every_row() -> None:
+    rows = json.loads(run("encoders", "--json").stdout)
+    assert [r["name"] for r in rows] == list(ENCODERS)
+    table = run("encoders").stdout
+    assert all(name in table for name in ENCODERS)
+
+
+def test_help_explains_every_command() -> None:
+    output = run("--help").output
+    for command in ("attribute", "generate", "customize", "index", "encoders"):
+        assert command in output
+
+
+def test_artwork_answers_for_images_and_prompts(shapes: Path, query: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for seed in (7, 900):
+        shape_image(seed).save(tmp_path / f"mine/piece-{seed}.png")
+    (tmp_path / "mine/notes.txt").write_text("no image")
+    result = run("artwork", tmp_path / "mine", "--artist", "Ada", "--image", query, "--collection", shapes)
+    assert result.exit_code == 0, result.output
+    assert "“piece-7” would be as close as “black circle, flat style”" in result.stdout
+    told = json.loads(
+        run("artwork", tmp_path / "mine", "--image", query, "--collection", shapes, "--json").stdout
+    )
+    assert [p["title"] for p in told["images"][0]["pieces"]] == ["piece-7", "piece-900"] and told[
+        "survey"
+    ] is None
+    refused = run("artwork", tmp_path / "mine", "--collection", shapes)
+    assert refused.exit_code == 2 and "has no generator" in refused.stderr
+
+
+def test_artwork_draws_prompts(tmp_path: Path) -> None:
+    folder = fake_collection(tmp_path / "shapes", n=20).path
+    make_pocket_like(folder / "generator")
+    shape_image(900).save(tmp_path / "mine.png")
+    (tmp_path / "prompts.txt").write_text("red cat\n\nblue dog\n")
+    asked = ["artwork", tmp_path / "mine.png", "--collection", folder, "--prompts", tmp_path / "prompts.txt"]
+    told = json.loads(run(*asked, "--json").stdout)
+    assert {p["prompt"] for p in told["survey"]["prompts"]} == {"red cat", "blue dog"} and told[
+        "images"
+    ] == []
+    shown = run(*asked)
+    assert "comes closest" in shown.stdout and shown.stdout.strip().splitlines()[-1].endswith(
+        ("red cat", "blue dog")
+    )
+    missing = run(*asked[:-1], tmp_path / "none.txt")
+    assert missing.exit_code == 2 and "is no file" in missing.stderr
+
+
+def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:
+    collection = fake_collection(tmp_path / "own", n=30).path
+    make_pocket_like(collection / "generator")
+    result = run(
+        "second-opinion", "red cat", "--seed", 3, "--collection", collection, "--json", "--device", "cpu"
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [row["by_unlearning"] for row in told["images"]] == list(range(1, 31))
+    assert sorted(row["by_similarity"] for row in told["images"]) == list(range(1, 31))
+    assert told["agreement"]["low"] <= told["agreement"]["value"] <= told["agreement"]["high"]
+    plain = run(
+        "second-opinion", "red cat", "--seed", 3, "--collection", collection, "--top", 2, "--device", "cpu"
+    )
+    assert [line.split()[0] for line in plain.stdout.splitlines()[1:3]] == ["1", "2"]
+    for arguments, words in (
+        (("second-opinion", "cat", "--collection", shapes), "no generator"),
+        (("second-opinion", "cat", "--top", 0), "top is 0"),
+        (("second-opinion", "cat", "--seed", -1, "--collection", collection), "seed"),
+    ):
+        wrong = run(*arguments)
+        assert wrong.exit_code == 2 and words in wrong.stderr and wrong.stdout == ""

@@ -1,0 +1,281 @@
+"""A report holds exactly the attribution's numbers, loads nothing, and shows strangers' words as words."""
+
+from __future__ import annotations
+
+import datetime
+import html.parser
+import json
+import re
+from base64 import b64decode
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.cli.main import app
+from attribution_core.collection.collection import Collection
+from attribution_core.common.files import sha256_file
+from attribution_core.common.images import data_uri, save_png
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import CollectionMismatchError, InvalidInputError
+from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.html import report_page
+from attribution_core.reports.meaning import LIMITS, MEANING
+from attribution_core.reports.report import Report, make_report
+from attribution_core.reports.section import Fact, Picture, Section
+from tests.support.fakes import fake_collection, shape_image
+
+HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    return fake_collection(tmp_path_factory.mktemp("report") / "shapes", n=60)
+
+
+def report(shapes: Collection, title: str = "seven", **more: object) -> Report:
+    result = Attributor(shapes).attribute(shape_image(7), top=20)
+    return make_report(shape_image(7), result, shapes, title=title, made=NOW, **more)  # type: ignore[arg-type]
+
+
+class Tags(html.parser.HTMLParser):
+    """Every tag with its attributes, and all text outside of the style sheet."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] and self.tags[-1][0] != "style":
+            self.words += data
+
+
+def test_the_page_loads_nothing_and_runs_nothing(shapes: Collection) -> None:
+    text = report_page(report(shapes))
+    page = Tags(text)
+    names = {tag for tag, _ in page.tags}
+    assert not names & {
+        "script",
+        "link",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "audio",
+        "video",
+        "source",
+    }
+    loaded = [
+        value
+        for tag, attrs in page.tags
+        for key, value in attrs.items()
+        if key in ("src", "srcset", "poster", "background", "data", "xlink:href")
+        or (key == "href" and tag != "a")
+    ]
+    assert loaded and all(str(value).startswith("data:image/") for value in loaded)
+    assert not re.search(r"url\(|@import", text)
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+    assert text.count("default-src 'none'") == 1
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert "https://example.org/7" in links
+
+
+def test_strangers_words_are_words(shapes: Collection) -> None:
+    result = Attributor(shapes).attribute(shape_image(7), top=20)
+    credit = replace(
+        result.credits[0], caption=HOSTILE, creator=HOSTILE, licence=HOSTILE, link=f"javascript:{HOSTILE}"
+    )
+    told = make_report(
+        shape_image(7),
+        replace(result, credits=(credit, *result.credits[1:])),
+        shapes,
+        title=HOSTILE,
+        recipe=Recipe(HOSTILE, 3, generator=HOSTILE, software=HOSTILE),
+        sections=[
+            Section(
+                HOSTILE, HOSTILE, (Fact(HOSTILE, HOSTILE, 1, HOSTILE),), (Picture(shape_image(1), HOSTILE),)
+            )
+        ],
+    )
+    told = replace(told, collection=HOSTILE, method=HOSTILE)
+    page = Tags(report_page(told))
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
+    assert all(str(attrs["src"]).startswith("data:") for tag, attrs in page.tags if tag == "img")
+    assert all(str(attrs["href"]).startswith("https://") for tag, attrs in page.tags if tag == "a")
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+    assert page.words.count(HOSTILE) > 10
+
+
+def test_the_json_holds_the_attributions_numbers_to_the_last_digit(shapes: Collection) -> None:
+    told = report(shapes, recipe=Recipe("seven", 5, 6, 2.5, "shapes", "ab" * 32), shown=4)
+    loaded = json.loads(told.to_json())
+    assert loaded["attribution"] == told.attribution.to_dict()
+    assert loaded["query"]["recipe"] == asdict(told.recipe)  # type: ignore[arg-type]
+    assert loaded["sums"] == [s.to_dict() for s in told.sums]
+    assert [s["by"] for s in loaded["sums"]] == ["creator", "licence"]
+    for told_sum in loaded["sums"]:
+        assert sum(g["influence"] for g in told_sum["groups"]) + told_sum["rest"] == pytest.approx(1)
+    assert len(loaded["thumbnails"]) == 4
+    assert b64decode(loaded["thumbnails"][0].split(",")[1]) == shapes.corpus.image_bytes(7), (
+        "the closest, as stored"
+    )
+    assert loaded["made"] == "2026-01-02T03:04:05+00:00"
+    assert loaded["limits"] == list(LIMITS)
+    assert set(loaded["how"]) >= {"influence", "interval", "similarity", "rest", "sums"}
+
+
+def test_the_page_shows_what_the_json_says(shapes: Collection) -> None:
+    told = report(
+        shapes,
+        recipe=Recipe("seven", 5, 6, 2.5, "shapes", "ab" * 32),
+        shown=4,
+        sections=[
+            Section(
+                "Is it a copy?",
+                "No.",
+                (Fact("Copy similarity", "0.31", 0.31, "By eye."),),
+                (Picture(shape_image(3), "the closest"),),
+            )
+        ],
+    )
+    page = Tags(report_page(told))
+    assert sum(tag == "img" for tag, _ in page.tags) == 1 + 4 + 1
+    for words in (
+        "seven",
+        "ab" * 32,
+        "Is it a copy?",
+        "0.31",
+        "By eye.",
+        "the closest",
+        "By creator",
+        "By licence",
+        "black circle, flat style",
+        "56 others together",
+        *MEANING,
+        *LIMITS,
+    ):
+        assert words in page.words, words
+    assert told.to_dict()["sections"][0]["facts"][0]["number"] == 0.31
+
+
+def test_cards_and_checksums_of_the_parts_that_were_used(shapes: Collection) -> None:
+    parts = {part.name: part for part in report(shapes).parts}
+    assert set(parts) == {"collection", "mappers", "index", "calibrator"}  # the fake corpus has no card
+    assert parts["index"].files == {"index.faiss": sha256_file(shapes.path / "index/index.faiss")}
+    assert parts["calibrator"].card_sha256 == sha256_file(shapes.path / "calibrator/card.json")
+
+
+def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
+    assert data_uri(shape_image(1), 1024).startswith("data:image/png")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1800, 3), dtype=np.uint8))
+    assert data_uri(noise, 256).startswith("data:image/webp")
+    assert len(data_uri(noise, 256)) < 100_000
+    assert noise.size == (1800, 900), "the image itself is left as it is"
+
+
+def test_a_large_training_image_goes_in_as_a_thumbnail(tmp_path: Path, shapes: Collection) -> None:
+    import io
+
+    noise, out = (
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)),
+        io.BytesIO(),
+    )
+    noise.save(out, "PNG")
+    Corpus.write(
+        tmp_path / "train-0.parquet", [{"id": "n", "image": {"bytes": out.getvalue(), "path": "n.png"}}] * 60
+    )
+    told = make_report(
+        shape_image(7),
+        Attributor(shapes).attribute(shape_image(7), 3),
+        replace(shapes, corpus=Corpus.open(tmp_path)),
+        title="x",
+    )
+    assert all(t.startswith("data:image/webp") and len(t) < 80_000 for t in told.thumbnails)
+
+
+def test_what_cannot_be_reported_says_so(shapes: Collection) -> None:
+    result = Attributor(shapes).attribute(shape_image(7), 20)
+    with pytest.raises(InvalidInputError, match="shown"):
+        make_report(shape_image(7), result, shapes, title="x", shown=0)
+    added = Attributor(shapes).attribute(shape_image(7), 20, added=[Added(shape_image(8))])
+    with pytest.raises(CollectionMismatchError):
+        make_report(shape_image(7), added, shapes, title="x")
+
+
+def test_the_readme_says_the_same_of_what_a_score_means() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    plain = " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", readme).replace("*", "").split())
+    assert [words for words in (*MEANING, *LIMITS) if words not in plain] == []
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def test_the_command_writes_both_files(shapes: Collection, tmp_path: Path) -> None:
+    save_png(shape_image(7), tmp_path / "q.png", Recipe("a <cat>", 5, 6, 2.5).to_dict())
+    done = run(
+        tmp_path / "q.png",
+        "--out",
+        tmp_path / "new/r.html",
+        "--json",
+        tmp_path / "r.json",
+        "--collection",
+        shapes.path,
+        "--top",
+        7,
+    )
+    assert done.exit_code == 0, done.output
+    loaded = json.loads((tmp_path / "r.json").read_text())
+    assert loaded["attribution"] == Attributor(shapes).attribute(shape_image(7), 7).to_dict()
+    assert (loaded["query"]["title"], loaded["query"]["recipe"]["seed"]) == ("a <cat>", 5)
+    assert "a &lt;cat&gt;" in (tmp_path / "new/r.html").read_text(encoding="utf-8")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "q.png", "r.json"], (
+        "nothing half-written is left"
+    )
+
+
+def test_a_damaged_recipe_is_left_aside_with_a_note(shapes: Collection, tmp_path: Path) -> None:
+    save_png(shape_image(7), tmp_path / "q.png", {"prompt": "cat", "seed": "many"})
+    done = run(tmp_path / "q.png", "--out", tmp_path / "r.html", "--collection", shapes.path)
+    assert done.exit_code == 0 and "left aside" in done.stderr
+    assert "without a recipe" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nowhere.png", "--out", "OUT"],
+        ["BAD", "--out", "OUT"],
+        ["GOOD", "--out", "FOLDER"],
+        ["GOOD", "--out", "OUT", "--json", "FOLDER"],
+        ["GOOD", "--out", "OUT", "--top", "0"],
+        ["GOOD", "--out", "OUT", "--method", "none such"],
+        ["GOOD", "--out", "OUT", "--collection", "nowhere"],
+        ["GOOD", "--out", "OUT", "--temperature", "-1"],
+    ],
+)
+def test_bad_input_ends_with_one_line_and_writes_nothing(
+    arguments: list[str], shapes: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(shapes.path))
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    shape_image(7).save(tmp_path / "good.png")
+    (tmp_path / "folder").mkdir()
+    names = {"BAD": "bad.png", "GOOD": "good.png", "OUT": "out.html", "FOLDER": "folder"}
+    done = run(*(str(tmp_path / names[a]) if a in names else a for a in arguments))
+    assert done.exit_code == 2, done.output
+    assert done.stdout == "" and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.html").exists()

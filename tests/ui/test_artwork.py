@@ -1,0 +1,221 @@
+"""What the tab My artwork asks for, without a browser: files that are deleted, desks that are forgotten, streams."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+import shutil
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithout
+from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
+from attribution_core.common.images import save_png
+from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.generation.recipe import Recipe
+from attribution_core.settings import Settings
+from tests.support.fakes import fake_collection, shape_image
+from tests.support.tiny_pipeline import make_pocket_like
+from ui.services.app import Services
+from ui.services.artwork import ArtworkServices, Desk
+from ui.widgets import artwork_html as words
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    folder = tmp_path_factory.mktemp("artwork") / "shapes"
+    fake_collection(folder, n=60)
+    make_pocket_like(folder / "generator")
+    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
+    return Services.open(Settings(collection=folder, top=20, max_upload_mb=1))
+
+
+@pytest.fixture
+def asked(services: Services, tmp_path: Path) -> ArtworkServices:
+    return ArtworkServices(services, tmp_path / "uploads")
+
+
+def uploaded(folder: Path, *seeds: int) -> list[str]:
+    """Files as Gradio lays them down: each in a folder whose name is its checksum."""
+    paths = []
+    for seed in seeds:
+        place = folder / "uploads" / hashlib.sha256(str(seed).encode()).hexdigest()
+        place.mkdir(parents=True)
+        shape_image(seed).save(place / f"piece {seed}.png")
+        paths.append(str(place / f"piece {seed}.png"))
+    return paths
+
+
+def left(folder: Path) -> list[Path]:
+    return list((folder / "uploads").rglob("*"))
+
+
+def test_files_are_gone_once_they_are_read_and_pictures_add_up(
+    asked: ArtworkServices, tmp_path: Path
+) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1, 2))
+    assert left(tmp_path) == []
+    assert asked.drop(desk, uploaded(tmp_path, 3)) is desk
+    assert desk.titles == ("piece 1", "piece 2", "piece 3") and left(tmp_path) == []
+    assert [i.tobytes() for i in desk.images] == [shape_image(k).tobytes() for k in (1, 2, 3)]
+
+
+def test_one_file_twice_is_read_twice(asked: ArtworkServices, tmp_path: Path) -> None:
+    assert asked.drop(None, uploaded(tmp_path, 1) * 2).titles == ("piece 1", "piece 1")
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("bad", ["broken", "large", "bomb", "many"])
+def test_a_bad_drop_changes_nothing_and_leaves_no_file(
+    asked: ArtworkServices, tmp_path: Path, bad: str
+) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    paths = uploaded(tmp_path, *range(10, 40 if bad == "many" else 13))
+    if bad == "broken":
+        Path(paths[1]).write_bytes(b"no image")
+    elif bad == "large":
+        Path(paths[1]).write_bytes(b"\0" * 1_000_001)
+    elif bad == "bomb":
+        Image.new("1", (12_000, 12_000)).save(paths[1])
+    words = {
+        "broken": "piece 11.*cannot be read",
+        "large": "1 MB",
+        "bomb": "megapixels",
+        "many": "31 images",
+    }[bad]
+    with pytest.raises((InvalidImageError, InvalidInputError), match=words):
+        asked.drop(desk, paths)
+    assert desk.titles == ("piece 1",) and left(tmp_path) == []
+    with pytest.raises(InvalidInputError, match="no images"):
+        asked.drop(None, [])
+
+
+def test_only_uploaded_files_are_read_and_deleted(asked: ArtworkServices, tmp_path: Path) -> None:
+    shape_image(1).save(tmp_path / "private.png")
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads/link.png").symlink_to(tmp_path / "private.png")
+    for path in ("private.png", "uploads/../private.png", "uploads/link.png"):
+        with pytest.raises(InvalidInputError, match="no uploaded file"):
+            asked.drop(None, [str(tmp_path / path)])
+    assert (tmp_path / "private.png").exists()
+
+
+def test_a_closed_page_is_forgotten(asked: ArtworkServices, services: Services, tmp_path: Path) -> None:
+    desk, other = (
+        asked.drop(None, uploaded(tmp_path, 1), "one"),
+        asked.drop(None, uploaded(tmp_path, 2), "two"),
+    )
+    gone = weakref.ref(desk.images[0])
+    asked.credited(desk, "Ada", None, services.examples[0])
+    assert desk.rows
+    asked.leave("one")
+    gc.collect()
+    assert (desk.images, desk.titles, desk.rows, desk.learned, gone()) == ((), (), {}, None, None)
+    assert len(other.images) == 1
+    asked.leave("one")
+    asked.leave("unknown")
+    with pytest.raises(InvalidInputError, match="no artwork here"):
+        asked.credited(desk, "Ada", None, services.examples[0])
+
+
+def test_the_answer_and_its_section_without_a_picture(
+    asked: ArtworkServices, services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        desk = asked.drop(None, uploaded(tmp_path, 1, 30))
+        told = asked.credited(desk, "Ada", None, services.examples[0])
+    assert told.best.rank in (1, 2) and told.best.title == "piece 1"
+    assert "piece" not in caplog.text
+    section = words.section(told)
+    assert section.pictures == () and "Ada" in section.title
+    assert [f.number for f in section.facts] == [told.share, *(p.influence for p in told.pieces)]
+    assert "piece 1" in words.credited(told, services.examples[0])
+    assert len(words.piece_rows(told)[0]) == len(words.PIECES)
+    with pytest.raises(InvalidInputError, match="name is empty"):
+        asked.credited(desk, " ", None, services.examples[0])
+    with pytest.raises(InvalidInputError, match="no image to ask about"):
+        asked.credited(desk, "Ada", None, None)
+
+
+def test_titles_of_strangers_are_words(asked: ArtworkServices) -> None:
+    desk = Desk()
+    desk.put([shape_image(1)], ['"><script>alert(1)</script>'])
+    assert "<script>" not in words.pieces(desk)
+
+
+def test_prompts_stream_and_end_with_the_answer(asked: ArtworkServices, tmp_path: Path) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    assert asked.prompts() == ("red cat",)
+    events = list(asked.ask_prompts(desk, "Ada", None, "red cat\n\nblue dog", 1))
+    assert isinstance(events[-1], Survey) and all(isinstance(e, ArtworkStep) for e in events[:-1])
+    assert len(words.survey_rows(events[-1])[0]) == len(words.PROMPTS)
+    assert words.survey_pictures(events[-1]).count("<img") == 2
+    assert len(asked.near(desk, "", None)) == 8
+
+
+def test_it_learns_once_and_draws_again(asked: ArtworkServices, services: Services, tmp_path: Path) -> None:
+    assert services.generator is not None
+    before = services.generator.generate("red cat", 1).image.tobytes()
+    desk, lesson = asked.drop(None, uploaded(tmp_path, 1, 2)), Lesson("cat")
+    told = list(asked.ask_learned(desk, "Ada", None, lesson, 25, MARK, 1))
+    assert isinstance(told[-1], WithAndWithout)
+    assert len(words.moved_rows(told[-1])[0]) == len(words.MOVED) and words.pairs(told[-1]).count("<img") == 2
+    taught = desk.learned
+    again = list(asked.ask_learned(desk, "Ada", None, lesson, 25, f"red {MARK}", 1))
+    assert desk.learned is taught and {e.stage for e in again[:-1] if isinstance(e, ArtworkStep)} == {
+        "drawing with and without"
+    }
+    asked.drop(desk, uploaded(tmp_path, 3))
+    assert desk.learned is None, "what was learned is of other images"
+    assert services.generator.generate("red cat", 1).image.tobytes() == before
+
+
+def test_a_listener_that_leaves_stops_the_learning(
+    asked: ArtworkServices, services: Services, tmp_path: Path
+) -> None:
+    assert services.generator is not None
+    before = services.generator.generate("red cat", 1).image.tobytes()
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    stream = asked.ask_learned(desk, "Ada", None, Lesson("cat"), 500, MARK, 1)
+    while next(stream).done < 3:  # type: ignore[union-attr]
+        pass
+    stream.close()
+    start = time.monotonic()
+    with services.generator.lock:
+        assert time.monotonic() - start < 10
+    assert desk.learned is None
+    assert services.generator.generate("red cat", 1).image.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    ("artist", "prompts", "seed", "steps", "match"),
+    [
+        ("", MARK, 1, 25, "name is empty"),
+        ("Ada", " ", 1, 25, "no prompt"),
+        ("Ada", "a cat", 1, 25, "does not hold"),
+        ("Ada", MARK, -1, 25, "seed"),
+        ("Ada", MARK, 1, 5000, "learning steps"),
+        ("Ada", "\n".join(f"{k} {MARK}" for k in range(9)), 1, 25, "9 prompts"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    asked: ArtworkServices, tmp_path: Path, artist: str, prompts: str, seed: int, steps: int, match: str
+) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    with pytest.raises(AttributionError, match=match):
+        asked.ask_learned(desk, artist, None, Lesson("cat"), steps, prompts, seed)
+
+
+def test_without_a_generator_it_says_so(services: Services, tmp_path: Path) -> None:
+    plain = fake_collection(tmp_path / "plain", n=10)
+    shutil.rmtree(tmp_path / "plain/examples", ignore_errors=True)
+    asked = ArtworkServices(Services.open(Settings(collection=plain.path)), tmp_path / "uploads")
+    assert asked.prompts()[0] == plain.corpus.credit(0).caption
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    with pytest.raises(CheckpointError, match="no generator"):
+        asked.ask_prompts(desk, "Ada", None, "cat", 1)

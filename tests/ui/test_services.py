@@ -1,0 +1,210 @@
+"""What the tabs ask for, without a browser: streams that stop, uploads that are checked, words for the headline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.images import read_recipe, save_png
+from attribution_core.common.text import percent
+from attribution_core.corpus.credit import Credit
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.generation.generator import Generator, StepPreview
+from attribution_core.generation.recipe import Recipe
+from attribution_core.retrieval.hits import Hits
+from attribution_core.retrieval.rest import Rest
+from attribution_core.settings import Settings
+from tests.support.fakes import fake_collection, fake_evidence, shape_image
+from tests.support.tiny_pipeline import make_pocket_like
+from ui.services.app import OTHERS, UNSAID, Query, Services
+from ui.tabs.attribution import _facts, _headline, _rest_bar
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    folder = tmp_path_factory.mktemp("services") / "shapes"
+    fake_collection(folder, n=60)
+    make_pocket_like(folder / "generator")
+    for k in (1, 2):
+        save_png(shape_image(k), folder / f"examples/{k}.png", Recipe(f"shape {k}", k).to_dict())
+    save_png(shape_image(9), folder / "examples/without-recipe.png")
+    return Services.open(Settings(collection=folder, top=20, max_upload_mb=1))
+
+
+def test_a_stream_ends_with_the_image_that_the_library_makes(services: Services) -> None:
+    events = list(services.generate("  red\n cat ", 3, 4, 2.0))
+    made = events[-1]
+    assert all(isinstance(e, StepPreview) for e in events[:-1])
+    assert isinstance(made, Query) and made.recipe is not None
+    assert (made.title, made.recipe.seed, made.recipe.steps) == ("red cat", 3, 4)
+    same = Generator.open(services.collection.path / "generator", "cpu").generate("red cat", 3, 4, 2.0)
+    assert made.image.tobytes() == same.image.tobytes()
+
+
+def test_words_that_no_training_caption_has_are_told_of_its_own_generator_alone(services: Services) -> None:
+    def told(of: Services, prompt: str) -> tuple[str, ...]:
+        made = list(of.generate(prompt, 1, 2, 2.0))[-1]
+        assert isinstance(made, Query)
+        return tuple(notice for notice in made.notices if "does not know" not in notice)
+
+    assert told(services, "green circle") == ()
+    assert told(services, "a cat or a red house") == (UNSAID.format(words="“cat” or “house”"),)
+    settings = services.settings.model_copy(update={"generator": str(services.collection.path / "generator")})
+    assert told(Services(settings, services.collection, services.generator), "a cat") == (OTHERS,)
+
+
+def test_a_listener_that_leaves_stops_the_work(services: Services) -> None:
+    assert services.generator is not None
+    stream = services.generate("cat", 1, 200, 2.0)
+    next(stream)
+    stream.close()
+    start = time.monotonic()
+    with services.generator.lock:  # free as soon as the generation has ended
+        waited = time.monotonic() - start
+    whole = time.monotonic()
+    list(services.generate("cat", 1, 200, 2.0))
+    assert waited < (time.monotonic() - whole) / 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seed", "words"),
+    [
+        ("", 1, "empty"),
+        (" \n", 1, "empty"),
+        ("x" * 501, 1, "501"),
+        ("cat", -1, "seed"),
+        ("cat", None, "seed"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    services: Services, prompt: str, seed: int, words: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        services.generate(prompt, seed, 4, 2.0)
+
+
+def test_a_collection_without_a_generator_says_so(tmp_path: Path) -> None:
+    fake_collection(tmp_path / "plain", n=10)
+    plain = Services.open(Settings(collection=tmp_path / "plain"))
+    with pytest.raises(CheckpointError, match="no generator"):
+        plain.generate("cat", 1, 4, 2.0)
+    assert plain.first is None
+
+
+def test_the_page_opens_on_the_first_example_with_a_recipe(services: Services) -> None:
+    assert [q.title for q in services.examples] == ["shape 1", "shape 2"]
+    assert services.first is not None
+    query, result = services.first
+    assert query.recipe == Recipe("shape 1", 1)
+    assert result.credits[0].id == "shape/0001"
+
+
+def test_a_download_comes_back_with_its_recipe(services: Services, tmp_path: Path) -> None:
+    query = services.examples[1]
+    (tmp_path / "back.png").write_bytes(services.png(query))
+    assert read_recipe(tmp_path / "back.png") == query.recipe.to_dict()
+    again = services.read_upload(str(tmp_path / "back.png"))
+    assert (again.title, again.recipe, again.image.tobytes()) == (
+        query.title,
+        query.recipe,
+        query.image.tobytes(),
+    )
+
+
+def test_an_upload_without_or_with_a_damaged_recipe_is_still_an_image(
+    services: Services, tmp_path: Path
+) -> None:
+    save_png(shape_image(4), tmp_path / "my cat.png", {"seed": "1"})
+    query = services.read_upload(str(tmp_path / "my cat.png"))
+    assert (query.title, query.recipe, query.file_name) == ("my cat", None, "my-cat")
+
+
+def test_uploads_are_checked_before_they_are_decoded(services: Services, tmp_path: Path) -> None:
+    with pytest.raises(InvalidImageError, match="no image"):
+        services.read_upload(None)
+    (tmp_path / "large.png").write_bytes(b"\0" * 1_000_001)
+    with pytest.raises(InvalidImageError, match="1 MB"):
+        services.read_upload(str(tmp_path / "large.png"))
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(InvalidImageError, match="megapixels"):
+        services.read_upload(str(tmp_path / "bomb.png"))
+
+
+def test_training_images_are_served_as_they_are_stored(services: Services) -> None:
+    path = services.training_image(7)
+    assert path.suffix == ".webp"
+    assert path.read_bytes() == services.collection.corpus.image_bytes(7)
+    assert path.parent == services.image_folder
+
+
+def result_of(similarity: list[float], t: float = 0.02, caption: str = "a <b>cat</b>") -> Attribution:
+    values = np.array([similarity], dtype=np.float32)
+    hits = Hits(np.arange(3)[None, :], values[:, :3], Rest.from_similarities(values[:, 3:]))
+    credits = tuple(
+        Credit(id=f"i{k}", caption=caption, creator="Zoë", link="javascript:alert(1)") for k in range(3)
+    )
+    return Attribution.from_hits(
+        hits, credits, temperature=t, fitted_temperature=t, collection="toy", encoder="fake"
+    )
+
+
+QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
+
+
+def test_the_headline_names_an_image_only_where_it_stands_out() -> None:
+    near, flat = result_of([0.9] + [0.2] * 200), result_of([0.31] + [0.3] * 200)
+    assert near.stands_out and "stands out with 99.9%" in _headline(QUERY, near)
+    assert not flat.stands_out
+    assert "No training image stands out" in _headline(QUERY, flat)
+    assert "of 201 images" in _headline(QUERY, flat)
+    assert "Nothing attributed yet" in _headline(None, None)
+
+
+def test_words_of_others_are_shown_as_words() -> None:
+    result = result_of([0.9] + [0.2] * 200)
+    for text in (_headline(QUERY, result), _facts(result, 1)):
+        assert "<b>cat</b>" not in text and "<i>query" not in text
+    assert "href" not in _facts(result, 1), "a link that is no web address is not made one"
+
+
+def test_the_bar_adds_up() -> None:
+    result = result_of([0.5, 0.45, 0.4] + [0.3] * 97)
+    text = _rest_bar(result)
+    assert "the 97 others together" in text
+    assert percent(result.rest) in text and percent(1 - result.rest) in text
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "< 0.01%"), (0.00012, "0.01%"), (0.0345, "3.45%"), (0.345, "34.5%"), (1.0, "99.9%")],
+)
+def test_shares_are_never_a_false_zero_or_hundred(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_a_broken_collection_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        Services.open(Settings(collection=tmp_path))
+
+
+def test_known_images_are_attributed_beside_their_exemplars(tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path / "shapes", n=60)
+    without = Services.open(Settings(collection=collection.path))
+    assert without.evidence is None
+    fake_evidence(collection)
+    services = Services.open(Settings(collection=collection.path))
+    assert services.evidence is not None
+    model = services.evidence.models("test_seen_concept")[2]
+    result = services.attribute_known(model.made["written"][0], model, "own", 5)
+    assert result.n_training == 61 and len(result) == 6
+    assert result.ids[0] == 60 and result.credits[0].id == "2-exemplar.png"
+    with pytest.raises(CheckpointError, match="no evidence"):
+        without.attribute_known(model.made["written"][0], model, "own", 5)
+    (collection.path / "evidence/evidence.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="make it again"):
+        Services.open(Settings(collection=collection.path))

@@ -1,0 +1,1 @@
+"""What the tabs ask of the library; nothing here knows Gradio."""

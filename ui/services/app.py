@@ -1,0 +1,282 @@
+"""What the tabs ask of the library: open a collection, make images step by step, attribute, read uploads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Collection
+from attribution_core.common.images import kind_of, read_image, read_recipe, save_png
+from attribution_core.common.text import listing
+from attribution_core.corpus.placeholders import tile
+from attribution_core.encoding.encoders import SHIPPED, load_encoder
+from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.evidence.benchmark import Evidence
+from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.generation.generator import GeneratedImage, Generator, StepPreview
+from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.table import Defaults
+from attribution_core.settings import Settings
+from ui.services import gpu
+from ui.services.background import in_background
+
+LOG = logging.getLogger("attribution_explorer")
+MAX_PROMPT = 500
+"""Characters; the longest text encoders in use read about 77 words."""
+OTHERS = (
+    "It was drawn by a generator that is not this collection's own: the images listed influenced it only if that "
+    "generator was trained on them."
+)
+
+
+UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
+"""Of a prompt for the collection's own generator, which saw these captions and no others."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """The image that is attributed.
+
+    title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
+    noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker.
+    """
+
+    image: Image.Image
+    title: str
+    recipe: Recipe | None = None
+    notices: tuple[str, ...] = ()
+    noise_signal: NoiseSignal | None = None
+    blacked_out: bool = False
+
+    @property
+    def file_name(self) -> str:
+        """A name for downloads: letters, digits and hyphens of the title, and the seed."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60] or "image"
+        return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
+
+
+def checked_prompt(prompt: str | None) -> str:
+    """A prompt without superfluous spaces. Raises `InvalidInputError` where it is empty or too long."""
+    words = " ".join((prompt or "").split())
+    if not words:
+        raise InvalidInputError("the prompt is empty; say what to draw, or choose an example.")
+    if len(words) > MAX_PROMPT:
+        raise InvalidInputError(f"the prompt has {len(words)} characters, at most {MAX_PROMPT} are read.")
+    return words
+
+
+class Services:
+    """The opened collection and its generator, shared by all visitors."""
+
+    def __init__(self, settings: Settings, collection: Collection, generator: Generator | None) -> None:
+        """generator: None for a collection without one; images are then uploaded.
+
+        others: more collections, which the tab Compare opens beside this one.
+        """
+        self.settings, self.collection, self.generator = settings, collection, generator
+        self.others: tuple[Services, ...] = ()
+        self._attributors = {collection.method: self._attributor(collection)}
+        self._held_stream = gpu.on_gpu(self._stream, gpu.GENERATION_S)
+        self._opening = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
+        self.image_folder = Path(self._folder.name)
+        """Training images that were shown, as files; they are gone when the app ends."""
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Open the collection that the settings name. Raises `AttributionError`."""
+        collection = Collection.open(settings.collection)
+        path = settings.generator or collection.generator_path
+        services = cls(settings, collection, None if path is None else Generator.open(path, settings.device))
+        services.others = tuple(
+            cls(settings, Collection.open(other), None) for other in settings.compare_with
+        )
+        # Damaged evidence is said at once, not by a page that does not open.
+        _ = services.evidence, services.memorization_evidence
+        return services
+
+    def attributor(self, method: str | None = None) -> Attributor:
+        """What attributes by a method of the collection, opened once. Raises `UnknownNameError`."""
+        name = method or self.collection.method
+        if name in self._attributors:  # without the lock, which a fork may find held
+            return self._attributors[name]
+        with self._opening:
+            if name not in self._attributors:
+                opened = Collection.open(self.collection.path, name)
+                self._attributors[name] = self._attributor(opened)
+            return self._attributors[name]
+
+    def _attributor(self, collection: Collection) -> Attributor:
+        """Loads its encoder at its first query; on a ZeroGPU Space at once, see `ui.services.gpu`."""
+        device = self.settings.device
+        held = None if gpu.SPACES is None else gpu.GpuEncoder(load_encoder(collection.encoder_name, device))
+        return Attributor(collection, device, held)
+
+    @property
+    def defaults(self) -> Defaults:
+        """Steps and guidance that the generator suggests."""
+        return Defaults() if self.generator is None else self.generator.defaults
+
+    @cached_property
+    def examples(self) -> tuple[Query, ...]:
+        """The collection's stored examples, in the order of their names; files without a recipe are left out."""
+        found = []
+        for path in sorted((self.collection.path / "examples").glob("*.png")):
+            recipe = read_recipe(path)
+            if recipe is not None:
+                known = Recipe.from_dict(recipe)
+                found.append(Query(read_image(path), known.prompt, known))
+        return tuple(found)
+
+    @cached_property
+    def first(self) -> tuple[Query, Attribution] | None:
+        """The example that the page opens on, attributed; None without examples or a temperature."""
+        if not self.examples or not self.collection.calibrator.is_fitted:
+            return None
+        # Nobody is there yet whose turn at a ZeroGPU Space's GPU it could be.
+        attributor = self.attributor() if gpu.SPACES is None else Attributor(self.collection, "cpu")
+        return self.examples[0], attributor.attribute(self.examples[0].image, top=self.settings.top)
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """What is known of how well the collection's methods do. Raises `CheckpointError` where it is damaged."""
+        return Evidence.open(self.collection.path)
+
+    @cached_property
+    def memorization_evidence(self) -> MemorizationEvidence | None:
+        """What the generator was measured to memorize. Raises `CheckpointError` where it is damaged."""
+        return MemorizationEvidence.open(self.collection.path)
+
+    @cached_property
+    def encoder_report(self) -> dict[str, Any]:
+        """What the encoders that ship were measured by; empty where it is not there."""
+        path = SHIPPED / "report.json"
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return report
+
+    def attribute_known(self, path: str, model: ManifestEntry, method: str, top: int) -> Attribution:
+        """Attribute a benchmark image as if its model's exemplars had been trained on. Raises `AttributionError`."""
+        if self.evidence is None:
+            raise CheckpointError(
+                "this collection has no evidence, so there is no image whose exemplars are known."
+            )
+        return self.attributor(method).attribute(
+            self.evidence.images[path], top, added=self.evidence.exemplars(model)
+        )
+
+    def warm_up(self) -> None:
+        """Load the encoder and the generator in the background, so that the first visitor does not wait.
+
+        On a ZeroGPU Space all encoders, and at once: its forks have what is there when the page is launched.
+        """
+
+        def work() -> None:
+            try:
+                _ = self.first or self.attributor().encoder
+                if self.generator is not None:
+                    self.generator.load()
+                    _ = self.generator.sha256
+                if gpu.SPACES is not None:
+                    for one in (self, *self.others):
+                        for method in one.collection.methods:
+                            one.attributor(method)
+            except Exception:  # the page opens all the same, and says what is wrong when it is asked for
+                LOG.exception("warming up failed")
+
+        if gpu.SPACES is not None:
+            work()
+        else:
+            threading.Thread(target=work, daemon=True, name="warm-up").start()
+
+    def attribute(self, query: Query, method: str | None = None) -> Attribution:
+        """List the training images that most likely influenced the query. Raises `AttributionError`."""
+        return self.attributor(method).attribute(query.image, top=self.settings.top)
+
+    def read_upload(self, path: str | None) -> Query:
+        """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
+        if not path:
+            raise InvalidImageError("no image was given; drop a file, paste an image or choose a file.")
+        limit = self.settings.max_upload_mb
+        if Path(path).stat().st_size > limit * 1_000_000:
+            raise InvalidImageError(f"the file is larger than {limit} MB; give a smaller one.")
+        image = read_image(path)
+        try:
+            values = read_recipe(path)
+            recipe = None if values is None else Recipe.from_dict(values)
+        except AttributionError:  # a damaged note about its making does not make the image unreadable
+            recipe = None
+        return Query(image, Path(path).stem if recipe is None else recipe.prompt, recipe)
+
+    def generate(self, prompt: str, seed: int, steps: int, guidance: float) -> Iterator[StepPreview | Query]:
+        """Yield previews while an image is made, and the image at the end; closing it stops the work.
+
+        Previews that nobody fetched in time are skipped. Raises `InvalidInputError` for a value out of range,
+        `CheckpointError` where the collection has no generator.
+        """
+        if self.generator is None:
+            raise CheckpointError("this collection has no generator; upload an image to attribute it.")
+        stream: Iterator[StepPreview | Query] = self._held_stream(
+            Recipe(checked_prompt(prompt), seed, steps, guidance)
+        )
+        return stream
+
+    def _stream(self, recipe: Recipe) -> Iterator[StepPreview | Query]:
+        def work(on_step: Callable[[StepPreview], None]) -> GeneratedImage:
+            generator = self.generator
+            assert generator is not None  # `generate` looked
+            return generator.generate(recipe.prompt, recipe.seed, recipe.steps, recipe.guidance, on_step)
+
+        with closing(in_background(work, "generation")) as events:
+            for event in events:
+                if isinstance(event, GeneratedImage):
+                    notices = (
+                        event.notices if event.blacked_out else (*event.notices, *self._of_training(recipe))
+                    )
+                    yield Query(
+                        event.image,
+                        recipe.prompt,
+                        event.recipe,
+                        notices,
+                        event.noise_signal,
+                        event.blacked_out,
+                    )
+                else:
+                    yield event
+
+    def _of_training(self, recipe: Recipe) -> Iterator[str]:
+        """What to know of an image, as far as its generator learned from the collection's images."""
+        if self.settings.generator:
+            yield OTHERS
+        elif unsaid := self.collection.corpus.unsaid(recipe.prompt):
+            yield UNSAID.format(words=listing([f"“{word}”" for word in unsaid], "or"))
+
+    def training_image(self, position: int) -> Path:
+        """A training image as a file, as it is stored in the corpus; a tile with its caption where it is not."""
+        corpus = self.collection.corpus
+        data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
+        path = self.image_folder / f"{position}.{kind_of(data) or 'jpeg'}"
+        if not path.exists():
+            path.write_bytes(data)
+        return path
+
+    def png(self, query: Query) -> bytes:
+        """The query as a PNG that carries its recipe."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "image.png"
+            save_png(query.image, path, None if query.recipe is None else query.recipe.to_dict())
+            return path.read_bytes()

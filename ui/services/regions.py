@@ -1,0 +1,158 @@
+"""What the tab Regions asks of the library: cut a region out, attribute it, colour the image by its fields."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from attribution_core.analyses.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.estimates import Estimate
+from attribution_core.common.images import MAX_PIXELS
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from ui.services.app import Query, Services
+
+Layer = bytes | Path
+
+
+@dataclass(frozen=True)
+class ViewRecall:
+    """How often a pasted drawing came first, or among the first ten, through one view of an image."""
+
+    view: str
+    first: Estimate
+    ten: Estimate
+
+
+@dataclass(frozen=True)
+class RegionTest:
+    """The measured test of a collection: what was done, and how often each method found the drawing."""
+
+    cases: int
+    candidates: int
+    date: str
+    methods: dict[str, tuple[ViewRecall, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An attributed region."""
+
+    region: Region
+    result: Attribution
+
+
+class RegionServices:
+    """The library side of the tab Regions."""
+
+    def __init__(self, services: Services) -> None:
+        """services: the opened collection."""
+        self._services = services
+
+    @cached_property
+    def measured(self) -> RegionTest | None:
+        """What `pocket.evidence.regions` measured; None where it was not. Raises `CheckpointError` where damaged."""
+        path = self._services.collection.path / "evidence/regions.json"
+        if not path.exists():
+            return None
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            methods = {
+                name: tuple(
+                    ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))
+                    for view, recall in views.items()
+                    if view != "encoder"
+                )
+                for name, views in told["methods"].items()
+            }
+            return RegionTest(told["settings"]["cases"], told["candidates"], told["date"], methods)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.regions` again."
+            ) from error
+
+    def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> Found:
+        """Attribute a box. edges: left, right, top and bottom in per cent. Raises `AttributionError`."""
+        image = _image(query)
+        return self._attribute(boxed(image, box_of(edges)), method)
+
+    def painted(self, query: Query | None, method: str | None, layers: Sequence[Layer] | None) -> Found:
+        """Attribute what was painted. layers: encoded images of any size, painted where not transparent."""
+        image = _image(query)
+        return self._attribute(painted(image, read_mask(layers or ())), method)
+
+    def grid(self, query: Query | None, method: str | None, by: str, cells: float) -> Grid:
+        """Whose training image each field of the query is closest to. Raises `AttributionError`."""
+        count = int(cells) if isinstance(cells, (int, float)) and float(cells).is_integer() else cells
+        return grid(self._services.attributor(method), _image(query), by, count)  # type: ignore[arg-type]
+
+    def _attribute(self, region: Region, method: str | None) -> Found:
+        return Found(
+            region, attribute_region(self._services.attributor(method), region, self._services.settings.top)
+        )
+
+
+def box_of(edges: Sequence[float]) -> Box:
+    """The box of four edges in per cent: left, right, top, bottom. Raises `InvalidInputError`."""
+    if any(not isinstance(v, (int, float)) for v in edges):
+        raise InvalidInputError("one of the four edges is empty; give each a number from 0 to 100.")
+    left, right, top, bottom = (v / 100 for v in edges)
+    return Box(left, top, right, bottom)
+
+
+def corner_at(index: Sequence[float], size: tuple[int, int]) -> tuple[int, int]:
+    """Where a click lies, across and down, in whole per cent of a picture. size: its width and height."""
+    x, y = (min(max(round(100 * v / side), 0), 100) for v, side in zip(index, size, strict=True))
+    return x, y
+
+
+def between(corner: tuple[int, int], other: tuple[int, int], least: int = 2) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom edge in per cent of the box between two corners, `least` wide and high at least."""
+    edges: list[int] = []
+    for a, b in zip(corner, other, strict=True):
+        low = min(a, b, 100 - least)
+        edges += [low, max(a, b, low + least)]
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+def read_mask(layers: Sequence[Layer]) -> NDArray[np.bool_]:
+    """(height, width) where any of an editor's layers is not transparent.
+
+    Raises `InvalidInputError` where there is no layer, `InvalidImageError` for what is too large or no image.
+    """
+    mask: NDArray[np.bool_] | None = None
+    for layer in layers:
+        try:
+            image = Image.open(io.BytesIO(layer) if isinstance(layer, bytes) else layer)
+            if image.width * image.height > MAX_PIXELS:
+                raise InvalidImageError(
+                    "what was painted has too many pixels; reload the page and paint again."
+                )
+            alpha = image.convert("RGBA").getchannel("A")
+        except InvalidImageError:
+            raise
+        except Exception as error:  # decoders raise whatever they like on damaged files
+            raise InvalidImageError(
+                "what was painted could not be read; reload the page and paint again."
+            ) from error
+        if mask is not None and alpha.size != mask.shape[::-1]:
+            alpha = alpha.resize(mask.shape[::-1], Image.Resampling.NEAREST)
+        here = np.asarray(alpha) > 0
+        mask = here if mask is None else mask | here
+    if mask is None:
+        raise InvalidInputError("nothing is painted yet; paint over the part that you mean, or choose a box.")
+    return mask
+
+
+def _image(query: Query | None) -> Image.Image:
+    if query is None:
+        raise InvalidInputError("there is no image yet; generate or upload one on the first tab.")
+    return query.image

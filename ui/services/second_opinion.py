@@ -1,0 +1,112 @@
+"""What the tab Second opinion asks of the library: judge by unlearning, step by step, and what is known of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+
+from attribution_core.analyses.unlearning.forget import UnlearningStep
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
+from attribution_core.common.estimates import Estimate
+from attribution_core.errors import CheckpointError, InvalidInputError
+from ui.services import gpu
+from ui.services.app import Query, Services
+from ui.services.background import in_background
+from ui.services.link import repeats
+
+
+@dataclass(frozen=True)
+class Known:
+    """How often each method put the right image first where it was known. kind: "planted" or "tuned"."""
+
+    kind: str
+    images: int
+    similarity: Estimate
+    unlearning: Estimate
+    decoy: Estimate
+
+
+@dataclass(frozen=True)
+class SecondOpinionTest:
+    """The measured test of a collection. same_generator: whether it was made with the one that is open."""
+
+    date: str
+    method: str
+    same_generator: bool
+    known: tuple[Known, ...]
+
+
+class SecondOpinionServices:
+    """The library side of the tab Second opinion."""
+
+    def __init__(self, services: Services) -> None:
+        """services: the opened collection and its generator."""
+        self._services = services
+        self._held = gpu.on_gpu(self._judge, gpu.TUNING_S)
+
+    def hindrance(self, query: Query | None) -> str:
+        """Why this query cannot be judged, in a sentence; "" where it can."""
+        if self._services.generator is None:
+            return "This collection has no generator, so there is nothing that could forget the image."
+        if query is None:
+            return "There is no image yet: generate one on the first tab."
+        if query.recipe is None or not query.recipe.prompt.strip():
+            return (
+                "It needs an image that was generated here: the generator has to forget the image with its prompt, "
+                "and the prompt of this one is not known."
+            )
+        if not repeats(query.recipe, self._services):
+            return "It needs an image of this generator: this one was made by another, or by another version of it."
+        return ""
+
+    def ask(self, query: Query | None, method: str | None) -> Iterator[UnlearningStep | SecondOpinion]:
+        """Give progress, and the two rankings at the end; closing it stops the work, the generator is then as before.
+
+        Progress that nobody fetched in time is skipped. Raises `InvalidInputError` where `hindrance` says why.
+        """
+        why = self.hindrance(query)
+        if why or query is None or query.recipe is None or self._services.generator is None:
+            raise InvalidInputError(why)
+        _ = self._services.attributor(method)  # a method that is not known is said at once
+        asked: Iterator[UnlearningStep | SecondOpinion] = self._held(query.image, query.recipe.prompt, method)
+        return asked
+
+    def _judge(
+        self, image: Image.Image, prompt: str, method: str | None
+    ) -> Iterator[UnlearningStep | SecondOpinion]:
+        attributor, generator = self._services.attributor(method), self._services.generator
+        assert generator is not None  # `hindrance` looked
+
+        def work(on_step: Callable[[UnlearningStep], None]) -> SecondOpinion:
+            return second_opinion(attributor, generator, image, prompt, on_step=on_step)
+
+        with closing(in_background(work, "second opinion")) as events:
+            yield from events
+
+    @cached_property
+    def measured(self) -> SecondOpinionTest | None:
+        """What `pocket.evidence.second_opinion` measured; None where not. Raises `CheckpointError` where damaged."""
+        path = self._services.collection.path / "evidence/second_opinion.json"
+        if not path.exists():
+            return None
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            known = tuple(_known(kind, told[kind]) for kind in ("planted", "tuned"))
+            generator = self._services.generator
+            same = generator is not None and generator.sha256 == told["generator_sha256"]
+            return SecondOpinionTest(told["date"], told["method"], same, known)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.second_opinion` again."
+            ) from error
+
+
+def _known(kind: str, told: dict[str, Any]) -> Known:
+    first = [Estimate(**told["found"][method]["first 1"]) for method in ("similarity", "unlearning")]
+    return Known(kind, told["images"], first[0], first[1], Estimate(**told["unlearning: above the decoy"]))

@@ -1,0 +1,284 @@
+"""The tab Attribution: the query beside the training images that most likely influenced it, with credits."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.attribution.result import Attribution
+from attribution_core.attribution.works import Work, alike
+from attribution_core.common.text import percent, web_link
+from attribution_core.corpus.credit import Credit
+from ui.services.app import Query, Services
+from ui.session import Session, as_file, place, shown_errors
+from ui.tabs import report_buttons
+
+SHOWN = 12
+COLUMNS = [
+    "rank",
+    "share %",
+    "at least %",
+    "at most %",
+    "similarity",
+    "uncalibrated %",
+    "caption",
+    "creator",
+    "licence",
+    "source",
+    "link",
+    "id",
+]
+_TYPES = ["number"] * 6 + ["str"] * 6
+_BRING_INTO_SIGHT = """() => {
+  const box = document.getElementById('details').getBoundingClientRect();
+  if (box.top > innerHeight - 200 || box.bottom < 200)
+    document.getElementById('details').scrollIntoView({behavior: 'smooth', block: 'start'});
+}"""
+_THINNEST, _THICKEST = 1.5, 9.0  # px of the frame around a training image
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    most = min(services.settings.top, len(services.collection.index))
+    headline = gr.HTML(elem_id="headline")
+    with gr.Row(elem_id="attribution-row"):
+        with gr.Column(scale=2, min_width=260, elem_id="query-column"):
+            image = gr.Image(
+                label="The image in question",
+                format="png",
+                interactive=False,
+                elem_id="query",
+                alt_text="the image in question",
+                buttons=["fullscreen"],
+                height=280,
+            )
+            with gr.Column(elem_id="details"):
+                chosen = gr.Image(
+                    label="Training image",
+                    interactive=False,
+                    elem_id="chosen",
+                    alt_text="the chosen training image",
+                    buttons=["fullscreen"],
+                    height=280,
+                )
+                facts = gr.HTML(elem_id="facts")
+        with gr.Column(scale=5, min_width=300):
+            bar = gr.HTML(elem_id="rest")
+            frames = gr.HTML(elem_id="frames")
+            gr.HTML(
+                "<h3>Training images by influence; choose one for its details</h3>", elem_classes="caption"
+            )
+            gallery = gr.Gallery(
+                label="Training images by influence",
+                show_label=False,
+                columns=4,
+                allow_preview=False,
+                height="auto",
+                object_fit="contain",
+                elem_id="gallery",
+                buttons=[],
+                interactive=False,
+            )
+            with gr.Row(elem_id="list-row"):
+                session.method.render()
+                top = gr.Slider(
+                    1,
+                    most,
+                    min(SHOWN, most),
+                    step=1,
+                    label="Images listed",
+                    elem_id="top",
+                    scale=3,
+                    min_width=320,
+                )
+                csv = gr.DownloadButton("CSV", elem_id="csv", scale=1, min_width=90)
+                json = gr.DownloadButton("JSON", elem_id="json", scale=1, min_width=90)
+            report_buttons.build(services, session, top)
+    with gr.Accordion("The same as a table", open=False, elem_id="table-fold"):
+        table = gr.Dataframe(
+            headers=COLUMNS,
+            datatype=_TYPES,
+            interactive=False,
+            elem_id="table",
+            wrap=False,
+            show_search="filter",
+            max_height=480,
+        )
+    listed = [bar, frames, gallery, table, csv, json]
+    number = gr.Number(1, precision=0, visible=False)  # which rank; in the browser the click says it
+
+    def draw_list(result: Attribution | None, count: float) -> list[Any]:
+        if result is None:
+            return ["", "", None, None, None, None]
+        head = result.head(max(1, min(int(count), most)))
+        images = [
+            (str(services.training_image(int(head.ids[work.places[0]]))), _label(work)) for work in head.works
+        ]
+        return [
+            _rest_bar(head),
+            _frames(head),
+            gr.update(value=images, selected_index=None),
+            _rows(head),
+            as_file(csv, head.to_csv().encode(), "attribution.csv"),
+            as_file(json, head.to_json().encode(), "attribution.json"),
+        ]
+
+    def draw_details(result: Attribution | None, rank: int) -> list[Any]:
+        if result is None:
+            return [None, ""]
+        position = int(result.ids[rank - 1])
+        stored = services.collection.corpus.has_image(position)
+        return [str(services.training_image(position)), _facts(result, rank, stored)]
+
+    def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        return [
+            _headline(query, result),
+            None if query is None else query.image,
+            *draw_details(result, 1),
+            gr.update(value=min(SHOWN, most)),
+            *draw_list(result, SHOWN),
+        ]
+
+    @shown_errors
+    def list_top(result: Attribution | None, count: float) -> list[Any]:
+        return draw_list(result, count)
+
+    @shown_errors
+    def show_details(result: Attribution | None, number: float, event: gr.EventData) -> list[Any]:
+        if result is None:
+            return draw_details(result, place(number, event, 0))
+        entry = place(number, event, len(result.works))
+        return draw_details(result, result.works[entry - 1].places[0] + 1)
+
+    @shown_errors
+    def set_method(query: Query | None, method: str) -> Query | None:
+        services.attributor(method)
+        return query
+
+    session.add_view([headline, image, chosen, facts, top, *listed], draw)
+    switched = session.method.input(
+        set_method,
+        [session.query, session.method],
+        session.made,
+        api_name="set_method",
+        show_progress="hidden",
+    )
+    session.attribute_after(switched)
+    top.release(list_top, [session.result, top], listed, api_name="list_top", show_progress="hidden")
+    picked = gallery.select(
+        show_details,
+        [session.result, number],
+        [chosen, facts],
+        api_name="show_details",
+        show_progress="hidden",
+    )
+    picked.then(None, js=_BRING_INTO_SIGHT)
+
+
+def _label(work: Work) -> str:
+    more = f" ×{len(work.places)}" if work.near_duplicates else ""
+    return f"{work.places[0] + 1} · {percent(work.influence)}{more}"
+
+
+def _name(result: Attribution, k: int) -> str:
+    return html.escape(result.name_of(k))
+
+
+def _headline(query: Query | None, result: Attribution | None) -> str:
+    if query is None or result is None:
+        return (
+            '<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
+            "tab.</p></div>"
+        )
+    work, by = result.works[0], html.escape(result.credits[0].creator)
+    first = percent(work.influence)
+    nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
+    if result.stands_out:
+        copies = f" ({html.escape(work.words())})" if work.near_duplicates else ""
+        head = f"{nearest} stands out with {first} of the influence{copies}"
+        text = (
+            "Estimated from how close it is to this image, on a scale fitted where the answer was known; "
+            "no proof of cause."
+        )
+    else:
+        head = "No training image stands out"
+        text = (
+            f"The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images. "
+            f"The closest is {nearest} with {first}."
+        )
+    return (
+        f'<div class="headline {"found" if result.stands_out else "spread"}"><h2>{head}</h2>'
+        f"<p>Query: “{html.escape(query.title)}”. {text}</p></div>"
+    )
+
+
+def _rest_bar(head: Attribution) -> str:
+    others, share = head.n_training - len(head), 1 - head.rest
+    listed = "1 listed image" if len(head) == 1 else f"{len(head)} listed images"
+    label = f"{listed}: {percent(share)}; the {others:,} others together: {percent(head.rest)}"
+    return (
+        f'<div class="rest" role="img" aria-label="{label}"><div class="track"><div class="fill" '
+        f'style="width:{share:.2%}"></div></div><p><span><b>{percent(share)}</b> {listed}</span>'
+        f"<span><b>{percent(head.rest)}</b> the {others:,} others together</span></p></div>"
+    )
+
+
+def _frames(head: Attribution) -> str:
+    """A style sheet: each entry's image is framed as thickly as its share of the strongest's influence."""
+    shares = [work.influence for work in head.works]
+    strongest = max(*shares, 1e-12)
+    rules = []
+    for k, share in enumerate(shares, 1):
+        part = share / strongest
+        rules.append(
+            f"#gallery .grid-container > :nth-child({k}) {{ --frame: "
+            f"{_THINNEST + (_THICKEST - _THINNEST) * part:.1f}px; --strength: {25 + 75 * part:.0f}%; }}"
+        )
+    return f"<style>{' '.join(rules)}</style>"
+
+
+def _rows(head: Attribution) -> list[list[Any]]:
+    words = ("caption", "creator", "licence", "source", "link", "id")
+    return [
+        [
+            t["rank"],
+            *(round(100 * t[name], 4) for name in ("influence", "low", "high")),
+            round(t["similarity"], 4),
+            round(100 * t["uncalibrated"], 4),
+            *(t[name] for name in words),
+        ]
+        for t in head.to_dict()["top"]
+    ]
+
+
+def _elsewhere(credit: Credit) -> str:
+    """Where a picture is that this collection does not hold; it is loaded by whoever follows the link, and not here."""
+    link = web_link(credit.link, "see it at its source", new_tab=True)
+    return f"not stored in this collection; {link}" if "<a " in link else "not stored in this collection"
+
+
+def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
+    k, credit = rank - 1, result.credits[rank - 1]
+    size = f"{credit.width} × {credit.height} px" if credit.width else ""
+    low, high = float(result.influence_low[k]), float(result.influence_high[k])
+    certain = "certain bounds" if str(result.kind) == "exact" else "99% interval"
+    rows = [
+        ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
+        (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
+        ("Alike", html.escape(alike(result.work_of(k), k))),
+        ("Rank", f"{rank} of {result.n_training:,}"),
+        ("Similarity", f"{result.similarity[k]:.3f}"),
+        ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),
+        ("Creator", html.escape(credit.creator) or "unknown"),
+        ("Licence", html.escape(credit.licence) or "not stated"),
+        ("Style", html.escape(credit.style)),
+        ("Source", html.escape(credit.source)),
+        ("Picture", "" if stored else _elsewhere(credit)),
+        ("Link", web_link(credit.link, new_tab=True)),
+        ("Size", size),
+        ("Id", html.escape(credit.id)),
+    ]
+    cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows if value)
+    return f'<div class="facts"><h3>{_name(result, k)}</h3><dl>{cells}</dl></div>'

@@ -1,0 +1,150 @@
+"""The tab Credit: whose images an image owes to, by creator, source, licence or style; over one image or the visit."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.attribution.groups import GroupBy, Groups, group
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
+from attribution_core.figures.groups import group_map
+from ui.services.app import Query, Services
+from ui.services.visit import Seen
+from ui.session import Session, as_file, shown_errors
+from ui.tabs import report_buttons
+
+THIS, VISIT = "this image", "all images of this visit"
+COLUMNS = [
+    "group",
+    "share %",
+    "at least %",
+    "at most %",
+    "works listed",
+    "images in the training set",
+    "lift",
+]
+_LEFT_OUT = (
+    "Images that are ticked are left out as if they had not been candidates, and the others take their share. "
+    "That is arithmetic, not retraining: nobody knows what a model would have learned in their place."
+)
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    corpus = services.collection.corpus
+    sentence = gr.HTML(elem_id="credit-words")
+    with gr.Row(elem_id="credit-row"):
+        by = gr.Radio(
+            [str(b) for b in GroupBy],
+            value=str(GroupBy.CREATOR),
+            label="Add up by",
+            elem_id="credit-by",
+            scale=2,
+            min_width=300,
+        )
+        over = gr.Radio(
+            [THIS, VISIT], value=THIS, label="Over", elem_id="credit-over", scale=2, min_width=280
+        )
+        out = gr.Dropdown(
+            [],
+            multiselect=True,
+            label="Leave out",
+            info="what if these had not been there?",
+            elem_id="leave-out",
+            scale=3,
+            min_width=280,
+        )
+    picture = gr.Plot(label="Shares; grey: everything else", elem_id="credit-map")
+    table = gr.Dataframe(
+        headers=COLUMNS,
+        datatype=["str", *["number"] * 6],
+        interactive=False,
+        elem_id="credit-table",
+        max_height=420,
+    )
+    with gr.Row():
+        gr.HTML(f"<p class='status'>{_LEFT_OUT}</p>", elem_id="left-out-words")
+        csv = gr.DownloadButton("CSV", elem_id="credit-csv", scale=0, min_width=90)
+    report_buttons.build_ledger(services, session)
+    shown = [sentence, picture, table, csv]
+
+    def draw_groups(results: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
+        """What is shown, and the names that can be left out."""
+        if not results:
+            return [
+                '<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>',
+                None,
+                None,
+                None,
+                [],
+            ]
+        whole = group(results, corpus, by)
+        told = whole.without(left_out)
+        return [
+            _sentence(told, whole, left_out, len(results), over),
+            group_map(told),
+            _rows(told),
+            as_file(csv, told.to_csv().encode(), f"credit-by-{by}.csv"),
+            [g.name for g in whole.groups],
+        ]
+
+    def chosen(result: Attribution | None, ledger: list[Seen], over: str) -> list[Attribution]:
+        if over == VISIT:
+            return [s.entry.attribution for s in ledger]
+        return [] if result is None else [result]
+
+    def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        *drawn, names = draw_groups(chosen(result, [], THIS), str(GroupBy.CREATOR), [], THIS)
+        return [*drawn, str(GroupBy.CREATOR), THIS, gr.update(choices=names, value=[])]
+
+    @shown_errors
+    def add_up(result: Attribution | None, ledger: list[Seen], by: str, over: str) -> list[Any]:
+        *drawn, names = draw_groups(chosen(result, ledger, over), by, [], over)
+        return [*drawn, gr.update(choices=names, value=[])]
+
+    @shown_errors
+    def leave_out(
+        result: Attribution | None, ledger: list[Seen], by: str, over: str, left_out: list[str]
+    ) -> list[Any]:
+        return draw_groups(chosen(result, ledger, over), by, left_out or [], over)[:-1]
+
+    session.add_view([*shown, by, over, out], draw)
+    asked = [session.result, session.ledger, by, over]
+    gr.on([by.input, over.input], add_up, asked, [*shown, out], api_name="add_up", show_progress="hidden")
+    out.input(leave_out, [*asked, out], shown, api_name="leave_out", show_progress="hidden")
+
+
+def _sentence(told: Groups, whole: Groups, left_out: list[str], images: int, over: str) -> str:
+    first = told.groups[0] if told.groups else None
+    words = "this image" if over == THIS else f"{images} {'image' if images == 1 else 'images'} of this visit"
+    if first is None:
+        text = f"Everything that is listed is left out; the others hold {percent(told.rest)}."
+    else:
+        whose = "who made" if told.by is GroupBy.CREATOR else "which is"
+        text = (
+            f"Of the influence on {words}, {percent(first.influence)} goes to listed images of {told.by} "
+            f"“{first.name}”, {whose} {first.share:.1%} of the training set: {first.lift:.1f} times an even share."
+        )
+        text += f" What is not listed holds {percent(told.rest)}."
+    if left_out:
+        gone = sum(g.influence for g in whole.groups if g.name in left_out)
+        text += f" Left out: {', '.join(left_out)}, which held {percent(gone)}."
+    return f'<p class="sentence" aria-live="polite">{html.escape(text)}</p>'
+
+
+def _rows(told: Groups) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        [
+            g.name,
+            *(round(100 * v, 3) for v in (g.influence, g.low, g.high)),
+            g.works,
+            g.images,
+            round(g.lift, 2),
+        ]
+        for g in told.groups
+    ]
+    rest = [round(100 * v, 3) for v in (told.rest, told.rest_low, told.rest_high)]
+    return [*rows, ["everything else", *rest, None, None, None]]

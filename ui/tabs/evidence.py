@@ -1,0 +1,281 @@
+"""The tab Evidence: how well the methods find what is known to have influenced an image, and whether shares hold."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.add_one_in.evaluation import RECALL_AT, Score
+from attribution_core.evidence.benchmark import Calibrated, Evidence
+from attribution_core.evidence.paper import paper_table
+from attribution_core.figures import evidence as figures
+from ui.services.app import Services
+from ui.session import Session, shown_errors
+from ui.tabs import evidence_query
+from ui.widgets.tiles import tiles
+
+CASES = {
+    "test_seen_concept": "things that the generator knows, in drawings it never saw",
+    "test_unseen_concept": "things that neither generator nor mappers ever saw",
+    "test_unseen_style": "styles that neither generator nor mappers ever saw",
+}
+_METRICS = ["mAP", *(f"R@{k}" for k in RECALL_AT)]
+_LIMITS = """<div class="headline spread"><h2>What this does not show</h2>
+<p>Here an image is influenced by an exemplar because a model was tuned on it: a strong, single influence. What a whole
+training set does to an image of the untuned generator is spread over many images, and nobody knows its true shares. A
+method that finds exemplars is a better guess than one that does not; it is no proof that an image was used or copied.
+Figures hold for this generator and these drawings, and say nothing about other collections.</p></div>"""
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    found = services.evidence
+    if found is None:
+        gr.HTML(
+            '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>Tune models on images '
+            "that its generator never saw, fit the temperature on what they make with <code>python -m "
+            "attribution_core calibrate</code>, and measure with <code>evaluate</code>.</p></div>",
+            elem_id="evidence-words",
+        )
+    else:
+        gr.HTML(_measured(found), elem_id="evidence-words")
+        _scores(found)
+        _shares(found)
+        if found.scaling:
+            _candidates(found)
+        evidence_query.build(services, session, found, case_name)
+        gr.HTML(_LIMITS, elem_id="evidence-limits")
+    if services.encoder_report:
+        told = html.escape(services.encoder_report["what"])
+        gr.HTML(f"<h3>Which encoder tells copies from the rest? {told}</h3>", elem_classes="caption")
+        gr.Plot(
+            figures.copies(services.encoder_report["encoders"]),
+            elem_id="copies",
+            label="Copies found, and right among those found",
+        )
+    _paper()
+
+
+def case_name(name: str) -> str:
+    """A test case for people."""
+    return CASES.get(name, name.replace("_", " "))
+
+
+def _measured(found: Evidence) -> str:
+    own = found.method(found.told["own"])
+    models = sum(next(s.models for s in found.scores if s.case == case) for case in found.cases)
+    reached = []
+    for case in found.cases:
+        learned, plain = (
+            _mean_ap(found, case, own.encoder, mapper) for mapper in (own.mapper, figures.PRETRAINED)
+        )
+        before = "" if own.mapper == figures.PRETRAINED else f" ({plain:.3f} before learning)"
+        reached.append(f"{case_name(case)}: {learned:.3f}{before}")
+    return (
+        '<div class="headline"><h2>How well is the right image found, where it is known?</h2><p>'
+        f"{models} models were tuned, each on one drawing or one set of drawings that the generator never saw, and "
+        "made images of other prompts. Those images are influenced by the drawing, by construction. A good method "
+        "puts it first among all training images. The 16 × 16 px rgb-thumbnail is there for comparison: where it "
+        "does well, made images keep their exemplar's layout. Mean average precision of "
+        f"{html.escape(own.encoder)}, {html.escape(own.mapper)}: {html.escape('; '.join(reached))}.</p></div>"
+    )
+
+
+def _mean_ap(found: Evidence, case: str, encoder: str, mapper: str) -> float:
+    """Over both kinds of prompt, by number of queries."""
+    mine = [s for s in found.scores if (s.case, s.encoder, s.mapper) == (case, encoder, mapper)]
+    return sum(s.mean_ap.value * s.queries for s in mine) / sum(s.queries for s in mine)
+
+
+def _scores(found: Evidence) -> None:
+    first = found.cases[0]
+    with gr.Row():
+        case = gr.Dropdown(
+            [(case_name(name), name) for name in found.cases],
+            value=first,
+            label="Test models",
+            elem_id="case",
+            scale=3,
+            min_width=260,
+        )
+        kind = gr.Radio(
+            list(found.kinds(first)),
+            value=found.kinds(first)[0],
+            label="Prompts",
+            elem_id="kind",
+            scale=2,
+            min_width=220,
+        )
+    chosen = _chosen(found, first, found.kinds(first)[0])
+    plot = gr.Plot(
+        figures.metrics(chosen),
+        label="All metrics side by side; hollow: the encoder as it is",
+        elem_id="metrics",
+    )
+    with gr.Accordion(
+        "The same as a table, with 95 % intervals over models", open=False, elem_id="scores-fold"
+    ):
+        table = gr.Dataframe(
+            _table(chosen),
+            headers=["encoder", "mapper", *_METRICS],
+            interactive=False,
+            elem_id="scores-table",
+            max_height=520,
+        )
+
+    @shown_errors
+    def show_scores(case: str, kind: str) -> list[Any]:
+        chosen = _chosen(found, case, kind)
+        return [figures.metrics(chosen), _table(chosen)]
+
+    gr.on(
+        [case.input, kind.input],
+        show_scores,
+        [case, kind],
+        [plot, table],
+        api_name="show_scores",
+        api_visibility="undocumented",
+        show_progress="hidden",
+    )
+
+
+def _chosen(found: Evidence, case: str, kind: str) -> list[Score]:
+    return [s for s in found.scores if (s.case, s.kind) == (case, kind)]
+
+
+def _table(scores: list[Score]) -> list[list[str]]:
+    return [[s.encoder, s.mapper, *(str(e) for e in (s.mean_ap, *s.recall))] for s in scores]
+
+
+def _shares(found: Evidence) -> None:
+    gr.HTML(
+        "<h3>Do shares mean what they say? Of all images given a share near p, so many were exemplars</h3>",
+        elem_classes="caption",
+    )
+    own = found.told["own"]
+    with gr.Row():
+        method = gr.Dropdown(
+            [m.name for m in found.methods],
+            value=own,
+            label="Encoder and mappers",
+            elem_id="reliability-method",
+            min_width=240,
+        )
+        case = gr.Dropdown(
+            [(case_name(name), name) for name in found.cases],
+            value=found.cases[0],
+            label="Test models",
+            elem_id="reliability-case",
+            min_width=260,
+        )
+    first = _calibrated(found, own, found.cases[0])
+    figures_of = gr.HTML(_told(first), elem_id="reliability-tiles")
+    plot = gr.Plot(figures.reliability(first), label="Given and observed", elem_id="reliability")
+
+    @shown_errors
+    def show_reliability(method: str, case: str) -> list[Any]:
+        told = _calibrated(found, method, case)
+        return [_told(told), figures.reliability(told)]
+
+    gr.on(
+        [method.input, case.input],
+        show_reliability,
+        [method, case],
+        [figures_of, plot],
+        api_name="show_reliability",
+        api_visibility="undocumented",
+        show_progress="hidden",
+    )
+
+
+def _candidates(found: Evidence) -> None:
+    told = found.scaling
+    gr.HTML(
+        f"<h3>Does the temperature hold for other numbers of candidates? It was fitted with "
+        f"{told['fitted_with']:,}; fewer are a random part of them, more are padded with random crops</h3>",
+        elem_classes="caption",
+    )
+    gr.Plot(figures.candidates(told["numbers"]), label=told["method"], elem_id="candidates")
+
+
+def _calibrated(found: Evidence, method: str, case: str) -> Calibrated:
+    return next(told for told in found.method(method).calibrated if told.case == case)
+
+
+_SHARES_HELP = {
+    True: "On these models the shares help: they give the exemplars more than equal shares would.",
+    None: "On these models it stays open whether the shares tell more than equal ones.",
+    False: "On these models the shares mislead: they give the exemplars less than equal shares would. Do not rely on "
+    "them for such images.",
+}
+
+
+def _told(told: Calibrated) -> str:
+    return f"<p class='status'>{_SHARES_HELP[told.better_than_even]}</p>{_tiles(told)}"
+
+
+def _tiles(told: Calibrated) -> str:
+    even, flat, fitted = (
+        math.exp(-nll) for nll in (told.uniform, told.uncalibrated.value, told.calibrated.value)
+    )
+    gain, nll = told.gain, told.calibrated
+    return tiles(
+        [
+            (
+                "Share of the exemplars",
+                f"{fitted:.2%}",
+                f"geometric mean; uncalibrated {flat:.3%}, even {even:.3%}",
+            ),
+            (
+                "Gain by calibration",
+                f"{math.exp(gain.value):.1f} times",
+                f"95 % interval: {math.exp(gain.low):.1f} to {math.exp(gain.high):.1f} times",
+            ),
+            (
+                "Influence in the wrong place",
+                f"{told.after.misplaced:.1%}",
+                f"uncalibrated: {told.before.misplaced:.1%}",
+            ),
+            (
+                "-log share of the exemplars",
+                f"{nll.value:.2f}",
+                f"95 % interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {told.uncalibrated.value:.2f}",
+            ),
+        ]
+    )
+
+
+def _paper() -> None:
+    header, rows = paper_table()
+    with gr.Accordion(
+        "The paper's own figures, on its own benchmark (Table 2 of its supplement)",
+        open=False,
+        elem_id="paper-fold",
+    ):
+        gr.HTML(
+            "<p class='status'>Printed by Wang, Efros, Zhu and Zhang (ICCV 2023), not measured here: other images, "
+            "other models, a million candidates. They compare with the figures above in kind, not in height.</p>"
+        )
+        gr.Dataframe(
+            [[*row[:2], *map(float, row[2:])] for row in rows if all(row)],
+            interactive=False,
+            headers=[*header[:2], *map(_paper_column, header[2:])],
+            elem_id="paper-table",
+            max_height=420,
+        )
+
+
+def _paper_column(name: str) -> str:
+    *case, metric = name.split("_")
+    words = {
+        "seen": "ImageNet-seen",
+        "bamfg": "BAM-FG",
+        "gpt": "GPT prompts",
+        "media": "media",
+        "object": "objects",
+    }
+    metric = "mAP" if metric == "map" else metric.upper().replace("R", "R@")
+    return f"{', '.join(words[part] for part in case)}: {metric}"

@@ -1,0 +1,272 @@
+"""The tab Generate: a prompt becomes an image step by step, or an image is brought along."""
+
+from __future__ import annotations
+
+import html
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.attribution.result import Attribution
+from attribution_core.errors import InvalidInputError
+from attribution_core.generation.generator import BLACKED_OUT, StepPreview
+from attribution_core.generation.recipe import MAX_SEED, Recipe
+from ui.services.app import MAX_PROMPT, Query, Services
+from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
+from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
+from ui.widgets.under_way import begins
+
+SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
+STEPS, GUIDANCE = (1, 50), (1.0, 10.0)
+_COPY = """async (query, method) => {
+  const url = new URL(location.href.split(/[?#]/)[0] + query);
+  url.searchParams.set('method', method);
+  let copied = true;
+  try { await navigator.clipboard.writeText(url.href); } catch { copied = false; }
+  return [{__type__: 'update', value: url.href, visible: true},
+          `<p class="status" role="status">${copied ? 'Link copied.' : 'Copy the link from the field above.'}</p>`];
+}"""
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    can_generate = services.generator is not None
+    usual = services.defaults
+    first = services.examples[0].recipe if services.examples else None
+    with gr.Row():
+        with gr.Column(scale=5, min_width=300, elem_id="prompt-column"):
+            with gr.Group(visible=can_generate):
+                prompt = gr.Textbox(
+                    first.prompt if first else "",
+                    label="Prompt",
+                    placeholder="red apple, noto style",
+                    lines=1,
+                    max_lines=4,
+                    max_length=MAX_PROMPT,
+                    elem_id="prompt",
+                    autofocus=True,
+                )
+                with gr.Row(elem_id="seed-row"):
+                    seed = gr.Number(
+                        first.seed if first else 1,
+                        label="Seed",
+                        precision=0,
+                        minimum=0,
+                        maximum=SEEDS,
+                        elem_id="seed",
+                        scale=3,
+                        min_width=120,
+                    )
+                    dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
+                with gr.Row():
+                    steps = gr.Slider(
+                        *_with(STEPS, usual.steps),
+                        usual.steps,
+                        step=1,
+                        label="Steps",
+                        elem_id="steps",
+                        min_width=140,
+                    )
+                    guidance = gr.Slider(
+                        *_with(GUIDANCE, usual.guidance),
+                        usual.guidance,
+                        step=0.5,
+                        label="Guidance",
+                        elem_id="guidance",
+                        min_width=140,
+                    )
+            with gr.Row(visible=can_generate):
+                start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
+                stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
+            if not can_generate:
+                gr.Markdown("This collection has no generator: upload or paste an image to attribute it.")
+            with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
+                of = "this generator" if not services.settings.generator else "the collection's own generator"
+                gr.HTML(f"<h2>Examples of {of}</h2>", elem_classes="caption")
+                examples = gr.Gallery(
+                    [(query.image, query.title) for query in services.examples],
+                    label="Examples of this generator",
+                    show_label=False,
+                    columns=4,
+                    allow_preview=False,
+                    height="auto",
+                    object_fit="contain",
+                    elem_id="examples",
+                    buttons=[],
+                    format="png",
+                    interactive=False,
+                )
+        with gr.Column(scale=4, min_width=300, elem_id="made-column"):
+            image = gr.Image(
+                label="Image",
+                format="png",
+                interactive=False,
+                elem_id="made",
+                buttons=["fullscreen"],
+                alt_text="the image that was made",
+                height=360,
+            )
+            status = gr.HTML(elem_id="status")
+            see = gr.Button("See influences →", variant="primary", elem_id="see")
+            with gr.Row():
+                png = gr.DownloadButton("Download PNG", elem_id="png", min_width=140)
+                copy = gr.Button("Copy link", elem_id="copy-link", min_width=140)
+            link = gr.Textbox(
+                label="Link to this result",
+                elem_id="link",
+                interactive=False,
+                visible=False,
+                buttons=["copy"],
+            )
+            copied = gr.HTML(elem_id="copied")
+            gr.HTML("<h2>Or bring an image of your own</h2>", elem_classes="caption")
+            upload = image_file(
+                label="Image of your own",
+                show_label=False,
+                sources=["upload", "clipboard"],
+                elem_id="upload",
+                height=200,
+                buttons=[],
+            )
+    recipe = session.fields = [prompt, seed, steps, guidance]
+    query_string = gr.Textbox(visible=False)
+
+    @shown_errors
+    def generate(prompt: str, seed: int, steps: int, guidance: float) -> Iterator[list[Any]]:
+        for event in services.generate(prompt, _whole(seed), _whole(steps), guidance):
+            if isinstance(event, StepPreview):
+                yield [event.image, _line(f"Step {event.step} of {event.total}"), None]
+            elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
+                yield [event.image, _about(event), None]
+                raise InvalidInputError(BLACKED_OUT)
+            else:
+                yield [event.image, _line("Attributing ..."), event]
+
+    @shown_errors
+    def open_link(link: Link) -> Iterator[list[Any]]:
+        asked = link.recipe
+        yield [
+            *filled_in(asked),
+            link.method,
+            None,
+            _line("Making the image that the link asks for ..."),
+            None,
+        ]
+        kept = [gr.skip()] * (len(recipe) + 1)
+        for image, status, query in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
+            made = query and replace(query, notices=(*query.notices, *link.notices))
+            yield [*kept, image, status, made]
+
+    @shown_errors
+    def read_upload(path: str | None) -> list[Any]:
+        query = services.read_upload(path)
+        if query.recipe is None:
+            return [*[gr.skip()] * len(recipe), query, None]
+        notices = ["This PNG carries its recipe: prompt, seed, steps and guidance are filled in."]
+        if can_generate and not repeats(query.recipe, services):
+            notices.append(OTHER_GENERATOR)
+        return [*filled_in(query.recipe), replace(query, notices=tuple(notices)), None]
+
+    @shown_errors
+    def show_example(number: float, event: gr.EventData) -> list[Any]:
+        query = services.examples[place(number, event, len(services.examples)) - 1]
+        return [*filled_in(query.recipe or Recipe(query.title)), query]
+
+    def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        address, hidden = write_link(query, services), gr.update(value="", visible=False)
+        linked = [gr.update(visible=bool(address)), address, hidden, ""]
+        if query is None:
+            return [
+                None,
+                _line("Nothing yet: write a prompt, or bring an image."),
+                gr.update(value=None),
+                *linked,
+            ]
+        file = as_file(png, services.png(query), f"{query.file_name}.png")
+        return [query.image, _about(query), gr.update(value=file), *linked]
+
+    session.add_view([image, status, png, copy, query_string, link, copied], draw)
+    dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
+    # "once" would drop a click that comes while a stopped generation is still being put away.
+    making = gr.on(
+        [start.click, prompt.submit],
+        generate,
+        recipe,
+        [image, status, session.made],
+        api_name="generate",
+        show_progress="hidden",
+        trigger_mode="multiple",
+        **COMPUTE,
+    )
+    session.attribute_after(making)
+    opening = session.link.change(
+        open_link,
+        session.link,
+        [*recipe, session.method, image, status, session.made],
+        api_name="open_link",
+        api_visibility="undocumented",
+        show_progress="hidden",
+        **COMPUTE,
+    )
+    session.attribute_after(opening)
+    # First the end, then the word, or a preview that was still on its way would stand in its place.
+    stop.click(None, cancels=[making, opening], queue=False).then(
+        lambda: _line("Stopped."), None, status, api_name="stop", queue=False
+    )
+    session.attribute_after(
+        upload.upload(
+            read_upload,
+            upload,
+            [*recipe, session.made, upload],
+            js=begins("upload"),
+            api_name="read_upload",
+        ),
+        "upload",
+    )
+    number = gr.Number(1, precision=0, visible=False)  # which example; in the browser the click says it
+    session.attribute_after(
+        examples.select(show_example, number, [*recipe, session.made], api_name="show_example")
+    )
+    copy.click(None, [query_string, session.method], [link, copied], js=_COPY)
+    see.click(None, js="() => document.querySelectorAll('[role=tab]')[1].click()")
+
+
+def filled_in(recipe: Recipe) -> list[Any]:
+    """The four fields with a recipe; those whose range is too narrow for it are widened."""
+    low, high = GUIDANCE
+    return [
+        recipe.prompt,
+        recipe.seed if recipe.seed <= SEEDS else gr.update(value=recipe.seed, maximum=MAX_SEED),
+        recipe.steps if recipe.steps <= STEPS[1] else gr.update(value=recipe.steps, maximum=recipe.steps),
+        recipe.guidance
+        if low <= recipe.guidance <= high
+        else gr.update(
+            value=recipe.guidance, minimum=min(low, recipe.guidance), maximum=max(high, recipe.guidance)
+        ),
+    ]
+
+
+def _with(span: tuple[float, float], value: float) -> tuple[float, float]:
+    """A slider's range, widened where a generator's own value lies outside: turbo models draw without guidance."""
+    return min(span[0], value), max(span[1], value)
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else value
+
+
+def _line(words: str) -> str:
+    return f'<p class="status" role="status">{html.escape(words)}</p>'
+
+
+def _about(query: Query) -> str:
+    made = query.recipe
+    words = f"“{query.title}”"
+    if made is not None:
+        words += (
+            f" · seed {made.seed} · {made.steps} step{'s' * (made.steps != 1)} · guidance {made.guidance:g}"
+        )
+    return _line(words) + "".join(_line(notice) for notice in query.notices)

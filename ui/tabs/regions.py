@@ -1,0 +1,406 @@
+"""The tab Regions: a part of the image attributed on its own, and whose image each field is closest to."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components.image_editor import EditorData
+from PIL import Image
+
+from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
+from attribution_core.attribution.groups import GroupBy
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent
+from attribution_core.errors import InvalidInputError
+from attribution_core.figures.regions import grid_map
+from ui.services.app import Query, Services
+from ui.services.regions import Found, Layer, RegionServices, RegionTest, between, box_of, corner_at
+from ui.session import COMPUTE, Session, shown_errors
+
+SHOWN = 12
+BOX, PAINT = "a box", "what I paint"
+START = (25, 75, 25, 75)  # left, right, top, bottom in per cent
+COLUMNS = [
+    "rank",
+    "similarity",
+    "rank for the whole image",
+    "share %, on the scale of whole images",
+    "caption",
+    "creator",
+    "licence",
+    "id",
+]
+_CANVAS = 480  # px of the longer side that is painted on
+_NOTE = (
+    "This tab is exploratory. The region is treated as if it were an image of its own. The scale that turns "
+    "similarity into shares was fitted on whole images, so read the order here rather than the shares."
+)
+_NOT_YET = (
+    '<p class="sentence">Choose a part of the image and press the button: here come the training images that '
+    "it is closest to, with their similarities.</p>"
+)
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    asked = RegionServices(services)
+    first = gr.State(None)  # the corner that was clicked first
+    gr.HTML(
+        f'<div class="headline spread"><h2>Which part of the image?</h2><p>{_NOTE}</p></div>',
+        elem_id="regions-words",
+    )
+    with gr.Row(elem_id="regions-row"):
+        with gr.Column(scale=2, min_width=290):
+            kind = gr.Radio([BOX, PAINT], value=BOX, label="The part that I mean is", elem_id="region-kind")
+            with gr.Column(visible=True) as by_box:
+                preview = gr.Image(
+                    label="Click two opposite corners, or move the edges below",
+                    format="png",
+                    interactive=False,
+                    elem_id="region-preview",
+                    buttons=[],
+                    height=340,
+                    alt_text="the image with the box; click two opposite corners",
+                )
+                edges: list[Any] = []
+                for pair in (("Left", "Right"), ("Top", "Bottom")):
+                    with gr.Row():
+                        edges += [
+                            gr.Slider(
+                                0,
+                                100,
+                                START[len(edges) + k],
+                                step=1,
+                                label=f"{name}, %",
+                                elem_id=f"region-{name.lower()}",
+                                min_width=130,
+                            )
+                            for k, name in enumerate(pair)
+                        ]
+                wrong = gr.HTML(elem_id="region-wrong")
+                look_box = gr.Button("Attribute the box", variant="primary", elem_id="look-box")
+            with gr.Column(visible=False) as by_paint:
+                gr.HTML("<h4>Paint over the part that you mean</h4>", elem_classes="caption")
+                editor = _painter(
+                    label="Paint over the part that you mean",
+                    show_label=False,
+                    elem_id="region-paint",
+                    height=440,
+                )
+                look_paint = gr.Button("Attribute what is painted", variant="primary", elem_id="look-paint")
+        with gr.Column(scale=3, min_width=300):
+            words = gr.HTML(_NOT_YET, elem_id="region-found")
+            with gr.Row():
+                cut = gr.Image(
+                    label="What is looked at",
+                    format="png",
+                    interactive=False,
+                    elem_id="region-cut",
+                    alt_text="the region, cut out",
+                    buttons=[],
+                    height=170,
+                    scale=1,
+                    min_width=170,
+                )
+                gallery = gr.Gallery(
+                    label="Closest training images",
+                    show_label=False,
+                    columns=4,
+                    allow_preview=False,
+                    height="auto",
+                    object_fit="contain",
+                    elem_id="region-gallery",
+                    buttons=[],
+                    interactive=False,
+                    elem_classes="known",
+                    scale=4,
+                    min_width=280,
+                )
+    with gr.Accordion("The same as a table", open=False, elem_id="region-table-fold"):
+        table = gr.Dataframe(
+            headers=COLUMNS,
+            datatype=["number"] * 2 + ["str", "number"] + ["str"] * 4,
+            interactive=False,
+            elem_id="region-table",
+            max_height=420,
+        )
+    gr.HTML("<h3>Whose training image is each field closest to?</h3>", elem_classes="caption")
+    with gr.Row():
+        by = gr.Radio(
+            [str(b) for b in GroupBy],
+            value=str(GroupBy.CREATOR),
+            label="Colour by",
+            elem_id="grid-by",
+            min_width=280,
+        )
+        cells = gr.Slider(
+            2, MOST_CELLS, 4, step=1, label="Fields along each side", elem_id="grid-cells", min_width=200
+        )
+    told = gr.HTML(elem_id="grid-words")
+    picture = gr.Plot(show_label=False, elem_id="grid-map")
+    with gr.Accordion("How do we know?", open=False, elem_id="regions-know"):
+        gr.HTML(_measured(asked.measured, services.collection.method), elem_id="regions-measured")
+
+    found = [words, cut, gallery, table]
+
+    def show(query: Query | None, result: Attribution | None, what: Found) -> list[Any]:
+        head = what.result.head(SHOWN)
+        images = [
+            (str(services.training_image(int(i))), f"{k} · {s:.2f}")
+            for k, (i, s) in enumerate(zip(head.ids, head.similarity, strict=True), 1)
+        ]
+        return [
+            _sentence(what),
+            what.region.image,
+            gr.update(value=images, selected_index=None),
+            _rows(head, result),
+        ]
+
+    @shown_errors
+    def open_tab(query: Query | None) -> list[Any]:
+        if query is None:
+            return [None, None, "", *START, None, _NOT_YET, None, None, None]
+        return [
+            outlined(query.image, box_of(START)),
+            None,
+            "",
+            *START,
+            _canvas(query.image),
+            _NOT_YET,
+            None,
+            None,
+            None,
+        ]
+
+    @shown_errors
+    def choose_kind(chosen: str) -> list[Any]:
+        return [gr.update(visible=chosen == BOX), gr.update(visible=chosen == PAINT)]
+
+    @shown_errors
+    def move_edges(query: Query | None, *edges: float) -> list[Any]:
+        # While one edge is on its way past the other, a toast at every step would be in the way.
+        try:
+            return [None if query is None else outlined(query.image, box_of(edges)), None, ""]
+        except InvalidInputError as error:
+            return [
+                gr.skip(),
+                None,
+                f'<p class="status" role="status">{html.escape(str(error).capitalize())}</p>',
+            ]
+
+    @shown_errors
+    def set_corner(query: Query | None, corner: tuple[int, int] | None, event: gr.SelectData) -> list[Any]:
+        if query is None:
+            return [None, None, "", *[gr.skip()] * 4]
+        shown = outlined(query.image, box_of(START)).size
+        here = corner_at(event.index, shown)
+        if corner is None:
+            return [outlined(query.image, box_of(between(here, here))), here, "", *[gr.skip()] * 4]
+        chosen = between(corner, here)
+        return [outlined(query.image, box_of(chosen)), None, "", *chosen]
+
+    @shown_errors
+    def attribute_box(
+        query: Query | None, result: Attribution | None, method: str, *edges: float
+    ) -> list[Any]:
+        return show(query, result, asked.box(query, method, edges))
+
+    @shown_errors
+    def attribute_painted(
+        query: Query | None, result: Attribution | None, method: str, layers: list[Layer] | None
+    ) -> list[Any]:
+        return show(query, result, asked.painted(query, method, layers))
+
+    @shown_errors
+    def region_grid(query: Query | None, method: str, by: str, cells: float) -> list[Any]:
+        if query is None:
+            return [
+                '<p class="sentence">Nothing to look at yet: generate or bring an image on the first tab.</p>',
+                None,
+            ]
+        drawn = asked.grid(query, method, by, cells)
+        return [_grid_words(drawn), grid_map(drawn, query.image)]
+
+    quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
+    opened = [preview, first, wrong, *edges, editor, *found]
+    seen = gr.State(None)  # the query that the tab shows
+
+    @shown_errors
+    def see_tab(query: Query | None, shown: Query | None) -> list[Any]:
+        """What was chosen stays until there is another image."""
+        return [
+            query,
+            *([gr.skip()] * len(opened) if query is shown and query is not None else open_tab(query)),
+        ]
+
+    asked_grid = [session.query, session.method, by, cells]
+    opening = session.tab.select(
+        see_tab, [session.query, seen], [seen, *opened], api_name="see_regions", **quiet
+    )
+    opening.success(
+        region_grid, asked_grid, [told, picture], api_name="first_region_grid", **quiet, **COMPUTE
+    )
+    session.follow_return(
+        see_tab, [session.query, seen], [seen, *opened], api_name="regions_returned", **quiet
+    )
+    session.follow_return(
+        region_grid, asked_grid, [told, picture], api_name="region_grid_returned", **quiet, **COMPUTE
+    )
+    kind.input(choose_kind, kind, [by_box, by_paint], api_name="region_kind", **quiet)
+    gr.on(
+        [edge.input for edge in edges],
+        move_edges,
+        [session.query, *edges],
+        [preview, first, wrong],
+        api_name="move_edges",
+        trigger_mode="always_last",
+        **quiet,
+    )
+    preview.select(
+        set_corner, [session.query, first], [preview, first, wrong, *edges], api_name="set_corner", **quiet
+    )
+    look_box.click(
+        attribute_box,
+        [session.query, session.result, session.method, *edges],
+        found,
+        api_name="attribute_box",
+        show_progress="minimal",
+        **COMPUTE,
+    )
+    look_paint.click(
+        attribute_painted,
+        [session.query, session.result, session.method, editor],
+        found,
+        api_name="attribute_painted",
+        api_visibility="undocumented",
+        show_progress="minimal",
+        **COMPUTE,
+    )
+    gr.on(
+        [by.input, cells.release],
+        region_grid,
+        asked_grid,
+        [told, picture],
+        api_name="region_grid",
+        trigger_mode="always_last",
+        show_progress="minimal",
+        **COMPUTE,
+    )
+
+
+def _painter(**options: Any) -> gr.ImageEditor:
+    """An editor that hands over its layers unopened, so that they are checked before they are decoded."""
+    editor = gr.ImageEditor(
+        sources=(),
+        transforms=(),
+        layers=False,
+        buttons=[],
+        canvas_size=(_CANVAS, _CANVAS),
+        format="png",
+        brush=gr.Brush(default_size=36, colors=["rgb(208, 72, 62)"], color_mode="fixed"),
+        **options,
+    )
+
+    def preprocess(payload: EditorData | None) -> list[Layer]:
+        if payload is None:
+            return []
+        if payload.id is not None:
+            kept = editor.blob_storage.pop(payload.id, None)
+            return [layer for layer in kept.layers if layer] if kept else []
+        return [Path(layer.path) for layer in payload.layers if layer and layer.path]
+
+    # On the instance: Gradio writes a stub file beside the source of every subclass.
+    editor.preprocess = preprocess
+    return editor
+
+
+def _canvas(image: Image.Image) -> dict[str, Any]:
+    scale = _CANVAS / max(image.size)
+    large = image.convert("RGB").resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+    )
+    return {"background": large, "layers": [], "composite": large}
+
+
+def _sentence(what: Found) -> str:
+    first, part = what.result.credits[0], what.region
+    where = (
+        f"The painted part, {part.area:.0%} of the image"
+        if part.painted
+        else f"The box, {part.area:.0%} of the image"
+    )
+    by = f" by {first.creator}" if first.creator else ""
+    text = (
+        f"{where}, is closest to “{what.result.name_of(0)}”{by}, with a similarity of "
+        f"{what.result.similarity[0]:.2f}."
+    )
+    return f'<p class="sentence" role="status">{html.escape(text)}</p>'
+
+
+def _rows(head: Attribution, whole: Attribution | None) -> list[list[Any]]:
+    places = {} if whole is None else {int(i): str(k) for k, i in enumerate(whole.ids, 1)}
+    beyond = "" if whole is None else f"over {len(whole)}"
+    return [
+        [
+            k,
+            round(float(head.similarity[k - 1]), 4),
+            places.get(int(head.ids[k - 1]), beyond),
+            round(100 * float(head.influence[k - 1]), 4),
+            c.caption,
+            c.creator,
+            c.licence,
+            c.id,
+        ]
+        for k, c in enumerate(head.credits, 1)
+    ]
+
+
+def _grid_words(told: Grid) -> str:
+    if not told.parts:
+        return '<p class="sentence">All fields show nothing but the background.</p>'
+    first, shown = told.parts[0], len(told.cells) - told.blank
+    text = (
+        f"{first.cells} of {shown} fields ({first.share:.0%}) are closest to an image of {told.by} “{first.name}”, "
+        f"which holds {percent(first.training_share)} of the training set."
+    )
+    if told.blank:
+        text += f" {told.blank} show only background and are left clear."
+    return f'<p class="sentence" role="status">{html.escape(text)}</p>'
+
+
+def _measured(told: RegionTest | None, method: str) -> str:
+    head = (
+        "<p>Each field is looked at with what surrounds it, twice as wide as the field, and takes the colour of "
+        "the one training image whose features are closest; a name that made many training images comes up often "
+        "by chance, so compare its part of the fields with its part of the training set.</p>"
+    )
+    if told is None:
+        return head + "<p>How often a region finds the right image was not measured for this collection.</p>"
+    rows = "".join(
+        f"<tr><th scope='rowgroup' colspan='3'>{html.escape(name)}</th></tr>"
+        + "".join(
+            f"<tr><th scope='row'>{html.escape(view.view)}</th><td>{_interval(view.first)}</td>"
+            f"<td>{_interval(view.ten)}</td></tr>"
+            for view in views
+        )
+        for name, views in sorted(told.methods.items(), key=lambda item: item[0] != method)
+    )
+    return head + (
+        f"<p>{told.cases} drawings that no model had seen were pasted, at half size, into a corner of other such "
+        f"drawings, and added to the candidates. How often was the right one first, or among the first ten, of "
+        f"{told.candidates:,}? A box that is off lies that part of its width too far in, both across and down. With "
+        f"95 % intervals; measured {html.escape(told.date)}.</p>"
+        "<div class='scrolled' tabindex='0' role='region' aria-label='How often a region finds the right image'>"
+        "<table class='plain'><thead><tr><th scope='col'>looked at</th><th scope='col'>first</th>"
+        f"<th scope='col'>among the first ten</th></tr></thead><tbody>{rows}</tbody>"
+        "</table></div><p>Compare the rows: that is what it costs to draw the box loosely, or to take the whole image. "
+        "The pasted drawings are smaller copies of the right image; what a generator makes seldom is, so expect less "
+        "of real images.</p>"
+    )
+
+
+def _interval(estimate: Any) -> str:
+    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"

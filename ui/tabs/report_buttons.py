@@ -1,0 +1,144 @@
+"""Reports of the image in question, and the ledger of a visit, as files that are made when they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.attribution.result import Attribution
+from attribution_core.errors import InvalidInputError
+from attribution_core.reports.html import report_page
+from attribution_core.reports.ledger import Ledger
+from attribution_core.reports.report import Report, make_report
+from ui.services.app import Query, Services
+from ui.services.visit import Seen
+from ui.session import Session, as_file, shown_errors
+from ui.widgets.lazy_download import made_on_click
+
+
+def build(services: Services, session: Session, top: gr.Slider) -> None:
+    """Two buttons of the tab Attribution. top: how many training images are shown with a picture."""
+
+    def report(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> Report:
+        if query is None or result is None:
+            raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
+        sections = [section for make in session.report_sections if (section := make(query)) is not None]
+        sections += [section for asked, section in (told or {}).values() if asked is query]
+        return make_report(
+            query.image,
+            result,
+            services.attributor(method).collection,
+            title=query.title,
+            recipe=query.recipe,
+            shown=int(shown),
+            sections=sections,
+        )
+
+    @shown_errors
+    def report_html(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> str:
+        data = report_page(report(query, result, method, shown, told)).encode()
+        return as_file(top, data, f"{query.file_name if query else ''}-report.html")
+
+    @shown_errors
+    def report_json(
+        query: Query | None,
+        result: Attribution | None,
+        method: str,
+        shown: float,
+        told: dict[str, Any] | None = None,
+    ) -> str:
+        data = report(query, result, method, shown, told).to_json().encode()
+        return as_file(top, data, f"{query.file_name if query else ''}-report.json")
+
+    asked = [session.query, session.result, session.method, top, session.told]
+    with gr.Row(elem_id="report-row"):
+        gr.HTML(
+            "<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "
+            "their limits, in one file that opens without a network.</p>"
+        )
+        made_on_click(
+            "Report (HTML)",
+            report_html,
+            asked,
+            elem_id="report-html",
+            api_name="report_html",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+        made_on_click(
+            "Report (JSON)",
+            report_json,
+            asked,
+            elem_id="report-json",
+            api_name="report_json",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+
+
+def build_ledger(services: Services, session: Session) -> None:
+    """Two buttons of the tab Credit."""
+
+    def ledger(seen: list[Seen] | None) -> Ledger:
+        if not seen:
+            raise InvalidInputError(
+                "nothing was attributed in this visit yet; generate or upload an image first."
+            )
+        return Ledger.of([s.entry for s in seen], services.collection.corpus)
+
+    @shown_errors
+    def ledger_csv(seen: list[Seen] | None) -> str:
+        return as_file(session.method, ledger(seen).to_csv().encode(), "ledger.csv")
+
+    @shown_errors
+    def ledger_json(seen: list[Seen] | None) -> str:
+        return as_file(session.method, ledger(seen).to_json().encode(), "ledger.json")
+
+    with gr.Row(elem_id="ledger-row"):
+        words = gr.HTML(_ledger_words([]), elem_id="ledger-words")
+        made_on_click(
+            "Ledger (CSV)",
+            ledger_csv,
+            [session.ledger],
+            elem_id="ledger-csv",
+            api_name="ledger_csv",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+        made_on_click(
+            "Ledger (JSON)",
+            ledger_json,
+            [session.ledger],
+            elem_id="ledger-json",
+            api_name="ledger_json",
+            scale=0,
+            min_width=150,
+            size="md",
+        )
+    session.add_visit_view([words], lambda seen: [_ledger_words(seen)])
+
+
+def _ledger_words(seen: list[Seen]) -> str:
+    count = (
+        "is empty as yet" if not seen else "holds 1 image" if len(seen) == 1 else f"holds {len(seen)} images"
+    )
+    return (
+        f"<p class='status'>The ledger of this visit {count}: a row each with prompt, seed, method and strongest "
+        "credits, and the sums by creator and licence over all of them.</p>"
+    )

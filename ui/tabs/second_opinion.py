@@ -1,0 +1,316 @@
+"""The tab Second opinion: the list of an attribution beside what the generator forgets together with the image."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.analyses.unlearning.forget import UnlearningStep
+from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHERS, SecondOpinion
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.estimates import Estimate
+from attribution_core.figures.second_opinion import rank_scatter
+from ui.services.app import Query, Services
+from ui.services.second_opinion import SecondOpinionServices, SecondOpinionTest
+from ui.session import COMPUTE, Session, shown_errors
+from ui.widgets.tiles import tiles
+
+SHOWN, TOP = 8, 10
+COLUMNS = [
+    "place by similarity",
+    "place by unlearning",
+    "similarity",
+    "loss rose by",
+    "from",
+    "caption",
+    "creator",
+    "id",
+]
+_WHAT = (
+    "The list on the tab Attribution rests on similarity: which training images look like this one. Unlearning "
+    "asks the generator itself. It is made to forget this image a little, by a few training steps in reverse; the "
+    "training images that it gets worse at with that are, by this method's account, the ones that it had learned "
+    "the image from. Afterwards the generator is exactly as before."
+)
+_KINDS = {
+    "planted": "images of prompts that the generator was trained on many times",
+    "tuned": "images of models that were tuned on one drawing",
+}
+
+
+def build(services: Services, session: Session) -> None:
+    """Draw the tab and wire it."""
+    asked = SecondOpinionServices(services)
+    gr.HTML(
+        f'<div class="headline spread"><h2>A second opinion</h2><p>{_WHAT}</p></div>', elem_id="opinion-what"
+    )
+    with gr.Row(elem_id="opinion-row"):
+        start = gr.Button(
+            "Ask for a second opinion", variant="primary", elem_id="ask-opinion", scale=3, min_width=240
+        )
+        stop = gr.Button("Stop", elem_id="stop-opinion", scale=1, min_width=100)
+    status = gr.HTML(elem_id="opinion-status")
+    with gr.Column(visible=False, elem_id="opinion") as box:
+        words = gr.HTML(elem_id="opinion-words")
+        figures = gr.HTML(elem_id="opinion-tiles")
+        with gr.Row():
+            galleries = []
+            for name, label in (("similarity", "First by similarity"), ("unlearning", "First by unlearning")):
+                with gr.Column(min_width=290):
+                    gr.HTML(
+                        f"<h3>{label}; in brackets, the place by the other method</h3>",
+                        elem_classes="caption",
+                    )
+                    galleries.append(
+                        gr.Gallery(
+                            label=label,
+                            show_label=False,
+                            columns=4,
+                            allow_preview=False,
+                            height="auto",
+                            object_fit="contain",
+                            elem_id=f"opinion-{name}",
+                            buttons=[],
+                            interactive=False,
+                            elem_classes="known",
+                        )
+                    )
+        plot = gr.Plot(
+            label="Place by similarity and place by unlearning; on the line both agree", elem_id="opinion-map"
+        )
+        with gr.Accordion("The same as a table", open=False, elem_id="opinion-table-fold"):
+            table = gr.Dataframe(
+                headers=COLUMNS,
+                datatype=["number"] * 4 + ["str"] * 4,
+                interactive=False,
+                elem_id="opinion-table",
+                max_height=480,
+                show_search="filter",
+            )
+    with gr.Accordion("How do we know?", open=False, elem_id="opinion-know"):
+        gr.HTML(_measured(asked.measured), elem_id="opinion-measured")
+    shown = [box, words, figures, *galleries, plot, table]
+    nothing = [gr.update(visible=False), "", "", None, None, None, None]
+
+    def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        why = asked.hindrance(query)
+        return [_line(why or _ready(query)), gr.update(interactive=not why), *nothing]
+
+    @shown_errors
+    def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
+        skipped = [gr.skip()] * len(shown)
+        yield [_line("Looking for the candidates ..."), *nothing]
+        for event in asked.ask(query, method):
+            if isinstance(event, UnlearningStep):
+                yield [_progress(event), *skipped]
+            else:
+                yield [
+                    _line(f"Done, for “{query.title if query else ''}”. The generator is as it was."),
+                    *_drawn(event, services),
+                ]
+
+    session.add_view([status, start, *shown], draw)
+    # "once" would drop a click that comes while a stopped one is still being put away.
+    asking = start.click(
+        ask_opinion,
+        [session.query, session.method],
+        [status, *shown],
+        api_name="second_opinion",
+        show_progress="hidden",
+        trigger_mode="multiple",
+        **COMPUTE,
+    )
+    stop.click(None, cancels=[asking], queue=False).then(
+        lambda: _line("Stopped. The generator is as it was."),
+        None,
+        status,
+        api_name="stop_opinion",
+        queue=False,
+        api_visibility="undocumented",
+    )
+
+
+def _ready(query: Query | None) -> str:
+    title = "" if query is None else f" for “{query.title}”"
+    return (
+        f"Judges the first {CANDIDATES} images of the list{title} and {OTHERS} training images drawn at random. It "
+        "takes from seconds to a minute with a small generator; nobody can generate meanwhile."
+    )
+
+
+def _line(words: str) -> str:
+    return f'<p class="status" role="status">{html.escape(words)}</p>'
+
+
+def _progress(step: UnlearningStep) -> str:
+    done = step.done / step.total
+    left = "" if step.seconds_left is None else f", about {max(1, round(step.seconds_left))} seconds left"
+    text = f"{step.stage.capitalize()}: {done:.0%}{left}"
+    return (
+        f'<div class="rest"><div class="track" role="progressbar" aria-label="{html.escape(step.stage)}" '
+        f'aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"><div class="fill" '
+        f'style="width:{done:.1%}"></div></div><p><span>{html.escape(text)}</span></p></div>'
+    )
+
+
+def _drawn(told: SecondOpinion, services: Services) -> list[Any]:
+    pictures = []
+    for by_unlearning in (False, True):
+        places = (told.rank_similarity, told.rank_unlearning)
+        own, other = places[::-1] if by_unlearning else places
+        pictures.append(
+            [
+                (str(services.training_image(int(told.ids[k]))), f"{own[k]} ({other[k]})")
+                for k in told.order(by_unlearning)[:SHOWN]
+            ]
+        )
+    return [
+        gr.update(visible=True),
+        _headline(told),
+        _tiles(told),
+        *(gr.update(value=p, selected_index=None) for p in pictures),
+        rank_scatter(told, TOP),
+        _rows(told),
+    ]
+
+
+def _name(told: SecondOpinion, k: int) -> str:
+    credit = told.credits[k]
+    return f"“{credit.short_caption or credit.caption or credit.id}”"
+
+
+def _headline(told: SecondOpinion) -> str:
+    if not told.losses.took:
+        return (
+            '<div class="headline spread" role="status"><h2>The image was not forgotten</h2><p>The '
+            "generator's loss on it did not rise, so what happened to other images says nothing.</p></div>"
+        )
+    a, b = int(told.order(False)[0]), int(told.order(True)[0])
+    shared = told.shared(TOP)
+    if a == b:
+        head = f"Both put {_name(told, a)} first"
+    else:
+        head = "They disagree about the first place"
+    text = (
+        ""
+        if a == b
+        else (
+            f"Similarity puts {_name(told, a)} first, which is number {told.rank_unlearning[a]} by unlearning; "
+            f"unlearning puts {_name(told, b)} first, number {told.rank_similarity[b]} of {len(told)} by similarity. "
+        )
+    )
+    text += f"Of the first {TOP} places they share {shared}. "
+    apart = [k for k in told.apart(TOP) if k not in (a, b)][:3]
+    if apart:
+        text += (
+            "Furthest apart: "
+            + "; ".join(
+                f"{_name(told, k)} ({told.rank_similarity[k]} by similarity, {told.rank_unlearning[k]} by unlearning)"
+                for k in apart
+            )
+            + ". "
+        )
+    if a != b or shared < TOP // 2:
+        text += "Where two methods disagree, neither is proof: treat such images with more doubt."
+    kind = "" if a == b else " spread"
+    return f'<div class="headline{kind}" role="status"><h2>{html.escape(head)}</h2><p>{html.escape(text)}</p></div>'
+
+
+def _tiles(told: SecondOpinion) -> str:
+    every, listed, above = told.agreement(), None, told.above_random()
+    if told.listed.sum() >= 4:
+        listed = told.agreement(listed_only=True)
+    shown = [
+        (
+            "The two orders",
+            agreement_words(every),
+            f"Spearman's correlation {_figure(every)}, all {len(told)}",
+        )
+    ]
+    if listed is not None:
+        shown.append(("On the list alone", agreement_words(listed), f"correlation {_figure(listed)}"))
+    if above is not None:
+        shown.append(
+            (
+                "Listed above random",
+                f"{above.value:.0%}",
+                f"of pairs, by unlearning; chance 50%; 95% interval {above.low:.0%} to {above.high:.0%}",
+            )
+        )
+    shown.append(
+        (
+            "Loss on the image",
+            f"{told.losses.query_before:.3f} → {told.losses.query_after:.3f}",
+            "before and after it was forgotten",
+        )
+    )
+    return tiles(shown)
+
+
+def agreement_words(agreement: Estimate) -> str:
+    """A correlation for people."""
+    if agreement.low <= 0 <= agreement.high:
+        return "no clear agreement"
+    if agreement.value < 0:
+        return "rather the reverse"
+    return next(
+        words
+        for least, words in ((0.7, "largely agree"), (0.4, "agree in part"), (0.0, "agree a little"))
+        if agreement.value >= least
+    )
+
+
+def _figure(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} (95% interval {estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def _rows(told: SecondOpinion) -> list[list[Any]]:
+    return [
+        [
+            int(told.rank_similarity[k]),
+            int(told.rank_unlearning[k]),
+            round(float(told.similarity[k]), 4),
+            round(float(told.change[k]), 5),
+            "the list" if told.listed[k] else "drawn at random",
+            told.credits[k].caption,
+            told.credits[k].creator,
+            told.credits[k].id,
+        ]
+        for k in told.order(True)
+    ]
+
+
+def _measured(told: SecondOpinionTest | None) -> str:
+    head = (
+        "<p>The loss is how badly the generator guesses the noise that was added to an image, with the same noise "
+        "and the same moments before and after, for all images; so a change comes from the forgetting alone. The "
+        "intervals above come from drawing the images again (bootstrap). Forgetting acts through the prompt, too: "
+        "images with like captions are forgotten together, whether or not they look alike. Like similarity this is "
+        "an estimate, and no proof of cause; it follows Wang, Hertzmann, Efros, Zhu and Zhang (NeurIPS 2024), with "
+        "plain gradient ascent.</p>"
+    )
+    if told is None:
+        return head + "<p>How often it finds the right image was not measured for this collection.</p>"
+    rows = "".join(
+        f"<tr><th scope='row'>{_KINDS[k.kind]} ({k.images})</th><td>{_interval(k.similarity)}</td>"
+        f"<td>{_interval(k.unlearning)}</td><td>{_interval(k.decoy)}</td></tr>"
+        for k in told.known
+    )
+    other = "" if told.same_generator else " by an earlier generator"
+    return head + (
+        f"<p>How often does each put the right image first of about {CANDIDATES + OTHERS}? Similarity is that of "
+        f"{html.escape(told.method)}. A decoy is a drawing that nothing was trained on, with the right image's words: "
+        "where the right one is not forgotten more than its decoy, words did it and not the image. With 95 % "
+        f"intervals; measured {html.escape(told.date)}{other}.</p>"
+        "<div class='scrolled' tabindex='0' role='region' aria-label='How often the right image is first'>"
+        "<table class='plain'><thead><tr><th scope='col'>images</th><th scope='col'>first by similarity</th>"
+        "<th scope='col'>first by unlearning</th><th scope='col'>forgotten more than its decoy</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.0%} ({estimate.low:.0%} to {estimate.high:.0%})"

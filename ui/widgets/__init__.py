@@ -1,0 +1,1 @@
+"""What several tabs draw: tiles, downloads, the looks of the page."""
