@@ -185,7 +185,7 @@ def test_the_measured_test_is_read_or_said_to_be_damaged(services: Services) -> 
     path = services.collection.path / "evidence/regions.json"
     path.parent.mkdir()
     path.write_text('{"methods": 3}')
-    with pytest.raises(CheckpointError, match=r"pocket\.regions"):
+    with pytest.raises(CheckpointError, match=r"pocket\.evidence\.regions"):
         _ = RegionServices(services).measured
     told = RegionServices(Services.open(Settings())).measured
     assert told is not None and told.cases >= 100

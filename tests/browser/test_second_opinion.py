@@ -135,7 +135,7 @@ def test_what_was_measured_is_read_or_said_to_be_damaged(services: Services) -> 
     path = services.collection.path / "evidence/second_opinion.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"date": "today"}))
-    with pytest.raises(CheckpointError, match=r"pocket\.second_opinion"):
+    with pytest.raises(CheckpointError, match=r"pocket\.evidence\.second_opinion"):
         _ = SecondOpinionServices(services).measured
 
 

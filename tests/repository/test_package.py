@@ -58,7 +58,7 @@ def imported(folder: str) -> set[str]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.add(str(node.args[0].value).split(".")[0])
-    ours = {"attribution_core", "ui", "pocket", "assets"}
+    ours = {"attribution_core", "ui", "pocket", "tools"}
     return {PIP_NAMES.get(name, name) for name in found - set(sys.stdlib_module_names) - ours}
 
 
@@ -132,7 +132,8 @@ def test_the_wheel_holds_the_library_typed_and_nothing_else(installed: Path) -> 
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "attribution_core").rglob("*.py")}
     there = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
     about = {name for name in there if ".dist-info/" in name}
-    assert there - about == modules | {"attribution_core/py.typed"}
+    data = {"attribution_core/py.typed", "attribution_core/evidence/paper_table2.csv"}
+    assert there - about == modules | data
     told = importlib.metadata.PathDistribution(next(installed.glob("*.dist-info"))).metadata
     assert told["Name"] == "attribution-explorer" and told["License-Expression"] == "Apache-2.0"
     assert set(told.get_all("Provides-Extra") or []) == set(EXTRAS)
