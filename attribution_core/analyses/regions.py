@@ -234,7 +234,7 @@ def grid(
     collection = attributor.collection
     if shows:
         features = attributor.encoder.encode([_square(cut[k], ground) for k in shows])
-        hits = collection.index.search(collection.mappers.map_query(features), 1)
+        hits = collection.index.nearest(collection.mappers.map_query(features), 1)
         nearest[shows], similarity[shows] = hits.ids[:, 0], hits.similarity[:, 0]
     credits = {int(i): collection.corpus.credit(int(i)) for i in nearest if i >= 0}
     of_work = collection.corpus.credited(str(column))

@@ -132,13 +132,19 @@ def index(
 def chosen(factory: str | None, store: str | None, default: str) -> str:
     """The factory that two options tell. Raises `InvalidInputError` where both are given, or the store is none."""
     from attribution_core.errors import InvalidInputError
-    from attribution_core.retrieval.milvus.address import Address
+    from attribution_core.retrieval.backends import BACKENDS, check_factory
 
     if factory is not None and store is not None:
         raise InvalidInputError(
             f"--factory {factory} keeps features in the collection, --store in Milvus; give one of the two."
         )
-    return Address.parse(store, Path()).text if store is not None else factory or default
+    if store is None:
+        return factory or default
+    if ":" not in store or store.partition(":")[0] not in BACKENDS:
+        raise InvalidInputError(
+            f"--store '{store}' is no address; expected milvus://HOST:PORT, or milvus:FILE.db for a file."
+        )
+    return check_factory(store)
 
 
 def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:

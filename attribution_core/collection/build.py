@@ -33,7 +33,7 @@ from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
-from attribution_core.retrieval.backends import check_store, known_factory
+from attribution_core.retrieval.backends import check_factory
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
 
@@ -161,7 +161,7 @@ def build_collection(
     folder, columns = Path(out), columns or Columns()
     if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
         raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
-    factory = known_factory(factory)
+    factory = check_factory(factory)
     _check_engine(engine, workers)
     card = editions.own_card(folder) if add else None
     encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
@@ -181,7 +181,7 @@ def build_collection(
         )
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
-    check_store(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
+    check_factory(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
     with layout.alone(folder):
         _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
         if (folder / "card.json").exists():

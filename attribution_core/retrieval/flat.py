@@ -10,10 +10,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import CheckpointError
-from attribution_core.retrieval.hits import Hits
+from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.rest import Rest
 
+_FILE = "index.faiss"
 _SCAN_VALUES = 16_000_000
 _DECODE_VALUES = 4_000_000
 
@@ -27,9 +29,44 @@ class FlatScan:
     similarities and 16 MB of decoded rows at a time.
     """
 
-    def __init__(self, index: Any) -> None:
-        """Wrap a FAISS index with inner product."""
-        self._index = index
+    def __init__(self, index: Any, factory: str) -> None:
+        """Wrap a FAISS index with inner product. factory: "Flat" or "SQfp16"."""
+        self._index, self.factory = index, factory
+
+    @classmethod
+    def check(cls, factory: str, folder: Path | None) -> str:
+        """Return the factory as it is: nothing stands in its way."""
+        return factory
+
+    @classmethod
+    def create(cls, factory: str, dim: int, folder: Path | None = None) -> FlatScan:
+        """Make an empty index for rows of `dim` values."""
+        return cls(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT), factory)
+
+    @classmethod
+    def open(cls, folder: Path, factory: str) -> FlatScan:
+        """Read what `save` wrote. Raises `CheckpointError` for what is no such index."""
+        path = folder / _FILE
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise CheckpointError(f"'{path}' is no FAISS index; build or download it again.") from error
+        if not isinstance(index, faiss.IndexFlat | faiss.IndexScalarQuantizer):
+            raise CheckpointError(
+                f"'{path}' is a {type(index).__name__}, expected Flat or SQfp16; build it again."
+            )
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise CheckpointError(f"'{path}' does not measure inner products; build it again.")
+        if isinstance(index, faiss.IndexScalarQuantizer) and index.code_size != 2 * index.d:
+            raise CheckpointError(f"'{path}' does not hold 16-bit values; build it again with 'SQfp16'.")
+        return cls(index, factory)
+
+    @classmethod
+    def clean_up(cls, folder: Path, keep: FlatScan | None = None) -> bool:
+        """Delete the file of an index that another took the place of."""
+        if keep is None:
+            (folder / _FILE).unlink(missing_ok=True)
+        return True
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -51,32 +88,43 @@ class FlatScan:
         self._index.codes.resize(count * self._index.code_size)
         self._index.codes.resize(0)
 
-    def write(self, path: Path) -> None:
-        """Write the FAISS index to a file."""
-        faiss.write_index(self._index, str(path))
+    def save(self, folder: Path) -> None:
+        """Write the FAISS index."""
+        with atomic_path(folder / _FILE) as temporary:
+            faiss.write_index(self._index, str(temporary))
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """Nothing: all of it goes with this process."""
 
-    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """Return the `top` nearest of (q, d) unit rows, and the rest in `bins` bins.
+    def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
+        """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
+        ids, best = self._lists(len(queries), top)
+        for k, row in enumerate(self._rows(queries)):
+            ids[k] = _nearest(row, top)
+            best[k] = row[ids[k]]
+        return Nearest(ids, best)
 
-        Of equal similarities the one that was added first comes first.
-        """
-        n, q = len(self), len(queries)
-        ids = np.empty((q, top), dtype=np.int64)
-        best = np.empty((q, top), dtype=np.float32)
+    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
+        """The same, and the rest in `bins` bins."""
+        ids, best = self._lists(len(queries), top)
         rests = []
-        step = max(1, _SCAN_VALUES // n)
-        for start in range(0, q, step):
-            block = self._scan(queries[start : start + step])
-            for offset, row in enumerate(block):
-                listed = _nearest(row, top)
-                ids[start + offset], best[start + offset] = listed, row[listed]
-                unlisted = np.ones(n, dtype=bool)
-                unlisted[listed] = False
-                rests.append(Rest.from_similarities(row[unlisted], bins))
+        for k, row in enumerate(self._rows(queries)):
+            ids[k] = _nearest(row, top)
+            best[k] = row[ids[k]]
+            unlisted = np.ones(len(self), dtype=bool)
+            unlisted[ids[k]] = False
+            rests.append(Rest.from_similarities(row[unlisted], bins))
         return Hits(ids, best, _stack(rests))
+
+    @staticmethod
+    def _lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return np.empty((queries, top), dtype=np.int64), np.empty((queries, top), dtype=np.float32)
+
+    def _rows(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Each query's similarities to all rows, a bounded number of queries at a time."""
+        step = max(1, _SCAN_VALUES // len(self))
+        for start in range(0, len(queries), step):
+            yield from self._scan(queries[start : start + step])
 
     def _scan(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = np.empty((len(queries), len(self)), dtype=np.float32)
@@ -94,28 +142,6 @@ class FlatScan:
         step = max(1, _DECODE_VALUES // d)
         for start in range(0, n, step):
             yield start, codes[start : start + step].astype(np.float32)
-
-
-def create_scan(factory: str, dim: int) -> FlatScan:
-    """Make an empty index for rows of `dim` values. factory: "Flat" or "SQfp16"."""
-    return FlatScan(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))
-
-
-def read_scan(path: Path) -> FlatScan:
-    """Read what `FlatScan.write` wrote. Raises `CheckpointError` for what is no such index."""
-    try:
-        index = faiss.read_index(str(path))
-    except RuntimeError as error:
-        raise CheckpointError(f"'{path}' is no FAISS index; build or download it again.") from error
-    if not isinstance(index, faiss.IndexFlat | faiss.IndexScalarQuantizer):
-        raise CheckpointError(
-            f"'{path}' is a {type(index).__name__}, expected Flat or SQfp16; build it again."
-        )
-    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise CheckpointError(f"'{path}' does not measure inner products; build it again.")
-    if isinstance(index, faiss.IndexScalarQuantizer) and index.code_size != 2 * index.d:
-        raise CheckpointError(f"'{path}' does not hold 16-bit values; build it again with 'SQfp16'.")
-    return FlatScan(index)
 
 
 def _nearest(row: NDArray[np.float32], top: int) -> NDArray[np.int64]:

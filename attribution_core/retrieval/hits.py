@@ -13,13 +13,12 @@ from attribution_core.retrieval.rest import Rest
 
 
 @dataclass(frozen=True, eq=False)
-class Hits:
-    """The listed training images of q queries, and what is known of all others.
+class Nearest:
+    """The nearest training images of q queries.
 
     Attributes:
         ids: (q, k) int64 positions in the training set.
         similarity: (q, k) float32 in [-1, 1], descending along a row.
-        rest: The images that are not listed, for the same q queries.
 
     Raises:
         InvalidInputError: Shapes differ, ids are negative, or similarities are not finite and descending.
@@ -27,16 +26,15 @@ class Hits:
 
     ids: NDArray[np.int64]
     similarity: NDArray[np.float32]
-    rest: Rest
 
     def __post_init__(self) -> None:
         """Check the parts against each other."""
         similarity = float_matrix("similarity", self.similarity)
         ids = np.asarray(self.ids)
-        if ids.shape != similarity.shape or ids.dtype.kind not in "iu" or len(self.rest) != len(ids):
+        if ids.shape != similarity.shape or ids.dtype.kind not in "iu":
             raise InvalidInputError(
-                f"ids {ids.shape} of {ids.dtype}, similarity {similarity.shape} and a rest of "
-                f"{len(self.rest)} queries do not fit; expected (q, k) whole numbers, (q, k) and q."
+                f"ids {ids.shape} of {ids.dtype} and similarity {similarity.shape} do not fit; expected (q, k) whole "
+                "numbers and (q, k)."
             )
         if similarity.shape[1] == 0:
             raise InvalidInputError("no image is listed; search with top of 1 or more.")
@@ -50,3 +48,25 @@ class Hits:
     def __len__(self) -> int:
         """Return the number of queries."""
         return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Hits(Nearest):
+    """The listed training images of q queries, and what is known of all others.
+
+    Attributes:
+        rest: The images that are not listed, for the same q queries.
+
+    Raises:
+        InvalidInputError: As `Nearest`, and where the rest is of another number of queries.
+    """
+
+    rest: Rest
+
+    def __post_init__(self) -> None:
+        """Check the parts against each other."""
+        super().__post_init__()
+        if len(self.rest) != len(self.ids):
+            raise InvalidInputError(
+                f"{len(self.ids)} queries and a rest of {len(self.rest)} do not fit; expected the rest of each query."
+            )

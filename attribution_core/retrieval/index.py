@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,17 +12,14 @@ from numpy.typing import ArrayLike
 
 from attribution_core.common.arrays import unit_rows, whole
 from attribution_core.common.cards import read_card, verify_files, write_card
-from attribution_core.common.files import atomic_path
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
 )
-from attribution_core.retrieval.backends import BACKENDS, Backend, backend_of, known_factory
-from attribution_core.retrieval.flat import FlatScan
-from attribution_core.retrieval.hits import Hits
-from attribution_core.retrieval.milvus.store import MilvusStore, discard, settle
+from attribution_core.retrieval.backends import Backend, check_factory, earlier_specs, spec_of
+from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.rest import DEFAULT_BINS
 
 
@@ -31,12 +29,20 @@ class TrainingIndex:
     Made by `build` or `load`, never changed afterwards.
     """
 
-    def __init__(self, backend: Backend, *, factory: str, dim: int, encoder: str = "") -> None:
+    def __init__(self, backend: Backend, encoder: str = "") -> None:
         """Store the parts; use `build` or `load` instead."""
         self._backend = backend
-        self.factory = factory
-        self.dim = dim
         self.encoder = encoder
+
+    @property
+    def factory(self) -> str:
+        """A name in `BACKENDS`, or the address of a store."""
+        return self._backend.factory
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the rows."""
+        return self._backend.dim
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -80,7 +86,7 @@ class TrainingIndex:
         count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
         raises, and `InvalidInputError` where not so many rows come.
         """
-        factory = known_factory(factory)
+        factory = check_factory(factory)
         backend: Backend | None = None
         try:
             for block in blocks:
@@ -88,8 +94,8 @@ class TrainingIndex:
                 if not len(rows):
                     continue
                 if backend is None:
-                    backend = backend_of(factory).create(factory, rows.shape[1], home)
-                    if count is not None and isinstance(backend, FlatScan):
+                    backend = spec_of(factory).load().create(factory, rows.shape[1], home)
+                    if count is not None:
                         backend.reserve(count)
                 backend.add(rows)
             if backend is None:
@@ -99,11 +105,17 @@ class TrainingIndex:
         except BaseException:
             if backend is not None:
                 with contextlib.suppress(AttributionError):  # what went wrong first is what is to be told
-                    backend.drop()
+                    backend.delete()
             raise
-        if isinstance(backend, MilvusStore):
-            factory = backend.factory
-        return cls(backend, factory=factory, dim=backend.dim, encoder=encoder)
+        return cls(backend, encoder)
+
+    def nearest(self, query: ArrayLike, top: int = 100) -> Nearest:
+        """Find the nearest training images of each query, without what is known of the others.
+
+        Takes and raises what `search` does. Returns ids and similarity (q, top), descending in [-1, 1].
+        """
+        top = whole("top", top, 1, len(self))
+        return self._backend.nearest(unit_rows("query", query, self.dim), top)
 
     def search(self, query: ArrayLike, top: int = 100, bins: int = DEFAULT_BINS) -> Hits:
         """Find the nearest training images of each query.
@@ -126,9 +138,9 @@ class TrainingIndex:
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
-        folder, file = Path(directory), backend_of(self.factory).file
-        with atomic_path(folder / file) as temporary:
-            self._backend.write(temporary)
+        folder, ours = Path(directory), spec_of(self.factory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend.save(folder)
         write_card(
             folder,
             {
@@ -137,12 +149,11 @@ class TrainingIndex:
                 "factory": self.factory,
                 "dim": self.dim,
                 "count": len(self),
-                "files": [file],
+                "files": [ours.file],
             },
         )
-        for other in {spec.file for spec in BACKENDS.values()} - {file}:
-            (folder / other).unlink(missing_ok=True)
-        settle(folder, self._backend.name if isinstance(self._backend, MilvusStore) else "")
+        for spec in earlier_specs(folder):
+            spec.load().clean_up(folder, self._backend if spec is ours else None)
 
     @staticmethod
     def discard(directory: str | os.PathLike[str]) -> None:
@@ -150,7 +161,14 @@ class TrainingIndex:
 
         Where a store cannot be reached, a note of what is in it is left in the folder for the next call.
         """
-        discard(Path(directory))
+        folder = Path(directory)
+        notes = [spec.note for spec in earlier_specs(folder) if not spec.load().clean_up(folder)]
+        if not notes:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        for item in folder.iterdir():
+            if item.name not in notes:
+                item.unlink()
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], encoder: str | None = None) -> TrainingIndex:
@@ -177,10 +195,9 @@ class TrainingIndex:
                 "build it again or use its own encoder."
             )
         verify_files(folder)
-        factory = known_factory(str(card["factory"]))
-        spec = backend_of(factory)
-        backend = spec.read(folder / spec.file)
-        index = cls(backend, factory=factory, dim=backend.dim, encoder=card["encoder"])
+        factory = check_factory(str(card["factory"]))
+        backend = spec_of(factory).load().open(folder, factory)
+        index = cls(backend, card["encoder"])
         given, expected = (len(index), backend.dim), (card["count"], card["dim"])
         if given != expected:
             raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")

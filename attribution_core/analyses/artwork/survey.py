@@ -159,7 +159,7 @@ def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8
             f"the images were embedded in {candidates.rows.shape[1]} values, the index holds "
             f"{collection.index.dim}; embed them with this method."
         )
-    hits = collection.index.search(candidates.rows, min(4 * count, len(collection.index)))
+    hits = collection.index.nearest(candidates.rows, min(4 * count, len(collection.index)))
     found: dict[str, None] = {}
     for column in hits.ids.T:
         for place in column:

@@ -164,7 +164,7 @@ class CopyIndex:
         Raises `InvalidInputError` for a `top` below 1.
         """
         top = min(whole("top", top, 1), len(self))
-        hits = self.index.search(normalized(self.encoder.encode(images)), top, bins=1)
+        hits = self.index.nearest(normalized(self.encoder.encode(images)), top)
         return [CopyHits(ids, similarity) for ids, similarity in zip(hits.ids, hits.similarity, strict=True)]
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shutil
 import threading
 import weakref
 from pathlib import Path
@@ -22,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import FloatArray
-from attribution_core.common.files import write_json_atomic
+from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
     CollectionMismatchError,
     InvalidInputError,
 )
-from attribution_core.retrieval.hits import Hits
-from attribution_core.retrieval.milvus.address import Address, close, connect, mended
+from attribution_core.retrieval.hits import Hits, Nearest
+from attribution_core.retrieval.milvus.address import Address, close, connect, mended, reach
 from attribution_core.retrieval.rest import Rest
 from attribution_core.retrieval.truncated import rest_of_truncated_search
 
@@ -50,7 +49,7 @@ _AGAIN = "make the index again: run the command that made the collection with --
 
 
 class MilvusStore:
-    """A Milvus collection of (n, d) rows with index FLAT and inner product; see `create_store` and `read_store`."""
+    """A Milvus collection of (n, d) rows with index FLAT and inner product."""
 
     def __init__(
         self, address: Address, client: Any, name: str, dim: int, home: Path | None, kept: _Kept | None = None
@@ -63,6 +62,82 @@ class MilvusStore:
         weakref.finalize(
             self, close, client, address
         ).atexit = False  # then pymilvus and Milvus Lite do so themselves
+
+    @classmethod
+    def check(cls, factory: str, folder: Path | None) -> str:
+        """Return the address as cards hold it. folder: of the collection; the store must then be in reach."""
+        if folder is not None:
+            reach(Address.parse(factory, folder))
+        return Address.parse(factory, Path()).text
+
+    @classmethod
+    def create(cls, factory: str, dim: int, folder: Path | None = None) -> MilvusStore:
+        """Make an empty Milvus collection of a new name.
+
+        factory: the address. folder: that will be saved to, whose parent a relative file lies in; it notes the name
+        first. Raises what `Address.parse` and `connect` raise.
+        """
+        address = Address.parse(factory, folder.parent if folder else None)
+        client = connect(address, create=True)
+        owner = folder.absolute().parent.name if folder else ""
+        owner = re.sub(r"\W+", "_", owner, flags=re.ASCII)[:40].strip("_")
+        name = "_".join(part for part in ("attribution", owner, secrets.token_hex(8)) if part)
+        store = cls(address, client, name, dim, folder)
+        if folder is not None:
+            _add_note(folder, address.text, name)
+        with mended(address, "makes no collection", "see to it, and begin again"):
+            from pymilvus import DataType
+
+            schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("id", DataType.INT64, is_primary=True)
+            schema.add_field("row", DataType.FLOAT_VECTOR, dim=dim)
+            client.create_collection(name, schema=schema, consistency_level="Strong", timeout=_SEARCH_SECONDS)
+        return store
+
+    @classmethod
+    def open(cls, folder: Path, factory: str) -> MilvusStore:
+        """Open what `save` wrote.
+
+        Raises `CheckpointError` for a file that is none, a store that cannot be reached or rows that are gone,
+        `CollectionMismatchError` for other rows.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = folder / FILE
+        try:
+            with safe_open(path, "numpy") as file:
+                described = file.metadata() or {}
+                arrays = {key: file.get_tensor(key) for key in file.keys()}
+            kept = _Kept.of(arrays, int(described["count"]), int(described["depth"]))
+            name, dim, text = described["name"], int(described["dim"]), described["store"]
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise CheckpointError(f"'{path}' says nothing of a Milvus store ({error}); {_AGAIN}.") from error
+        address = Address.parse(text, folder.parent)
+        store = cls(address, connect(address), name, dim, folder, kept)
+        store._check_rows()
+        return store
+
+    @classmethod
+    def clean_up(cls, folder: Path, keep: MilvusStore | None = None) -> bool:
+        """Drop the collections that a folder has noted, but for `keep`'s; whether none but it is left.
+
+        What cannot be dropped now, as its store cannot be reached, stays noted.
+        """
+        if keep is None:
+            (folder / FILE).unlink(missing_ok=True)
+        name = keep.name if keep else ""
+        noted, left = _noted(folder), []
+        for entry in noted:
+            if entry["name"] == name:
+                left.append(entry)
+                continue
+            try:
+                _drop(Address.parse(entry["store"], folder.parent), entry["name"])
+            except AttributionError:
+                left.append(entry)
+        if left != noted:
+            _write_note(folder, left)
+        return all(entry["name"] == name for entry in left)
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -87,51 +162,63 @@ class MilvusStore:
                 self._kept.add(block)
         self._settled = False
 
-    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """Return the `top` nearest of (q, d) unit rows, and the rest; with one bin nothing is asked for beyond them.
+    def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
+        """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first.
 
-        Of equal similarities the one that was added first comes first. Raises `InvalidInputError` for a `top` that
-        Milvus does not hand out, `CheckpointError` where it fails or leaves nearer rows out.
+        Raises `InvalidInputError` for a `top` that Milvus does not hand out, `CheckpointError` where it fails.
         """
+        ids, raw = self._deepest(queries, top, top)
+        return Nearest(ids, np.clip(raw, -1.0, 1.0))
+
+    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
+        """The same, and the rest in `bins` bins; raises `CheckpointError` where Milvus leaves nearer rows out."""
+        ids, raw = self._deepest(queries, top, max(top, self._kept.depth))
+        found = np.clip(raw, -1.0, 1.0)
+        if raw.shape[1] == len(self):
+            rest = Rest.from_similarities(found[:, top:], bins)
+        else:
+            rest = self._beyond(queries, ids, raw, top, bins)
+        return Hits(ids[:, :top], found[:, :top], rest)
+
+    def _deepest(
+        self, queries: NDArray[np.float32], top: int, depth: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if top > LARGEST:
             raise InvalidInputError(
                 f"top is {top}, and Milvus hands out at most {LARGEST}; give that, or make the "
                 "index with 'Flat'."
             )
         self._settle()
-        depth = min(len(self), top if bins == 1 else max(top, self._kept.depth))
-        ids, raw = self._nearest(queries, depth)
-        found = np.clip(raw, -1.0, 1.0)
-        if depth == len(self):
-            rest = Rest.from_similarities(found[:, top:], bins)
-        else:
-            rest = self._beyond(queries, ids, raw, top, bins)
-        return Hits(ids[:, :top], found[:, :top], rest)
+        return self._nearest(queries, min(len(self), depth))
 
-    def write(self, path: Path) -> None:
+    def reserve(self, count: int) -> None:
+        """Nothing: the memory is Milvus's."""
+
+    def save(self, folder: Path) -> None:
         """Write where the rows are, and what the rest needs, to one file; the folder owns rows that none has noted."""
         from safetensors.numpy import save_file
 
         self._settle()
         if self._home is None:
-            self._home = path.parent
-            _add_note(path.parent, self.address.anywhere, self.name)
-        here = self._home.resolve() == path.parent.resolve()
-        told = {
+            self._home = folder
+            _add_note(folder, self.address.anywhere, self.name)
+        here = self._home.resolve() == folder.resolve()
+        described = {
             "store": self.factory if here else self.address.anywhere,
             "name": self.name,
             "count": str(len(self)),
             "dim": str(self.dim),
             "depth": str(self._kept.depth),
         }
-        save_file(self._kept.arrays(), path, told)
+        with atomic_path(folder / FILE) as temporary:
+            save_file(self._kept.arrays(), temporary, described)
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """Delete the rows from Milvus."""
         with mended(self.address, "does not drop a collection", f"drop '{self.name}' by hand"):
             self._client.drop_collection(self.name, timeout=_SEARCH_SECONDS)
 
-    def check(self) -> None:
+    def _check_rows(self) -> None:
         """Raise `CheckpointError` where the rows are gone, `CollectionMismatchError` where there are others."""
         with mended(self.address, "cannot be read", f"start the server where it is down; else {_AGAIN}"):
             if not self._client.has_collection(self.name, timeout=_SEARCH_SECONDS):
@@ -276,79 +363,6 @@ class _Kept:
         kept.sum, kept.sample, kept.sample_id = (arrays[name] for name in ("sum", "sample", "sample_id"))
         kept.count, kept.depth = count, depth
         return kept
-
-
-def create_store(factory: str, dim: int, home: Path | None = None) -> MilvusStore:
-    """Make an empty Milvus collection of a new name.
-
-    factory: the address. home: the folder that will be saved to, whose parent a relative file lies in; it notes the
-    name first. Raises what `Address.parse` and `connect` raise.
-    """
-    address = Address.parse(factory, home.parent if home else None)
-    client = connect(address, create=True)
-    told = re.sub(r"\W+", "_", home.absolute().parent.name if home else "", flags=re.ASCII)[:40].strip("_")
-    name = "_".join(part for part in ("attribution", told, secrets.token_hex(8)) if part)
-    store = MilvusStore(address, client, name, dim, home)
-    if home is not None:
-        _add_note(home, address.text, name)
-    with mended(address, "makes no collection", "see to it, and begin again"):
-        from pymilvus import DataType
-
-        schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", DataType.INT64, is_primary=True)
-        schema.add_field("row", DataType.FLOAT_VECTOR, dim=dim)
-        client.create_collection(name, schema=schema, consistency_level="Strong", timeout=_SEARCH_SECONDS)
-    return store
-
-
-def read_store(path: Path) -> MilvusStore:
-    """Open what `MilvusStore.write` wrote.
-
-    Raises `CheckpointError` for a file that is none, a store that cannot be reached or rows that are gone,
-    `CollectionMismatchError` for other rows.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            told, arrays = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
-        kept = _Kept.of(arrays, int(told["count"]), int(told["depth"]))
-        name, dim, text = told["name"], int(told["dim"]), told["store"]
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"'{path}' says nothing of a Milvus store ({error}); {_AGAIN}.") from error
-    address = Address.parse(text, path.parent.parent)
-    store = MilvusStore(address, connect(address), name, dim, path.parent, kept)
-    store.check()
-    return store
-
-
-def settle(home: Path, keep: str = "") -> bool:
-    """Drop the Milvus collections that a folder has noted, but for one; whether none but it is left.
-
-    What cannot be dropped now, as its store cannot be reached, stays noted.
-    """
-    noted, left = _noted(home), []
-    for entry in noted:
-        if entry["name"] == keep:
-            left.append(entry)
-            continue
-        try:
-            _drop(Address.parse(entry["store"], home.parent), entry["name"])
-        except AttributionError:
-            left.append(entry)
-    if left != noted:
-        _write_note(home, left)
-    return all(entry["name"] == keep for entry in left)
-
-
-def discard(home: Path) -> None:
-    """Delete an index's folder with what it has noted in Milvus; the note stays where that cannot be reached."""
-    if settle(home):
-        shutil.rmtree(home, ignore_errors=True)
-        return
-    for item in home.iterdir():
-        if item.name != NOTE:
-            item.unlink()
 
 
 def _drop(address: Address, name: str) -> None:
