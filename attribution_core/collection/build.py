@@ -238,6 +238,8 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
             f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
             "another --out."
         )
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another --out.")
     begun = (folder / layout.BUILDING).exists()
     if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")

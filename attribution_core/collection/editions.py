@@ -21,7 +21,7 @@ import numpy as np
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.layout import BUILDING, FEATURES, PARTS, PIXELS, TOLD, alone, part_folder
 from attribution_core.common.cards import read_card, write_card
-from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
 from attribution_core.errors import CheckpointError, InvalidInputError
@@ -115,7 +115,7 @@ def publish(
     places = {part: part_folder(folder, after, part) for part in PARTS}
     for part, place in places.items():
         _delete(part, place)
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
     last = -1
     for stem in stems(folder, card) if begun else ():
         last = int(stem)

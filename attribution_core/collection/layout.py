@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.files import make_folder, written_to
 from attribution_core.errors import CheckpointError
 
 PARTS = ("corpus", "features", "index")
@@ -46,14 +47,19 @@ def part_folder(directory: str | os.PathLike[str], card: Mapping[str, Any], part
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else change the folder meanwhile. Raises `CheckpointError` where somebody does."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Let nobody else change the folder meanwhile.
+
+    Raises `CheckpointError` where somebody does, `OutputError` where nothing can be written there.
+    """
+    make_folder(folder)
     try:
         import fcntl
     except ImportError:  # Windows: nobody watches
         yield
         return
-    with (folder / LOCK).open("w") as handle:
+    with written_to(folder / LOCK):
+        handle = (folder / LOCK).open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -55,7 +55,9 @@ def _eight_bits(image: Image.Image) -> Any:
         # Of floats a few may stand for no data, as large as they get; whole numbers mean what they say.
         high = 1.0 if not known.size else float(np.percentile(known, 99.5 if image.mode == "F" else 100))
         steps = [white * _OVERSHOOT for white in _FULL] if image.mode == "F" else _FULL[1:]
-        full = next((white for white, most in zip(_FULL[-len(steps) :], steps, strict=True) if high <= most), high)
+        full = next(
+            (white for white, most in zip(_FULL[-len(steps) :], steps, strict=True) if high <= most), high
+        )
     scaled = np.nan_to_num(values, nan=0.0, posinf=full, neginf=0.0) * (255.0 / full)
     return np.clip(scaled.round(), 0, 255).astype(np.uint8)
 

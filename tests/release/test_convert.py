@@ -370,7 +370,7 @@ def test_tables_are_joined_by_path(tmp_path: Path, suffix: str, form: str) -> No
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
-        st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r\t")),
+        st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r\t\ufeff")),
         min_size=1,
         max_size=8,
     ),
@@ -401,7 +401,7 @@ def test_texts_that_do_not_belong_are_errors(tmp_path: Path) -> None:
         open_texts(table(tmp_path / "b.csv", {"name": ["x.png"], "caption": ["x"]}), NAMES)
     for name in ("d.parquet", "d.csv"):
         (tmp_path / name).write_bytes(b"")
-        with pytest.raises(CheckpointError, match=r"cannot be read as|has the columns"):
+        with pytest.raises(CheckpointError, match=r"cannot be read|has the columns"):
             open_texts(tmp_path / name, NAMES)
 
 
