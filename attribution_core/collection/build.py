@@ -172,6 +172,7 @@ def build_collection(
             card = editions.own_card(folder, changing=add)
             if not add:
                 return _again(folder, card, factory, near_duplicates)
+        (folder / layout.REMOVING).unlink(missing_ok=True)  # images that went may come again
         work = folder / layout.BUILDING
         there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
@@ -350,7 +351,9 @@ def _finish(
         folder / "skipped.json",
         [*(s for s in before if s["file"] not in mended and s not in skipped), *skipped],
     )
-    write_json_atomic(folder / "unread.json", unread)
+    (folder / "unread.json").unlink(missing_ok=True)
+    if unread:
+        write_json_atomic(folder / "unread.json", unread)
     if join:
         write_json_atomic(folder / "unmatched.json", unmatched)
     if not added and card is None:

@@ -15,6 +15,8 @@ PARTS = ("corpus", "features", "index")
 FEATURES, PIXELS, TOLD = ".npy", ".pixels.npy", ".json"
 """What is kept of a shard beside its rows: features, signatures, and what was skipped."""
 BUILDING = "building"
+REMOVING = "removing.json"
+"""Ids of the images that are being removed, while they are."""
 LOCK = ".lock"
 METHODS = "methods"
 OWN_METHOD = "own"  # what a collection's own method is called where its card does not name it

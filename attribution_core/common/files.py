@@ -40,6 +40,15 @@ def _cannot(path: str | os.PathLike[str], reason: str) -> str:
     return f"'{path}' cannot be written ({reason}); mend that, or give another place."
 
 
+def is_partial(path: Path, name: str) -> bool:
+    """Whether a file is what `atomic_path` left of a file of that name when it was killed."""
+    target = Path(name)
+    return (
+        re.fullmatch(rf"\.{re.escape(target.stem)}\.[0-9a-f]+\.part{re.escape(target.suffix)}", path.name)
+        is not None
+    )
+
+
 def make_folder(path: str | os.PathLike[str]) -> None:
     """Make a folder with those above it, where it is not there. Raises `OutputError` where it cannot be made."""
     with written_to(path):

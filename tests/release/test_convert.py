@@ -293,6 +293,17 @@ def evil() -> Any:
     return Evil()
 
 
+def test_a_call_that_was_killed_while_it_wrote_its_plan_goes_on(tmp_path: Path, feats: Path) -> None:
+    half = tmp_path / "out/.from_release.0123456789ab.part.json"
+    half.parent.mkdir()
+    half.write_text("{")
+    made = Collection.from_release(tmp_path / "out", features=feats, encoder=ENCODER)
+    assert len(made.index) == N and not half.exists()
+    (tmp_path / "out/corpus/train-00000.parquet").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"train-00000\.parquet' differs"):
+        Collection.open(tmp_path / "out")
+
+
 def test_files_of_other_formats_or_encoders_are_errors(tmp_path: Path, feats: Path, capsys: Any) -> None:
     def make(**given: Any) -> Collection:
         return Collection.from_release(tmp_path / "out", **{"features": feats, "encoder": ENCODER, **given})
