@@ -273,6 +273,7 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
     monkeypatch.setattr(release, "SHARD", 50)
     made = Collection.from_release(tmp_path / "out", **given)
     assert [p.name for p in sorted((made.path / "corpus").iterdir())] == [
+        "card.json",
         "train-00000.parquet",
         "train-00001.parquet",
     ]
