@@ -18,6 +18,10 @@ class CheckpointError(AttributionError):
     """A weights file, a card or a stored folder is missing, damaged, or not what it says it is."""
 
 
+class OutputError(AttributionError):
+    """A file or folder cannot be written: no room, no permission, or something else is there."""
+
+
 class DownloadError(AttributionError):
     """A file cannot be fetched: no network, not there, no room for it, or not what was expected."""
 

@@ -111,7 +111,7 @@ class TestCase:
             chunks = np.asarray([[int(a), int(b)] for a, b in stored["exemplar_chunks"]], dtype=np.int64)
             paths = tuple(str(p) for p in stored["exemplar_paths"])
             return cls(Path(path).stem, float_rows(stored["exemplar_tensors"]), chunks, made, paths)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
                 f"'{path}' is no released test case ({type(error).__name__}: {error}); expected exemplar_paths, "
                 "exemplar_chunks, exemplar_tensors, and synth_paths, synth_ids, synth_tensors by kind of prompt."

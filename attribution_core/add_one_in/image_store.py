@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attribution_core.common.files import atomic_path
+from attribution_core.common.folders import is_litter
 from attribution_core.common.images import read_image
 from attribution_core.errors import CheckpointError
 
@@ -30,8 +31,9 @@ class ImageStore:
     def open(cls, *folders: str | os.PathLike[str]) -> ImageStore:
         """Look in these folders: for files, and in their Parquet files for rows with an image.
 
-        A Parquet file counts where it has a column "image" ({"bytes", "path"}, as Hugging Face `datasets` write it) and
-        a column "path" or "id" that names it. Raises `CheckpointError` where a folder is missing.
+        A Parquet file counts where it has a column "image" (encoded, or {"bytes", "path"} as Hugging Face `datasets`
+        write it, one of which may be empty) and a column "path" or "id" that names it. Raises `CheckpointError` where a
+        folder is missing.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -44,7 +46,7 @@ class ImageStore:
                 raise CheckpointError(
                     f"'{folder}' is no folder; expected one that holds the manifest's images."
                 )
-            for file in sorted(folder.glob("*.parquet")):
+            for file in sorted(f for f in folder.glob("*.parquet") if not is_litter(f.name)):
                 try:
                     names = pq.read_schema(file).names
                     key = next((k for k in _KEYS if k in names), None)
@@ -64,7 +66,11 @@ class ImageStore:
         """Read one image. Raises `CheckpointError` where there is none, `InvalidImageError` where it is damaged."""
         if path in self._rows:
             column, row = self._rows[path]
-            return read_image(self._columns[column][row].as_py()["bytes"])  # type: ignore[index]
+            stored = self._columns[column][row].as_py()  # type: ignore[index]
+            data = stored.get("bytes") if isinstance(stored, dict) else stored
+            if isinstance(data, bytes) and data:
+                return read_image(data)
+            path = (stored.get("path") if isinstance(stored, dict) else None) or path
         for folder in self._folders:
             if (folder / path).is_file():
                 return read_image(folder / path)

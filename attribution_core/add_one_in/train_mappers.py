@@ -17,6 +17,7 @@ from attribution_core.add_one_in.cases import Images, ManifestEntry
 from attribution_core.add_one_in.metrics import exemplar_places
 from attribution_core.common.arrays import whole
 from attribution_core.common.cards import read_card
+from attribution_core.common.files import make_folder
 from attribution_core.errors import InvalidInputError
 from attribution_core.mapping.fit import FeaturePairs, FitSettings
 from attribution_core.mapping.pair import MapperPair
@@ -172,7 +173,7 @@ def _fit(
     mark = {"settings": asdict(settings), "models": len(pairs.models), "encoder": start.encoder}
     if (folder / "card.json").exists() and {k: v for k, v in read_card(folder).items() if k in mark} == mark:
         return MapperPair.load(folder, start.encoder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pair = start.fit(pairs, settings.kind, on_epoch, folder / "checkpoint.pt", **options)
     pair.save(folder, mark)
     return pair

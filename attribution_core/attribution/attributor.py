@@ -87,11 +87,13 @@ class Attributor:
         image: PIL image or path. top: how many to list, cut to the size of the collection. temperature: in
         place of the fitted one. added: more candidates, as if they had been trained on; all of them are listed beside
         the `top`, with ids that go on behind the corpus. Raises `InvalidImageError`, `InvalidInputError`, and
-        `NotFittedError` where the collection has no calibrator and no temperature is given.
+        `NotFittedError` where the collection has no calibrator and no temperature is given,
+        `CollectionMismatchError` where its images have changed since it was opened.
         """
         if top < 1:
             raise InvalidInputError(f"top is {top}, expected at least 1.")
         collection, calibrator = self.collection, self.collection.calibrator
+        collection.check_unchanged()
         if temperature is None and not calibrator.is_fitted:
             raise NotFittedError(
                 f"collection '{collection.name}' has no fitted calibrator; give a temperature "

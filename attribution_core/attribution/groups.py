@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import csv_text
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 
@@ -130,27 +129,15 @@ class Groups:
 
     def to_csv(self) -> str:
         """One line a group, and one for everything else."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            [
-                str(self.by),
-                "influence",
-                "low",
-                "high",
-                "listed",
-                "works",
-                "images",
-                "share_of_training_set",
-                "lift",
-            ]
-        )
-        for g in self.groups:
-            writer.writerow(
-                [g.name, g.influence, g.low, g.high, g.listed, g.works, g.images, g.share, g.lift]
-            )
-        writer.writerow(["everything else", self.rest, self.rest_low, self.rest_high, "", "", "", "", ""])
-        return out.getvalue()
+        columns = ("influence", "low", "high", "listed", "works", "images")
+        rows = [
+            {str(self.by): g.name, **{name: getattr(g, name) for name in columns}}
+            | {"share_of_training_set": g.share, "lift": g.lift}
+            for g in self.groups
+        ]
+        rest = {"influence": self.rest, "low": self.rest_low, "high": self.rest_high}
+        header = (str(self.by), *columns, "share_of_training_set", "lift")
+        return csv_text(header, [*rows, {str(self.by): "everything else", **rest}])
 
 
 def group(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from attribution_core.attribution.works import Work, works_of
 from attribution_core.common.arrays import FloatArray, log_sum, whole
+from attribution_core.common.text import csv_text
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.retrieval.hits import Hits
@@ -282,11 +281,7 @@ class Attribution:
     def to_csv(self) -> str:
         """Return the listed images as CSV with a header, one row an image; columns as in "top"."""
         rows = self.to_dict()["top"]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_text(rows[0], rows)
 
 
 def _columns(shares: Shares) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from attribution_core.common.text import one_line
 from attribution_core.settings import Settings
 
 
@@ -37,26 +38,20 @@ def artwork(
     from attribution_core.analyses.artwork.survey import ArtworkStep, close_prompts, survey
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.collection.collection import Collection
-    from attribution_core.common.images import SUFFIXES
-    from attribution_core.errors import CheckpointError, InvalidInputError
+    from attribution_core.common.folders import image_files
+    from attribution_core.common.text_files import read_lines
+    from attribution_core.errors import CheckpointError
     from attribution_core.generation.generator import Generator
 
-    files = [images]
-    if images.is_dir():
-        files = sorted(p for p in images.iterdir() if p.suffix.lower() in SUFFIXES)
+    files = [path for _, path in image_files([images])]
+    asked = None if prompts is None else read_lines(prompts, "the prompts")
     opened = Collection.open(collection or Settings().collection, method)
     attributor = Attributor(opened, device=device)
     candidates = embed(attributor, Artwork.read(files, artist))
     answers = {str(path): would_be_credited(attributor, path, candidates) for path in image or ()}
     told = None
     if prompts is not None or not image:
-        if prompts is not None and not prompts.is_file():
-            raise InvalidInputError(f"'{prompts}' is no file; give a text file of prompts, one a line.")
-        wanted = (
-            close_prompts(attributor, candidates)
-            if prompts is None
-            else prompts.read_text("utf-8").splitlines()
-        )
+        wanted = close_prompts(attributor, candidates) if asked is None else asked
         if opened.generator_path is None:
             raise CheckpointError(
                 f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
@@ -90,10 +85,12 @@ def artwork(
         )
         return
     for name, standing in answers.items():
-        typer.echo(f"{name}: {standing.sentence}")
+        typer.echo(one_line(f"{name}: {standing.sentence}"))
     if told is not None:
-        typer.echo(told.sentence)
+        typer.echo(one_line(told.sentence))
         typer.echo("   share  closest at  of      prompt")
         for row in told.ranked:
             s = row.standing
-            typer.echo(f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {row.prompt}")
+            typer.echo(
+                f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {one_line(row.prompt)}"
+            )

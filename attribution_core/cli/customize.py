@@ -31,6 +31,7 @@ def customize(
     """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
     from tqdm import tqdm
 
+    from attribution_core.common.folders import image_files
     from attribution_core.common.images import read_image
     from attribution_core.generation.generator import Generator
     from attribution_core.generation.tuning.customization import customize as tune
@@ -44,7 +45,7 @@ def customize(
     )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)
-    exemplars = [read_image(file) for file in _files(images)]
+    exemplars = [read_image(file) for _, file in image_files(images)]
     with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty()) as bar:
         learned = tune(
             opened,
@@ -65,11 +66,3 @@ def customize(
         f"{out}: learned from {count}, {size:.1f} MB; prompts name it "
         f"'{prompt_for(captions[0], category, TOKEN)}'"
     )
-
-
-def _files(paths: list[Path]) -> list[Path]:
-    """Files as they are given; of a folder, all its files by name."""
-    found: list[Path] = []
-    for path in paths:
-        found += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return found

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attribution_core.common.text import one_line
+
 if TYPE_CHECKING:
-    from attribution_core.collection.build import IndexReport
+    from attribution_core.collection.build_report import IndexReport, Skipped
 
 NAMED = 20
 """So many skipped images are named on the screen; all of them in skipped.json."""
@@ -45,12 +48,26 @@ def index(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="Its column that names the images; default: file, file_name, id or key."),
+        typer.Option(
+            help="Its column that names the images; default: file, file_name, filename, path, id or key."
+        ),
     ] = None,
     columns: Annotated[
         str, typer.Option(help="Other names of columns, such as creator=artist,caption=TEXT.")
     ] = "",
-    image_column: Annotated[str | None, typer.Option(help="Of a table; default: image.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="Of a table; default: image, else one of that type.")
+    ] = None,
+    read_as: Annotated[
+        str | None,
+        typer.Option("--as", help="What a folder is read as: folder (of images), parquet or tar."),
+    ] = None,
+    id_from_file: Annotated[
+        bool,
+        typer.Option(
+            "--id-from-file", help="The Parquet file's name before each id, where ids restart in every file."
+        ),
+    ] = False,
     split: Annotated[str | None, typer.Option(help="Of a data set; default: train.")] = None,
     config: Annotated[str | None, typer.Option(help="Of a data set that has several.")] = None,
     prefix: Annotated[
@@ -121,6 +138,8 @@ def index(
                 prefix=prefix,
                 engine=engine,
                 workers=workers,
+                read_as=read_as,
+                id_from_file=id_from_file,
             )
     except KeyboardInterrupt:
         before = " the collection is as it was, and" if add else ""
@@ -148,28 +167,42 @@ def chosen(factory: str | None, store: str | None, default: str) -> str:
 
 
 def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
-    for skipped in (*report.skipped[:NAMED], *report.notes[:NAMED]):
-        typer.echo(
-            f"{'skipped' if skipped in report.skipped else 'note:'} {skipped.file}: {skipped.reason}",
-            err=True,
-        )
-    if len(report.skipped) > NAMED:
-        typer.echo(f"... and {len(report.skipped) - NAMED:,} more, all in {out / 'skipped.json'}", err=True)
+    _name("skipped ", report.skipped, out / "skipped.json")
+    _name("note: ", report.notes, None)
+    _name("not read: ", report.unread, out / "unread.json")
     if joined and (report.unmatched_rows or report.unmatched_images):
         typer.echo(
             f"metadata: rows without an image that was read here: {len(report.unmatched_rows):,}, images "
             f"without a row: {len(report.unmatched_images):,}; {out / 'unmatched.json'} names them",
             err=True,
         )
+    if report.unnamed_rows:
+        typer.echo(f"metadata: rows that name no image: {report.unnamed_rows:,}", err=True)
+    if report.unused_columns:
+        typer.echo(
+            f"metadata: columns that are not used: {one_line(', '.join(report.unused_columns))}; "
+            "--columns creator=COLUMN takes one",
+            err=True,
+        )
     if report.notice:
         typer.echo(f"note: {report.notice}", err=True)
     words = f", {report.added:,} of them new" if add else ""
     if add and report.known:
-        words += f", {report.known:,} were there already (same id; --prefix tells two folders apart)"
+        words += f", {report.known:,} were there already (same id; --prefix tells two folders apart, "
+        words += "--id-from-file two Parquet files)"
     typer.echo(f"{out}: {len(report.collection.index)} images{words}, {len(report.skipped)} skipped")
     if report.repeated:
         typer.echo(f"near-duplicates of another image, credited as one work with it: {report.repeated:,}")
     typer.echo(f"open it with: python app.py --collection {out}")
+
+
+def _name(word: str, files: Sequence[Skipped], listed: Path | None) -> None:
+    """Say the first of these files with their reasons, and how many there are. listed: where all of them stand."""
+    for entry in files[:NAMED]:
+        typer.echo(f"{word}{one_line(entry.file)}: {one_line(entry.reason)}", err=True)
+    if len(files) > NAMED:
+        where = f", all in {listed}" if listed else ""
+        typer.echo(f"... and {len(files) - NAMED:,} more{where}", err=True)
 
 
 def remove(
@@ -181,15 +214,8 @@ def remove(
 ) -> None:
     """Take images out of a collection of your own; nothing is encoded again."""
     from attribution_core.collection.editions import remove_images
-    from attribution_core.errors import InvalidInputError
+    from attribution_core.common.text_files import read_lines
 
-    every = list(ids or [])
-    if file is not None:
-        try:
-            every += [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInputError(
-                f"'{file}' cannot be read ({error}); give text with one id a line."
-            ) from error
+    every = [*(ids or ()), *([] if file is None else read_lines(file, "the ids"))]
     done = remove_images(collection, every)
     typer.echo(f"{collection}: {done.images} removed, {len(done.collection.index)} images left")

@@ -22,7 +22,9 @@ from attribution_core.cli.index import index, remove
 from attribution_core.cli.memorization import memorization
 from attribution_core.cli.report import report
 from attribution_core.cli.second_opinion import second_opinion
+from attribution_core.cli.streams import printable_streams
 from attribution_core.cli.train_mappers import train_mappers
+from attribution_core.common.text import one_line
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 
@@ -46,7 +48,11 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except AttributionError as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {one_line(' '.join(str(error).split()))}", err=True)
+            raise typer.Exit(2) from error
+        except OSError as error:  # a disk that is full or locked where nobody else has said so
+            where = f"'{error.filename}': " if error.filename is not None else ""
+            typer.echo(f"error: {one_line(where + (error.strerror or str(error)))}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.echo("stopped; the same command goes on where it was", err=True)
@@ -81,11 +87,13 @@ def attribute(
     for work in result.works:
         first = work.places[0]
         credit, alike = result.credits[first], work.words()
+        words = (
+            f"{credit.caption or credit.id}; {credit.creator or 'unknown'}, "
+            f"{credit.licence or 'licence unknown'}{f' ({alike})' if alike else ''}"
+        )
         typer.echo(
             f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
-            f"{result.similarity[first]:10.3f}  {credit.caption or credit.id}; "
-            f"{credit.creator or 'unknown'}, {credit.licence or 'licence unknown'}"
-            f"{f' ({alike})' if alike else ''}"
+            f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
 
@@ -108,8 +116,11 @@ def generate(
     """Make an image from PROMPT and write it with its recipe."""
     from tqdm import tqdm
 
+    from attribution_core.errors import InvalidInputError
     from attribution_core.generation.generator import Generator
 
+    if out.is_dir():
+        raise InvalidInputError(f"'{out}' is a folder; give the name of a file to write.")
     settings = Settings()
     opened = Generator.open(
         generator or settings.generator or settings.collection / "generator", device=device
@@ -223,4 +234,5 @@ app.command()(one_line_errors(train_mappers))
 def main() -> None:
     """Run the command line; the hub's telemetry is off."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    printable_streams()
     app()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attribution_core.common.text import one_line
+
 if TYPE_CHECKING:
     from attribution_core.collection.collection import Collection
     from attribution_core.generation.recipe import Recipe
@@ -38,6 +40,7 @@ def memorization(
     from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
     from attribution_core.common.files import atomic_path
+    from attribution_core.common.folders import image_files
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.scan import Scan
     from attribution_core.reports.scan_html import scan_page
@@ -50,7 +53,7 @@ def memorization(
     if html is not None and html.is_dir():
         raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
     whole("seeds", seeds, 1, 10_000)
-    files = list(_files(images or []))
+    files = list(image_files(images or []))
     asked = [] if prompts is None else _lines(prompts)
     opened = Collection.open(collection or Settings().collection)
     items = [*_read(files, opened, device)]
@@ -70,50 +73,28 @@ def memorization(
         mark = {None: "?", True: "COPY", False: "no"}[verdict.is_copy]
         signal = f"{item.signal.mean:6.2f}" if item.signal else "     -"
         typer.echo(
-            f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  {item.title}; "
-            f"{verdict.name}"
+            f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  "
+            f"{one_line(f'{item.title}; {verdict.name}')}"
         )
     for prompt, told in scan.prompts().items():
-        typer.echo(f"“{prompt}”: {told.sentence}")
-    typer.echo(scan.sentence)
+        typer.echo(one_line(f"“{prompt}”: {told.sentence}"))
+    typer.echo(one_line(scan.sentence))
     typer.echo(f"How do we know? {scan.items[0].verdict.how}")
     if scan.how_signal:
         typer.echo(f"The noise signal: {scan.how_signal}")
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
-    """Files as they are given; of a folder, all that are named as images, at any depth."""
-    from attribution_core.common.images import SUFFIXES
-    from attribution_core.errors import InvalidInputError
-
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise InvalidInputError(
-                f"there is no image in '{path}'; give a folder with PNG, JPEG, WebP, GIF, BMP or TIFF files."
-            )
-        yield from found
-
-
 def _lines(path: Path) -> list[str]:
+    from attribution_core.common.text_files import read_lines
     from attribution_core.errors import InvalidInputError
 
-    try:
-        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            f"the prompts in '{path}' cannot be read ({error}); give a text file in UTF-8."
-        ) from error
-    kept = list(dict.fromkeys(line for line in lines if line))
+    kept = list(dict.fromkeys(" ".join(line.split()) for line in read_lines(path, "the prompts")))
     if not kept:
         raise InvalidInputError(f"there is no prompt in '{path}'; write one a line.")
     return kept
 
 
-def _read(files: list[Path], opened: Collection, device: str) -> Iterator[ScannedImage]:
+def _read(files: list[tuple[str, Path]], opened: Collection, device: str) -> Iterator[ScannedImage]:
     """Files that cannot be read are said and left out, where there are others."""
     from tqdm import tqdm
 
@@ -126,16 +107,16 @@ def _read(files: list[Path], opened: Collection, device: str) -> Iterator[Scanne
     with tqdm(total=len(files), unit="image", disable=not sys.stderr.isatty()) as bar:
         for start in range(0, len(files), _BLOCK):
             block = []
-            for path in files[start : start + _BLOCK]:
+            for title, path in files[start : start + _BLOCK]:
                 try:
-                    block.append((path, read_image(path)))
+                    block.append((title, path, read_image(path)))
                 except InvalidImageError as error:
                     if len(files) == 1:
                         raise
-                    typer.echo(f"skipped: {error}", err=True)
-            verdicts = checker.check_all([image for _, image in block]) if block else []
-            for (path, image), verdict in zip(block, verdicts, strict=True):
-                yield ScannedImage(path.name, image, verdict, _recipe(path))
+                    typer.echo(one_line(f"skipped: {error}"), err=True)
+            verdicts = checker.check_all([image for *_, image in block]) if block else []
+            for (title, path, image), verdict in zip(block, verdicts, strict=True):
+                yield ScannedImage(title, image, verdict, _recipe(path))
             bar.update(min(_BLOCK, len(files) - start))
 
 

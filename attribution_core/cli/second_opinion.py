@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from attribution_core.common.text import one_line
+
 
 def second_opinion(
     prompt: Annotated[str, typer.Argument(help="What to draw, attribute and forget again.")],
@@ -87,9 +89,12 @@ def second_opinion(
         )
     typer.echo("unlearning  similarity  loss rose by  caption; creator, licence")
     for row in rows[:top]:
-        typer.echo(
-            f"{row['by_unlearning']:10d}  {row['by_similarity']:10d}  {row['loss_rose_by']:12.5f}  "
+        words = (
             f"{row['caption'] or row['id']}; {row['creator'] or 'unknown'}, "
             f"{row['licence'] or 'licence unknown'}"
+        )
+        typer.echo(
+            f"{row['by_unlearning']:10d}  {row['by_similarity']:10d}  {row['loss_rose_by']:12.5f}  "
+            f"{one_line(words)}"
         )
     typer.echo(f"rank correlation of {len(told)} images: {agreement}")

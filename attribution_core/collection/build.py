@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from attribution_core.collection import editions, layout, shards
+from attribution_core.collection.borrowed_calibrator import borrow_calibrator, calibrator_notice
+from attribution_core.collection.build_report import IndexReport, entries
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.sources.item import Columns, Source
-from attribution_core.collection.sources.metadata import Metadata
+from attribution_core.collection.sources.metadata import Join, Metadata
 from attribution_core.collection.sources.open import open_source
+from attribution_core.collection.sources.survey import ReadAs
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
@@ -34,13 +37,12 @@ from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.backends import check_factory
-from attribution_core.scoring.calibrator import Calibrator
-from attribution_core.settings import shipped
 
-SHIPPED = shipped("pocket")
-FITTED_ELSEWHERE = "fitted on another collection"
 USUAL_ENCODER = "efficientnet-lite0"
-_OURS = {layout.LOCK, "skipped.json", "unmatched.json"}
+_OURS = {layout.LOCK, "skipped.json", "unmatched.json", "unread.json"}
+TWICE = (
+    "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
+)
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
@@ -54,38 +56,6 @@ class Engine(str, Enum):
     def __str__(self) -> str:
         """Return the value, as it is typed."""
         return str(self.value)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An image that is not in the collection, and why; or one of which something was left aside."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What `build_collection` did.
-
-    notice: a sentence about the calibrator, "" where there is none to say. added: images that are new. known: images
-    whose ids were there already. notes: images that are in the collection without something of theirs. unmatched_rows,
-    unmatched_images: of the metadata, those without the other.
-    """
-
-    collection: Collection
-    skipped: tuple[Skipped, ...]
-    notice: str = ""
-    added: int = 0
-    known: int = 0
-    notes: tuple[Skipped, ...] = ()
-    unmatched_rows: tuple[str, ...] = ()
-    unmatched_images: tuple[str, ...] = ()
-
-    @property
-    def repeated(self) -> int:
-        """Images that are near-duplicates of another one."""
-        return int(self.collection.card.get("near_duplicates", {}).get("repeated", 0))
 
 
 @dataclass(frozen=True)
@@ -140,23 +110,27 @@ def build_collection(
     prefix: str = "",
     engine: Engine | str = Engine.LOCAL,
     workers: int | None = None,
+    read_as: ReadAs | str | None = None,
+    id_from_file: bool = False,
 ) -> IndexReport:
     """Encode images and write a collection's folder, or add them to one.
 
     images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
-    see `open_source`, which takes split, config and image_column. out: new or half-built folder. encoder: default
-    efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair, identity by
-    default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or JSON lines
-    whose column `key` names the images (default: file, file_name, id or key; a path relative to the folder, or an id)
-    with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to use as it is, in place
-    of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`, with its own encoder,
-    mappers and factory. near_duplicates: the threshold of `corpus.near_duplicates`; None groups none; a collection that
-    is added to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the result is the same,
-    and each goes on with what the other began. workers: encoders at once on Ray; see `ray.cluster.share`.
+    see `open_source`, which takes split, config, image_column, read_as and id_from_file. out: new or half-built folder.
+    encoder: default efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair,
+    identity by default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or
+    JSON whose column `key` names the images (default: the first of `metadata.KEYS`; an id, or a part of it by which
+    one image alone goes) with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to
+    use as it is, in place of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`,
+    with its own encoder, mappers and factory. near_duplicates: the threshold of `duplicates`; None groups none; a
+    collection that is added to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the
+    result is the same, and each goes on with what the other began. workers: encoders at once on Ray; see
+    `ray_cluster.share`.
 
-    Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json.
-    Raises `InvalidInputError` for what is no source of images or holds none, `CheckpointError` where `out` holds
-    something else or nothing to add to, or a store cannot be reached.
+    Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json,
+    files that are none of the source's images in `out`/unread.json. Raises `InvalidInputError` for what is no source of
+    images or holds none, and for metadata that does not fit its header, joins no image, or has one row for two;
+    `CheckpointError` where `out` holds something else or nothing to add to, or a store cannot be reached.
     """
     folder, columns = Path(out), columns or Columns()
     if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
@@ -165,13 +139,23 @@ def build_collection(
     _check_engine(engine, workers)
     card = editions.own_card(folder) if add else None
     encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
-    source = open_source(images, columns, split=split, config=config, image_column=image_column)
+    source = open_source(
+        images,
+        columns,
+        split=split,
+        config=config,
+        image_column=image_column,
+        read_as=read_as,
+        id_from_file=id_from_file,
+        out=folder,
+        metadata=metadata,
+    )
     table = Metadata.read(metadata, columns, key) if metadata else None
     plan = {
         **source.mark,
         "encoder": loaded.name if loaded else encoder,
         "prefix": prefix,
-        "metadata": [sha256_file(metadata), key, columns.chosen] if metadata else None,
+        "metadata": [table.digest, key, columns.chosen] if table else None,
         "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json"),
     }
     if card is not None and plan["encoder"] != card["encoder"]:
@@ -188,10 +172,15 @@ def build_collection(
             card = editions.own_card(folder, changing=add)
             if not add:
                 return _again(folder, card, factory, near_duplicates)
+        (folder / layout.REMOVING).unlink(missing_ok=True)  # images that went may come again
         work = folder / layout.BUILDING
         there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
             editions.discard(folder)
+        join = None
+        if table is not None:
+            join = Join(table, _taken(folder, card, work, table.digest))
+            join.plan((prefix + image, image, names) for image, names in source.names())
         _claim(work, digest)
         if engine == Engine.RAY:
             recipe = ray_engine.Recipe.of(encoder, device, loaded)
@@ -206,13 +195,13 @@ def build_collection(
             else MapperPair.identity(network.dim, encoder=network.name)
         )
         seen = _Seen(there, _done(work))
-        _build(source, prefix, table, encode, work, seen, on_progress)
+        _build(source, prefix, join, encode, work, seen, on_progress)
         return _finish(
             folder,
             source,
             card,
             digest,
-            table,
+            join,
             seen,
             {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
             pair,
@@ -250,6 +239,8 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
             f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
             "another --out."
         )
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another --out.")
     begun = (folder / layout.BUILDING).exists()
     if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
@@ -276,6 +267,18 @@ def _done(work: Path) -> set[str]:
     return {name for told in _told(work) for name in told["ids"]}
 
 
+def _taken(folder: Path, card: Mapping[str, Any] | None, work: Path, table: str) -> dict[str, str]:
+    """Row -> image of what earlier runs joined by the same table, of images that are still there."""
+    kept = _told(layout.part_folder(folder, card, "features")) if card else []
+    return {
+        row: image
+        for told in (*kept, *_told(work))
+        if told.get("table") == table
+        for row, image in told["joined"].items()
+        if image in told["ids"]
+    }
+
+
 def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _EncodedShards:
     for items in stream:
         yield items, shards.encode(items, encoder)
@@ -284,7 +287,7 @@ def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _Enco
 def _build(
     source: Source,
     prefix: str,
-    table: Metadata | None,
+    join: Join | None,
     encode: _Encode,
     work: Path,
     seen: _Seen,
@@ -303,7 +306,7 @@ def _build(
 
     with closing(encode(stream())) as encoded_shards:
         for items, encoded in encoded_shards:
-            shards.write(items, encoded, table, work, number)
+            shards.write(items, encoded, join, work, number)
             number, done = number + 1, done + len(items)
             if on_progress:
                 total = source.total(read + seen.known)
@@ -315,7 +318,7 @@ def _finish(
     source: Source,
     card: dict[str, Any] | None,
     digest: str,
-    table: Metadata | None,
+    join: Join | None,
     seen: _Seen,
     made: Mapping[str, Any],
     pair: MapperPair,
@@ -327,22 +330,31 @@ def _finish(
         editions.discard(folder)
         raise InvalidInputError(f"'{source.title}' holds no images.")
     skipped = [entry for shard in told for entry in shard["skipped"]]
-    skipped += [
-        {"file": name, "reason": "another image of the source has the same id"} for name in seen.twice
-    ]
-    matched = {row for shard in told for row in shard["rows"]}
+    mended = {name for shard in told for name in shard["ids"]}
+    skipped += [{"file": name, "reason": TWICE} for name in seen.twice]
+    if join is not None and not join.taken:
+        if card is None:
+            editions.discard(folder)
+        raise join.nothing_joined(next(iter(seen.met)))
     unmatched = {
-        "rows": [row for row in table.rows if row not in matched] if table else [],
+        "rows": [row for row in join.table.rows if row not in join.taken] if join else [],
         "images": [name for shard in told for name in shard["unmatched"]],
     }
+    unread = [{"file": name, "reason": reason} for name, reason in source.unread]
     added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
     before = (
         json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
         if card and (folder / "skipped.json").exists()
         else []
     )
-    write_json_atomic(folder / "skipped.json", [*(s for s in before if s not in skipped), *skipped])
-    if table:
+    write_json_atomic(
+        folder / "skipped.json",
+        [*(s for s in before if s["file"] not in mended and s not in skipped), *skipped],
+    )
+    (folder / "unread.json").unlink(missing_ok=True)
+    if unread:
+        write_json_atomic(folder / "unread.json", unread)
+    if join:
         write_json_atomic(folder / "unmatched.json", unmatched)
     if not added and card is None:
         editions.discard(folder)
@@ -353,7 +365,7 @@ def _finish(
     if card is None:
         pair.save(folder / "mappers")
         if not mapped:
-            _borrow_calibrator(folder, str(made["encoder"]))
+            borrow_calibrator(folder, str(made["encoder"]))
         what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
         collection = editions.publish(folder, what, new=work, changes={"built": digest})
     elif added:
@@ -363,13 +375,16 @@ def _finish(
     editions.tidy(folder, built=True)
     return IndexReport(
         collection,
-        _entries(skipped),
-        _notice(folder),
+        entries(skipped),
+        calibrator_notice(folder),
         added,
         seen.known,
-        _entries(chain.from_iterable(shard["notes"] for shard in told)),
+        entries(chain.from_iterable(shard["notes"] for shard in told)),
         tuple(unmatched["rows"]),
         tuple(unmatched["images"]),
+        entries(unread),
+        join.table.unnamed if join else 0,
+        join.table.unused if join else (),
     )
 
 
@@ -381,36 +396,4 @@ def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None)
     collection = Collection.open(folder) if same else editions.publish(folder, card, changes=asked)
     path = folder / "skipped.json"
     skipped = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return IndexReport(collection, _entries(skipped), _notice(folder), 0, len(collection.index))
-
-
-def _entries(told: Iterable[Mapping[str, str]]) -> tuple[Skipped, ...]:
-    return tuple(Skipped(**entry) for entry in told)
-
-
-def _borrow_calibrator(folder: Path, encoder: str) -> None:
-    """Copy the shipped calibrator that was fitted for this encoder as it is; its card says that it is borrowed."""
-    if (folder / "calibrator/card.json").exists():
-        return
-    for parts in (SHIPPED, *sorted((SHIPPED / "methods").glob("*"))):
-        cards = [parts / name / "card.json" for name in ("calibrator", "mappers")]
-        if not all(card.exists() for card in cards):
-            continue
-        fitted, mappers = (read_card(card.parent) for card in cards)
-        if fitted.get("encoder") == encoder and mappers.get("kind") == "identity":
-            calibrator = Calibrator.load(parts / "calibrator", encoder=encoder)
-            shutil.rmtree(folder / "calibrator", ignore_errors=True)
-            calibrator.save(
-                folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"}
-            )
-            return
-
-
-def _notice(folder: Path) -> str:
-    if not (folder / "calibrator/card.json").exists():
-        return (
-            "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
-            "folder into the collection."
-        )
-    note = str(read_card(folder / "calibrator").get("note", ""))
-    return f"the calibrator was {note}; read the shares as relative to each other." if note else ""
+    return IndexReport(collection, entries(skipped), calibrator_notice(folder), 0, len(collection.index))

@@ -196,6 +196,15 @@ class Collection:
         write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
         return Collection.open(self.path, method)
 
+    def check_unchanged(self) -> None:
+        """Raise `CollectionMismatchError` where images came or went since this was opened."""
+        card = read_card(self.path)
+        if any(card.get(key) != self.card.get(key) for key in ("edition", "n_training", "built")):
+            raise CollectionMismatchError(
+                f"the collection '{self.name}' has changed since it was opened; reload it (start the app again), "
+                "and attribute anew."
+            )
+
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of all its methods, its own first."""

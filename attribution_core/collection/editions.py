@@ -19,9 +19,18 @@ from typing import Any
 import numpy as np
 
 from attribution_core.collection.collection import Collection
-from attribution_core.collection.layout import BUILDING, FEATURES, PARTS, PIXELS, SUMMARY, alone, part_folder
-from attribution_core.common.cards import read_card, write_card
-from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.collection.layout import (
+    BUILDING,
+    FEATURES,
+    PARTS,
+    PIXELS,
+    REMOVING,
+    SUMMARY,
+    alone,
+    part_folder,
+)
+from attribution_core.common.cards import CARD_NAME, read_card, verify_files, write_card
+from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
 from attribution_core.errors import CheckpointError, InvalidInputError
@@ -60,9 +69,8 @@ def own_card(folder: Path, changing: bool = True) -> dict[str, Any]:
 
 def stems(folder: Path, card: Mapping[str, Any]) -> list[str]:
     """Names of the shards of the edition that holds, in order."""
-    return sorted(
-        p.name.removesuffix(SUMMARY) for p in part_folder(folder, card, "features").glob(f"*{SUMMARY}")
-    )
+    place = part_folder(folder, card, "features")
+    return sorted(p.name.removesuffix(SUMMARY) for p in place.glob(f"[0-9]*{SUMMARY}"))
 
 
 def ids_of(folder: Path, card: Mapping[str, Any]) -> list[str]:
@@ -77,26 +85,45 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
     """Take images out of a collection that `index` made; nothing is encoded again, and their files are deleted.
 
     ids: as the corpus and every attribution call them. Raises `InvalidInputError` where one is not there or none would
-    be left; nothing is changed then. `CheckpointError` for a collection that `index` did not make.
+    be left; nothing is changed then. `CheckpointError` for a collection that `index` did not make. A call that was cut
+    off is ended by the same call.
     """
     folder = Path(directory)
     card = own_card(folder)
     with alone(folder):
         card = own_card(folder)
-        gone, known = set(ids), ids_of(folder, card)
-        missing = [name for name in dict.fromkeys(ids) if name not in set(known)]
+        known, begun = set(ids_of(folder, card)), _begun(folder)
+        ended = set() if begun & known else begun  # these are out; what comes behind that was cut off
+        if ended:
+            tidy(folder)
+            (folder / REMOVING).unlink(missing_ok=True)
+        missing = [name for name in dict.fromkeys(ids) if name not in known | ended]
         if missing:
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
             raise InvalidInputError(
                 f"'{folder}' has no image '{missing[0]}'{more}; give ids as 'attribute --json' lists them."
             )
-        if not gone:
+        if not ids:
             raise InvalidInputError("no ids were given; say which images to remove.")
+        gone = set(ids) & known
+        if not gone:
+            return Removed(Collection.open(folder), len(set(ids)))
         if len(gone) == len(known):
             raise InvalidInputError(
                 f"that would remove all {len(known):,} images of '{folder}'; delete the folder."
             )
-        return Removed(publish(folder, card, without=gone), len(gone))
+        write_json_atomic(folder / REMOVING, sorted(gone))
+        made = publish(folder, card, without=gone)
+        (folder / REMOVING).unlink(missing_ok=True)
+        return Removed(made, len(gone))
+
+
+def _begun(folder: Path) -> set[str]:
+    """Ids that a removal was at work on that did not come to its end."""
+    try:
+        return set(map(str, json.loads((folder / REMOVING).read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError):
+        return set()
 
 
 def publish(
@@ -113,11 +140,14 @@ def publish(
     without: ids of images that go. changes: to the card. Mappers must be in the folder.
     """
     begun = "edition" in card
+    kept = part_folder(folder, card, "features")
+    if begun and (kept / CARD_NAME).is_file():  # of what is damaged there, no other edition is made
+        verify_files(kept)
     after = {**card, **(changes or {}), "edition": int(card["edition"]) + 1 if begun else 1}
     places = {part: part_folder(folder, after, part) for part in PARTS}
     for part, place in places.items():
         _delete(part, place)
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
     last = -1
     for stem in stems(folder, card) if begun else ():
         last = int(stem)
@@ -135,6 +165,12 @@ def publish(
     )
     index.save(places["index"])
     told_duplicates = _group(places, shards, after)
+    for part, what in (
+        ("corpus", "images with captions and credits"),
+        ("features", "what was kept of each shard"),
+    ):
+        names = sorted(p.name for p in places[part].iterdir() if p.is_file())
+        write_card(places[part], {"what": what, "files": names})
     write_card(folder, {**after, "n_training": len(index), "near_duplicates": told_duplicates})
     tidy(folder)
     return Collection.open(folder)

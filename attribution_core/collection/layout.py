@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.files import make_folder, written_to
 from attribution_core.errors import CheckpointError
 
 PARTS = ("corpus", "features", "index")
 FEATURES, PIXELS, SUMMARY = ".npy", ".pixels.npy", ".json"
 """What is kept of a shard beside its rows: features, signatures, and what was skipped."""
 BUILDING = "building"
+REMOVING = "removing.json"
+"""Ids of the images that are being removed, while they are."""
 LOCK = ".lock"
 METHODS = "methods"
 OWN_METHOD = "own"  # what a collection's own method is called where its card does not name it
@@ -46,14 +49,19 @@ def part_folder(directory: str | os.PathLike[str], card: Mapping[str, Any], part
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else change the folder meanwhile. Raises `CheckpointError` where somebody does."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Let nobody else change the folder meanwhile.
+
+    Raises `CheckpointError` where somebody does, `OutputError` where nothing can be written there.
+    """
+    make_folder(folder)
     try:
         import fcntl
     except ImportError:  # Windows: nobody watches
         yield
         return
-    with (folder / LOCK).open("w") as handle:
+    with written_to(folder / LOCK):
+        handle = (folder / LOCK).open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
 from attribution_core.collection.sources.item import SourceItem
-from attribution_core.collection.sources.metadata import Metadata
+from attribution_core.collection.sources.metadata import Join
+from attribution_core.common.cells import UNREADABLE
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
@@ -106,7 +107,7 @@ def encode(items: Shard, encoder: ImageEncoder) -> Encoded:
     return Encoded(tuple(made), pictures.pixels, features)
 
 
-def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, number: int) -> None:
+def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number: int) -> None:
     """Write a shard's rows, signatures and features, and last what is told of it: then it is done."""
     good: list[int] = []
     rows: list[dict[str, Any]] = []
@@ -114,25 +115,30 @@ def write(items: Shard, encoded: Encoded, table: Metadata | None, work: Path, nu
         "ids": [name for name, _ in items],
         "skipped": [],
         "notes": [],
-        "rows": [],
+        "table": join.table.digest if join else None,
+        "joined": {},
         "unmatched": [],
     }
     for k, ((name, item), made) in enumerate(zip(items, encoded.made, strict=True)):
-        row = table.of(item) if table else None
+        row = join.row(name, item.id, item.names) if join else None
         if row is not None:
-            told["rows"].append(row)
+            told["joined"][row] = name
         if isinstance(made, str):
             told["skipped"].append({"file": name, "reason": made})
             continue
-        if table and row is None:
+        if join and row is None:
             told["unmatched"].append(name)
-        if item.note:
-            told["notes"].append({"file": name, "reason": item.note})
-        extra = table.rows[row] if table and row is not None else {}
+        text = {**item.text, **(join.table.rows[row] if join and row is not None else {})}
+        notes = [item.note] if item.note else []
+        notes += [
+            f"its {column} holds what is no text, now '{UNREADABLE}'"
+            for column, value in text.items()
+            if UNREADABLE in value
+        ]
+        if notes:
+            told["notes"].append({"file": name, "reason": "; ".join(notes)})
         good.append(k)
-        rows.append(
-            {**item.text, **extra, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}}
-        )
+        rows.append({**text, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}})
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):

@@ -6,14 +6,53 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attribution_core.errors import CheckpointError
+from safetensors import SafetensorError
+
+from attribution_core.errors import CheckpointError, OutputError
 
 _BLOCK = 1 << 20
+_REASON = re.compile(
+    r"No space left on device|Disk quota exceeded|Permission denied|Read-only file system|File too large"
+)
+"""What the system said, in errors of libraries that have no `OSError`."""
+
+
+@contextlib.contextmanager
+def written_to(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system says of writing there into `OutputError`, which names the path and the reason."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_cannot(path, error.strerror or " ".join(str(error).split()))) from error
+    except (RuntimeError, ValueError, SafetensorError) as error:
+        if reason := _REASON.search(str(error)):
+            raise OutputError(_cannot(path, reason[0])) from error
+        raise
+
+
+def _cannot(path: str | os.PathLike[str], reason: str) -> str:
+    return f"'{path}' cannot be written ({reason}); mend that, or give another place."
+
+
+def is_partial(path: Path, name: str) -> bool:
+    """Whether a file is what `atomic_path` left of a file of that name when it was killed."""
+    target = Path(name)
+    return (
+        re.fullmatch(rf"\.{re.escape(target.stem)}\.[0-9a-f]+\.part{re.escape(target.suffix)}", path.name)
+        is not None
+    )
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder with those above it, where it is not there. Raises `OutputError` where it cannot be made."""
+    with written_to(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -21,20 +60,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on a clean exit it is renamed to `path`, on an error removed.
 
     The temporary name keeps the suffix of `path`, because many writers choose a format by it. The folder is
-    made if it is missing. Raises `CheckpointError` if the block wrote nothing there.
+    made if it is missing. Raises `CheckpointError` if the block wrote nothing there, `OutputError` if it could not.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(6)}.part{target.suffix}")
     try:
-        yield temporary
-        if not temporary.is_file():
-            raise CheckpointError(f"nothing was written for '{target}'; the file is left as it was.")
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(target)
+        with written_to(target):
+            yield temporary
+            if not temporary.is_file():
+                raise CheckpointError(f"nothing was written for '{target}'; the file is left as it was.")
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json_atomic(path: str | os.PathLike[str], obj: Any) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
+from attribution_core.common.colour import to_srgb
 from attribution_core.common.files import atomic_path
+from attribution_core.common.heif import prepare_heif
 from attribution_core.errors import InvalidImageError
 
 MAX_PIXELS = 50_000_000
@@ -21,14 +22,16 @@ MAX_PIXELS = 50_000_000
 _SMALL = 256  # px; drawings of this size keep every pixel in a page
 _KINDS = {b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg"}
 RECIPE_KEY = "attribution-explorer"
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .pjpeg .pjp .mpo .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()
+)
 
 
 def read_image(source: Path | str | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read any common image as it would be seen, in RGB.
 
-    EXIF rotation is applied, transparency is laid on white, CMYK, 16-bit, palette and grey images are
-    converted, an animation gives its first frame.
+    EXIF rotation and colour profiles are applied, transparency is laid on white, CMYK, 16-bit, palette and grey
+    images are converted, an animation gives its first frame.
 
     source: a path, an encoded file's bytes, or a PIL image. max_pixels: refused above, before decoding.
     Raises `InvalidImageError` for what is missing, empty, truncated, too large or no image.
@@ -47,7 +50,7 @@ def read_image(source: Path | str | bytes | Image.Image, max_pixels: int = MAX_P
             if width < 1 or height < 1:
                 raise InvalidImageError(f"{name} is empty ({width} x {height} pixels); give another image.")
             image.seek(0)
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return to_srgb(ImageOps.exif_transpose(image))
     except InvalidImageError:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged files
@@ -67,23 +70,8 @@ def _open(source: Path | str | bytes, name: str) -> Image.Image:
             raise InvalidImageError(f"{name} cannot be opened ({error.strerror}); check the path.") from error
     if not data:
         raise InvalidImageError(f"{name} is an empty file; give a PNG, JPEG, WebP, GIF, BMP or TIFF file.")
+    prepare_heif(data, name)
     return Image.open(io.BytesIO(data))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if (
-        image.mode[0] in "IF"
-    ):  # 16-bit, 32-bit and float grey: PIL's own conversion clips at 255 and shows white
-        values = np.asarray(image, dtype=np.float64)
-        full = {"F": 1.0 if values.max() <= 1 else 255.0, "I": 255.0 if values.max() <= 255 else 65535.0}
-        scaled = values * 255.0 / (65535.0 if image.mode.startswith("I;16") else full[image.mode])
-        return Image.fromarray(np.clip(scaled.round(), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        canvas = Image.new("RGBA", image.size, "white")
-        canvas.alpha_composite(image)
-        return canvas.convert("RGB")
-    return image.convert("RGB")
 
 
 def save_png(image: Image.Image, path: Path | str, recipe: Mapping[str, Any] | None = None) -> None:

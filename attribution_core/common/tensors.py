@@ -39,5 +39,10 @@ def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
 
 
 def float_rows(tensor: Any) -> NDArray[np.float32]:
-    """A tensor as a C-contiguous float32 array."""
-    return np.ascontiguousarray(tensor.float().numpy())
+    """A tensor as a C-contiguous float32 array, whether it is sparse or was saved with its gradients."""
+    import torch
+
+    plain = tensor.detach()
+    return np.ascontiguousarray(
+        (plain if plain.layout == torch.strided else plain.to_dense()).float().numpy()
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import kind_of
 from attribution_core.corpus.credit import Credit
@@ -80,7 +81,7 @@ class Corpus:
     def open(cls, directory: Path | str, split: str = "train") -> Corpus:
         """Open `directory`/`split`-*.parquet, in the order of their names.
 
-        Raises `CheckpointError` where there is none or one cannot be read.
+        Raises `CheckpointError` where there is none, one cannot be read, or one is not what the folder's card says.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -92,6 +93,8 @@ class Corpus:
                 f"no '{split}-*.parquet' in '{folder}'; expected the corpus folder of a "
                 "collection, such as checkpoints/pocket/corpus."
             )
+        if (folder / CARD_NAME).is_file():
+            verify_files(folder, lambda name: name.startswith(f"{split}-") or name == DUPLICATES)
         try:
             tables = [pq.read_table(file) for file in files]
             table = pa.concat_tables(tables, promote_options="default")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.devices import is_short
 from attribution_core.errors import CheckpointError, MissingDependencyError
 from attribution_core.generation.memory import MemoryPlan, weight_counts
@@ -98,11 +99,14 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any:
     """The pipeline of a folder, for inference, on a device of `pick_device` as a plan says.
 
-    Raises `CheckpointError` or `MissingDependencyError`; running out of memory passes as it is.
+    Its files are compared with its card, where it has one. Raises `CheckpointError` or `MissingDependencyError`;
+    running out of memory passes as it is.
     """
     diffusers = _diffusers()
     import torch
 
+    if (folder / CARD_NAME).is_file():
+        verify_files(folder)
     large = sum(weight_counts(folder).values()) > _LARGE
     try:
         with _quiet():

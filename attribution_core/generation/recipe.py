@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from attribution_core.common.cells import mended
 from attribution_core.errors import InvalidInputError
 
 MAX_SEED = 2**32 - 1
@@ -35,6 +36,10 @@ class Recipe:
         """Raises `InvalidInputError` that names the first value out of its range."""
         if not isinstance(self.prompt, str):
             raise InvalidInputError(f"the prompt must be text, given {type(self.prompt).__name__}.")
+        if mended(self.prompt) != self.prompt:
+            raise InvalidInputError(
+                f"the prompt '{mended(self.prompt)}' holds bytes that are no text; write it in UTF-8."
+            )
         _check_whole("seed", self.seed, 0, MAX_SEED)
         _check_whole("steps", self.steps, 1, MAX_STEPS)
         number = isinstance(self.guidance, (int, float)) and not isinstance(self.guidance, bool)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import float_matrix
+from attribution_core.common.tensors import float_rows
 from attribution_core.errors import InvalidInputError
 
 
@@ -109,11 +110,7 @@ def head_arrays(part: Any) -> dict[str, NDArray[np.float32]]:
     """
     if not isinstance(part, Mapping):
         raise TypeError(f"{type(part).__name__} where a dict was expected")
-    values = {
-        str(k): np.asarray(v.float().numpy())
-        for k, v in part.items()
-        if not str(k).endswith("batches_tracked")
-    }
+    values = {str(k): float_rows(v) for k, v in part.items() if not str(k).endswith("batches_tracked")}
     if set(values) == _CHANNEL:
         scale = values["weights"].reshape(-1)
         return {"weight": scale, "bias": np.zeros_like(scale)}

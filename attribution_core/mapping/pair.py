@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import float_matrix, whole
 from attribution_core.common.cards import read_card, verify_files, write_card
-from attribution_core.common.files import atomic_path
+from attribution_core.common.files import atomic_path, make_folder
 from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapping.fit import FeaturePairs, FitSettings, fit_heads
@@ -140,7 +140,7 @@ class MapperPair:
         from safetensors.numpy import save_file
 
         folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         files: list[str] = []
         if self.kind is not MapperKind.IDENTITY:
             with atomic_path(folder / _FILE) as temporary:
@@ -220,19 +220,37 @@ class MapperPair:
 
         Raises:
             CheckpointError: The file is missing, holds other keys or shapes, or anything but tensors.
+            CollectionMismatchError: It takes another number of values than the encoder of that name gives.
             MissingDependencyError: torch is not installed.
         """
+        from attribution_core.encoding.encoders import (
+            ENCODERS,  # the table alone: rooms do not know each other else
+        )
+
         stored = read_tensors(path)
         heads = []
         for name in ("real_mapper", "synth_mapper"):
             try:
                 heads.append(Head(**head_arrays(stored[name])))
-            except (KeyError, TypeError, IndexError, AttributeError, InvalidInputError) as error:
+            except (
+                KeyError,
+                TypeError,
+                IndexError,
+                AttributeError,
+                RuntimeError,
+                InvalidInputError,
+            ) as error:
                 raise CheckpointError(
                     f"'{path}' is no released mapper ({name}: {error}); expected 'real_mapper' and "
                     "'synth_mapper', each with 'weight' (m, d) and 'bias' (m,)."
                 ) from error
         try:
-            return cls(heads[0], heads[1], encoder, heads[0].kind)
+            pair = cls(heads[0], heads[1], encoder, heads[0].kind)
         except InvalidInputError as error:
             raise CheckpointError(f"'{path}' is no released mapper: {error}") from error
+        if encoder in ENCODERS and ENCODERS[encoder].dim != pair.dim:
+            raise CollectionMismatchError(
+                f"the mapper in '{path}' takes {pair.dim} values, encoder '{encoder}' gives "
+                f"{ENCODERS[encoder].dim}; name the encoder that it was made for."
+            )
+        return pair

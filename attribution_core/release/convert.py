@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.cards import CARD_NAME, read_card, write_card
-from attribution_core.common.files import write_json_atomic
+from attribution_core.common.files import is_partial, write_json_atomic, written_to
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
@@ -153,8 +153,11 @@ def write_release(
             ),
         )
         show("captions", stop)
+    parquet = sorted(p.name for p in (folder / "corpus").glob("train-*.parquet"))
+    write_card(folder / "corpus", {"what": "captions and links of the training images", "files": parquet})
     if images:
-        (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
+        with written_to(folder / "corpus/images"):
+            (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
     pair.save(folder / "mappers")
     if fitted is not None:
         fitted.save(folder / "calibrator")
@@ -182,10 +185,16 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
     if (folder / CARD_NAME).exists():
         read_card(folder)
         raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / _PLAN).exists():
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another one.")
+    others = [p for p in folder.iterdir() if not is_partial(p, _PLAN)] if folder.exists() else []
+    if others and not (folder / _PLAN).exists():
         raise CheckpointError(
             f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
         )
+    for half in folder.glob(".*") if folder.exists() else ():  # a plan that was being written
+        if is_partial(half, _PLAN):
+            half.unlink(missing_ok=True)
     write_json_atomic(folder / _PLAN, plan)
     (folder / "corpus/images").unlink(missing_ok=True)
     TrainingIndex.discard(folder / "index")

@@ -30,11 +30,17 @@ class ReleasedTrainingFeatures:
     def open(cls, path: str | os.PathLike[str]) -> ReleasedTrainingFeatures:
         """Open the file; its features stay on the disk until they are read. Raises `CheckpointError`."""
         stored = read_tensors(path, mapped=True)
+        import torch
+
         try:
-            features, paths = stored["feats"], stored["paths"]
+            if not isinstance(stored, dict):
+                raise TypeError(f"{type(stored).__name__} where a dict was expected")
+            features, paths = stored["feats"].detach(), stored["paths"]
+            if features.layout != torch.strided:
+                features = features.to_dense()
             if features.ndim != 2 or len(paths) != len(features):
                 raise ValueError(f"features {tuple(features.shape)} and {len(paths)} paths")
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"'{path}' holds no released training features ({type(error).__name__}: {error}); expected feats "
                 "(n, d) and as many paths."

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
+from attribution_core.common.cells import as_text
+from attribution_core.common.tables import SUFFIXES, Table, find_column, plain_name
 from attribution_core.corpus.corpus import TEXT_COLUMNS
-from attribution_core.errors import CheckpointError, CollectionMismatchError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 
 _KEYS = ("file", "path", "key", "id")
 _ALIASES = {"text": "caption", "url": "link", "license": "licence", "author": "creator"}
@@ -27,14 +26,14 @@ class Texts(Protocol):
 
 
 def open_texts(path: Path, images: tuple[str, ...]) -> Texts:
-    """Read a text file, a CSV file or a Parquet file.
+    """Read a text file, or a table: CSV, Parquet, JSON lines or a JSON list.
 
-    path: .txt with one line an image, in their order: its caption, or caption, tab and link; or .csv or .parquet with a
-    column of paths (file, path, key or id: the path, its last part, or that without its ending) and any of a corpus's
-    text columns, or LAION's (TEXT, URL, LICENSE). Images that a table does not name have no caption. Raises
-    `CheckpointError`, `CollectionMismatchError` where it does not belong to these images.
+    path: .txt with one line an image, in their order: its caption, or caption, tab and link; or a table with a column
+    of paths (file, path, key or id: the path, its last part, or that without its ending, by which one image alone goes)
+    and any of a corpus's text columns, or LAION's (TEXT, URL, LICENSE). Images that a table does not name have no
+    caption. Raises `CheckpointError`, `CollectionMismatchError` where it does not belong to these images.
     """
-    if path.suffix in (".csv", ".parquet"):
+    if path.suffix.lower() in SUFFIXES:
         return _Table(path, images)
     return _Lines(path, len(images))
 
@@ -62,8 +61,9 @@ class _Lines:
 
     def _read(self) -> Iterator[str]:
         with self._path.open("rb") as file:  # captions may hold what Python takes for ends of lines
-            for line in file:
-                yield line.rstrip(b"\r\n").decode("utf-8", "replace")
+            for number, line in enumerate(file):
+                encoding = "utf-8" if number else "utf-8-sig"
+                yield line.rstrip(b"\r\n").decode(encoding, "replace")
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
         """See `Texts`."""
@@ -82,62 +82,62 @@ def _line(line: str) -> dict[str, str]:
 
 
 class _Table:
-    """A table that is joined by the images' paths; it stays in pyarrow's memory."""
+    """A table that is joined by the images' paths; it stays in memory."""
 
     def __init__(self, path: Path, images: tuple[str, ...]) -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        table = _read_table(path)
-        names = {name: _ALIASES.get(name.lower(), name.lower()) for name in table.column_names}
-        keys = [name for key in _KEYS for name in table.column_names if name.lower() == key]
-        columns = {
-            ours: name for name, ours in reversed(names.items()) if ours in TEXT_COLUMNS and ours != "id"
-        }
-        if not keys or not columns:
-            raise CheckpointError(
-                f"'{path}' has the columns {', '.join(table.column_names)}; expected one of "
-                f"{', '.join(_KEYS)}, and caption, link, licence or creator."
-            )
-        known = table[keys[0]].cast(pa.string()).combine_chunks()
+        try:
+            table = Table.open(path, _KEYS)
+            key = next(filter(None, (find_column(name, table.names) for name in _KEYS)), None)
+            ours = {name: _ALIASES.get(plain_name(name), plain_name(name)) for name in table.names}
+            columns = {
+                column: name
+                for name, column in reversed(ours.items())
+                if column in TEXT_COLUMNS and column != "id" and name != key
+            }
+            if key is None or not columns:
+                raise CheckpointError(
+                    f"'{path}' has the columns {', '.join(table.names)}; expected one of "
+                    f"{', '.join(_KEYS)}, and caption, link, licence or creator."
+                )
+            self._names = tuple(columns)
+            self._rows = self._read(table, key, columns)
+        except InvalidInputError as error:
+            raise CheckpointError(str(error)) from error
         forms = (images, [i.rsplit("/", 1)[-1] for i in images], [PurePosixPath(i).stem for i in images])
-        places = [pc.index_in(pa.array(form, pa.string()), value_set=known) for form in forms]
-        self._place = min(places, key=lambda found: found.null_count)
-        if self._place.null_count == len(images):
+        self._keys = max(forms, key=lambda form: sum(name in self._rows for name in form))
+        used = {name: image for name, image in zip(self._keys, images, strict=True) if name in self._rows}
+        if not used:
             raise CollectionMismatchError(
-                f"'{path}' names none of the images by its column '{keys[0]}' (the first is '{images[0]}')."
+                f"'{path}' names none of the images by its column '{key}' (the first is '{images[0]}')."
             )
-        self._columns = {
-            ours: table[name].cast(pa.string()).combine_chunks() for ours, name in columns.items()
-        }
+        for name, image in zip(self._keys, images, strict=True):
+            if used.get(name, image) != image:
+                raise CollectionMismatchError(
+                    f"'{path}' has one row '{name}' for two images, '{image}' and '{used[name]}'; write their whole "
+                    "paths, a row each."
+                )
+
+    @staticmethod
+    def _read(table: Table, key: str, columns: dict[str, str]) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {}
+        for _, row in table:
+            name = as_text(row.get(key))
+            told = tuple(as_text(row.get(theirs), ours) for ours, theirs in columns.items())
+            if rows.setdefault(name, told) != told and name:
+                raise CheckpointError(
+                    f"'{table.path}' has two rows for '{name}'; an image needs at most one."
+                )
+        rows.pop("", None)
+        return rows
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
         """See `Texts`."""
-        place = self._place.slice(start, stop - start)
-        told: dict[str, list[Any]] = {
-            name: values.take(place).to_pylist() for name, values in self._columns.items()
-        }
+        told = (self._rows.get(name, ()) for name in self._keys[start:stop])
         return [
-            {name: value for name, value in zip(told, row, strict=True) if value and value not in _UNKNOWN}
-            for row in zip(*told.values(), strict=True)
+            {
+                name: value
+                for name, value in zip(self._names, row, strict=False)
+                if value and value not in _UNKNOWN
+            }
+            for row in told
         ]
-
-
-def _read_table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-    import pyarrow.parquet as pq
-
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        # Everything as text: "000123" is a name, not a number.
-        with pacsv.open_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True)) as head:
-            names = head.schema.names
-        convert = pacsv.ConvertOptions(column_types={name: pa.string() for name in names})
-        return pacsv.read_csv(
-            path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert
-        )
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"'{path}' cannot be read as {path.suffix[1:]} ({first}).") from error

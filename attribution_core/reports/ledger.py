@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 
 from attribution_core.attribution.groups import SUMS, Groups, group
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import csv_text
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.generation.recipe import Recipe
 
@@ -95,8 +94,4 @@ class Ledger:
                     "high": told.rest_high,
                 }
             )
-        out = io.StringIO()
-        writer = csv.DictWriter(out, fieldnames=[*rows[0], *ends], restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_text([*rows[0], *ends], rows)

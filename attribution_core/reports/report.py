@@ -157,8 +157,9 @@ def make_report(
 
     Raises:
         InvalidInputError: `shown` is below 1.
-        CollectionMismatchError: The attribution is of another training set.
+        CollectionMismatchError: The attribution is of another training set, or the collection has changed on the disk.
     """
+    collection.check_unchanged()
     shown = min(whole("shown", shown, 1), len(attribution))
     sums = tuple(group(attribution, collection.corpus, by) for by in SUMS)
     thumbnails = tuple(_thumbnail(collection.corpus, int(i)) for i in attribution.ids[:shown])

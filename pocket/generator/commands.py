@@ -318,7 +318,8 @@ def export(recipe: _Recipe = SHIPPED) -> None:
         for old in OUT.rglob("*.safetensors*"):
             old.unlink()
         shutil.copytree(folder, OUT, dirs_exist_ok=True)
-    files = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
+    weights = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
+    files = {**weights, **{str(p.relative_to(OUT)): sha256_file(p) for p in settings_of(OUT)}}
     write_card(
         OUT,
         {
@@ -344,10 +345,15 @@ def export(recipe: _Recipe = SHIPPED) -> None:
         },
     )
     with atomic_path(OUT / SUMS) as temporary:
-        temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()))
+        temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in weights.items()))
     if _later(recipe) is None:
         shutil.rmtree(KEPT, ignore_errors=True)  # what ships has come as far
     LOG.info("exported %d samples to %s", state["seen"], OUT)
+
+
+def settings_of(folder: Path) -> list[Path]:
+    """A pipeline's files beside its weights, without which it would draw other images: settings, words, index."""
+    return sorted(p for p in folder.rglob("*.json") if p.parent != folder or p.name == "model_index.json")
 
 
 def _reported(files: dict[str, str]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_artwork_draws_prompts(tmp_path: Path) -> None:
         ("red cat", "blue dog")
     )
     missing = run(*asked[:-1], tmp_path / "none.txt")
-    assert missing.exit_code == 2 and "is no file" in missing.stderr
+    assert missing.exit_code == 2 and "cannot be read" in missing.stderr
 
 
 def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) -> None:

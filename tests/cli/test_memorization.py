@@ -36,7 +36,7 @@ def test_files_and_folders_are_looked_at(collection: Path, tmp_path: Path) -> No
     shape_image(300).save(tmp_path / "other.png")
     (tmp_path / "a" / "notes.txt").write_text("no image")
     told = json.loads(run(tmp_path / "a", tmp_path / "other.png", "--collection", collection, "--json"))
-    assert [item["title"] for item in told["items"]] == ["copy.png", "other.png"]
+    assert [item["title"] for item in told["items"]] == ["b/copy.png", "other.png"]
     first = told["items"][0]
     assert first["is_copy"] is True and first["match"]["id"] == "shape/0011"
     assert first["threshold_precision"] > 0.85 and "cosine" in first["how"]

@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from attribution_core.attribution.attributor import Attributor
-from attribution_core.collection import build as indexing
-from attribution_core.collection import shards
+from attribution_core.collection import borrowed_calibrator, shards
 from attribution_core.collection.build import Progress, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card
@@ -164,7 +163,7 @@ def test_a_borrowed_calibrator_says_so(photos: Path, tmp_path: Path, monkeypatch
             tmp_path / f"shipped/methods/{name}/calibrator"
         )
         pair.save(tmp_path / f"shipped/methods/{name}/mappers")
-    monkeypatch.setattr(indexing, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(borrowed_calibrator, "SHIPPED", tmp_path / "shipped")
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER)
     assert report.collection.calibrator.temperature_ == 0.07
     assert "fitted on another collection" in report.notice

@@ -75,7 +75,8 @@ def test_every_import_has_its_package() -> None:
         {name.replace("-", "_") for name in names} for names in (BASE, EXTRAS["app"], EXTRAS["train"])
     )
     # Where one of these is used and missing, a sentence says so.
-    asked_for = {"datasets", "ray", "grpc", *(name.replace("-", "_") for name in EXTRAS["milvus"])}
+    extras = {name.replace("-", "_") for extra in ("milvus", "heic") for name in EXTRAS[extra]}
+    asked_for = {"datasets", "ray", "grpc", *extras}
     assert imported("attribution_core") - asked_for <= base
     assert imported("ui") - {"spaces"} <= base | app  # spaces is there where it is of use
     assert imported("pocket") <= base | train

@@ -20,6 +20,7 @@ from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
+from attribution_core.common.files import atomic_path
 from attribution_core.common.images import kind_of, read_image, read_recipe, save_png
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile
@@ -270,8 +271,9 @@ class Services:
         corpus = self.collection.corpus
         data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
         path = self.image_folder / f"{position}.{kind_of(data) or 'jpeg'}"
-        if not path.exists():
-            path.write_bytes(data)
+        if not path.exists() or path.stat().st_size != len(data):  # cut off by a full disk
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(data)
         return path
 
     def png(self, query: Query) -> bytes:

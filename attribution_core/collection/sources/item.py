@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from attribution_core.common.cells import as_text
+from attribution_core.common.tables import find_column, plain_name
 from attribution_core.corpus.corpus import TEXT_COLUMNS
 from attribution_core.errors import InvalidInputError, unknown_name
 
@@ -18,7 +20,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "licence": ("licence", "license"),
     "link": ("link", "url"),
 }
-"""Names that a column goes by elsewhere, in the order in which they are looked for; capitals do not count."""
+"""Names that a column goes by elsewhere, in the order in which they are looked for; see `plain_name`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class SourceItem:
     """One image of a source.
 
     id: unlike that of every other. data: a file, or its bytes; None where there is nothing to read, and problem says
-    why. text: columns of the corpus. names: what else a metadata file may call it. note: what was left aside.
+    why. text: columns of the corpus. names: what else a metadata file may call it, the fullest first. note: what was
+    left aside.
     """
 
     id: str
@@ -43,14 +46,19 @@ Wanted = Callable[[str], bool]
 class Source(Protocol):
     """Images in an order that is the same each time.
 
-    title: what the collection is called. mark: what tells it from another source, as plain JSON.
+    title: what the collection is called. mark: what tells it from another source, as plain JSON. unread: files that lie
+    there and are none of its images, with the reason.
     """
 
     title: str
     mark: Mapping[str, Any]
+    unread: Sequence[tuple[str, str]]
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """All images. wanted: asked once for each id, in order; what it refuses is passed over unread."""
+
+    def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """(id, other names) of all images, without reading them; nothing where only reading them would tell."""
 
     def total(self, done: int) -> int | None:
         """How many images there are; an estimate, or None, where nobody knows before the end. done: read so far."""
@@ -84,16 +92,17 @@ class Columns:
 
         where: if given, a column that was chosen and is not there raises `InvalidInputError`.
         """
-        missing = [theirs for theirs in self.chosen.values() if theirs not in known]
+        chosen = {ours: find_column(theirs, known) for ours, theirs in self.chosen.items()}
+        missing = [self.chosen[ours] for ours, theirs in chosen.items() if theirs is None]
         if where and missing:
             raise InvalidInputError(f"{where} has no column '{missing[0]}'; it has {', '.join(known)}.")
-        by_lower = {name.lower(): name for name in reversed(known)}
+        by_name = {plain_name(name): name for name in reversed(known)}
         found = {}
         for ours in OWN:
-            if ours in self.chosen:
-                found[ours] = self.chosen[ours]
-                continue
-            theirs = next((by_lower[n] for n in ALIASES.get(ours, (ours,)) if n in by_lower), None)
+            if ours in chosen:
+                theirs = chosen[ours]
+            else:
+                theirs = next((by_name[n] for n in ALIASES.get(ours, (ours,)) if n in by_name), None)
             if theirs is not None:
                 found[ours] = theirs
         return found
@@ -105,5 +114,11 @@ class Columns:
 
 def take(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
     """The corpus's columns of one row, by the source's names; what is empty is left out."""
-    picked = {ours: row.get(theirs) for ours, theirs in columns.items()}
-    return {ours: str(value) for ours, value in picked.items() if value is not None and str(value).strip()}
+    texts = {ours: as_text(row.get(theirs), ours) for ours, theirs in columns.items()}
+    return {ours: text for ours, text in texts.items() if text}
+
+
+def path_names(path: str | None) -> tuple[str, ...]:
+    """What a table may call an image by its path: the whole, the last part, and that without its ending."""
+    plain = PurePosixPath((path or "").replace("\\", "/"))
+    return (str(plain), plain.name, plain.stem) if path else ()

@@ -2,96 +2,153 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 from attribution_core.collection.sources.item import Columns, SourceItem, take
+from attribution_core.common.cells import as_text
+from attribution_core.common.files import sha256_file
+from attribution_core.common.tables import Table, find_column
 from attribution_core.errors import InvalidInputError
 
-KEYS = ("file", "file_name", "id", "key")
+KEYS = ("file", "file_name", "filename", "path", "id", "key")
 """Columns that may name the image, in the order in which they are looked for."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Rows by the image that they name; in memory, some hundred bytes each."""
+    """Rows by the image that they name; in memory, some hundred bytes each.
+
+    digest: SHA-256 of the file. unnamed: how many rows name no image. unused: columns that fill none of the corpus's.
+    """
 
     rows: Mapping[str, Mapping[str, str]]
+    path: str = ""
+    digest: str = ""
+    unnamed: int = 0
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path | str, columns: Columns | None = None, key: str | None = None) -> Metadata:
-        """Read a CSV (UTF-8, with a header), Parquet or JSON-lines file.
+        """Read a CSV (UTF-8, with a header), Parquet or JSON file; see `Table`.
 
         columns: which of its columns fills which. key: the one that names the image; default: the first of `KEYS`.
-        Raises `InvalidInputError` for what is none of these, has no such column, or two rows for one image.
+        Raises `InvalidInputError` for what is none of these, has no such column, fills no column of the corpus, or has
+        two rows for one image.
         """
-        file, wanted = Path(path), columns or Columns()
-        found: dict[str, Mapping[str, str]] = {}
-        names: list[str] = []
-        used: dict[str, str] = {}
-        for row in _rows(file):
-            if list(row) != names:
-                names = list(row)
-                column = key or next((k for k in KEYS if k in names), "file")
-                if column not in names:
-                    raise InvalidInputError(
-                        f"'{path}' has no column '{column}' that names the images, but "
-                        f"{', '.join(names)}; name the right one with --key."
-                    )
-                used = wanted.of(names, f"'{path}'")
-            name = "" if row[column] is None else str(row[column]).strip()
-            if name in found:
-                raise InvalidInputError(f"'{path}' has two rows for '{name}'; an image needs at most one.")
-            found[name] = take(row, used)
-        if not names:
+        table = Table.open(path, [key] if key else KEYS)
+        names = table.names
+        rows = iter(table)
+        first = next(rows, None)
+        if first is None:
             raise InvalidInputError(
                 f"'{path}' has no rows; its first should read like: file,caption,creator,licence,link."
             )
-        found.pop("", None)
-        return cls(found)
+        column = next(filter(None, (find_column(k, names) for k in ([key] if key else KEYS))), None)
+        if column is None:
+            raise InvalidInputError(
+                f"'{path}' has no column '{key or KEYS[0]}' that names the images, but "
+                f"{', '.join(names)}; name the right one with --key."
+            )
+        used = (columns or Columns()).of(names, f"'{path}'")
+        if not set(used.values()) - {column}:
+            raise InvalidInputError(
+                f"'{path}' has no column that says anything of an image, but {', '.join(names)}; expected caption, "
+                "creator, licence or link, or name the right ones with --columns creator=artist."
+            )
+        found: dict[str, Mapping[str, str]] = {}
+        unnamed = 0
+        for _, row in (first, *rows):
+            name = _plain(as_text(row.get(column)))
+            if not name:
+                unnamed += 1
+            elif name in found:
+                raise InvalidInputError(f"'{path}' has two rows for '{name}'; an image needs at most one.")
+            else:
+                found[name] = take(row, used)
+        unused = tuple(n for n in names if n and n != column and n not in used.values())
+        return cls(found, str(path), sha256_file(path), unnamed, unused)
 
     def of(self, item: SourceItem) -> str | None:
-        """Which row names the image: by its id, else by another of its names; None where there is none."""
-        return next((name for name in (item.id, *item.names) if name in self.rows), None)
+        """Which row names the image: by its id, else by the fullest of its other names; None where there is none.
 
+        Raises `InvalidInputError` where two rows that say different things name it equally well.
+        """
+        return next(iter(self.candidates(item.id, item.names)), None)
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    kinds = {".parquet": _parquet, ".jsonl": _lines, ".ndjson": _lines}
-    try:
-        yield from kinds.get(path.suffix.lower(), _csv)(path)
-    except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise InvalidInputError(
-            f"'{path}' cannot be read ({error}); give UTF-8 CSV, Parquet or JSON lines (.jsonl)."
-        ) from error
-
-
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines):
-            yield {k: v for k, v in row.items() if k is not None}
-
-
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            row = json.loads(line)
-            if not isinstance(row, dict):
+    def candidates(self, image: str, names: Sequence[str]) -> list[str]:
+        """Rows that name an image, the best first. Raises as `of` does."""
+        hits = [n for n in dict.fromkeys(map(_plain, (image, *names))) if n in self.rows]
+        if hits and hits[0] != _plain(image):
+            rival = next(
+                (n for n in hits[1:] if _alike(n, hits[0]) and self.rows[n] != self.rows[hits[0]]), None
+            )
+            if rival is not None:
                 raise InvalidInputError(
-                    f"'{path}' holds no JSON object in line {number}; expected one a line."
+                    f"'{self.path}' has the rows '{hits[0]}' and '{rival}' for the image '{image}'; keep one of them."
                 )
-            yield row
+        return hits
 
 
-def _parquet(path: Path) -> Iterable[Mapping[str, Any]]:
-    import pyarrow.parquet as pq
+class Join:
+    """Gives each image its row, and no row to two images.
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        yield from batch.to_pylist()
+    A row belongs to the image whose id it names. By a shorter name (a file's without its folder, a sample's without its
+    shard) it joins only where one image goes by it.
+    """
+
+    def __init__(self, table: Metadata, taken: Mapping[str, str] | None = None) -> None:
+        """taken: row -> image that has it from an earlier run."""
+        self.table = table
+        self.taken = dict(taken or {})
+
+    def plan(self, images: Iterable[tuple[str, str, Sequence[str]]]) -> None:
+        """Join all images before any is encoded: (id in the collection, id in the source, other names) of each.
+
+        Raises `InvalidInputError` where a row would go to two images, or no row joins any image. Nothing is known, and
+        nothing raised, where there are no images: a stream names them when they come.
+        """
+        known = list(images)
+        for name, image, _ in known:
+            if _plain(image) in self.table.rows:
+                self.taken[_plain(image)] = name
+        for name, image, others in known:
+            self.row(name, image, others)
+        if known and not self.taken:
+            raise self.nothing_joined(known[0][1])
+
+    def row(self, name: str, image: str, others: Sequence[str]) -> str | None:
+        """The row of an image, which is its own from now on; None where it has none.
+
+        name: id in the collection. image: id in the source. Raises `InvalidInputError` where the row is another's.
+        """
+        for row in self.table.candidates(image, others):
+            owner = self.taken.setdefault(row, name)
+            if owner == name:
+                return row
+            if row != _plain(image) and row != _plain(owner):
+                raise InvalidInputError(
+                    f"the row '{row}' of '{self.table.path}' names two images, '{owner}' and '{name}'; "
+                    "write their whole ids into the table, a row each."
+                )
+        return None
+
+    def nothing_joined(self, image: str) -> InvalidInputError:
+        """Make (not raise) the error for a table that names none of the images. image: one of them, for example."""
+        return InvalidInputError(
+            f"none of the {len(self.table.rows):,} rows of '{self.table.path}' names an image: the first is called "
+            f"'{next(iter(self.table.rows), '')}', an image '{image}'; correct the names, or give the right --key."
+        )
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: slashes of one kind, letters composed as most programs write them."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names differ in their endings at most."""
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return one in (other, str(second.with_suffix(""))) or other == str(first.with_suffix(""))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution_core.common.cards import read_card, verify_files, write_card
-from attribution_core.common.files import atomic_path
+from attribution_core.common.files import atomic_path, make_folder
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -64,7 +64,7 @@ class Customization:
         from safetensors.numpy import save_file
 
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tensors = {
             **{f"delta.{k}": v for k, v in self.deltas.items()},
             "token_row": self.token_row,

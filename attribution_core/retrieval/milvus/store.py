@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import FloatArray
-from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -391,7 +391,7 @@ def _inside(store: str) -> bool:
 
 
 def _add_note(home: Path, store: str, name: str) -> None:
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     _write_note(home, [*_noted(home), {"store": store, "name": name}])
 
 

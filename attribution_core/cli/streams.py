@@ -1,0 +1,24 @@
+"""Streams that take any character: a pipe or a file may be in an encoding that lacks most."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+
+_HANDLER = "attribution_core.json_escapes"
+
+
+def printable_streams() -> None:
+    """Let stdout and stderr write what they cannot encode as JSON does: by its number, which JSON reads back."""
+    codecs.register_error(_HANDLER, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[k]:02x}{units[k + 1]:02x}" for k in range(0, len(units), 2)), error.end

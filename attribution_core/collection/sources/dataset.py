@@ -1,0 +1,141 @@
+"""Images of Hugging Face data sets, streamed, never all at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, path_names, take
+from attribution_core.common.cells import as_text
+from attribution_core.common.tables import with_labels
+from attribution_core.errors import InvalidInputError, MissingDependencyError
+
+
+class DatasetSource:
+    """A Hugging Face data set by name or local folder, streamed by the package `datasets`."""
+
+    def __init__(
+        self,
+        name: str,
+        columns: Columns,
+        split: str | None = None,
+        config: str | None = None,
+        image_column: str | None = None,
+        id_from_file: bool = False,
+    ) -> None:
+        """Asks the hub for the data set's description, and reads its first row where that does not say the columns.
+
+        Raises `InvalidInputError` where it cannot be loaded or has no such split or column, `MissingDependencyError`.
+        """
+        if id_from_file:
+            raise InvalidInputError(
+                f"a data set such as '{name}' does not say which file a row is from; leave --id-from-file away, or "
+                "give its Parquet files."
+            )
+        try:
+            import datasets
+        except ImportError as error:
+            raise MissingDependencyError(
+                "reading a Hugging Face data set needs `pip install datasets`."
+            ) from error
+        self.name, self.split, self.title = name, split or "train", Path(name).name
+        self._root = Path(name) if Path(name).is_dir() else None
+        try:
+            loaded = datasets.load_dataset(name, config, streaming=True)
+        except Exception as error:  # its builders raise whatever they like
+            raise InvalidInputError(
+                f"'{name}' is neither here nor a data set that can be loaded "
+                f"({type(error).__name__}: {_short(error)}); check the name, the network, and "
+                "whether it needs --config or logging in (hf auth login)."
+            ) from error
+        if self.split not in loaded:
+            raise InvalidInputError(
+                f"data set '{name}' has no split '{self.split}', but "
+                f"{', '.join(map(str, loaded))}; choose with --split."
+            )
+        stream = loaded[self.split]
+        try:
+            features = stream.features or stream._resolve_features().features
+        except Exception as error:
+            raise InvalidInputError(f"data set '{name}' cannot be read ({_short(error)}).") from error
+        known = list(features or {})
+        images = [n for n, kind in (features or {}).items() if isinstance(kind, datasets.Image)]
+        column = image_column or next(
+            iter([*images, *(n for n in ("image", "file_name") if n in known)]), None
+        )
+        if column is None or column not in known:
+            asked = f"column '{image_column}'" if image_column else "column of images"
+            raise InvalidInputError(
+                f"data set '{name}' has no {asked}, but {', '.join(known)}; choose with --image-column."
+            )
+        self._column, self._columns = (
+            column,
+            columns.of([n for n in known if n != column], f"data set '{name}'"),
+        )
+        self._key = next((n for n in ("id", "__key__", "key") if n in known), None)
+        if column in images:
+            stream = stream.cast_column(column, datasets.Image(decode=False))
+        self._stream = stream
+        self.unread: Sequence[tuple[str, str]] = ()
+        self._labels = _labels(features or {})
+        parts = getattr(stream.info, "splits", None) or {}
+        self._count = getattr(parts.get(self.split), "num_examples", None) or None
+        self.mark: Mapping[str, Any] = {
+            "dataset": str(self._root.resolve()) if self._root else name,
+            "config": config,
+            "split": self.split,
+            "image_column": column,
+            "columns": columns.chosen,
+        }
+
+    def items(self, wanted: Wanted) -> Iterator[SourceItem]:
+        """One a row; its id is that of a column "id", "__key__" or "key", else split and number."""
+        number = 0
+        try:
+            for row in self._stream:
+                name = as_text(row[self._key]) if self._key else ""
+                name = name or f"{self.split}/{number:08d}"
+                number += 1
+                if wanted(name):
+                    yield self._item(name, row)
+        except Exception as error:  # likewise
+            raise InvalidInputError(
+                f"data set '{self.name}' broke off behind row {number} ({_short(error)}); the same "
+                "command goes on there."
+            ) from error
+
+    def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Nothing: only streaming the whole data set would tell."""
+        return iter(())
+
+    def _item(self, name: str, row: Mapping[str, Any]) -> SourceItem:
+        image = row[self._column]
+        text = {"source": self.title} | take(with_labels(row, self._labels), self._columns)
+        path = image.get("path") if isinstance(image, dict) else image if isinstance(image, str) else None
+        names = path_names(path)
+        data = image.get("bytes") if isinstance(image, dict) else image
+        if isinstance(data, bytes) and data:
+            return SourceItem(name, data, text, names)
+        if path and "://" not in path:
+            file = self._root / path if self._root else Path(path)
+            return SourceItem(name, file, text, names)
+        return SourceItem(
+            name, None, text, names, "its row holds no image" + (f", only the link {path}" if path else "")
+        )
+
+    def total(self, done: int) -> int | None:
+        """What the data set's description says."""
+        return self._count
+
+
+def _labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Column -> names of its classes, alone or in lists."""
+    import datasets
+
+    kinds = {name: getattr(kind, "feature", kind) for name, kind in features.items()}
+    return {name: kind.names for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,130 @@
+"""What a folder holds that can become a collection: images, Parquet files with images, tar shards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from attribution_core.collection.sources.parquet import image_column_of
+from attribution_core.common.cells import file_name
+from attribution_core.common.folders import Listing, is_image, list_files
+from attribution_core.common.text import listing
+from attribution_core.errors import InvalidInputError
+
+TAR = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
+PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
+SIDECARS = (".txt", ".caption", ".json")
+
+
+class ReadAs(str, Enum):
+    """What a folder is read as: `--as`."""
+
+    FOLDER = "folder"
+    PARQUET = "parquet"
+    TAR = "tar"
+
+    def __str__(self) -> str:
+        """Return the value, as it is typed."""
+        return str(self.value)
+
+
+_CALLED = {ReadAs.FOLDER: "images", ReadAs.PARQUET: "Parquet files with images", ReadAs.TAR: "tar shards"}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Files of a folder by what they can be read as, each kind in order. others: the rest, with the reason."""
+
+    folder: Path
+    kinds: Mapping[ReadAs, list[str]]
+    sidecars: list[str]
+    problems: list[tuple[str, str]]
+    others: list[tuple[str, str]]
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        out: Path | None = None,
+        image_column: str | None = None,
+        metadata: Path | None = None,
+    ) -> Survey:
+        """Look at all files.
+
+        out: the collection that is made, which is no source, nor is another collection. metadata: the table that is
+        joined, which is none either.
+
+        Raises `InvalidInputError` where the folder cannot be read.
+        """
+        found: Listing = list_files(folder, out)
+        kinds: dict[ReadAs, list[str]] = {kind: [] for kind in ReadAs}
+        others, sidecars = list(found.litter), []
+        table = None if metadata is None else metadata.resolve()
+        collections = _collections(folder, found.files)
+        for name in found.files:
+            path = folder / name
+            if any(name.startswith(f"{inside}/") for inside in collections) or path.resolve() == table:
+                continue
+            if PARQUET.search(name):
+                column = image_column_of(path, image_column)
+                if column is None:
+                    others.append((name, "a Parquet file without a column of images"))
+                else:
+                    kinds[ReadAs.PARQUET].append(name)
+            elif TAR.search(name):
+                kinds[ReadAs.TAR].append(name)
+            elif path.suffix.lower() in SIDECARS:
+                sidecars.append(name)
+            elif is_image(path):
+                kinds[ReadAs.FOLDER].append(name)
+            else:
+                others.append((name, "no image"))
+        others += [(f"{inside}/", "a collection, and no source of one") for inside in collections]
+        return cls(folder, kinds, sidecars, found.problems, others)
+
+    def choose(self, asked: ReadAs | None) -> ReadAs:
+        """What to read: what was asked for, else the kind that weighs most.
+
+        Raises `InvalidInputError` where there is nothing of what was asked for.
+        """
+        if asked is not None:
+            if not self.kinds[asked]:
+                raise InvalidInputError(
+                    f"'{self.folder}' holds no {_CALLED[asked]}, but {self._summary()}; give another --as."
+                )
+            return asked
+        there = [kind for kind in ReadAs if self.kinds[kind]] or [ReadAs.FOLDER]
+        return max(there, key=self._bytes)
+
+    def unread(self, chosen: ReadAs) -> list[tuple[str, str]]:
+        """Every file that is not read where this kind is, with the reason."""
+        left = [
+            (name, f"{_CALLED[kind]} are not read beside {_CALLED[chosen]}; choose with --as {kind}")
+            for kind in ReadAs
+            if kind != chosen
+            for name in self.kinds[kind]
+        ]
+        if chosen != ReadAs.FOLDER:
+            left += [(name, "no image") for name in self.sidecars]
+            left += self.problems
+        return [(file_name(name), reason) for name, reason in (*left, *self.others)]
+
+    def _bytes(self, kind: ReadAs) -> int:
+        return sum((self.folder / name).stat().st_size for name in self.kinds[kind])
+
+    def _summary(self) -> str:
+        there = [f"{len(self.kinds[kind]):,} {_CALLED[kind]}" for kind in ReadAs if self.kinds[kind]]
+        return listing(there) if there else "nothing that can be read"
+
+
+def _collections(folder: Path, files: list[str]) -> list[str]:
+    """Folders inside of this one that hold a collection."""
+    cards = (Path(name).parent for name in files if Path(name).name == "card.json")
+    return sorted(
+        place.as_posix()
+        for place in cards
+        if place != Path() and (folder / place / "mappers/card.json").is_file()
+    )

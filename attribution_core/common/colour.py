@@ -1,0 +1,104 @@
+"""Pixels of any mode and colour profile as a screen shows them: 8-bit sRGB."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_MODES = {
+    "GRAY": "L",
+    "RGB ": "RGB",
+    "CMYK": "CMYK",
+    "LAB ": "LAB",
+}  # colour spaces of profiles, and modes of pixels
+_FULL = (1.0, 255.0, 65535.0)  # what white is called in images of floats and of whole numbers
+_OVERSHOOT = 1.1  # resampling and sharpening go a little beyond white
+_EQUAL = 2  # levels: a profile that changes no colour by more is sRGB by another name
+_LATTICE = 6
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """An image in mode RGB, in sRGB, without a profile.
+
+    Colour profiles are applied, transparency is laid on white, grey of more than 8 bits keeps its levels: floats may
+    be 0 to 1, to 255 or to 65,535, with a few values beyond or missing. A profile that is damaged, or of another colour
+    space than the pixels, is left aside, as viewers do.
+    """
+    profile = image.info.get("icc_profile")
+    if image.mode[0] in "IF":  # PIL's own conversion clips at 255 and shows white
+        image = Image.fromarray(_eight_bits(image))
+    elif image.mode in ("LA", "La"):
+        image = image.convert("LA")
+    elif image.mode == "P" or image.has_transparency_data:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("RGBA", "LA"):
+        shown = _with_profile(image.convert(image.mode.removesuffix("A")), profile)
+        canvas = Image.new("RGB", image.size, "white")
+        canvas.paste(shown, mask=image.getchannel("A"))
+        return canvas
+    shown = _with_profile(image, profile)
+    shown.info.pop("icc_profile", None)
+    return shown
+
+
+def _eight_bits(image: Image.Image) -> Any:
+    """(height, width) uint8 of grey in 16-bit or 32-bit whole numbers, or floats."""
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode.startswith("I;16"):
+        full = 65535.0
+    else:
+        known = values[np.isfinite(values)]
+        # Of floats a few may stand for no data, as large as they get; whole numbers mean what they say.
+        high = 1.0 if not known.size else float(np.percentile(known, 99.5 if image.mode == "F" else 100))
+        steps = [white * _OVERSHOOT for white in _FULL] if image.mode == "F" else _FULL[1:]
+        full = next(
+            (white for white, most in zip(_FULL[-len(steps) :], steps, strict=True) if high <= most), high
+        )
+    scaled = np.nan_to_num(values, nan=0.0, posinf=full, neginf=0.0) * (255.0 / full)
+    return np.clip(scaled.round(), 0, 255).astype(np.uint8)
+
+
+def _with_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Mode RGB: by the profile where it fits the pixels, else as they are."""
+    if image.mode in ("1", "YCbCr", "HSV"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    transform = _transform(profile, image.mode) if profile else None
+    if transform is None and image.mode == "LAB":
+        transform = ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+        )
+    if transform is None:
+        return image.convert("RGB")
+    return ImageCms.applyTransform(image, transform) or image.convert("RGB")
+
+
+@lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From pixels of a mode in a profile to sRGB; None where they belong not together, or nothing would change."""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if _MODES.get(opened.profile.xcolor_space) != mode:
+            return None
+        intent = ImageCms.Intent(ImageCms.getDefaultIntent(opened))
+        transform = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, "RGB", intent)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if mode in ("RGB", "L"):
+        levels = np.linspace(0, 255, _LATTICE if mode == "RGB" else 256).round().astype(np.uint8)
+        grid = (
+            np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+            if mode == "RGB"
+            else levels[None]
+        )
+        colours = Image.fromarray(grid)
+        after = ImageCms.applyTransform(colours, transform)
+        if (
+            after is None
+            or np.abs(np.asarray(after, int) - np.asarray(colours.convert("RGB"), int)).max() <= _EQUAL
+        ):
+            return None
+    return transform
