@@ -96,6 +96,12 @@ def read_alpha(source: Path | bytes, limits: Limits = LIMITS) -> Image.Image:
         return image.convert("RGBA").getchannel("A")
 
 
+def image_sides(data: bytes) -> tuple[int, int]:
+    """Width and height in px as they are stored, told without decoding. Raises `InvalidImageError`."""
+    with _refusals(data, LIMITS):
+        return _open(data, LIMITS).size
+
+
 @contextlib.contextmanager
 def _refusals(source: Path | str | bytes | Image.Image, limits: Limits) -> Iterator[None]:
     """Make one sentence that names the source of whatever a decoder raises."""
@@ -227,6 +233,13 @@ def png_bytes(image: Image.Image, recipe: Mapping[str, Any] | None = None) -> by
             info.add_itxt(key, str(value))
     out = io.BytesIO()
     image.save(out, format="PNG", pnginfo=info)
+    return out.getvalue()
+
+
+def jpeg_bytes(image: Image.Image) -> bytes:
+    """An RGB image as a JPEG in which nobody sees a difference: quality 95, colours at full resolution."""
+    out = io.BytesIO()
+    image.save(out, format="JPEG", quality=95, subsampling=0)
     return out.getvalue()
 
 
