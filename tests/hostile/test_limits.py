@@ -130,3 +130,31 @@ def test_listeners_are_there_until_a_minute_after_they_left() -> None:
     assert listeners.silent_s("ada") == 0
     listeners.go("ada")
     assert 0 < listeners.silent_s("ada") < 1
+
+
+def test_a_job_of_the_api_ends_when_its_caller_leaves(
+    visitor: Caller, other: Caller, slow: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.server.lanes._GRACE_S", 0.5)
+    for _ in range(2):
+        visitor.web.post("/gradio_api/call/generate_image", json={"data": ["red cat", 1, 2, 2.0, 3, ""]})
+    began = time.monotonic()
+    assert other.call("generate_image", ["blue dog", 1, 2, 2.0, 3, ""]).error == ""
+    assert time.monotonic() - began < 2 * 3 + 4, "neither ran to its end"
+
+
+def test_painted_layers_are_bounded(visitor: Caller) -> None:
+    editor = next(one["id"] for one in visitor.config()["components"] if one["type"] == "imageeditor")
+
+    def paint(index: object, name: str) -> int:
+        told = {"component_id": str(editor), "session_hash": visitor.visit, "fn_name": "accept_blobs"}
+        fields = {**told, "type": "layer", "index": str(index), "id": name}
+        return visitor.web.post(
+            "/gradio_api/component_server", data=fields, files={"file": ("a.png", PIECE)}
+        ).status_code
+
+    assert paint(1, "a") == 200
+    assert paint(1_000_000_000, "b") >= 400
+    assert paint("x", "c") >= 400
+    assert paint(0, "d" * 100) >= 400
+    assert all(paint(0, f"painter {number}") == 200 for number in range(30))

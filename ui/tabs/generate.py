@@ -199,7 +199,8 @@ def build(services: Services, session: Session) -> None:
         recipe,
         [image, status, session.made],
         api_name="generate",
-        show_progress="hidden",
+        show_progress="minimal",  # on the words alone: it says how many wait before this one
+        show_progress_on=[status],
         trigger_mode="multiple",
         **GENERATION,
     )
