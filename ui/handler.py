@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.errors import AttributionError, InvalidInputError
-from ui.services.background import JOB, in_background
+from ui.services.background import within_time
 
 LOG = logging.getLogger("attribution_explorer")
 _UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or with another image."
@@ -80,11 +80,7 @@ def handler(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
         try:
-            given = checked(arguments)
-            if JOB.get() is None:
-                return function(*given)
-            (result,) = in_background(lambda report: function(*given), function.__name__)
-            return result
+            return within_time(function, *checked(arguments))
         except Exception as error:
             raise toast(error, arguments) from error
 

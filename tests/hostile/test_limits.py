@@ -14,7 +14,7 @@ from tests.support.callers import Answer, Caller
 from tests.support.fakes import shape_image
 from tests.support.images import encoded
 from ui.server.lanes import Listeners
-from ui.services.background import JOB, Job, in_background
+from ui.services.background import JOB, Job, in_background, within_time
 from ui.services.uploads import META, Uploads
 
 PIECE = encoded(shape_image(3), "PNG")
@@ -50,7 +50,7 @@ def test_work_that_does_not_report_does_not_hold_the_caller() -> None:
     token, began = JOB.set(Job(0.3, time.monotonic(), lambda: True)), time.monotonic()
     try:
         with pytest.raises(InvalidInputError, match="was ended"):
-            list(in_background(lambda report: time.sleep(3), "deaf"))
+            within_time(time.sleep, 3)
     finally:
         JOB.reset(token)
     assert time.monotonic() - began < 1.5

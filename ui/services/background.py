@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,6 +47,26 @@ JOB: ContextVar[Job | None] = ContextVar("job", default=None)
 
 class _StoppedError(Exception):
     """Raised inside the work when nobody listens any more."""
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that are used again: PyTorch makes threads of its own for every new one that computes."""
+    return ThreadPoolExecutor(32, "handler")
+
+
+def within_time(work: Callable[..., Result], *given: Any) -> Result:
+    """What the work gives, on another thread, as long as its job has time and a listener; outside of a job, at once.
+
+    Raises what the work raises, and what `Job.check` does: the work is then left behind.
+    """
+    job = JOB.get()
+    if job is None:
+        return work(*given)
+    going = _pool().submit(contextvars.copy_context().run, work, *given)
+    while not wait([going], timeout=_LOOK_S).done:
+        job.check()
+    return going.result()
 
 
 def in_background(
