@@ -76,7 +76,7 @@ def test_a_page_opens_while_everybody_waits(url: str, slow: list[str]) -> None:
     callers = [Caller.of(url) for _ in range(25)]
     names = {name: k for k, name, _ in handlers(callers[0])}
     told = [caller.join(names["generate"], PROMPT).status_code for caller in callers for _ in range(3)]
-    assert told.count(200) >= 60
+    assert told.count(200) >= 50 and set(told) <= {200, 429, 503}
     full = Caller.of(url).join(names["generate"], PROMPT)
     assert full.status_code == 503 and "try again" in full.text
     began = time.monotonic()

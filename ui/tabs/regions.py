@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs, EditorData
 from PIL import Image
+from starlette.exceptions import HTTPException
 
 from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
 from attribution_core.attribution.groups import GroupBy
@@ -344,7 +345,7 @@ def _bounded(editor: gr.ImageEditor) -> Any:
             and len(told["id"]) <= 64
             and str(index) in ("null", *map(str, range(MOST_LAYERS)))
         ):
-            raise gr.Error("what was painted could not be read; reload the page and paint again.")
+            raise HTTPException(400, "what was painted could not be read; reload the page and paint again.")
         accept(data)
         while len(editor.blob_storage) > _PAINTERS:
             editor.blob_storage.pop(next(iter(editor.blob_storage)))
