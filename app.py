@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -34,6 +36,13 @@ def main(
     mcp: Annotated[bool | None, typer.Option("--mcp", help="Serve the API as MCP tools, too.")] = None,
 ) -> None:
     """Open a collection and serve the page."""
+    from ui.services.folder import empty, private_folder
+
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        private_folder()  # before Gradio is imported, which makes folders where it is told to
+    except AttributionError as error:
+        _fail(str(error))
     from ui.page import build, launch
     from ui.services.app import Services
 
@@ -55,15 +64,29 @@ def main(
     if services.generator is not None and services.generator.licence_notice:
         typer.echo(services.generator.licence_notice, err=True)
     services.warm_up()
+    page = build(services)
     try:
-        launch(build(services), services)
+        launch(page, services)
     except AttributionError as error:
         _fail(str(error))
-    except OSError:  # Gradio's own words name a setting that this app does not read
+    except OSError as error:
+        if error.filename is not None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+            _fail(
+                f"'{error.filename or private_folder()}' cannot be written ({error.strerror}); see GRADIO_TEMP_DIR."
+            )
+        # Gradio's own words name a setting that this app does not read
         _fail(
             f"cannot listen on port {settings.port} of {settings.host}: it is taken, or not an address of this "
             "machine; name another with --port (0 for any free one) or ATTRIBUTION_HOST."
         )
+    finally:
+        page.close(verbose=False)
+        empty(private_folder())
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Leave as at any other end, so that what visitors uploaded is deleted."""
+    sys.exit(128 + number)
 
 
 def _fail(error: str) -> NoReturn:

@@ -51,7 +51,28 @@ class Settings(BaseSettings):
     milvus_token: SecretStr = Field(
         SecretStr(""), description="Of a Milvus server that asks for one; is never stored."
     )
-    queue_size: int = Field(20, ge=1, description="Requests that wait at most; more are told to come back.")
+    queue_size: int = Field(
+        60, ge=1, description="Jobs of a kind that wait at most; more are told to come back."
+    )
+    visitor_jobs: int = Field(2, ge=0, description="Jobs of one visitor that wait beside the one that runs.")
+    job_seconds: float = Field(120, gt=0, description="Seconds after which a job is ended.")
+    learning_seconds: float = Field(
+        300, gt=0, description="The same for learning from an artist's images and for second opinions."
+    )
+    visits: int = Field(200, ge=1, description="Visits remembered at most; of more, the oldest is forgotten.")
+    max_megapixels: float = Field(50, gt=0, description="Largest image that is decoded, in megapixels.")
+    decode_seconds: float = Field(20, gt=0, description="Seconds after which decoding an image is ended.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names, with commas between, under which the app is reached beside this machine's and its Space's.",
+    )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (
+            [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        )
 
     @field_validator("compare_with", mode="before")
     @classmethod

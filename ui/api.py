@@ -5,6 +5,7 @@ Their docstrings are what the clients of both are shown, so they speak to those.
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 from dataclasses import asdict
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from gradio_client import handle_file
 
-from attribution_core.errors import MissingDependencyError
+from attribution_core.errors import InvalidInputError, MissingDependencyError
+from ui.handler import handler
+from ui.server.doors import alias
+from ui.server.lanes import ATTRIBUTION, GENERATION
 from ui.services.app import Query, Services
-from ui.services.uploads import uploaded
-from ui.session import COMPUTE, as_file, shown_errors
+from ui.services.folder import private_folder
+from ui.session import as_file
 
 TOOLS = ("attribute_image", "generate_image")
 
@@ -25,7 +29,7 @@ TOOLS = ("attribute_image", "generate_image")
 def build(services: Services, page: gr.Blocks) -> None:
     """Add both calls to the page."""
 
-    @shown_errors
+    @handler
     def attribute_image(image: gr.FileData, top: int = 10, method: str = "") -> dict[str, Any]:
         """Estimate which training images most influenced an image that a text-to-image model made.
 
@@ -41,10 +45,10 @@ def build(services: Services, page: gr.Blocks) -> None:
         Returns:
             JSON: collection, encoder, n_training, temperature; rest with rest_low and rest_high, the share of all images that are not listed; top, a list of rank, id, similarity, influence (0 to 1) with its interval low and high, uncalibrated, caption, creator, source, licence and link.
         """  # noqa: E501 - Gradio takes each line under "Returns" for a value of its own
-        query = services.read_upload(str(uploaded(image["path"], get_upload_folder())))
+        query = services.read_upload(image["path"])
         return services.attribute(query, method).head(top).to_dict()
 
-    @shown_errors
+    @handler
     def generate_image(
         prompt: str,
         seed: int = 1,
@@ -75,12 +79,12 @@ def build(services: Services, page: gr.Blocks) -> None:
             event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query)
         )
         result = services.attribute(made, method).head(top)
-        path = as_file(page, services.png(made), f"{made.file_name}.png")
+        path = as_file(services.png(made), f"{made.file_name}.png")
         image = {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
         return image, asdict(made.recipe) if made.recipe else {}, result.to_dict()  # type: ignore[return-value]
 
-    gr.api(attribute_image, api_name="attribute_image", **COMPUTE)
-    gr.api(generate_image, api_name="generate_image", **COMPUTE)
+    gr.api(attribute_image, api_name="attribute_image", **ATTRIBUTION)
+    gr.api(generate_image, api_name="generate_image", **GENERATION)
 
 
 def need_mcp() -> None:
@@ -91,10 +95,11 @@ def need_mcp() -> None:
         )
 
 
-def keep_tools(page: gr.Blocks) -> None:
+def keep_tools(page: gr.Blocks, most_bytes: int) -> None:
     """Leave the MCP server of a launched page, where it has one, only `TOOLS`, and let them answer with JSON.
 
-    Gradio makes a tool of every handler of the tabs, and writes what is no file as Python would.
+    Gradio makes a tool of every handler of the tabs, and writes what is no file as Python would. most_bytes: of an
+    image that comes as text.
     """
     server: Any = page.mcp_server_obj
     if server is None:
@@ -102,9 +107,11 @@ def keep_tools(page: gr.Blocks) -> None:
     server.tool_to_endpoint = {
         tool: endpoint for tool, endpoint in server.tool_to_endpoint.items() if endpoint.lstrip("/") in TOOLS
     }
-    contents = server.postprocess_output_data
+    contents, shown = server.postprocess_output_data, alias(str(private_folder()))
 
     def with_json(data: list[Any], root_url: str) -> Any:
+        # It reads the files by the names under which its own client was told of them.
+        data = json.loads(json.dumps(data).replace(shown, str(private_folder())))
         # Several values of one call come as one list inside the list.
         values = [value for part in data for value in (part if isinstance(part, (list, tuple)) else [part])]
         return contents(
@@ -117,4 +124,27 @@ def keep_tools(page: gr.Blocks) -> None:
             root_url,
         )
 
+    def as_uploads(value: dict[str, Any], places: list[list[str | int]]) -> dict[str, Any]:
+        """Images that came as data URIs as files; Gradio would store them for good, and fetch addresses of others."""
+        kept = dict(value)
+        for name, *_ in places:
+            if name in kept:
+                kept[str(name)] = handle_file(as_file(_decoded(kept[str(name)], most_bytes), "image"))
+        return kept
+
     server.postprocess_output_data = with_json
+    server.convert_strings_to_filedata = as_uploads
+
+
+def _decoded(uri: Any, most_bytes: int) -> bytes:
+    """The bytes of a data URI. Raises `InvalidInputError` for anything else."""
+    head, _, text = uri.partition(",") if isinstance(uri, str) else ("", "", "")
+    if not head.startswith("data:") or not head.endswith(";base64") or len(text) > most_bytes * 4 / 3 + 4:
+        raise InvalidInputError(
+            f"give the image itself as a data URI (data:image/png;base64,...), at most {most_bytes / 1e6:.0f} MB; "
+            "addresses are not fetched."
+        )
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidInputError("the data URI is not base64; encode the image's bytes anew.") from error

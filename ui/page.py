@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import html
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import FnIndexInferError
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from ui import api
+from ui.server.doors import Alias, Doors, SameOrigin
+from ui.server.gate import guard
+from ui.server.lanes import FairQueue, Listeners
+from ui.server.receive import receiver
 from ui.services.app import Services
-from ui.session import KEEP_S, Session
+from ui.services.folder import private_folder
+from ui.session import KEEP_S, Session, sweep_files
 from ui.tabs import (
     artwork,
     attribution,
@@ -41,6 +53,9 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
 )
 
 
+_OTHERS_AT_ONCE = 4  # calls of one handler that belongs to no lane
+
+
 def build(services: Services) -> gr.Blocks:
     """Draw the page for one opened collection."""
     gr.set_static_paths([one.image_folder for one in (services, *services.others)])
@@ -58,8 +73,24 @@ def build(services: Services) -> gr.Blocks:
         history.wire(session)
         session.connect(page)
         api.build(services, page)
-    page.queue(max_size=services.settings.queue_size, default_concurrency_limit=4)
+    guard(page, services.uploads)
+    page.queue(api_open=False)
+    page._queue = FairQueue(
+        services.settings,
+        Listeners(),
+        lambda: _sweep(services),
+        live_updates=True,
+        concurrency_count=page.max_threads,
+        update_intervals=1,
+        blocks=page,
+        default_concurrency_limit=_OTHERS_AT_ONCE,
+    )
     return page
+
+
+def _sweep(services: Services) -> None:
+    services.uploads.sweep(KEEP_S)
+    sweep_files()
 
 
 def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, str, str]:
@@ -86,6 +117,8 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             css_paths=CSS,
             mcp_server=mcp,
             max_file_size=settings.max_upload_mb * 1_000_000,
+            state_session_capacity=settings.visits,
+            app_kwargs=_inside(page, services),
             ssr_mode=False,
             enable_monitoring=False,
             run_history=False,
@@ -93,10 +126,47 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             show_error=False,
             **{**options, "prevent_thread_lock": True},
         )
-    api.keep_tools(page)
+    api.keep_tools(page, services.limits.file_bytes)
     if not options["prevent_thread_lock"]:
         page.block_thread()
     return served
+
+
+def _inside(page: gr.Blocks, services: Services) -> dict[str, Any]:
+    """What stands around Gradio's own server, outermost first, and the routes that come before its own."""
+    queue: FairQueue = page._queue  # type: ignore[assignment]
+    hosts = _hosts(services)
+
+    def visit_of(job: str) -> str:
+        event = queue.event_ids_to_events.get(job)
+        return event.session_hash if event is not None else job
+
+    return {
+        "exception_handlers": {FnIndexInferError: _no_such_call},
+        "docs_url": None,
+        "redoc_url": None,
+        "openapi_url": None,
+        "middleware": [
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(SameOrigin, hosts=hosts),  # type: ignore[arg-type]
+            Middleware(Doors, listeners=queue.listeners, visit_of=visit_of),  # type: ignore[arg-type]
+            Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
+        ],
+        "routes": [
+            Route("/gradio_api/upload", receiver(services.limits, services.uploads), methods=["POST"])
+        ],
+    }
+
+
+def _no_such_call(request: Request, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse("there is no such call; see the page's 'Use via API'.", 404)
+
+
+def _hosts(services: Services) -> list[str]:
+    """Names under which a browser may reach the app: this machine's, its Space's, and those that the settings name."""
+    own = [services.settings.host, os.environ.get("GRADIO_SERVER_NAME", ""), os.environ.get("SPACE_HOST", "")]
+    given = [name for name in own if name not in ("", "0.0.0.0", "::")]
+    return ["localhost", "127.0.0.1", *given, *services.settings.allowed_hosts]
 
 
 def _head(services: Services) -> str:

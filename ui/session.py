@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-import html
-import inspect
-from collections.abc import Callable, Iterator
+import hashlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
-from gradio.processing_utils import save_bytes_to_cache
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
-from ui.services.app import LOG, Query, Services
+from ui.handler import as_words, handler
+from ui.server.gate import VISIT
+from ui.server.lanes import ATTRIBUTION
+from ui.services.app import Query, Services
+from ui.services.folder import private_folder
 from ui.services.link import Link, read_link
 from ui.services.visit import Seen, remember
 from ui.widgets.under_way import begins, ends
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
-COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 1}
-"""One lane for everything that keeps the processor or the GPU busy."""
-_UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or with another image."
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Session:
             render=False,
         )
         self._views: list[View] = []
+        self._first_page: tuple[float, list[Any]] | None = None
         self._visit_views: list[VisitView] = []
         self._carriers: list[tuple[Any, str]] = []
         self._returns: list[Any] = []
@@ -128,23 +130,32 @@ class Session:
         def draw(query: Query | None, result: Attribution | None) -> list[Any]:
             return [query, result, *(value for view in self._views for value in view.render(query, result))]
 
-        @shown_errors
+        @handler
         def open_page(request: gr.Request) -> list[Any]:
             link: Link | None = None
             try:
                 link = read_link(dict(request.query_params), self.services)
             except AttributionError as error:
                 gr.Warning(
-                    f"The link asks for what cannot be made: {_as_words(error)}", title="Link left aside"
+                    f"The link asks for what cannot be made: {as_words(error)}", title="Link left aside"
                 )
-            first = None if link else self.services.first
-            return [link, *draw(*(first or (None, None)))]
+            return [link, *(draw(None, None) if link or self.services.first is None else first_page())]
 
-        @shown_errors
+        def first_page() -> list[Any]:
+            """The page on its first example, which is the same for all: drawn once in a while."""
+            if self._first_page is None or time.monotonic() > self._first_page[0] + KEEP_S / 2:
+                own = VISIT.set("")  # the files to download belong to nobody's visit
+                try:
+                    self._first_page = time.monotonic(), draw(*(self.services.first or (None, None)))
+                finally:
+                    VISIT.reset(own)
+            return [dict(value) if isinstance(value, dict) else value for value in self._first_page[1]]
+
+        @handler
         def draw_again(query: Query | None, result: Attribution | None) -> list[Any]:
             return draw(query, result)[2:]
 
-        @shown_errors
+        @handler
         def attribute_query(made: Query | None, method: str | None, ledger: list[Seen] | None) -> list[Any]:
             if made is None:
                 raise gr.Error("There is no image yet; generate or upload one.", title="Nothing to attribute")
@@ -154,8 +165,12 @@ class Session:
             return [visit, *drawn, *draw(made, result)]
 
         def close_page(request: gr.Request) -> None:
+            visit = request.session_hash or ""
+            self.services.uploads.leave(visit)
             for leave in self._leavers:
-                leave(request.session_hash or "")
+                leave(visit)
+            shutil.rmtree(files_of(visit), ignore_errors=True)
+            page.state_holder.session_data.pop(visit, None)
 
         page.unload(close_page)
         shown = [component for view in self._views for component in view.outputs]
@@ -179,7 +194,7 @@ class Session:
                 api_name=f"attribute_after_{number}",
                 api_visibility="undocumented",
                 show_progress="minimal",
-                **COMPUTE,
+                **ATTRIBUTION,
             )
             attributed.success(None, js=ends(key))
             attributed.failure(None, js=ends(key))
@@ -192,51 +207,30 @@ class Session:
                 api_visibility="undocumented",
                 show_progress="hidden",
             )
-            for handler, inputs, targets, options in self._followers:
-                drawn.success(handler, inputs, targets, **options)
+            for follow, inputs, targets, options in self._followers:
+                drawn.success(follow, inputs, targets, **options)
 
 
-def shown_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a user's mistake into a toast of one sentence; log anything else and say so without its details."""
-
-    def toast(error: Exception) -> gr.Error:
-        if isinstance(error, gr.Error):
-            return error
-        if isinstance(error, AttributionError):
-            words = _as_words(error)
-            return gr.Error(words[:1].upper() + words[1:], title="That did not work", print_exception=False)
-        LOG.error("unexpected error", exc_info=error)
-        return gr.Error(_UNEXPECTED, title="Unexpected error", print_exception=False)
-
-    if inspect.isgeneratorfunction(handler):
-
-        @functools.wraps(handler)
-        def stream(*arguments: Any) -> Iterator[Any]:
-            try:
-                yield from handler(*arguments)
-            except Exception as error:
-                raise toast(error) from error
-
-        return stream
-
-    @functools.wraps(handler)
-    def call(*arguments: Any) -> Any:
-        try:
-            return handler(*arguments)
-        except Exception as error:
-            raise toast(error) from error
-
-    return call
+def as_file(data: bytes, name: str) -> str:
+    """A file for download, which goes when the visit does."""
+    folder = files_of(VISIT.get()) / secrets.token_hex(8)
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / name).write_bytes(data)
+    return str(folder / name)
 
 
-def _as_words(error: Exception) -> str:
-    """Toasts read HTML, and an error may quote a stranger's file name or link."""
-    return html.escape(str(error), quote=False)
+def files_of(visit: str) -> Path:
+    """The folder of what a visit may download; of calls without a page, one for all."""
+    name = hashlib.sha256(visit.encode()).hexdigest()[:32] if visit else "calls"
+    return private_folder() / "visits" / name
 
 
-def as_file(component: Any, data: bytes, name: str) -> str:
-    """A file for download, in the cache that the app empties."""
-    return save_bytes_to_cache(data, name, component.GRADIO_CACHE)
+def sweep_files() -> None:
+    """Delete what visits left that ended otherwise than by closing their page."""
+    old = time.time() - KEEP_S
+    for folder in (private_folder() / "visits").glob("*/*"):
+        if folder.stat().st_mtime < old:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def place(number: float, event: gr.EventData, count: int) -> int:
@@ -254,13 +248,11 @@ def checked_place(number: Any, count: int) -> int:
 
 
 def image_file(**options: Any) -> gr.Image:
-    """An image input that hands over the file's path unopened, so that the library checks it before decoding."""
+    """An image input that hands over the file's path unopened, so that the library checks it before decoding.
+
+    What comes with no path is no upload, and is not decoded by Gradio either.
+    """
     component = gr.Image(**options)
-    decode = component.preprocess
-
-    def preprocess(payload: ImageData | None) -> Any:
-        return payload.path if payload is not None and payload.path else decode(payload)
-
     # On the instance: Gradio writes a stub file beside the source of every subclass.
-    component.preprocess = preprocess
+    component.preprocess = lambda payload: None if payload is None else payload.path
     return component

@@ -19,16 +19,19 @@ _FULL = (1.0, 255.0, 65535.0)  # what white is called in images of floats and of
 _OVERSHOOT = 1.1  # resampling and sharpening go a little beyond white
 _EQUAL = 2  # levels: a profile that changes no colour by more is sRGB by another name
 _LATTICE = 6
+_LARGEST = 4_000_000  # bytes of a profile; those of printing presses have two million
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
     """An image in mode RGB, in sRGB, without a profile.
 
     Colour profiles are applied, transparency is laid on white, grey of more than 8 bits keeps its levels: floats may
-    be 0 to 1, to 255 or to 65,535, with a few values beyond or missing. A profile that is damaged, or of another colour
-    space than the pixels, is left aside, as viewers do.
+    be 0 to 1, to 255 or to 65,535, with a few values beyond or missing. A profile that is damaged, over
+    4 MB, or of another colour space than the pixels, is left aside, as viewers do.
     """
     profile = image.info.get("icc_profile")
+    if profile and len(profile) > _LARGEST:
+        profile = None
     if image.mode[0] in "IF":  # PIL's own conversion clips at 255 and shows white
         image = Image.fromarray(_eight_bits(image))
     elif image.mode in ("LA", "La"):
@@ -76,7 +79,7 @@ def _with_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     return ImageCms.applyTransform(image, transform) or image.convert("RGB")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From pixels of a mode in a profile to sRGB; None where they belong not together, or nothing would change."""
     try:

@@ -15,6 +15,9 @@ HALF: Normal = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OPENAI: Normal = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
+_LONGEST = 8  # times the shorter side; the crop never reaches further, whatever its filter
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """How a picture becomes an input. resize: shorter side in px, both sides where `squash`; crop: centre, px.
@@ -33,6 +36,7 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """RGB image -> (3, crop, crop) float32, normalised."""
+        image = self._without_ends(image)
         size = self._size(*image.size)
         if image.size != size:
             kind = Image.Resampling.BICUBIC if self.filter == "bicubic" else Image.Resampling.BILINEAR
@@ -44,6 +48,16 @@ class Preprocess:
         values = np.asarray(image, dtype=np.float32) / 255.0
         normal = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)
+
+    def _without_ends(self, image: Image.Image) -> Image.Image:
+        """The middle of a very long image: what is cropped away must not be scaled up first, to gigabytes."""
+        short, long = sorted(image.size)
+        most = _LONGEST * short
+        if self.squash or long <= most:
+            return image
+        start = (long - most) // 2
+        wide = image.width == long
+        return image.crop((start, 0, start + most, short) if wide else (0, start, short, start + most))
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
         if self.squash:

@@ -27,33 +27,39 @@ def share_axis(least: float) -> dict[str, Any]:
     }
 
 
+_CLEAR = "rgba(0, 0, 0, 0)"
+_LOOKS: dict[str, Any] = {
+    "template": "none",
+    "paper_bgcolor": _CLEAR,
+    "plot_bgcolor": _CLEAR,
+    "height": HEIGHT,
+    "font": {"color": INK, "size": 12},
+    "margin": {"l": 10, "r": 10, "t": 58, "b": 10},
+    "hovermode": "closest",
+    "dragmode": False,
+    "legend": {
+        "orientation": "h",
+        "x": 1,
+        "xanchor": "right",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "bgcolor": _CLEAR,
+    },
+}
+_AXIS: dict[str, Any] = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}
+
+
 def finish(figure: Any, x: str, y: str) -> None:
-    """Give a figure the looks that all have: clear ground, mid-grey ink, titles of both axes."""
-    clear = "rgba(0, 0, 0, 0)"
-    axis = {
-        "gridcolor": GRID,
-        "linecolor": GRID,
-        "zeroline": False,
-        "title_font_size": 12,
-        "automargin": True,
+    """Give a figure the looks that all have: clear ground, mid-grey ink, titles of both axes.
+
+    All of it in one assignment: Plotly's updates take five times as long, and a page has a dozen figures.
+    """
+    told = figure.layout.to_plotly_json()
+    axes = {name for name in told if name[1:5] == "axis"} | {"xaxis", "yaxis"}
+    looks = _LOOKS | {
+        name: {**_AXIS, "title": {"text": x if name[0] == "x" else y, "font": {"size": 12}}} for name in axes
     }
-    figure.update_layout(
-        template="none",
-        paper_bgcolor=clear,
-        plot_bgcolor=clear,
-        height=HEIGHT,
-        font={"color": INK, "size": 12},
-        margin={"l": 10, "r": 10, "t": 58, "b": 10},
-        hovermode="closest",
-        dragmode=False,
-        legend={
-            "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "bgcolor": clear,
-        },
-    )
-    figure.update_xaxes(title=x, **axis)
-    figure.update_yaxes(title=y, **axis)
+    merged = {
+        name: {**told.get(name, {}), **one} if isinstance(one, dict) else one for name, one in looks.items()
+    }
+    figure.layout = {**told, **merged}

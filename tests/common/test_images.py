@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from attribution_core.common.images import read_image, read_recipe, save_png
+from attribution_core.common.images import RECIPE_KEY, Limits, png_bytes, read_image, read_recipe, save_png
 from attribution_core.errors import InvalidImageError
-from tests.support.images import bomb
+from tests.support.images import bomb, encoded, of_frames, of_scans
 
 RED = (200, 30, 40)
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def solid(mode: str = "RGB", colour: object = RED, size: tuple[int, int] = (8, 4)) -> Image.Image:
@@ -127,3 +122,76 @@ def test_a_png_without_a_recipe_gives_none_and_text_is_an_error(tmp_path: Path) 
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(InvalidImageError, match="text.png"):
         read_recipe(tmp_path / "text.png")
+
+
+def test_a_large_image_is_scaled_as_it_is_read_and_a_small_one_is_not() -> None:
+    photograph = encoded(Image.effect_noise((3000, 2000), 60).convert("RGB"), "JPEG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(solid(size=(3000, 2000)), "JPEG", exif=exif)
+    assert read_image(photograph, largest=600).size == (600, 400)
+    assert read_image(turned, largest=600).size == (400, 600)
+    for mode in ("P", "LA", "I;16", "CMYK", "1"):
+        kind = "TIFF" if mode == "CMYK" else "PNG"
+        assert read_image(encoded(Image.new(mode, (90, 30)), kind), largest=60).size == (60, 20)
+    assert read_image(photograph).size == (3000, 2000)
+    given = solid(size=(90, 30))
+    assert read_image(given, largest=60).size == (60, 20) and given.size == (90, 30)
+    assert read_image(encoded(solid(), "PNG"), largest=60).tobytes() == solid().tobytes()
+
+
+def test_notes_in_a_file_do_not_travel_with_its_pixels() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "secret " * 1000)
+    got = read_image(encoded(solid(), "PNG", pnginfo=info))
+    assert got.info == {} and len(png_bytes(got)) < 200
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (of_scans(101), "101 scans"),
+        (encoded(solid(size=(1, 70_000)), "PNG"), "a side may have"),
+        (encoded(solid(), "PPM"), "unknown kind"),
+        (encoded(solid(size=(64, 64)), "ICO"), "unknown kind"),
+        (encoded(solid(), "EPS"), "unknown kind"),
+        (encoded(solid(), "PDF"), "unknown kind"),
+    ],
+    ids=["scans", "thin", "ppm", "ico", "eps", "pdf"],
+)
+def test_what_costs_too_much_or_is_no_photograph_is_refused_at_once(data: bytes, words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(InvalidImageError, match=words):
+        read_image(data)
+    assert time.monotonic() - began < 1
+
+
+def test_decoding_ends_when_its_time_is_up() -> None:
+    data = encoded(Image.effect_noise((3000, 3000), 90), "PNG")
+    with pytest.raises(InvalidImageError, match=r"longer than 0\.01 seconds to decode"):
+        read_image(data, Limits(seconds=0.01))
+
+
+def test_frames_beyond_the_first_cost_nothing() -> None:
+    data = of_frames(5000)
+    began = time.monotonic()
+    assert read_image(data).size == (8, 8)
+    assert time.monotonic() - began < 0.5
+
+
+def test_devices_and_pipes_are_refused_without_waiting_for_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in ("/dev/zero", "/dev/ptmx", tmp_path / "pipe.png"):
+        with pytest.raises(InvalidImageError, match="no regular file"):
+            read_image(path)
+        with pytest.raises(InvalidImageError, match="no regular file"):
+            read_recipe(path)
+    (tmp_path / "large.png").write_bytes(b"\0" * 2_000_000)
+    with pytest.raises(InvalidImageError, match="larger than 1 MB"):
+        read_image(tmp_path / "large.png", Limits(file_bytes=1_000_000))
+
+
+def test_a_recipe_that_fills_a_page_is_none() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(RECIPE_KEY, '{"prompt": "' + "a" * 20_000 + '"}')
+    assert read_recipe(encoded(solid(), "PNG", pnginfo=info)) is None

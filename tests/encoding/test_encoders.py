@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_squash_keeps_everything_and_crop_does_not() -> None:
 @given(width=st.integers(1, 400), height=st.integers(1, 400))
 def test_any_size_gives_the_input_size(width: int, height: int) -> None:
     assert Preprocess(20, 16)(Image.new("RGB", (width, height))).shape == (3, 16, 16)
+
+
+def test_a_very_long_image_is_cut_before_it_is_scaled() -> None:
+    for size in ((1, 60_000), (60_000, 1), (3, 40_000)):
+        image = Image.new("RGB", size, (200, 30, 40))
+        tracemalloc.start()
+        values = Preprocess(256, 224, as_torchvision=True)(image)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert values.shape == (3, 224, 224) and most < 20e6
+        assert (values == values[:, :1, :1]).all()
+    long = shape_image(3).resize((40, 400))
+    middle = long.crop((0, 40, 40, 360))
+    assert (Preprocess(64, 64)(long) == Preprocess(64, 64)(middle)).all()
 
 
 def test_the_shipped_encoder_gives_the_original_networks_features() -> None:

@@ -21,7 +21,7 @@ from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import atomic_path
-from attribution_core.common.images import kind_of, read_image, read_recipe, save_png
+from attribution_core.common.images import Limits, kind_of, png_bytes, read_image, read_recipe
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
@@ -35,8 +35,12 @@ from attribution_core.generation.table import Defaults
 from attribution_core.settings import Settings
 from ui.services import gpu
 from ui.services.background import in_background
+from ui.services.folder import private_folder
+from ui.services.uploads import LARGEST, Uploads
 
 LOG = logging.getLogger("attribution_explorer")
+MOST_UPLOADED = 5
+"""Times the largest upload that is kept of a visit; of more, the oldest files go."""
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
 OTHERS = (
@@ -94,8 +98,7 @@ class Services:
         self._attributors = {collection.method: self._attributor(collection)}
         self._held_stream = gpu.on_gpu(self._stream, gpu.GENERATION_S)
         self._opening = threading.Lock()
-        self._folder = tempfile.TemporaryDirectory(prefix="attribution-explorer-")
-        self.image_folder = Path(self._folder.name)
+        self.image_folder = Path(tempfile.mkdtemp(prefix="pictures-", dir=private_folder()))
         """Training images that were shown, as files; they are gone when the app ends."""
 
     @classmethod
@@ -127,6 +130,18 @@ class Services:
         device = self.settings.device
         held = None if gpu.SPACES is None else gpu.GpuEncoder(load_encoder(collection.encoder_name, device))
         return Attributor(collection, device, held)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """What visitors of this app uploaded."""
+        folder = Path(tempfile.mkdtemp(prefix="uploads-", dir=private_folder()))
+        return Uploads(folder, MOST_UPLOADED * self.settings.max_upload_mb * 1_000_000)
+
+    @property
+    def limits(self) -> Limits:
+        """What one image of a visitor may ask for."""
+        of = self.settings
+        return Limits(of.max_upload_mb * 1_000_000, int(of.max_megapixels * 1e6), seconds=of.decode_seconds)
 
     @property
     def defaults(self) -> Defaults:
@@ -212,13 +227,12 @@ class Services:
         """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
         if not path:
             raise InvalidImageError("no image was given; drop a file, paste an image or choose a file.")
-        limit = self.settings.max_upload_mb
-        if Path(path).stat().st_size > limit * 1_000_000:
-            raise InvalidImageError(f"the file is larger than {limit} MB; give a smaller one.")
-        image = read_image(path)
+        image = read_image(path, self.limits, LARGEST)
         try:
             values = read_recipe(path)
             recipe = None if values is None else Recipe.from_dict(values)
+            if recipe is not None and len(recipe.prompt) > MAX_PROMPT:
+                recipe = None
         except AttributionError:  # a damaged note about its making does not make the image unreadable
             recipe = None
         return Query(image, Path(path).stem if recipe is None else recipe.prompt, recipe)
@@ -278,7 +292,4 @@ class Services:
 
     def png(self, query: Query) -> bytes:
         """The query as a PNG that carries its recipe."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "image.png"
-            save_png(query.image, path, None if query.recipe is None else query.recipe.to_dict())
-            return path.read_bytes()
+        return png_bytes(query.image, None if query.recipe is None else query.recipe.to_dict())

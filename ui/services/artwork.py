@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -37,14 +36,14 @@ from attribution_core.analyses.artwork.survey import (
     close_prompts,
     survey,
 )
-from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
 from ui.services import gpu
 from ui.services.app import Query, Services
 from ui.services.background import in_background
-from ui.services.uploads import uploaded
+from ui.services.uploads import delete, uploaded
 
 PROMPTS = 8
 
@@ -106,18 +105,12 @@ class ArtworkServices:
             check_count(before + len(files))
             for path in files:
                 if path not in read:
-                    read[path] = self._piece(path)
-                    _delete(path)
+                    read[path] = read_piece(path, self._services.limits)
+                    delete(path)
         finally:
             for path in files:
-                _delete(path)
+                delete(path)
         return [read[path] for path in files]
-
-    def _piece(self, path: Path) -> Image.Image:
-        limit = self._services.settings.max_upload_mb
-        if path.exists() and path.stat().st_size > limit * 1_000_000:
-            raise InvalidImageError(f"'{path.name}' is larger than {limit} MB; give a smaller file.")
-        return read_piece(path)
 
     def leave(self, visit: str) -> None:
         """Forget the desk of a visit whose page was closed."""
@@ -163,7 +156,7 @@ class ArtworkServices:
             asked = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
             return self.credited(self.drop(None, paths), artist, method, asked)
         finally:
-            _delete(file)
+            delete(file)
 
     def prompts(self) -> tuple[str, ...]:
         """Prompts to begin with: those of the stored examples, else captions from all over the training set."""
@@ -296,10 +289,3 @@ class ArtworkServices:
                 "this collection has no generator, so nothing can be drawn or learned here."
             )
         return self._services.generator
-
-
-def _delete(path: Path) -> None:
-    """Delete an uploaded file, and its folder, whose name is the file's checksum."""
-    path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # another file is in it, or it is gone already
-        path.parent.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from PIL import Image
 from attribution_core.analyses.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
-from attribution_core.common.images import MAX_PIXELS
+from attribution_core.common.images import Limits, read_alpha
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from ui.services.app import Query, Services
 
 Layer = bytes | Path
+MAX_PIXELS, MOST_LAYERS = 4_000_000, 8  # of what is painted, on a canvas of 480 px
 
 
 @dataclass(frozen=True)
@@ -128,21 +128,15 @@ def read_mask(layers: Sequence[Layer]) -> NDArray[np.bool_]:
 
     Raises `InvalidInputError` where there is no layer, `InvalidImageError` for what is too large or no image.
     """
+    if len(layers) > MOST_LAYERS:
+        raise InvalidImageError("what was painted has too many layers; reload the page and paint again.")
     mask: NDArray[np.bool_] | None = None
     for layer in layers:
         try:
-            image = Image.open(io.BytesIO(layer) if isinstance(layer, bytes) else layer)
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidImageError(
-                    "what was painted has too many pixels; reload the page and paint again."
-                )
-            alpha = image.convert("RGBA").getchannel("A")
-        except InvalidImageError:
-            raise
-        except Exception as error:  # decoders raise whatever they like on damaged files
-            raise InvalidImageError(
-                "what was painted could not be read; reload the page and paint again."
-            ) from error
+            alpha = read_alpha(layer, Limits(pixels=MAX_PIXELS))
+        except InvalidImageError as error:
+            what = "has too many pixels" if "megapixels" in str(error) else "could not be read"
+            raise InvalidImageError(f"what was painted {what}; reload the page and paint again.") from error
         if mask is not None and alpha.size != mask.shape[::-1]:
             alpha = alpha.resize(mask.shape[::-1], Image.Resampling.NEAREST)
         here = np.asarray(alpha) > 0

@@ -15,7 +15,7 @@ LEDGER = 100
 """Attributions that a visit remembers at most; of more, the latest."""
 RETURNS = 30
 """Of these, at most so many can be brought back ..."""
-PIXELS = 50_000_000
+PIXELS = 20_000_000
 """... and at most so many pixels of images together, the latest always."""
 THUMBNAIL = 96
 """Longer side in px of the picture that stands for one."""

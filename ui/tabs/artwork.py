@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from attribution_core.analyses.artwork.lesson import LEARNING, MARK, STEPS, Lesson, WithAndWithout
 from attribution_core.analyses.artwork.standing import LONGEST_NAME, MOST_IMAGES
 from attribution_core.analyses.artwork.survey import MOST_PROMPTS, ArtworkStep, Survey
 from attribution_core.attribution.result import Attribution
+from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION, GENERATION
 from ui.services.app import Query, Services
 from ui.services.artwork import PROMPTS, ArtworkServices, Desk
-from ui.session import COMPUTE, KEEP_S, Session, shown_errors
+from ui.services.uploads import delete
+from ui.session import KEEP_S, Session
 from ui.widgets import artwork_html as words
 
 THING, STYLE = "they show one thing", "they share a style"
@@ -26,7 +29,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hi
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = ArtworkServices(services, Path(get_upload_folder()))
+    asked = ArtworkServices(services, services.uploads.folder)
     desk = gr.State(None, time_to_live=KEEP_S)
     gr.HTML(words.WHAT, elem_id="artwork-what")
     with gr.Row(elem_id="artwork-row"):
@@ -70,19 +73,23 @@ def build(services: Services, session: Session) -> None:
     def laid(kept: Desk) -> list[Any]:
         return [kept, words.pieces(kept), gr.update(interactive=bool(kept.images))]
 
-    @shown_errors
+    @handler
     def drop(
         kept: Desk | None, paths: list[str] | None, told: dict[str, Any], request: gr.Request
     ) -> list[Any]:
         found = asked.drop(kept, paths, request.session_hash or "")
         return [*laid(found), _without(told), *blank]
 
-    @shown_errors
-    def forget_all(kept: Desk | None, told: dict[str, Any], request: gr.Request) -> list[Any]:
+    @handler
+    def forget_all(
+        kept: Desk | None, told: dict[str, Any], paths: list[str] | None, request: gr.Request
+    ) -> list[Any]:
+        for path in paths or ():  # of a drop that was refused because the app was busy
+            delete(Path(path))
         asked.leave(request.session_hash or "")
         if kept is not None:
             kept.forget()
-        return ["", *laid(Desk()), _without(told), *blank]
+        return ["", None, *laid(Desk()), _without(told), *blank]
 
     outputs = [desk, pieces, forget, session.told, *everything]
     dropped = upload.upload(
@@ -93,13 +100,15 @@ def build(services: Services, session: Session) -> None:
         api_visibility="undocumented",
         show_progress="minimal",
     )
+    # Also of a drop that is refused because the app is busy, so that it can be forgotten.
+    upload.upload(None, None, forget, js="() => ({__type__: 'update', interactive: true})", queue=False)
     # The files are gone, so their names must go, too, also where one of them could not be read.
     for number, ended in enumerate((dropped.success, dropped.failure), 1):
         ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
     forget.click(
         forget_all,
-        [desk, session.told],
-        [artist, *outputs],
+        [desk, session.told, upload],
+        [artist, upload, *outputs],
         api_name="forget_artwork",
         cancels=running,
         queue=False,
@@ -134,7 +143,7 @@ def _credited(
         gr.HTML(words.HOW_CREDITED, elem_id="credited-how")
     shown = [box, told, tiles, plot, table]
 
-    @shown_errors
+    @handler
     def ask_credited(
         kept: Desk | None, artist: str, method: str, query: Query | None, sections: dict[str, Any]
     ) -> list[Any]:
@@ -160,7 +169,7 @@ def _credited(
         api_name="ask_credited",
         api_visibility="undocumented",
         show_progress="minimal",
-        **COMPUTE,
+        **ATTRIBUTION,
     )
     return shown
 
@@ -206,7 +215,7 @@ def _prompts(
         gr.HTML(words.HOW_SURVEY, elem_id="survey-how")
     shown = [status, box, told, pictures, shares, ranks, table]
 
-    @shown_errors
+    @handler
     def ask_survey(
         kept: Desk | None, artist: str, method: str, prompts: str, seed: int
     ) -> Iterator[list[Any]]:
@@ -224,7 +233,7 @@ def _prompts(
                     words.survey_rows(event),
                 ]
 
-    @shown_errors
+    @handler
     def find_prompts(kept: Desk | None, artist: str, method: str) -> str:
         return "\n".join(asked.near(kept, artist, method))
 
@@ -235,10 +244,15 @@ def _prompts(
         api_name="ask_survey",
         trigger_mode="multiple",
         **_QUIET,
-        **COMPUTE,
+        **GENERATION,
     )
     near.click(
-        find_prompts, [desk, artist, session.method], prompts, api_name="near_prompts", **_QUIET, **COMPUTE
+        find_prompts,
+        [desk, artist, session.method],
+        prompts,
+        api_name="near_prompts",
+        **_QUIET,
+        **ATTRIBUTION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: words.line("Stopped."), None, status, api_name="stop_survey", queue=False, **_QUIET
@@ -306,7 +320,7 @@ def _learned(
         gr.HTML(words.HOW_LEARNED, elem_id="learned-how")
     shown = [status, box, told, pairs, plot, table]
 
-    @shown_errors
+    @handler
     def ask_learned(
         kept: Desk | None,
         artist: str,
@@ -334,8 +348,11 @@ def _learned(
                     words.moved_rows(event),
                 ]
 
+    @handler
     def other_kind(kind: str, prompts: str) -> Any:
-        return usual[kind] if prompts.strip() in usual.values() else gr.skip()
+        if kind not in usual:
+            raise InvalidInputError(f"'My images' is {kind!r:.60}, expected one of: {', '.join(usual)}.")
+        return usual[kind] if (prompts or "").strip() in usual.values() else gr.skip()
 
     kind.input(other_kind, [kind, prompts], prompts, api_name="learn_kind", queue=False, **_QUIET)
     asking = start.click(
@@ -344,8 +361,9 @@ def _learned(
         shown,
         api_name="ask_learned",
         trigger_mode="multiple",
+        time_limit=session.services.settings.learning_seconds,
         **_QUIET,
-        **COMPUTE,
+        **GENERATION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: words.line("Stopped. The generator is as it was."),
@@ -361,7 +379,7 @@ def _learned(
 def _api(asked: ArtworkServices) -> None:
     """A call without a page."""
 
-    @shown_errors
+    @handler
     def would_be_credited(
         artwork: list[gr.FileData], artist: str, image: gr.FileData, method: str = ""
     ) -> dict[str, Any]:
@@ -371,7 +389,7 @@ def _api(asked: ArtworkServices) -> None:
         """
         return asked.answer([file["path"] for file in artwork], artist, image["path"], method).to_dict()
 
-    gr.api(would_be_credited, api_name="would_be_credited", **COMPUTE)
+    gr.api(would_be_credited, api_name="would_be_credited", **ATTRIBUTION)
 
 
 def _without(told: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work, alike
 from attribution_core.common.text import percent, web_link
 from attribution_core.corpus.credit import Credit
+from ui.handler import handler
 from ui.services.app import Query, Services
-from ui.session import Session, as_file, place, shown_errors
+from ui.session import Session, as_file, place
 from ui.tabs import report_buttons
 
 SHOWN = 12
@@ -121,8 +122,8 @@ def build(services: Services, session: Session) -> None:
             _frames(head),
             gr.update(value=images, selected_index=None),
             _rows(head),
-            as_file(csv, head.to_csv().encode(), "attribution.csv"),
-            as_file(json, head.to_json().encode(), "attribution.json"),
+            as_file(head.to_csv().encode(), "attribution.csv"),
+            as_file(head.to_json().encode(), "attribution.json"),
         ]
 
     def draw_details(result: Attribution | None, rank: int) -> list[Any]:
@@ -141,18 +142,18 @@ def build(services: Services, session: Session) -> None:
             *draw_list(result, SHOWN),
         ]
 
-    @shown_errors
+    @handler
     def list_top(result: Attribution | None, count: float) -> list[Any]:
         return draw_list(result, count)
 
-    @shown_errors
+    @handler
     def show_details(result: Attribution | None, number: float, event: gr.EventData) -> list[Any]:
         if result is None:
             return draw_details(result, place(number, event, 0))
         entry = place(number, event, len(result.works))
         return draw_details(result, result.works[entry - 1].places[0] + 1)
 
-    @shown_errors
+    @handler
     def set_method(query: Query | None, method: str) -> Query | None:
         services.attributor(method)
         return query

@@ -16,9 +16,11 @@ from attribution_core.common.text import percent
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.compare import slopes
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
-from ui.session import COMPUTE, Session, shown_errors
+from ui.session import Session
 from ui.widgets.tiles import tiles
 
 SHOWN, MOST = 12, 50
@@ -110,7 +112,7 @@ def build(services: Services, session: Session) -> None:
         name = method if method in one.collection.methods else one.collection.method
         return Side(one, chosen, name, one.attribute(chosen, name))
 
-    @shown_errors
+    @handler
     def compare_sides(
         query: Query | None,
         seen: list[Seen] | None,
@@ -130,7 +132,7 @@ def build(services: Services, session: Session) -> None:
         drawn = [part for side, which in ((left, 0), (right, 1)) for part in _drawn(told, side, which)]
         return [_words(told, left, right), _tiles(told), *drawn, slopes(told, "left", "right")]
 
-    @shown_errors
+    @handler
     def methods_of(collection: str) -> Any:
         known = list(opened[collection].collection.methods)
         return gr.update(choices=known, value=known[0])
@@ -144,10 +146,10 @@ def build(services: Services, session: Session) -> None:
     for side in _SIDES:
         _, collection, method = choices[side]
         collection.input(methods_of, collection, method, api_name=f"methods_of_{side}", **quiet).then(
-            compare_sides, asked, outputs, api_name=f"compare_{side}", **quiet, **COMPUTE
+            compare_sides, asked, outputs, api_name=f"compare_{side}", **quiet, **ATTRIBUTION
         )
     changed = [component.input for side in _SIDES for component in (choices[side][0], choices[side][2])]
-    session.follow_return(compare_sides, asked, outputs, api_name="compare_returned", **quiet, **COMPUTE)
+    session.follow_return(compare_sides, asked, outputs, api_name="compare_returned", **quiet, **VIEWS)
     gr.on(
         [session.tab.select, top.release, *changed],
         compare_sides,
@@ -155,7 +157,7 @@ def build(services: Services, session: Session) -> None:
         outputs,
         api_name="compare",
         show_progress="minimal",
-        **COMPUTE,
+        **ATTRIBUTION,
     )
 
 

@@ -11,9 +11,10 @@ from attribution_core.attribution.groups import GroupBy, Groups, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import percent
 from attribution_core.figures.groups import group_map
+from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
-from ui.session import Session, as_file, shown_errors
+from ui.session import Session, as_file
 from ui.tabs import report_buttons
 
 THIS, VISIT = "this image", "all images of this visit"
@@ -87,7 +88,7 @@ def build(services: Services, session: Session) -> None:
             _sentence(told, whole, left_out, len(results), over),
             group_map(told),
             _rows(told),
-            as_file(csv, told.to_csv().encode(), f"credit-by-{by}.csv"),
+            as_file(told.to_csv().encode(), f"credit-by-{by}.csv"),
             [g.name for g in whole.groups],
         ]
 
@@ -100,12 +101,12 @@ def build(services: Services, session: Session) -> None:
         *drawn, names = draw_groups(chosen(result, [], THIS), str(GroupBy.CREATOR), [], THIS)
         return [*drawn, str(GroupBy.CREATOR), THIS, gr.update(choices=names, value=[])]
 
-    @shown_errors
+    @handler
     def add_up(result: Attribution | None, ledger: list[Seen], by: str, over: str) -> list[Any]:
         *drawn, names = draw_groups(chosen(result, ledger, over), by, [], over)
         return [*drawn, gr.update(choices=names, value=[])]
 
-    @shown_errors
+    @handler
     def leave_out(
         result: Attribution | None, ledger: list[Seen], by: str, over: str, left_out: list[str]
     ) -> list[Any]:

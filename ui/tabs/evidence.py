@@ -12,8 +12,9 @@ from attribution_core.add_one_in.evaluation import RECALL_AT, Score
 from attribution_core.evidence.benchmark import Calibrated, Evidence
 from attribution_core.evidence.paper import paper_table
 from attribution_core.figures import evidence as figures
+from ui.handler import handler
 from ui.services.app import Services
-from ui.session import Session, shown_errors
+from ui.session import Session
 from ui.tabs import evidence_query
 from ui.widgets.tiles import tiles
 
@@ -126,7 +127,7 @@ def _scores(found: Evidence) -> None:
             max_height=520,
         )
 
-    @shown_errors
+    @handler
     def show_scores(case: str, kind: str) -> list[Any]:
         chosen = _chosen(found, case, kind)
         return [figures.metrics(chosen), _table(chosen)]
@@ -175,7 +176,7 @@ def _shares(found: Evidence) -> None:
     figures_of = gr.HTML(_told(first), elem_id="reliability-tiles")
     plot = gr.Plot(figures.reliability(first), label="Given and observed", elem_id="reliability")
 
-    @shown_errors
+    @handler
     def show_reliability(method: str, case: str) -> list[Any]:
         told = _calibrated(found, method, case)
         return [_told(told), figures.reliability(told)]

@@ -13,8 +13,10 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import percent
 from attribution_core.evidence.benchmark import Evidence
 from attribution_core.figures.evidence import PRETRAINED
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Services
-from ui.session import COMPUTE, Session, checked_place, place, shown_errors
+from ui.session import Session, checked_place, place
 
 SHOWN = 8
 _SIDES = ("first", "second")
@@ -87,20 +89,20 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         models = found.models(case)
         return models[checked_place(model + 1, len(models)) - 1]
 
-    @shown_errors
+    @handler
     def show_case(case: str) -> Any:
         return gr.update(choices=_names(found.models(case)), value=0)
 
-    @shown_errors
+    @handler
     def show_model(case: str, model: int) -> list[Any]:
         chosen = entry(case, model)
         return [_exemplars(found, chosen), gr.update(value=_made(found, chosen), selected_index=0), 1]
 
-    @shown_errors
+    @handler
     def choose_made(case: str, model: int, number: float, event: gr.EventData) -> int:
         return place(number, event, len(_paths(entry(case, model))))
 
-    @shown_errors
+    @handler
     def show_query(case: str, model: int, first: str, second: str, number: float) -> list[Any]:
         chosen = entry(case, model)
         k = checked_place(number, len(_paths(chosen))) - 1
@@ -118,7 +120,9 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         ("model", model.input(show_model, [case, model], shown, api_name="show_model", **quiet)),
         ("made", made.select(choose_made, [case, model, number], number, api_name="choose_made", **quiet)),
     ):
-        event.success(show_query, asked, [prompt, *sides], api_name=f"show_query_{name}", **quiet, **COMPUTE)
+        event.success(
+            show_query, asked, [prompt, *sides], api_name=f"show_query_{name}", **quiet, **ATTRIBUTION
+        )
     gr.on(
         [*(m.input for m in methods), session.tab.select],
         show_query,
@@ -126,7 +130,7 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         [prompt, *sides],
         api_name="show_query",
         **quiet,
-        **COMPUTE,
+        **ATTRIBUTION,
     )
 
 

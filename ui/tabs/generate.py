@@ -14,9 +14,11 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import MAX_SEED, Recipe
+from ui.handler import handler
+from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
-from ui.session import COMPUTE, Session, as_file, image_file, place, shown_errors
+from ui.session import Session, as_file, image_file, place
 from ui.widgets.under_way import begins
 
 SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
@@ -134,7 +136,7 @@ def build(services: Services, session: Session) -> None:
     recipe = session.fields = [prompt, seed, steps, guidance]
     query_string = gr.Textbox(visible=False)
 
-    @shown_errors
+    @handler
     def generate(prompt: str, seed: int, steps: int, guidance: float) -> Iterator[list[Any]]:
         for event in services.generate(prompt, _whole(seed), _whole(steps), guidance):
             if isinstance(event, StepPreview):
@@ -145,7 +147,7 @@ def build(services: Services, session: Session) -> None:
             else:
                 yield [event.image, _line("Attributing ..."), event]
 
-    @shown_errors
+    @handler
     def open_link(link: Link) -> Iterator[list[Any]]:
         asked = link.recipe
         yield [
@@ -160,7 +162,7 @@ def build(services: Services, session: Session) -> None:
             made = query and replace(query, notices=(*query.notices, *link.notices))
             yield [*kept, image, status, made]
 
-    @shown_errors
+    @handler
     def read_upload(path: str | None) -> list[Any]:
         query = services.read_upload(path)
         if query.recipe is None:
@@ -170,7 +172,7 @@ def build(services: Services, session: Session) -> None:
             notices.append(OTHER_GENERATOR)
         return [*filled_in(query.recipe), replace(query, notices=tuple(notices)), None]
 
-    @shown_errors
+    @handler
     def show_example(number: float, event: gr.EventData) -> list[Any]:
         query = services.examples[place(number, event, len(services.examples)) - 1]
         return [*filled_in(query.recipe or Recipe(query.title)), query]
@@ -185,7 +187,7 @@ def build(services: Services, session: Session) -> None:
                 gr.update(value=None),
                 *linked,
             ]
-        file = as_file(png, services.png(query), f"{query.file_name}.png")
+        file = as_file(services.png(query), f"{query.file_name}.png")
         return [query.image, _about(query), gr.update(value=file), *linked]
 
     session.add_view([image, status, png, copy, query_string, link, copied], draw)
@@ -197,9 +199,10 @@ def build(services: Services, session: Session) -> None:
         recipe,
         [image, status, session.made],
         api_name="generate",
-        show_progress="hidden",
+        show_progress="minimal",  # on the words alone: it says how many wait before this one
+        show_progress_on=[status],
         trigger_mode="multiple",
-        **COMPUTE,
+        **GENERATION,
     )
     session.attribute_after(making)
     opening = session.link.change(
@@ -209,7 +212,7 @@ def build(services: Services, session: Session) -> None:
         api_name="open_link",
         api_visibility="undocumented",
         show_progress="hidden",
-        **COMPUTE,
+        **GENERATION,
     )
     session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from ui.handler import handler
 from ui.services.visit import Seen, returnable
-from ui.session import Session, place, shown_errors
+from ui.session import Session, place
 from ui.tabs.generate import filled_in
 
 
@@ -36,7 +37,7 @@ def wire(session: Session) -> None:
     """Bring back what is chosen; after the tabs are built, whose fields it fills."""
     number = gr.Number(1, precision=0, visible=False)  # which one; in the browser the click says it
 
-    @shown_errors
+    @handler
     def return_to(seen: list[Seen] | None, number: float, event: gr.EventData) -> list[Any]:
         known = returnable(seen)
         chosen = known[place(number, event, len(known)) - 1]

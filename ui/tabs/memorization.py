@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from attribution_core.analyses.memorization.overlays import SIDE, difference, heat, shown
 from attribution_core.analyses.memorization.verdict import Look, Verdict
@@ -16,10 +15,11 @@ from attribution_core.common.images import data_uri
 from attribution_core.evidence.memorization import HOW_SIGNAL
 from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.memorization import MemorizationServices
-from ui.services.uploads import uploaded
-from ui.session import COMPUTE, KEEP_S, Session, place, shown_errors
+from ui.session import KEEP_S, Session, place
 from ui.tabs import memorization_cases
 
 NEAREST = 8
@@ -131,7 +131,7 @@ def build(services: Services, session: Session) -> None:
         1, precision=0, visible=False
     )  # which training image; in the browser the click says it
 
-    @shown_errors
+    @handler
     def look(seen: bool, asked: Query | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
         if not seen:
             return [gr.skip()] * (len(drawn) + 1)
@@ -158,7 +158,7 @@ def build(services: Services, session: Session) -> None:
             *told,
         ]
 
-    @shown_errors
+    @handler
     def compare_with(
         asked: Query | None, verdict: Verdict | None, number: float, event: gr.EventData
     ) -> list[Any]:
@@ -167,7 +167,7 @@ def build(services: Services, session: Session) -> None:
             return [gr.skip()] * len(close_up)
         return _close_up(own, asked, int(verdict.ids[chosen - 1]))
 
-    @shown_errors
+    @handler
     def record_signal(asked: Query | None) -> Iterator[list[Any]]:
         for event in own.again(asked):
             if isinstance(event, StepPreview):
@@ -185,11 +185,11 @@ def build(services: Services, session: Session) -> None:
         api_visibility="undocumented",
         show_progress="minimal",
         show_progress_on=[words],
-        **COMPUTE,
+        **ATTRIBUTION,
     )
     session.add_view([another], lambda query, result: [next(counted)])
     another.change(
-        look, [seen, session.query], shown_now, js=_IN_SIGHT, api_name="look_again", **quiet, **COMPUTE
+        look, [seen, session.query], shown_now, js=_IN_SIGHT, api_name="look_again", **quiet, **VIEWS
     )
     nearest.select(
         compare_with,
@@ -197,7 +197,7 @@ def build(services: Services, session: Session) -> None:
         close_up,
         api_name="compare_with",
         **quiet,
-        **COMPUTE,
+        **ATTRIBUTION,
     )
     session.attribute_after(
         record.click(
@@ -206,18 +206,18 @@ def build(services: Services, session: Session) -> None:
             [signal_words, session.made],
             api_name="record_signal",
             **quiet,
-            **COMPUTE,
+            **GENERATION,
         )
     )
     memorization_cases.build(services, session, own)
     session.add_report_section(own.section)
 
-    @shown_errors
+    @handler
     def check_copy(image: gr.FileData) -> dict[str, Any]:
         """Tell whether an image is a copy of a training image: similarity, threshold and its measured precision."""
-        return own.check(services.read_upload(str(uploaded(image["path"], get_upload_folder())))).to_dict()
+        return own.check(services.read_upload(image["path"])).to_dict()
 
-    gr.api(check_copy, api_name="check_copy", **COMPUTE)
+    gr.api(check_copy, api_name="check_copy", **ATTRIBUTION)
 
 
 _HOW_MAPS = (

@@ -11,9 +11,11 @@ import gradio as gr
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.attribution.result import Attribution
 from attribution_core.generation.generator import StepPreview
+from ui.handler import handler
+from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
-from ui.session import COMPUTE, KEEP_S, Session, checked_place, place, shown_errors
+from ui.session import KEEP_S, Session, checked_place, place
 from ui.tabs.generate import filled_in
 
 PLANTED, CONTROLS = "planted: repeated in training on purpose", "controls: matched, not repeated"
@@ -68,11 +70,11 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
         status = gr.HTML(elem_id="case-status")
         number = gr.Number(1, precision=0, visible=False)  # which case; in the browser the click says it
 
-        @shown_errors
+        @handler
         def show_cases(kind: str) -> Any:
             return gr.update(value=_pictures(own, _checked(own, kind)), selected_index=None)
 
-        @shown_errors
+        @handler
         def make_case(kind: str, number: float, event: gr.EventData) -> Iterator[list[Any]]:
             cases = own.cases[_checked(own, kind)]
             yield from make(cases[place(number, event, len(cases)) - 1].prompt, _SEED)
@@ -84,7 +86,7 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
             [status, session.made, *session.fields],
             api_name="make_case",
             **quiet,
-            **COMPUTE,
+            **GENERATION,
         )
         session.attribute_after(made)
         made.success(None, js=_TO_THE_VERDICT)
@@ -111,7 +113,7 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
             ask = gr.Button("Make and judge it", elem_id="make-documented", scale=1)
         told = gr.HTML(elem_id="documented-status")
 
-        @shown_errors
+        @handler
         def make_documented(which: float) -> Iterator[list[Any]]:
             yield from make(own.documented[checked_place(which, len(own.documented)) - 1].prompt, _SEED)
 
@@ -121,7 +123,7 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
             [told, session.made, *session.fields],
             api_name="make_documented",
             **quiet,
-            **COMPUTE,
+            **GENERATION,
         )
         session.attribute_after(made)
         made.success(None, js=_TO_THE_VERDICT)
@@ -155,7 +157,7 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
     tried = gr.State([], time_to_live=KEEP_S)
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
 
-    @shown_errors
+    @handler
     def try_seeds(prompt: str, count: float) -> Iterator[list[Any]]:
         found: list[Tried] = []
         asked = own.try_seeds(prompt, count)
@@ -164,7 +166,11 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
             found = [*found, one]
             yield [_summary(own, found, int(count)), _strip(found), found]
 
-    @shown_errors
+    @handler
+    def stopped(found: list[Tried] | None) -> str:
+        return _summary(own, found, len(found), "Stopped. ") if found else _status("Stopped.")
+
+    @handler
     def choose_seed(tried: list[Tried] | None, number: float, event: gr.EventData) -> list[Any]:
         chosen = (tried or [])[place(number, event, len(tried or [])) - 1].query
         return [chosen, *(filled_in(chosen.recipe) if chosen.recipe else [gr.skip()] * 4)]
@@ -182,10 +188,10 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
         api_name="try_seeds",
         show_progress="hidden",
         trigger_mode="multiple",
-        **COMPUTE,
+        **GENERATION,
     )
     stop.click(None, cancels=[running], queue=False).then(
-        lambda found: _summary(own, found, len(found), "Stopped. ") if found else _status("Stopped."),
+        stopped,
         tried,
         words,
         api_name="stop_seeds",

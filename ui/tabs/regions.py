@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components.image_editor import EditorData
+from gradio.components.base import server
+from gradio.components.image_editor import AcceptBlobs, EditorData
 from PIL import Image
+from starlette.exceptions import HTTPException
 
 from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
 from attribution_core.attribution.groups import GroupBy
@@ -16,9 +18,20 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.regions import grid_map
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
-from ui.services.regions import Found, Layer, RegionServices, RegionTest, between, box_of, corner_at
-from ui.session import COMPUTE, Session, shown_errors
+from ui.services.regions import (
+    MOST_LAYERS,
+    Found,
+    Layer,
+    RegionServices,
+    RegionTest,
+    between,
+    box_of,
+    corner_at,
+)
+from ui.session import Session
 
 SHOWN = 12
 BOX, PAINT = "a box", "what I paint"
@@ -34,6 +47,7 @@ COLUMNS = [
     "id",
 ]
 _CANVAS = 480  # px of the longer side that is painted on
+_PAINTERS = 20  # whose layers are kept until they are looked at; of more, those that came first go
 _NOTE = (
     "This tab is exploratory. The region is treated as if it were an image of its own. The scale that turns "
     "similarity into shares was fitted on whole images, so read the order here rather than the shares."
@@ -159,7 +173,7 @@ def build(services: Services, session: Session) -> None:
             _rows(head, result),
         ]
 
-    @shown_errors
+    @handler
     def open_tab(query: Query | None) -> list[Any]:
         if query is None:
             return [None, None, "", *START, None, _NOT_YET, None, None, None]
@@ -175,11 +189,11 @@ def build(services: Services, session: Session) -> None:
             None,
         ]
 
-    @shown_errors
+    @handler
     def choose_kind(chosen: str) -> list[Any]:
         return [gr.update(visible=chosen == BOX), gr.update(visible=chosen == PAINT)]
 
-    @shown_errors
+    @handler
     def move_edges(query: Query | None, *edges: float) -> list[Any]:
         # While one edge is on its way past the other, a toast at every step would be in the way.
         try:
@@ -191,7 +205,7 @@ def build(services: Services, session: Session) -> None:
                 f'<p class="status" role="status">{html.escape(str(error).capitalize())}</p>',
             ]
 
-    @shown_errors
+    @handler
     def set_corner(query: Query | None, corner: tuple[int, int] | None, event: gr.SelectData) -> list[Any]:
         if query is None:
             return [None, None, "", *[gr.skip()] * 4]
@@ -202,19 +216,19 @@ def build(services: Services, session: Session) -> None:
         chosen = between(corner, here)
         return [outlined(query.image, box_of(chosen)), None, "", *chosen]
 
-    @shown_errors
+    @handler
     def attribute_box(
         query: Query | None, result: Attribution | None, method: str, *edges: float
     ) -> list[Any]:
         return show(query, result, asked.box(query, method, edges))
 
-    @shown_errors
+    @handler
     def attribute_painted(
         query: Query | None, result: Attribution | None, method: str, layers: list[Layer] | None
     ) -> list[Any]:
         return show(query, result, asked.painted(query, method, layers))
 
-    @shown_errors
+    @handler
     def region_grid(query: Query | None, method: str, by: str, cells: float) -> list[Any]:
         if query is None:
             return [
@@ -228,7 +242,7 @@ def build(services: Services, session: Session) -> None:
     opened = [preview, first, wrong, *edges, editor, *found]
     seen = gr.State(None)  # the query that the tab shows
 
-    @shown_errors
+    @handler
     def see_tab(query: Query | None, shown: Query | None) -> list[Any]:
         """What was chosen stays until there is another image."""
         return [
@@ -240,14 +254,12 @@ def build(services: Services, session: Session) -> None:
     opening = session.tab.select(
         see_tab, [session.query, seen], [seen, *opened], api_name="see_regions", **quiet
     )
-    opening.success(
-        region_grid, asked_grid, [told, picture], api_name="first_region_grid", **quiet, **COMPUTE
-    )
+    opening.success(region_grid, asked_grid, [told, picture], api_name="first_region_grid", **quiet, **VIEWS)
     session.follow_return(
         see_tab, [session.query, seen], [seen, *opened], api_name="regions_returned", **quiet
     )
     session.follow_return(
-        region_grid, asked_grid, [told, picture], api_name="region_grid_returned", **quiet, **COMPUTE
+        region_grid, asked_grid, [told, picture], api_name="region_grid_returned", **quiet, **VIEWS
     )
     kind.input(choose_kind, kind, [by_box, by_paint], api_name="region_kind", **quiet)
     gr.on(
@@ -268,7 +280,7 @@ def build(services: Services, session: Session) -> None:
         found,
         api_name="attribute_box",
         show_progress="minimal",
-        **COMPUTE,
+        **ATTRIBUTION,
     )
     look_paint.click(
         attribute_painted,
@@ -277,7 +289,7 @@ def build(services: Services, session: Session) -> None:
         api_name="attribute_painted",
         api_visibility="undocumented",
         show_progress="minimal",
-        **COMPUTE,
+        **ATTRIBUTION,
     )
     gr.on(
         [by.input, cells.release],
@@ -287,7 +299,7 @@ def build(services: Services, session: Session) -> None:
         api_name="region_grid",
         trigger_mode="always_last",
         show_progress="minimal",
-        **COMPUTE,
+        **ATTRIBUTION,
     )
 
 
@@ -314,7 +326,31 @@ def _painter(**options: Any) -> gr.ImageEditor:
 
     # On the instance: Gradio writes a stub file beside the source of every subclass.
     editor.preprocess = preprocess
+    editor.accept_blobs = _bounded(editor)
     return editor
+
+
+def _bounded(editor: gr.ImageEditor) -> Any:
+    """Gradio's own way for layers to come in, which keeps whatever anybody sends, for as long as it runs."""
+    accept = editor.accept_blobs
+
+    @server
+    def accept_blobs(data: AcceptBlobs) -> None:
+        told = data.data
+        index = told.get("index") or "0"
+        known = isinstance(told.get("id"), str) and told.get("type") in ("background", "composite", "layer")
+        if not (
+            known
+            and data.files
+            and len(told["id"]) <= 64
+            and str(index) in ("null", *map(str, range(MOST_LAYERS)))
+        ):
+            raise HTTPException(400, "what was painted could not be read; reload the page and paint again.")
+        accept(data)
+        while len(editor.blob_storage) > _PAINTERS:
+            editor.blob_storage.pop(next(iter(editor.blob_storage)))
+
+    return accept_blobs
 
 
 def _canvas(image: Image.Image) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.reports.html import report_page
 from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
+from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
-from ui.session import Session, as_file, shown_errors
+from ui.session import Session, as_file
 from ui.widgets.lazy_download import made_on_click
 
 
@@ -41,7 +42,7 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
             sections=sections,
         )
 
-    @shown_errors
+    @handler
     def report_html(
         query: Query | None,
         result: Attribution | None,
@@ -50,9 +51,9 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         told: dict[str, Any] | None = None,
     ) -> str:
         data = report_page(report(query, result, method, shown, told)).encode()
-        return as_file(top, data, f"{query.file_name if query else ''}-report.html")
+        return as_file(data, f"{query.file_name if query else ''}-report.html")
 
-    @shown_errors
+    @handler
     def report_json(
         query: Query | None,
         result: Attribution | None,
@@ -61,7 +62,7 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         told: dict[str, Any] | None = None,
     ) -> str:
         data = report(query, result, method, shown, told).to_json().encode()
-        return as_file(top, data, f"{query.file_name if query else ''}-report.json")
+        return as_file(data, f"{query.file_name if query else ''}-report.json")
 
     asked = [session.query, session.result, session.method, top, session.told]
     with gr.Row(elem_id="report-row"):
@@ -101,13 +102,13 @@ def build_ledger(services: Services, session: Session) -> None:
             )
         return Ledger.of([s.entry for s in seen], services.collection.corpus)
 
-    @shown_errors
+    @handler
     def ledger_csv(seen: list[Seen] | None) -> str:
-        return as_file(session.method, ledger(seen).to_csv().encode(), "ledger.csv")
+        return as_file(ledger(seen).to_csv().encode(), "ledger.csv")
 
-    @shown_errors
+    @handler
     def ledger_json(seen: list[Seen] | None) -> str:
-        return as_file(session.method, ledger(seen).to_json().encode(), "ledger.json")
+        return as_file(ledger(seen).to_json().encode(), "ledger.json")
 
     with gr.Row(elem_id="ledger-row"):
         words = gr.HTML(_ledger_words([]), elem_id="ledger-words")

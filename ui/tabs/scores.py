@@ -9,8 +9,9 @@ import gradio as gr
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
+from ui.handler import handler
 from ui.services.app import Query, Services
-from ui.session import Session, shown_errors
+from ui.session import Session
 from ui.widgets.tiles import tiles
 
 SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
@@ -54,14 +55,14 @@ def build(services: Services, session: Session) -> None:
         picture = None if result is None else similarity_histogram(result)
         return [*draw_scores(query, result), picture, gr.update(value=0.0)]
 
-    @shown_errors
+    @handler
     def set_temperature(query: Query | None, result: Attribution | None, doublings: float) -> list[Any]:
         if result is not None:
             power = min(max(float(doublings), SHARPER), FLATTER)
             result = result.at_temperature(result.fitted_temperature * 2.0**power)
         return draw_scores(query, result)
 
-    @shown_errors
+    @handler
     def reset_temperature(query: Query | None, result: Attribution | None) -> list[Any]:
         return [*draw_scores(query, result), 0.0]
 

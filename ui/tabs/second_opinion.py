@@ -13,9 +13,11 @@ from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHE
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.figures.second_opinion import rank_scatter
+from ui.handler import handler
+from ui.server.lanes import GENERATION
 from ui.services.app import Query, Services
 from ui.services.second_opinion import SecondOpinionServices, SecondOpinionTest
-from ui.session import COMPUTE, Session, shown_errors
+from ui.session import Session
 from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
@@ -99,7 +101,7 @@ def build(services: Services, session: Session) -> None:
         why = asked.hindrance(query)
         return [_line(why or _ready(query)), gr.update(interactive=not why), *nothing]
 
-    @shown_errors
+    @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
         yield [_line("Looking for the candidates ..."), *nothing]
@@ -121,7 +123,8 @@ def build(services: Services, session: Session) -> None:
         api_name="second_opinion",
         show_progress="hidden",
         trigger_mode="multiple",
-        **COMPUTE,
+        time_limit=services.settings.learning_seconds,
+        **GENERATION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: _line("Stopped. The generator is as it was."),

@@ -25,7 +25,7 @@ def made_on_click(
 
     A click while an image is being attributed waits for it.
 
-    make: wrapped by `shown_errors`. options: of the button.
+    make: wrapped by `handler`. options: of the button.
     """
     button = gr.Button(label, elem_id=elem_id, **options)
     file = gr.File(visible=False)

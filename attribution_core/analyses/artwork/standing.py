@@ -17,7 +17,7 @@ from PIL import Image
 
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.images import read_image
+from attribution_core.common.images import LIMITS, Limits, read_image
 from attribution_core.common.text import percent
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
@@ -76,11 +76,9 @@ def check_count(count: int) -> None:
         )
 
 
-def read_piece(source: Path | str | bytes) -> Image.Image:
+def read_piece(source: Path | str | bytes, limits: Limits = LIMITS) -> Image.Image:
     """Read one image, RGB, its longer side at most `LARGEST` px. Raises `InvalidImageError`."""
-    image = read_image(source)
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    return image
+    return read_image(source, limits, LARGEST)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,173 @@
+"""Many visitors at once, on this machine alone: `python -m benchmarks.load --help`.
+
+The app is started as a user starts it. Each visitor opens the page, holds its heartbeat, uploads an image and has it
+attributed as the page does, thinks, and begins anew; one in ten also draws an image. Ends by itself after `--minutes`.
+Prints one JSON line: answers by kind of call and outcome, p50 and p95 in seconds, memory over time, files left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import secrets
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import numpy as np
+import typer
+from PIL import Image
+
+from attribution_core.settings import shipped
+from benchmarks.query import machine
+from tools.serve import Served, serve
+
+META = {"_type": "gradio.FileData"}
+PATIENCE_S = 300.0
+
+
+class Load:
+    """What all visitors measure together. seconds: of answers, by kind. outcomes: by kind and outcome."""
+
+    def __init__(self, web: httpx.AsyncClient, config: dict[str, Any], ends: float, think_s: float) -> None:
+        self.web, self.ends, self.think_s = web, ends, think_s
+        self.calls = {one["api_name"]: one for one in config["dependencies"] if one["api_name"]}
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+
+    async def visit(self, number: int) -> None:
+        """One visitor until the end, who closes the page after every image."""
+        chance = np.random.default_rng(number)
+        await asyncio.sleep(chance.uniform(0, self.think_s))
+        while time.monotonic() < self.ends:
+            name = secrets.token_hex(8)
+            heart = asyncio.create_task(self._heartbeat(name))
+            try:
+                await self._timed("open", name, "open_page", [])
+                buffer = io.BytesIO()
+                pixels = chance.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+                Image.fromarray(pixels).resize((256, 256)).save(buffer, "PNG")
+                upload = await self.web.post(
+                    "/gradio_api/upload", files={"files": ("a.png", buffer.getvalue())}
+                )
+                file = {"path": upload.json()[0], "meta": META}
+                began = time.monotonic()
+                read = await self._ask(name, "read_upload", [file])
+                told = await self._ask(name, self._after("read_upload"), []) if read == "answered" else read
+                self._count("attribute", told, began)
+                if chance.random() < 0.1 and "generate" in self.calls:
+                    prompt = ["red heart, fluent style", int(chance.integers(1e6)), 10, 3.0]
+                    await self._timed("generate", name, "generate", prompt)
+            except (httpx.HTTPError, ValueError, IndexError) as error:
+                self.outcomes["any", type(error).__name__] += 1
+            finally:
+                heart.cancel()
+            await asyncio.sleep(chance.exponential(self.think_s))
+
+    async def _timed(self, kind: str, visit: str, call: str, data: list[Any]) -> None:
+        began = time.monotonic()
+        self._count(kind, await self._ask(visit, call, data), began)
+
+    def _count(self, kind: str, outcome: str, began: float) -> None:
+        self.outcomes[kind, outcome] += 1
+        if outcome == "answered":
+            self.seconds[kind].append(time.monotonic() - began)
+
+    def _after(self, name: str) -> str:
+        """The call that attributes what another brought."""
+        number = self.calls[name]["id"]
+        return next(
+            one["api_name"]
+            for one in self.calls.values()
+            if one["trigger_after"] == number and one["api_name"].startswith("attribute_after")
+        )
+
+    async def _heartbeat(self, visit: str) -> None:
+        async with self.web.stream("GET", f"/gradio_api/heartbeat/{visit}") as beats:
+            async for _ in beats.aiter_bytes():
+                pass
+
+    async def _ask(self, visit: str, call: str, data: list[Any]) -> str:
+        """Call a handler as the page does. Returns "answered", "busy" or "error"."""
+        about = self.calls[call]
+        given = data + [None] * (len(about["inputs"]) - len(data))
+        body = {"fn_index": about["id"], "data": given, "session_hash": visit}
+        joined = await self.web.post("/gradio_api/queue/join", json=body)
+        if joined.status_code != 200:
+            return "busy" if joined.status_code in (429, 503) else "error"
+        async with self.web.stream("GET", f"/gradio_api/queue/data?session_hash={visit}") as lines:
+            async for line in lines.aiter_lines():
+                told = json.loads(line[6:]) if line.startswith("data: ") else {}
+                if told.get("msg") == "process_completed":
+                    return "answered" if told["success"] else "error"
+        return "error"
+
+
+async def _all(served: Served, visitors: int, minutes: float, think_s: float) -> tuple[Load, list[float]]:
+    limits = httpx.Limits(max_connections=4 * visitors, max_keepalive_connections=visitors)
+    async with httpx.AsyncClient(base_url=served.url, timeout=PATIENCE_S, limits=limits) as web:
+        config = (await web.get("/config")).json()
+        load = Load(web, config, time.monotonic() + 60 * minutes, think_s)
+        tasks = [asyncio.create_task(load.visit(number)) for number in range(visitors)]
+        memory = []
+        while time.monotonic() < load.ends:
+            memory.append(_megabytes(served.process))
+            await asyncio.sleep(max(1.0, 6 * minutes))
+        await asyncio.wait(tasks, timeout=PATIENCE_S)
+        await asyncio.sleep(5)  # in which the app looks for visits whose page is closed
+        return load, [*memory, _megabytes(served.process)]
+
+
+def _megabytes(process: int) -> float:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return round(pages * 4096 / 1e6, 1)
+
+
+def main(
+    collection: Annotated[
+        Path | None, typer.Option(help="Collection; default: the pocket collection.")
+    ] = None,
+    visitors: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    minutes: Annotated[float, typer.Option(min=0.1, max=30)] = 10,
+    think: Annotated[float, typer.Option(help="Seconds between two images of a visitor, on average.")] = 10,
+    short: Annotated[bool, typer.Option("--short", help="10 visitors for half a minute.")] = False,
+) -> None:
+    """Measure, and print one JSON line."""
+    if short:
+        visitors, minutes, think = 10, 0.5, 3
+    with tempfile.TemporaryDirectory() as folder:
+        with serve(collection or shipped("pocket"), environment={"GRADIO_TEMP_DIR": folder}) as served:
+            load, memory = asyncio.run(_all(served, visitors, minutes, think))
+            left = sum(1 for path in Path(folder).rglob("*") if path.is_file() and "uploads-" in str(path))
+        after = sum(1 for path in Path(folder).rglob("*"))
+    told = {
+        kind: {
+            "answered": len(seconds),
+            "p50_s": round(float(np.percentile(seconds, 50)), 3),
+            "p95_s": round(float(np.percentile(seconds, 95)), 3),
+        }
+        for kind, seconds in load.seconds.items()
+    }
+    outcomes = {f"{kind} {outcome}": count for (kind, outcome), count in sorted(load.outcomes.items())}
+    print(
+        json.dumps(
+            {
+                "visitors": visitors,
+                "minutes": minutes,
+                "seconds": told,
+                "outcomes": outcomes,
+                "memory_mb": memory,
+                "uploads_left": left,
+                "files_after_the_end": after,
+                "machine": machine(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,170 @@
+"""Middleware: who may ask (host, origin), for what (paths), and what every answer says and does not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+from ui.server.lanes import Listeners
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_OPEN = re.compile(
+    r"/|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json|pwa_icon|login_check)(/.*)?|/(assets|static|svelte)/.*"
+    r"|/gradio_api/(info|openapi\.json|app_id|theme\.css|startup-events|login_check|upload|upload_progress|cancel"
+    r"|component_server|reset)/?"
+    r"|/gradio_api/(call|run|queue|heartbeat|mcp|file)([/=].*)?"
+)
+"""What the page, its API and MCP need. Gradio has more: links that leave files, a proxy, recordings, statistics."""
+_FRAMES = "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co https://*.hf.space"
+_PAGE = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    f"worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; {_FRAMES}"
+)
+"""Gradio's page makes functions of text and styles in place, so that both must be allowed."""
+_FILE = f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox; {_FRAMES}"
+
+
+class SameOrigin:
+    """Refuse what a page of another site asks for in a visitor's browser."""
+
+    def __init__(self, app: App, hosts: list[str]) -> None:
+        """hosts: names under which the app is reached, without ports."""
+        self.app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer 403."""
+        origin = Headers(scope=scope).get("origin") if scope["type"] in ("http", "websocket") else None  # type: ignore[arg-type]
+        if origin is not None and not self._known(origin):
+            words = "a page of another site cannot use this app; its name can be put into ATTRIBUTION_ALLOWED_HOSTS."
+            await PlainTextResponse(words, 403)(scope, receive, send)  # type: ignore[arg-type]
+            return
+        await self.app(scope, receive, send)
+
+    def _known(self, origin: str) -> bool:
+        name = urlsplit(origin).hostname or ""
+        return any(
+            host in (name, "*") or (host[:2] == "*." and name.endswith(host[1:])) for host in self._hosts
+        )
+
+
+class Doors:
+    """Close paths that this app does not need, say in every answer how browsers are to treat it, see who listens."""
+
+    def __init__(self, app: App, listeners: Listeners, visit_of: Callable[[str], str]) -> None:
+        """visit_of: the visit that asked for a job, by the job's number."""
+        self.app, self._listeners, self._visit_of = app, listeners, visit_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer 404."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        is_file = path.startswith("/gradio_api/file")
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Content-Security-Policy"] = _FILE if is_file else _PAGE
+                headers["Referrer-Policy"] = "same-origin"
+            await send(message)
+
+        if not _OPEN.fullmatch(path):
+            await PlainTextResponse("there is nothing here.", 404)(scope, receive, with_headers)  # type: ignore[arg-type]
+            return
+        visit = self._listening(path, scope.get("query_string", b"").decode("latin-1"), scope["method"])
+        if not visit:
+            await self.app(scope, receive, with_headers)
+            return
+        self._listeners.come(visit)
+        try:
+            await self.app(scope, receive, with_headers)
+        finally:
+            self._listeners.go(visit)
+
+    def _listening(self, path: str, query: str, method: str) -> str:
+        """The visit that waits for answers, or whose page is open, by this connection; "" where it is none."""
+        if method != "GET":
+            return ""
+        if found := re.fullmatch(r"/gradio_api/call(?:/v2)?/[^/]+/([^/]+)", path):
+            return self._visit_of(found[1])
+        if found := re.fullmatch(r"/gradio_api/heartbeat/([^/]+)", path):
+            return found[1]
+        found = re.search(r"(?:^|&)session_hash=([^&]+)", query) if path == "/gradio_api/queue/data" else None
+        return found[1] if found else ""
+
+
+def alias(folder: str) -> str:
+    """Another name of the same length for the app's folder of files."""
+    return ("/files" + "-" * len(folder))[: len(folder)]
+
+
+class Alias:
+    """Write another name for the app's folder of files wherever one goes out, and read it back where one comes in.
+
+    Both have the same length, so that nothing else of a message changes.
+    """
+
+    def __init__(self, app: App, folder: str) -> None:
+        """folder: an absolute path of letters that no encoding of an address or of JSON changes."""
+        self.app, self._real = app, folder.encode()
+        self._shown = alias(folder).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through with both names exchanged."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        inside = dict(scope)
+        inside["path"] = scope["path"].replace(self._shown.decode(), self._real.decode())
+        inside["raw_path"] = (scope.get("raw_path") or b"").replace(self._shown, self._real)
+        outward, inward = _Replacer(self._real, self._shown), _Replacer(self._shown, self._real)
+
+        async def receive_inside() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                body = inward(message.get("body", b""), not message.get("more_body", False))
+                message = {**message, "body": body}
+            return message
+
+        async def send_outside(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                body = outward(message.get("body", b""), not message.get("more_body", False))
+                message = {**message, "body": body}
+            elif message["type"] == "http.response.start":
+                headers = [(k, v.replace(self._real, self._shown)) for k, v in message.get("headers", [])]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        is_upload = scope["path"].rstrip("/") == "/gradio_api/upload"
+        is_file = scope["path"].startswith("/gradio_api/file")
+        await self.app(inside, receive if is_upload else receive_inside, send if is_file else send_outside)
+
+
+class _Replacer:
+    """Replaces a text in a stream of bytes, also where it is cut in two."""
+
+    def __init__(self, old: bytes, new: bytes) -> None:
+        self._old, self._new, self._rest = old, new, b""
+
+    def __call__(self, data: bytes, last: bool) -> bytes:
+        data = (self._rest + data).replace(self._old, self._new)
+        kept = (
+            0
+            if last
+            else next((n for n in range(len(self._old) - 1, 0, -1) if data.endswith(self._old[:n])), 0)
+        )
+        self._rest = data[len(data) - kept :]
+        return data[: len(data) - kept]

@@ -1,0 +1,67 @@
+"""The upload: files of a bounded size, kept under names that nobody guesses, large images scaled as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import anyio
+from gradio_client.utils import strip_invalid_filename_characters
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from attribution_core.common.images import Limits
+from ui.services.uploads import Uploads, as_kept
+
+MOST_FILES = 40
+_TOGETHER = 10  # times the largest file, in one request
+_AT_ONCE = 2  # images that are decoded side by side
+
+
+class _TooLargeError(Exception):
+    """The body of a request goes on beyond what is taken."""
+
+
+def receiver(limits: Limits, uploads: Uploads) -> Callable[[Request], Awaitable[Response]]:
+    """The answer to an upload: the paths of its files as JSON."""
+    lane = anyio.CapacityLimiter(_AT_ONCE)
+    too_large = (
+        f"a file is larger than the allowed {limits.file_bytes / 1e6:.0f} MB, or all are together; give less."
+    )
+
+    async def receive(request: Request) -> Response:
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return PlainTextResponse("an upload is a form with files (multipart/form-data).", 400)
+        body = _bounded(request, _TOGETHER * limits.file_bytes)
+        try:
+            form = await MultiPartParser(request.headers, body, max_files=MOST_FILES, max_fields=4).parse()
+        except _TooLargeError:
+            return PlainTextResponse(too_large, 413)
+        except (MultiPartException, KeyError, ClientDisconnect):
+            return PlainTextResponse(f"the upload cannot be read, or has more than {MOST_FILES} files.", 400)
+        try:
+            files = [one for one in form.getlist("files") if isinstance(one, UploadFile)]
+            if any((one.size or 0) > limits.file_bytes for one in files):
+                return PlainTextResponse(too_large, 413)
+            kept = []
+            for one in files:
+                data, name = await one.read(), strip_invalid_filename_characters(one.filename or "image")
+                data, name = await anyio.to_thread.run_sync(as_kept, data, name, limits, limiter=lane)
+                kept.append(str(await anyio.to_thread.run_sync(uploads.keep, data, name)))
+        finally:
+            await form.close()
+        return JSONResponse(kept)
+
+    return receive
+
+
+async def _bounded(request: Request, most: int) -> AsyncIterator[Any]:
+    """The body of a request. Raises `_TooLargeError` beyond so many bytes."""
+    count = 0
+    async for chunk in request.stream():
+        count += len(chunk)
+        if count > most:
+            raise _TooLargeError
+        yield chunk
