@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,32 +13,13 @@ from PIL import Image
 
 from attribution_core.analyses.regions import Box, Grid, Region, attribute_region, boxed, grid, painted
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.estimates import Estimate
 from attribution_core.common.images import Limits, read_alpha
-from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.errors import InvalidImageError, InvalidInputError
+from attribution_core.evidence.regions import RegionEvidence
 from ui.services.app import Query, Services
 
 Layer = bytes | Path
 MAX_PIXELS, MOST_LAYERS = 4_000_000, 8  # of what is painted, on a canvas of 480 px
-
-
-@dataclass(frozen=True)
-class ViewRecall:
-    """How often a pasted drawing came first, or among the first ten, through one view of an image."""
-
-    view: str
-    first: Estimate
-    ten: Estimate
-
-
-@dataclass(frozen=True)
-class RegionTest:
-    """The measured test of a collection: what was done, and how often each method found the drawing."""
-
-    cases: int
-    candidates: int
-    date: str
-    methods: dict[str, tuple[ViewRecall, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,26 +38,9 @@ class RegionServices:
         self._services = services
 
     @cached_property
-    def measured(self) -> RegionTest | None:
-        """What `pocket.evidence.regions` measured; None where it was not. Raises `CheckpointError` where damaged."""
-        path = self._services.collection.path / "evidence/regions.json"
-        if not path.exists():
-            return None
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            methods = {
-                name: tuple(
-                    ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))
-                    for view, recall in views.items()
-                    if view != "encoder"
-                )
-                for name, views in told["methods"].items()
-            }
-            return RegionTest(told["settings"]["cases"], told["candidates"], told["date"], methods)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.regions` again."
-            ) from error
+    def measured(self) -> RegionEvidence | None:
+        """What was measured of the collection's regions. Raises `CheckpointError` where it is damaged."""
+        return RegionEvidence.open(self._services.collection.path)
 
     def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> Found:
         """Attribute a box. edges: left, right, top and bottom in per cent. Raises `AttributionError`."""

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from PIL import Image
 
 from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
-from attribution_core.common.estimates import Estimate
-from attribution_core.errors import CheckpointError, InvalidInputError
+from attribution_core.errors import InvalidInputError
+from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from ui.services import gpu
 from ui.services.app import Query, Services
 from ui.services.background import in_background
 from ui.services.link import repeats
-
-
-@dataclass(frozen=True)
-class Known:
-    """How often each method put the right image first where it was known. kind: "planted" or "tuned"."""
-
-    kind: str
-    images: int
-    similarity: Estimate
-    unlearning: Estimate
-    decoy: Estimate
-
-
-@dataclass(frozen=True)
-class SecondOpinionTest:
-    """The measured test of a collection. same_generator: whether it was made with the one that is open."""
-
-    date: str
-    method: str
-    same_generator: bool
-    known: tuple[Known, ...]
 
 
 class SecondOpinionServices:
@@ -90,23 +66,14 @@ class SecondOpinionServices:
             yield from events
 
     @cached_property
-    def measured(self) -> SecondOpinionTest | None:
-        """What `pocket.evidence.second_opinion` measured; None where not. Raises `CheckpointError` where damaged."""
-        path = self._services.collection.path / "evidence/second_opinion.json"
-        if not path.exists():
-            return None
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            known = tuple(_known(kind, told[kind]) for kind in ("planted", "tuned"))
-            generator = self._services.generator
-            same = generator is not None and generator.sha256 == told["generator_sha256"]
-            return SecondOpinionTest(told["date"], told["method"], same, known)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.second_opinion` again."
-            ) from error
+    def measured(self) -> SecondOpinionEvidence | None:
+        """What was measured of both methods. Raises `CheckpointError` where it is damaged."""
+        return SecondOpinionEvidence.open(self._services.collection.path)
 
-
-def _known(kind: str, told: dict[str, Any]) -> Known:
-    first = [Estimate(**told["found"][method]["first 1"]) for method in ("similarity", "unlearning")]
-    return Known(kind, told["images"], first[0], first[1], Estimate(**told["unlearning: above the decoy"]))
+    @property
+    def same_generator(self) -> bool:
+        """Whether that was measured with the generator that is open."""
+        generator, measured = self._services.generator, self.measured
+        if generator is None or measured is None:
+            return False
+        return generator.sha256 == measured.generator_sha256

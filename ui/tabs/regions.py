@@ -17,6 +17,7 @@ from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
+from attribution_core.evidence.regions import RegionEvidence
 from attribution_core.figures.regions import grid_map
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, VIEWS
@@ -26,7 +27,6 @@ from ui.services.regions import (
     Found,
     Layer,
     RegionServices,
-    RegionTest,
     between,
     box_of,
     corner_at,
@@ -407,7 +407,7 @@ def _grid_words(told: Grid) -> str:
     return f'<p class="sentence" role="status">{html.escape(text)}</p>'
 
 
-def _measured(told: RegionTest | None, method: str) -> str:
+def _measured(told: RegionEvidence | None, method: str) -> str:
     head = (
         "<p>Each field is looked at with what surrounds it, twice as wide as the field, and takes the colour of "
         "the one training image whose features are closest; a name that made many training images comes up often "

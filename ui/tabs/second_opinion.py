@@ -12,11 +12,12 @@ from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHERS, SecondOpinion
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
+from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import Query, Services
-from ui.services.second_opinion import SecondOpinionServices, SecondOpinionTest
+from ui.services.second_opinion import SecondOpinionServices
 from ui.session import Session
 from ui.widgets.tiles import tiles
 
@@ -93,7 +94,7 @@ def build(services: Services, session: Session) -> None:
                 show_search="filter",
             )
     with gr.Accordion("How do we know?", open=False, elem_id="opinion-know"):
-        gr.HTML(_measured(asked.measured), elem_id="opinion-measured")
+        gr.HTML(_measured(asked.measured, asked.same_generator), elem_id="opinion-measured")
     shown = [box, words, figures, *galleries, plot, table]
     nothing = [gr.update(visible=False), "", "", None, None, None, None]
 
@@ -286,7 +287,7 @@ def _rows(told: SecondOpinion) -> list[list[Any]]:
     ]
 
 
-def _measured(told: SecondOpinionTest | None) -> str:
+def _measured(told: SecondOpinionEvidence | None, same_generator: bool) -> str:
     head = (
         "<p>The loss is how badly the generator guesses the noise that was added to an image, with the same noise "
         "and the same moments before and after, for all images; so a change comes from the forgetting alone. The "
@@ -302,7 +303,7 @@ def _measured(told: SecondOpinionTest | None) -> str:
         f"<td>{_interval(k.unlearning)}</td><td>{_interval(k.decoy)}</td></tr>"
         for k in told.known
     )
-    other = "" if told.same_generator else " by an earlier generator"
+    other = "" if same_generator else " by an earlier generator"
     return head + (
         f"<p>How often does each put the right image first of about {CANDIDATES + OTHERS}? Similarity is that of "
         f"{html.escape(told.method)}. A decoy is a drawing that nothing was trained on, with the right image's words: "

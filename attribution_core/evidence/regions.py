@@ -1,0 +1,53 @@
+"""What was measured of regions: how often a drawing that was pasted into another is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from attribution_core.common.estimates import Estimate
+from attribution_core.errors import CheckpointError
+
+FILE = "evidence/regions.json"
+
+
+@dataclass(frozen=True)
+class ViewRecall:
+    """How often a pasted drawing came first, or among the first ten, through one view of an image."""
+
+    view: str
+    first: Estimate
+    ten: Estimate
+
+
+@dataclass(frozen=True)
+class RegionEvidence:
+    """The measured test of a collection: what was done, and how often each method found the drawing."""
+
+    cases: int
+    candidates: int
+    date: str
+    methods: dict[str, tuple[ViewRecall, ...]]
+
+    @classmethod
+    def open(cls, collection: Path) -> RegionEvidence | None:
+        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        path = collection / FILE
+        if not path.exists():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            methods = {
+                name: tuple(
+                    ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))
+                    for view, recall in views.items()
+                    if view != "encoder"
+                )
+                for name, views in stored["methods"].items()
+            }
+            return cls(stored["settings"]["cases"], stored["candidates"], stored["date"], methods)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.regions` again."
+            ) from error

@@ -1,0 +1,56 @@
+"""What was measured of similarity against unlearning, where the right image is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attribution_core.common.estimates import Estimate
+from attribution_core.errors import CheckpointError
+
+FILE = "evidence/second_opinion.json"
+
+
+@dataclass(frozen=True)
+class FirstPlaces:
+    """How often each method put the right image first. kind: of images, "planted" or "tuned"."""
+
+    kind: str
+    images: int
+    similarity: Estimate
+    unlearning: Estimate
+    decoy: Estimate
+
+    @classmethod
+    def of(cls, kind: str, stored: dict[str, Any]) -> FirstPlaces:
+        """From what the recipe wrote of a kind."""
+        first = [Estimate(**stored["found"][method]["first 1"]) for method in ("similarity", "unlearning")]
+        decoy = Estimate(**stored["unlearning: above the decoy"])
+        return cls(kind, stored["images"], first[0], first[1], decoy)
+
+
+@dataclass(frozen=True)
+class SecondOpinionEvidence:
+    """The measured test of a collection. generator_sha256: of the generator that it was made with."""
+
+    date: str
+    method: str
+    generator_sha256: str
+    known: tuple[FirstPlaces, ...]
+
+    @classmethod
+    def open(cls, collection: Path) -> SecondOpinionEvidence | None:
+        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        path = collection / FILE
+        if not path.exists():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            known = tuple(FirstPlaces.of(kind, stored[kind]) for kind in ("planted", "tuned"))
+            return cls(stored["date"], stored["method"], stored["generator_sha256"], known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error!r}); run `python -m pocket.evidence.second_opinion` again."
+            ) from error
