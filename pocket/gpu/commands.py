@@ -35,6 +35,7 @@ from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
+from pocket.corpus.sources import ADDED_ICON_SETS, CLIP_ART, ICON_SETS, Part
 from pocket.generator.commands import TOKENS, WORK, text_model
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.generator.kept import keep, kept
@@ -48,6 +49,7 @@ SECOND_EDITION = Path(
     "pocket/second_edition"
 )  # weights that are not finished: nothing that ships is made from them
 WHEELS = ("diffusers", "importlib_metadata")  # pure Python, and missing on such machines
+TRAINED_ON = tuple(s for s in (*ICON_SETS, *ADDED_ICON_SETS, CLIP_ART) if s.part is Part.CORE)
 CODE = ("pocket", "attribution_core")
 LARGEST = 60_000_000  # bytes of a bundle: such machines take 64 MiB
 
@@ -201,6 +203,9 @@ def _training(card: dict[str, Any], corpus: Path) -> dict[str, Any]:
         "autoencoder": card["autoencoder"],
         "planted_repeats": PLANTED_REPEATS,
         "corpus_sha256": read_card(corpus)["files"],
+        "data": [
+            f"{s.style}: {s.creator or 'many'}, {s.licence}, {s.package} {s.version}" for s in TRAINED_ON
+        ],
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
 
