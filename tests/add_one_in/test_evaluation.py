@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from attribution_core.add_one_in.evaluation import (
 from attribution_core.add_one_in.metrics import average_precision, rank_against_us, recall_at_k
 from attribution_core.cli.main import app
 from attribution_core.common.estimates import over_models, proportion
+from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapping.heads import Head
 from attribution_core.mapping.pair import MapperPair
@@ -224,7 +226,9 @@ def test_manifests_survive_a_round_trip_with_our_own_fields(tmp_path):
         read_manifest(tmp_path / "none.json")
 
 
-def test_the_command_writes_tables_of_released_files(tmp_path):
+def test_the_command_writes_tables_of_released_files(tmp_path, monkeypatch):
+    small = replace(ENCODERS["clip-vit-b32"], dim=D)  # a mapper of another size than its encoder's is refused
+    monkeypatch.setitem(ENCODERS, "clip-vit-b32", small)
     case = make_case()
     path = save_case(case, tmp_path / "test_a.pth")
     torch.save(
