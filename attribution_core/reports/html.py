@@ -30,7 +30,7 @@ body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 s
 main { max-width: 980px; margin: 0 auto; padding: 24px 20px 60px; }
 h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.25rem; margin: 2.2rem 0 0.5rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 0.4rem; } p { margin: 0.4rem 0; } a { color: var(--link); }
-p, dd, figcaption, h1, h2, .verdict { overflow-wrap: anywhere; } td { overflow-wrap: break-word; }
+p, dt, dd, figcaption, h1, h2, .verdict { overflow-wrap: anywhere; } td { overflow-wrap: break-word; }
 .words { min-width: 150px; }
 .how { color: var(--soft); font-size: 0.88rem; } .how b { font-weight: 600; }
 .verdict { border-left: 5px solid var(--bar); background: var(--box); padding: 0.6rem 1rem; margin: 1rem 0; }

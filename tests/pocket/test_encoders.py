@@ -14,6 +14,7 @@ from PIL import Image, ImageChops
 
 from attribution_core.common.arrays import normalized
 from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.files import sha256_file
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from pocket.encoders import clip, sscd, tower
@@ -40,7 +41,9 @@ def small_corpus(tmp_path, monkeypatch):
         shape_image(i, 96).save(path)
         rows.append({**row, "image": {"bytes": path.read_bytes(), "path": ""}})
     Corpus.write(tmp_path / "corpus/train-core.parquet", rows)
-    (tmp_path / "corpus/card.json").write_text(json.dumps({"files": {"train-core.parquet": "0" * 64}}))
+    (tmp_path / "corpus/card.json").write_text(
+        json.dumps({"files": {"train-core.parquet": sha256_file(tmp_path / "corpus/train-core.parquet")}})
+    )
     for module in (tower, sscd, clip):
         for name, value in (
             ("CORPUS", tmp_path / "corpus"),

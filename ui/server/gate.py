@@ -41,6 +41,8 @@ def guard(page: gr.Blocks, uploads: Uploads) -> None:
     async def preprocess_data(*given: Any, **named: Any) -> list[Any]:
         try:
             return await preprocess(*given, **named)
+        except gr.Error as error:  # the field's own words, which quote what was given
+            raise InvalidInputError(error.message[:300]) from error
         except (
             ValueError,
             TypeError,
