@@ -6,6 +6,7 @@ import asyncio
 import base64
 import importlib.util
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def answers(url: str, images: list[Any]) -> list[tuple[bool, str]]:
             ]
             return [(bool(one.isError), str(one.content[0].text)) for one in told]
 
-    return asyncio.run(asyncio.wait_for(talk(), 120))
+    with ThreadPoolExecutor(1) as pool:  # the browser tests' own loop may run in this thread
+        return pool.submit(asyncio.run, asyncio.wait_for(talk(), 120)).result()
 
 
 def test_only_images_that_come_as_data_are_taken(url: str, tmp_path: Path) -> None:
