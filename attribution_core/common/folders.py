@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from attribution_core.common.heif import BRANDS
 from attribution_core.common.images import SUFFIXES
 from attribution_core.errors import InvalidInputError
 
@@ -15,7 +16,7 @@ _LITTER = frozenset(
 )
 _HEAD = 16  # bytes by which an image is known
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1")
+_BRANDS = (b"avif", b"avis", *BRANDS)
 
 
 @dataclass

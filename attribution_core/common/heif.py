@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-_BRANDS = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1")
+BRANDS = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1")
 
 
 def prepare_heif(data: bytes) -> bool:
@@ -12,7 +12,7 @@ def prepare_heif(data: bytes) -> bool:
 
     data: of the encoded image.
     """
-    is_heif = data[4:8] == b"ftyp" and data[8:12] in _BRANDS and b"avif" not in data[8:40]
+    is_heif = data[4:8] == b"ftyp" and data[8:12] in BRANDS and b"avif" not in data[8:40]
     return not is_heif or _registered()
 
 

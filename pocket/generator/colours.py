@@ -85,28 +85,37 @@ def dominant(pixels: np.ndarray) -> str:
 
     pixels: (h, w, 3) uint8 on white.
     """
-    there = foreground(pixels)
+    return _dominant(to_hsv(pixels), foreground(pixels))
+
+
+def _dominant(hsv: np.ndarray, there: np.ndarray) -> str:
     if there.sum() < 64:
         return ""
-    counts = np.bincount(_named(to_hsv(pixels[there])), minlength=len(NAMES))
+    counts = np.bincount(_named(hsv[there]), minlength=len(NAMES))
     first = int(counts.argmax())
     return NAMES[first] if counts[first] >= _DOMINANT * there.sum() else ""
+
+
+def targets_of(name: str) -> tuple[str, ...]:
+    """What a drawing of a colour can become, in the order of `TARGETS`. name: as `dominant` gives it."""
+    if name in ("", "black"):  # too dark to be coloured
+        return ()
+    greys = ("black", "white") if name in ("white", "grey") else ()
+    return tuple(target for target in TARGETS if target not in (name, *greys))
 
 
 def recolour(pixels: np.ndarray, target: str) -> np.ndarray | None:
     """The drawing with its dominant colour turned into the target's; outlines and other colours stay.
 
     pixels: (h, w, 3) uint8 on white. target: a key of `TARGETS`. Returns pixels alike, or None where the drawing has
-    no dominant colour, has the target's already, or is too dark to be coloured.
+    no dominant colour or cannot become the target's.
     """
-    name = dominant(pixels)
-    if not name or name in (target, "black"):
-        return None
     there, hsv = foreground(pixels), to_hsv(pixels)
+    name = _dominant(hsv, there)
+    if target not in targets_of(name):
+        return None
     hue, saturation, value = TARGETS[target]
     if name in ("white", "grey"):
-        if target in ("black", "white"):
-            return None
         part = there & (hsv[..., 1] < _SATURATED) & (hsv[..., 2] > 0.35)
         tint = np.array(colorsys.hsv_to_rgb(hue / 360, 0.75 * saturation, 1.0))
         tinted = np.asarray(np.round(pixels * tint), np.uint8)

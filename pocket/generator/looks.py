@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from pocket.generator.captions import SLOTS, Words, plain_captions, recoloured_captions
-from pocket.generator.colours import TARGETS, dominant, recolour
+from pocket.generator.colours import TARGETS, dominant, recolour, targets_of
 from pocket.generator.denoiser import CAPTION_DROPOUT
 
 SIDE = 128
@@ -62,17 +62,14 @@ def plan(words: Sequence[Words], planted: Sequence[bool], seed: int = 0) -> Plan
             [PLAIN, PLAIN, PLAIN, PLAIN, *MOVED * 2] if turned else [PLAIN, MIRRORED, *MOVED, *MOVED_MIRRORED]
         )
         others: list[int] = []
-        if word.colour and word.colour != "black":
-            free = [k for k, name in enumerate(names) if name != word.colour]
-            if word.colour in ("white", "grey"):
-                free = [k for k in free if names[k] not in ("black", "white")]
-            for j, k in enumerate(rng.permutation(free)[:RECOLOURED_LOOKS]):
-                said = recoloured_captions(word, names[k], rng)
-                if said:
-                    targets[i, j] = k
-                    row = [ids.setdefault(c, len(ids)) for c in said]
-                    captions[i, PLAIN_LOOKS + j] = np.resize(row, SLOTS)
-                    others.append(PLAIN_LOOKS + j)
+        free = [names.index(name) for name in targets_of(word.colour)]
+        for j, k in enumerate(rng.permutation(free)[:RECOLOURED_LOOKS] if free else ()):
+            said = recoloured_captions(word, names[k], rng)
+            if said:
+                targets[i, j] = k
+                row = [ids.setdefault(c, len(ids)) for c in said]
+                captions[i, PLAIN_LOOKS + j] = np.resize(row, SLOTS)
+                others.append(PLAIN_LOOKS + j)
         looks[i] = [*others, *np.resize(own, SLOTS - len(others))]
     return Plan(tuple(ids), captions, looks, targets)
 

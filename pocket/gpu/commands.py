@@ -31,14 +31,14 @@ from safetensors.torch import save_file
 from transformers import BertModel, BertTokenizerFast
 
 from attribution_core.common.cards import read_card
-from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
 from pocket.corpus.sources import ADDED_ICON_SETS, CLIP_ART, ICON_SETS, Part
-from pocket.generator.commands import TOKENS, WORK, text_model
+from pocket.generator.commands import OUT, TOKENS, WORK, start_from, text_model
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
-from pocket.generator.kept import keep, kept
+from pocket.generator.kept import keep
 from pocket.generator.looks import SIDE, plan, words_of
 from pocket.gpu.training import PIECES, Bundle, run
 from pocket.training import say, set_up_log
@@ -223,9 +223,6 @@ def train(
     """Go on here, on a CPU or a GPU, with the weights that were kept; `work/out` then holds pieces for `unpack`."""
     set_up_log(work / "train.log")
     if not (work / "unet.pt").exists():
-        weights, done = kept(start)
         shutil.copytree(start / "vae", work / "vae", dirs_exist_ok=True)
-        with atomic_path(work / "unet.pt") as temporary:
-            state = {"model": weights, "average": weights, "seen": done["samples"], "steps": done["steps"]}
-            torch.save(state | {"seconds": done["hours"] * 3600}, temporary)
+        start_from(OUT, work, later=start)
     run(Bundle(bundle), work, work / "out", minutes, RECIPES["continued"], compiled=compiled)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,12 @@ class Bundle:
         """All looks of all images: (n, LOOKS, 3, 128, 128) uint8."""
         images = pq.read_table(self.folder / "images.parquet", columns=["image"])["image"].combine_chunks()
         encoded = images.field("bytes").to_pylist()
-        targets = self.plan()["targets"].tolist()
+        targets = self.plan["targets"].tolist()
         with ProcessPoolExecutor() as pool:
             made = list(pool.map(looks_of, encoded, targets, range(len(encoded)), chunksize=32))
         return torch.from_numpy(np.stack(made))
 
+    @cached_property
     def plan(self) -> dict[str, np.ndarray]:
         """captions, looks, targets, order, tokens: see `varied.Plan`; tokens (u, 24) of the texts."""
         with np.load(self.folder / "plan.npz") as arrays:
@@ -65,7 +67,7 @@ class Bundle:
             {n: w.float() for n, w in load_file(self.folder / "text_encoder.safetensors").items()}
         )
         encoder.to(device)
-        tokens = torch.from_numpy(self.plan()["tokens"].astype(np.int64))
+        tokens = torch.from_numpy(self.plan["tokens"].astype(np.int64))
         states = []
         for batch in tokens.split(2048 if device.type == "cuda" else 256):
             ids = batch.to(device)
@@ -96,10 +98,11 @@ def run(
         bundle, work, device, autoencoder, autoencoder_minutes or AUTOENCODER_SHARE * minutes
     )
     card = {"autoencoder": asdict(autoencoder), "device": _name(device)}
-    _write(out, card, None, vae)
+    if not (work / "unet.pt").exists():  # else `out` may hold an earlier call's UNet
+        _write(out, card, None, vae)
     if only_autoencoder:
         return
-    made = bundle.plan()
+    made = bundle.plan
     data = VariedSet(
         latents,
         _once(work / "states.pt", lambda: bundle.states(device).cpu()),
