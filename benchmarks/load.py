@@ -66,7 +66,8 @@ class Load:
                 self.outcomes["any", type(error).__name__] += 1
             finally:
                 heart.cancel()
-            await asyncio.sleep(chance.exponential(self.think_s))
+            left_s = max(0.0, self.ends - time.monotonic())
+            await asyncio.sleep(min(chance.exponential(self.think_s), left_s))
 
     async def _timed(self, kind: str, visit: str, call: str, data: list[Any]) -> None:
         began = time.monotonic()

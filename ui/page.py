@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ui import api
+from ui.gradio_compat import keep_lean_states
 from ui.server.doors import Alias, Doors, SameOrigin
 from ui.server.gate import guard
 from ui.server.lanes import FairQueue, Listeners
@@ -126,6 +127,7 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             show_error=False,
             **{**options, "prevent_thread_lock": True},
         )
+    keep_lean_states(page)
     api.keep_tools(page, services.limits.file_bytes)
     if not options["prevent_thread_lock"]:
         page.block_thread()

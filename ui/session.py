@@ -16,6 +16,7 @@ import gradio as gr
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
+from ui.gradio_compat import forget_state
 from ui.handler import as_words, handler
 from ui.server.gate import VISIT
 from ui.server.lanes import ATTRIBUTION
@@ -170,7 +171,7 @@ class Session:
             for leave in self._leavers:
                 leave(visit)
             shutil.rmtree(files_of(visit), ignore_errors=True)
-            page.state_holder.session_data.pop(visit, None)
+            forget_state(page, visit)
 
         page.unload(close_page)
         shown = [component for view in self._views for component in view.outputs]

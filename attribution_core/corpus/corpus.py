@@ -14,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import kind_of
+from attribution_core.common.json_text import read_json
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 
@@ -186,13 +188,22 @@ class Corpus:
 
     def credit(self, position: int) -> Credit:
         """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
-        self._check(position)
-        names = self._table.column_names
-        kept: dict[str, Any] = {
-            n: self._table[n][position].as_py() for n in (*_CREDIT, *SIZE_COLUMNS) if n in names
-        }
-        kept["work"] = self.works.get(str(kept.get("id")), "") if self.works else ""
-        return Credit(**{name: value for name, value in kept.items() if value is not None})
+        return self.credits([position])[0]
+
+    def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
+        """Credits of several images, in the order given. Raises `InvalidInputError` for a position outside."""
+        for position in positions:
+            self._check(position)
+        names = [n for n in (*_CREDIT, *SIZE_COLUMNS) if n in self._table.column_names]
+        rows = self._table.select(names).take(np.asarray(positions, dtype=np.int64)).to_pylist()
+        works = self.works
+        return tuple(
+            Credit(
+                **{name: value for name, value in row.items() if value is not None},
+                work=works.get(str(row.get("id")), ""),
+            )
+            for row in rows
+        )
 
     @cached_property
     def _said(self) -> frozenset[str]:
@@ -225,7 +236,7 @@ class Corpus:
         """
         path = self.path / DUPLICATES
         try:
-            sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+            sets = read_json(path)["sets"]
             return {str(name): str(members[0]) for members in sets for name in members}
         except FileNotFoundError:
             return {}
@@ -233,10 +244,6 @@ class Corpus:
             raise CheckpointError(
                 f"'{path}' cannot be read ({error}); run 'index' again with another --near-duplicates."
             ) from error
-
-    def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
-        """Credits of several images, in the order given."""
-        return tuple(self.credit(int(p)) for p in positions)
 
     def has_image(self, position: int) -> bool:
         """Whether the picture at `position` is at hand, not its caption and link alone."""

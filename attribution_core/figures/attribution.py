@@ -5,13 +5,14 @@ Backgrounds are transparent and inks are mid-grey, so that the same figure is re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.arrays import FloatArray
-from attribution_core.figures.style import CALIBRATED, INK, MARKED, UNCALIBRATED, finish, plain, share_axis
+from attribution_core.figures.style import CALIBRATED, INK, MARKED, UNCALIBRATED, draw, plain, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,86 +26,79 @@ def influence_by_rank(result: Attribution) -> Figure:
 
     Listed images are dots with their captions; the others are drawn from the bins of the rest.
     """
-    import plotly.graph_objects as go
-
     ranks, captions = np.arange(1, len(result) + 1), [caption(result, k) for k in range(len(result))]
-    figure = go.Figure()
-    for name, colour, listed, others in (
-        ("calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)),
-        (
-            "uncalibrated",
-            UNCALIBRATED,
-            result.uncalibrated,
-            _rest_curve(result, 1.0, result.rest_uncalibrated),
-        ),
-    ):
-        figure.add_scatter(
-            x=np.concatenate([ranks, others[0]]),
-            y=np.concatenate([listed, others[1]]),
-            mode="lines",
-            line={"color": colour, "width": 2},
-            name=name,
-            legendgroup=name,
-            hoverinfo="skip",
+    traces: list[dict[str, Any]] = []
+    for name, colour, listed, others in _both(result):
+        traces.append(
+            {
+                "type": "scatter",
+                "x": np.concatenate([ranks, others[0]]),
+                "y": np.concatenate([listed, others[1]]),
+                "mode": "lines",
+                "line": {"color": colour, "width": 2},
+                "name": name,
+                "legendgroup": name,
+                "hoverinfo": "skip",
+            }
         )
-        figure.add_scatter(
-            x=ranks,
-            y=listed,
-            mode="markers",
-            marker={"color": colour, "size": 6},
-            name=name,
-            legendgroup=name,
-            showlegend=False,
-            customdata=captions,
-            hovertemplate="%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": ranks,
+                "y": listed,
+                "mode": "markers",
+                "marker": {"color": colour, "size": 6},
+                "name": name,
+                "legendgroup": name,
+                "showlegend": False,
+                "customdata": captions,
+                "hovertemplate": "%{customdata}<br>rank %{x}, " + name + " %{y:.3%}<extra></extra>",
+            }
         )
-    finish(figure, "rank among all training images", "influence")
-    figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(**share_axis(_LEAST / result.n_training))
-    return figure
+    return draw(
+        traces,
+        "rank among all training images",
+        "influence",
+        xaxis={"type": "log", "dtick": 1},
+        yaxis=share_axis(_LEAST / result.n_training),
+    )
 
 
 def cumulative_share(result: Attribution) -> Figure:
     """Share held by the first so many training images, calibrated and uncalibrated."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for name, colour, listed, others in (
-        ("calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)),
-        (
-            "uncalibrated",
-            UNCALIBRATED,
-            result.uncalibrated,
-            _rest_curve(result, 1.0, result.rest_uncalibrated),
-        ),
-    ):
+    traces: list[dict[str, Any]] = []
+    for name, colour, listed, others in _both(result):
         rank = np.concatenate([np.arange(1, len(result) + 1), others[0]])
         mass = np.concatenate([listed, others[1] * np.diff(others[0], prepend=len(result))])
-        figure.add_scatter(
-            x=rank,
-            y=np.minimum(mass.cumsum(), 1.0),
-            mode="lines",
-            line={"color": colour, "width": 2},
-            name=name,
-            hovertemplate="the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": rank,
+                "y": np.minimum(mass.cumsum(), 1.0),
+                "mode": "lines",
+                "line": {"color": colour, "width": 2},
+                "name": name,
+                "hovertemplate": "the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>",
+            }
         )
-    finish(figure, "number of training images", "share of influence")
-    figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(tickformat=".0%", range=[0, 1.03])
-    return figure
+    return draw(
+        traces,
+        "number of training images",
+        "share of influence",
+        xaxis={"type": "log", "dtick": 1},
+        yaxis={"tickformat": ".0%", "range": [0, 1.03]},
+    )
 
 
 def similarity_histogram(result: Attribution) -> Figure:
     """How similar all training images are to the query; the listed ones are marked. Counts in decades."""
-    import plotly.graph_objects as go
-
     others = result.rest_bins.points
     used = others.weight[0] > 0
     means, counts = others.value[0][used], others.weight[0][used]
     everything = np.concatenate([means, result.similarity])
     edges = np.linspace(everything.min(), everything.max() + 1e-6, _HISTOGRAM_BARS + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for name, colour, values, weights in (
         ("not listed", INK, means, counts),
         (
@@ -115,18 +109,36 @@ def similarity_histogram(result: Attribution) -> Figure:
         ),
     ):
         height = np.histogram(values, edges, weights=weights)[0]
-        figure.add_bar(
-            x=centres,
-            y=np.where(height > 0, height, np.nan),
-            width=width,
-            name=name,
-            marker={"color": colour, "line": {"width": 0}},
-            hovertemplate="%{y:,.0f} images at similarity %{x:.3f}, " + name + "<extra></extra>",
+        traces.append(
+            {
+                "type": "bar",
+                "x": centres,
+                "y": np.where(height > 0, height, np.nan),
+                "width": width,
+                "name": name,
+                "marker": {"color": colour, "line": {"width": 0}},
+                "hovertemplate": "%{y:,.0f} images at similarity %{x:.3f}, " + name + "<extra></extra>",
+            }
         )
-    finish(figure, "similarity to the query (cosine)", "training images")
-    figure.update_layout(barmode="overlay", bargap=0)
-    figure.update_yaxes(type="log", dtick=1, tickformat=",~f")
-    return figure
+    return draw(
+        traces,
+        "similarity to the query (cosine)",
+        "training images",
+        barmode="overlay",
+        bargap=0,
+        yaxis={"type": "log", "dtick": 1, "tickformat": ",~f"},
+    )
+
+
+def _both(result: Attribution) -> Iterator[tuple[str, str, FloatArray, tuple[FloatArray, FloatArray]]]:
+    """Name, colour, shares of the listed images and curve of the others, calibrated first."""
+    yield "calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)
+    yield (
+        "uncalibrated",
+        UNCALIBRATED,
+        result.uncalibrated,
+        _rest_curve(result, 1.0, result.rest_uncalibrated),
+    )
 
 
 def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attribution_core.attribution.groups import Groups
-from attribution_core.figures.style import finish, plain
+from attribution_core.figures.style import draw, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,8 +17,6 @@ FAINT, STRONG, REST = (86, 116, 159), (23, 62, 190), "#5f6b80"
 
 def group_map(groups: Groups) -> Figure:
     """A treemap of shares: a field a group, shaded by its lift, and a grey one for everything else."""
-    import plotly.graph_objects as go
-
     names = [plain(g.name) for g in groups.groups]
     # From a sixteenth of an even share to 64 times as much; white letters can be read on all of it.
     depth = [float(np.clip((np.log2(max(g.lift, 1e-9)) + 4) / 10, 0, 1)) for g in groups.groups]
@@ -27,20 +25,17 @@ def group_map(groups: Groups) -> Figure:
         "#{:02x}{:02x}{:02x}".format(*(round(a + (b - a) * d) for a, b in zip(FAINT, STRONG, strict=True)))
         for d in depth
     ]
-    figure = go.Figure(
-        go.Treemap(
-            labels=[*names, "everything else"],
-            parents=[""] * (len(names) + 1),
-            values=[*(g.influence for g in groups.groups), groups.rest],
-            customdata=[*notes, "not listed"],
-            texttemplate="%{label}<br>%{value:.1%}",
-            textfont={"size": 14, "color": "white"},
-            hovertemplate="%{label}: %{value:.2%}<br>%{customdata}<extra></extra>",
-            marker={"colors": [*colours, REST], "line": {"width": 2, "color": "rgba(255, 255, 255, 0.6)"}},
-            tiling={"pad": 2},
-            pathbar={"visible": False},
-        )
-    )
-    finish(figure, "", "")
-    figure.update_layout(margin={"t": 40})
-    return figure
+    field = {
+        "type": "treemap",
+        "labels": [*names, "everything else"],
+        "parents": [""] * (len(names) + 1),
+        "values": [*(g.influence for g in groups.groups), groups.rest],
+        "customdata": [*notes, "not listed"],
+        "texttemplate": "%{label}<br>%{value:.1%}",
+        "textfont": {"size": 14, "color": "white"},
+        "hovertemplate": "%{label}: %{value:.2%}<br>%{customdata}<extra></extra>",
+        "marker": {"colors": [*colours, REST], "line": {"width": 2, "color": "rgba(255, 255, 255, 0.6)"}},
+        "tiling": {"pad": 2},
+        "pathbar": {"visible": False},
+    }
+    return draw([field], "", "", margin={"t": 40})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from plotly.graph_objects import Figure
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.corpus.credit import Credit
@@ -33,6 +35,11 @@ def result(top: int = TOP, caption: str = "caption") -> Attribution:
 
 def trace(figure, name: str, mode: str | None = None):
     return next(t for t in figure.data if t.name == name and (mode is None or t.mode == mode))
+
+
+@pytest.mark.parametrize("draw", [influence_by_rank, cumulative_share, similarity_histogram])
+def test_plotly_accepts_every_value_of_a_figure(draw: Callable[[Attribution], Figure]) -> None:
+    Figure(draw(result()).to_dict())  # raises for a name or a value that Plotly does not know
 
 
 @pytest.mark.parametrize(("name", "truth"), [("calibrated", FULL), ("uncalibrated", FLAT)])

@@ -106,7 +106,7 @@ def test_the_page_opens_on_the_first_example_with_a_recipe(services: Services) -
 
 def test_a_download_comes_back_with_its_recipe(services: Services, tmp_path: Path) -> None:
     query = services.examples[1]
-    (tmp_path / "back.png").write_bytes(services.png(query))
+    (tmp_path / "back.png").write_bytes(query.png)
     assert read_recipe(tmp_path / "back.png") == query.recipe.to_dict()
     again = services.read_upload(str(tmp_path / "back.png"))
     assert (again.title, again.recipe, again.image.tobytes()) == (

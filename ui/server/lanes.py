@@ -15,12 +15,16 @@ from gradio.queueing import Event, Queue
 from gradio.utils import run_coro_in_background
 
 from attribution_core.settings import Settings
+from ui.gradio_compat import forget_state, visits_with_state
 from ui.services.background import JOB, Job
 
 GENERATION: dict[str, Any] = {"concurrency_id": "generation", "concurrency_limit": 1}
 """The lane of everything that draws or learns: one at a time, as there is one generator."""
-ATTRIBUTION: dict[str, Any] = {"concurrency_id": "attribution", "concurrency_limit": 1}
-"""The lane of what a visitor asks of images that are there; it never waits for one that is drawn."""
+ATTRIBUTION: dict[str, Any] = {"concurrency_id": "attribution", "concurrency_limit": 3}
+"""The lane of what a visitor asks of images that are there; it never waits for one that is drawn.
+
+Several at once, of several visitors: most of an answer is drawing it, which leaves the second core idle.
+"""
 VIEWS: dict[str, Any] = {"concurrency_id": "views", "concurrency_limit": 1}
 """The lane of what the page itself asks after an image was attributed, several things at once."""
 _LANES = {"generation", "attribution", "views"}
@@ -138,11 +142,8 @@ class FairQueue(Queue):
             await super().process_events(events, batch, begin_time, fn)
         finally:
             self._ended[event.session_hash] = time.monotonic()
-            holder = self.blocks.state_holder
             if event.session_hash == event._id:
-                _forget(holder, event.session_hash)
-            elif (state := holder.session_data.get(event.session_hash)) is not None:
-                state.config_values.clear()  # half a megabyte a visit, for links that this app does not give out
+                forget_state(self.blocks, event.session_hash)
 
     def start(self) -> None:
         """Start to work, and to look for what nobody waits for."""
@@ -157,10 +158,9 @@ class FairQueue(Queue):
                     if not self._is_awaited(event):
                         await self.clean_events(event_id=event._id)
             self._forget_answers()
-            holder = self.blocks.state_holder
-            for visit in list(holder.session_data):
+            for visit in visits_with_state(self.blocks):
                 if self.listeners.silent_s(visit) > _IDLE_S:
-                    _forget(holder, visit)
+                    forget_state(self.blocks, visit)
             old = time.monotonic() - _IDLE_S
             self._served = {address: at for address, at in self._served.items() if at > old}
             self.listeners.sweep()
@@ -181,11 +181,6 @@ class FairQueue(Queue):
 
     def _running(self, lane: str) -> list[Event]:
         return [e for job in self.active_jobs if job for e in job if e.concurrency_id == lane]
-
-
-def _forget(holder: Any, visit: str) -> None:
-    holder.session_data.pop(visit, None)
-    holder.time_last_used.pop(visit, None)
 
 
 def _visitor(event: Event) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import tempfile
@@ -22,6 +21,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import Limits, kind_of, png_bytes, read_image, read_recipe
+from attribution_core.common.json_text import read_json
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
@@ -73,6 +73,11 @@ class Query:
         """A name for downloads: letters, digits and hyphens of the title, and the seed."""
         words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60] or "image"
         return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
+
+    @cached_property
+    def png(self) -> bytes:
+        """The image as a PNG that carries its recipe; encoded once, for all parts of the page that show it."""
+        return png_bytes(self.image, None if self.recipe is None else self.recipe.to_dict())
 
 
 def checked_prompt(prompt: str | None) -> str:
@@ -182,7 +187,7 @@ class Services:
     def encoder_report(self) -> dict[str, Any]:
         """What the encoders that ship were measured by; empty where it is not there."""
         path = SHIPPED / "report.json"
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        report: dict[str, Any] = read_json(path) if path.exists() else {}
         return report
 
     def attribute_known(self, path: str, model: ManifestEntry, method: str, top: int) -> Attribution:
@@ -289,7 +294,3 @@ class Services:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(data)
         return path
-
-    def png(self, query: Query) -> bytes:
-        """The query as a PNG that carries its recipe."""
-        return png_bytes(query.image, None if query.recipe is None else query.recipe.to_dict())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.images import scaled_down
 from attribution_core.reports.ledger import LedgerEntry
 from ui.services.app import Query
 
@@ -33,12 +34,10 @@ class Seen:
 
 def remember(seen: Sequence[Seen], query: Query, result: Attribution, method: str) -> list[Seen]:
     """The visit with one more; the same image again, by another method say, counts once and is the latest."""
-    large = max(query.image.size) > THUMBNAIL
-    thumbnail = ImageOps.contain(query.image, (THUMBNAIL, THUMBNAIL)) if large else query.image
     latest = Seen(
         seen[-1].number + 1 if seen else 1,
         LedgerEntry(query.title, method, result, query.recipe),
-        thumbnail,
+        scaled_down(query.image, THUMBNAIL),
         query,
     )
     every = [*(s for s in seen if s.query != query), latest][-LEDGER:]

@@ -136,7 +136,7 @@ def build(services: Services, session: Session) -> None:
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         return [
             _headline(query, result),
-            None if query is None else query.image,
+            None if query is None else as_file(query.png, f"{query.file_name}.png"),
             *draw_details(result, 1),
             gr.update(value=min(SHOWN, most)),
             *draw_list(result, SHOWN),

@@ -187,8 +187,8 @@ def build(services: Services, session: Session) -> None:
                 gr.update(value=None),
                 *linked,
             ]
-        file = as_file(services.png(query), f"{query.file_name}.png")
-        return [query.image, _about(query), gr.update(value=file), *linked]
+        file = as_file(query.png, f"{query.file_name}.png")
+        return [file, _about(query), gr.update(value=file), *linked]
 
     session.add_view([image, status, png, copy, query_string, link, copied], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)

@@ -10,7 +10,7 @@ from PIL import Image
 from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
-from attribution_core.common.images import data_uri
+from attribution_core.common.images import data_uri, scaled_down
 from attribution_core.common.text import percent
 from attribution_core.reports.section import Fact, Section
 from ui.services.app import Query
@@ -136,9 +136,9 @@ def about(query: Query | None) -> str:
     """What the first question is about."""
     if query is None:
         return line("There is no image yet: generate or bring one on the first tab.")
-    small = data_uri(query.image, _THUMBNAIL)
+    small = scaled_down(query.image, _THUMBNAIL)
     return (
-        f'<div class="about"><img src="{small}" alt=""><p class="status">The image shown now: '
+        f'<div class="about"><img src="{data_uri(small, _THUMBNAIL)}" alt=""><p class="status">The image shown now: '
         f"“{html.escape(query.title)}”</p></div>"
     )
 
