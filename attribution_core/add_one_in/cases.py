@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.arrays import float_matrix
+from attribution_core.common.json_text import read_json
 from attribution_core.common.tensors import float_rows, read_tensors
 from attribution_core.errors import CheckpointError, InvalidInputError
 
@@ -181,7 +181,7 @@ def encode_case(
 def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:
     """Read `dataset/json/test_*.json` of the release, or one of ours. Raises `CheckpointError`."""
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = read_json(Path(path))
         entries = tuple(
             ManifestEntry(
                 tuple(str(p) for p in _list(row["exemplar"])),

@@ -31,6 +31,7 @@ from attribution_core.collection.sources.open import open_source
 from attribution_core.collection.sources.survey import ReadAs
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
@@ -252,7 +253,7 @@ def _claim(work: Path, digest: str) -> None:
     if not path.exists():
         shutil.rmtree(work, ignore_errors=True)  # of a deletion that was cut off
         write_json_atomic(path, {"digest": digest})
-    elif json.loads(path.read_text(encoding="utf-8")) != {"digest": digest}:
+    elif read_json(path) != {"digest": digest}:
         raise CheckpointError(
             f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
             f"give another --out, or delete '{work}'."
@@ -260,7 +261,7 @@ def _claim(work: Path, digest: str) -> None:
 
 
 def _told(work: Path) -> list[dict[str, Any]]:
-    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(work.glob(f"[0-9]*{layout.SUMMARY}"))]
+    return [read_json(p) for p in sorted(work.glob(f"[0-9]*{layout.SUMMARY}"))]
 
 
 def _done(work: Path) -> set[str]:
@@ -342,11 +343,7 @@ def _finish(
     }
     unread = [{"file": name, "reason": reason} for name, reason in source.unread]
     added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
-    before = (
-        json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
-        if card and (folder / "skipped.json").exists()
-        else []
-    )
+    before = read_json(folder / "skipped.json") if card and (folder / "skipped.json").exists() else []
     write_json_atomic(
         folder / "skipped.json",
         [*(s for s in before if s["file"] not in mended and s not in skipped), *skipped],
@@ -395,5 +392,5 @@ def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None)
     same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
     collection = Collection.open(folder) if same else editions.publish(folder, card, changes=asked)
     path = folder / "skipped.json"
-    skipped = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    skipped = read_json(path) if path.exists() else []
     return IndexReport(collection, entries(skipped), calibrator_notice(folder), 0, len(collection.index))

@@ -7,7 +7,6 @@ that are whole.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Collection as Names
@@ -31,6 +30,7 @@ from attribution_core.collection.layout import (
 )
 from attribution_core.common.cards import CARD_NAME, read_card, verify_files, write_card
 from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
 from attribution_core.errors import CheckpointError, InvalidInputError
@@ -121,7 +121,7 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
 def _begun(folder: Path) -> set[str]:
     """Ids that a removal was at work on that did not come to its end."""
     try:
-        return set(map(str, json.loads((folder / REMOVING).read_text(encoding="utf-8"))))
+        return set(map(str, read_json(folder / REMOVING)))
     except (OSError, ValueError, TypeError):
         return set()
 
@@ -241,7 +241,7 @@ def _take_over(
         for suffix in (FEATURES, PIXELS, SUMMARY):
             _link(features / f"{stem}{suffix}", places["features"] / f"{stem}{suffix}")
         return
-    told = json.loads((features / f"{stem}{SUMMARY}").read_text(encoding="utf-8"))
+    told = read_json(features / f"{stem}{SUMMARY}")
     write_json_atomic(
         places["features"] / f"{stem}{SUMMARY}",
         {**told, "ids": [name for name in told["ids"] if name not in without]},

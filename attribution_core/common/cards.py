@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
 
 CARD_NAME = "card.json"
@@ -34,7 +35,7 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     folder = Path(directory)
     path = folder / CARD_NAME
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
     except FileNotFoundError as error:
         what = "has no card.json" if folder.is_dir() else "does not exist"
         raise CheckpointError(

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from attribution_core.common.colour import to_srgb
 from attribution_core.common.files import atomic_path
 from attribution_core.common.heif import prepare_heif
+from attribution_core.common.json_text import parse_json
 from attribution_core.errors import InvalidImageError
 
 _SMALL = 256  # px; drawings of this size keep every pixel in a page
@@ -205,6 +206,15 @@ def _scaled(image: Image.Image, largest: int) -> Image.Image:
     return image
 
 
+def scaled_down(image: Image.Image, largest: int) -> Image.Image:
+    """The image, or a copy whose longer side is `largest` px; a thin one keeps at least one pixel across."""
+    if max(image.size) <= largest:
+        return image
+    copy = image.copy()
+    copy.thumbnail((largest, largest))
+    return copy
+
+
 def save_png(image: Image.Image, path: Path | str, recipe: Mapping[str, Any] | None = None) -> None:
     """Write a PNG whose text chunks hold the recipe, each key by itself and all as one JSON text.
 
@@ -244,7 +254,7 @@ def read_recipe(source: Path | str | bytes) -> dict[str, Any] | None:
         # Not as it is shown, so without the reader: its text alone is wanted, and no pixel is decoded.
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             text = getattr(image, "text", {}).get(RECIPE_KEY)
-            recipe = json.loads(text) if text and len(text) <= RECIPE_BYTES else None
+            recipe = parse_json(text) if text and len(text) <= RECIPE_BYTES else None
     except Exception as error:
         raise InvalidImageError(
             f"{name} cannot be read as an image; give a PNG file that the app or the command line made."
@@ -258,8 +268,7 @@ def data_uri(image: Image.Image, largest: int) -> str:
     if max(image.size) <= _SMALL:
         image.save(out, "PNG")
         return as_data_uri(out.getvalue(), "png")
-    shown = ImageOps.contain(image, (largest, largest)) if max(image.size) > largest else image
-    shown.save(out, "WEBP", quality=90)
+    scaled_down(image, largest).save(out, "WEBP", quality=90)
     return as_data_uri(out.getvalue(), "webp")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attribution_core.common.json_text import parse_json, read_json
 from attribution_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _csv(path: Path, delimiter: str, names: Sequence[str]) -> Iterator[tuple[int
 def _is_lines(path: Path) -> bool:
     """Whether a file named .json holds an object a line."""
     try:
-        json.loads(path.read_text(encoding="utf-8-sig"))
+        read_json(path)
     except json.JSONDecodeError as error:
         return error.msg == "Extra data"
     return False
@@ -165,7 +166,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise InvalidInputError(
                     f"'{path}' holds no JSON object in line {number}; expected one a line."
@@ -174,7 +175,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _json_list(path: Path) -> Iterator[tuple[int, Row]]:
-    entries = json.loads(path.read_text(encoding="utf-8-sig"))
+    entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InvalidInputError(
             f'\'{path}\' is no list of JSON objects; expected [{{"file": ..., "caption": ...}}, ...].'
@@ -204,7 +205,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
 def class_labels(schema: pa.Schema) -> dict[str, Sequence[str]]:
     """Column -> names of its classes, where Hugging Face `datasets` has written them into the file."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         kinds = {name: kind.get("feature", kind) for name, kind in features.items() if isinstance(kind, dict)}
         return {
             name: [str(label) for label in kind["names"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
         return torch.load(Path(path), map_location="cpu", weights_only=True, mmap=in_place)
     except FileNotFoundError as error:
         raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # PyTorch's reader fails on damaged files in any way that there is
         raise CheckpointError(
             f"'{path}' cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds "
             "other objects, which are refused. Download it again."

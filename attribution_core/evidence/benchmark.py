@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +20,7 @@ from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import Reliability
 from attribution_core.attribution.attributor import Added
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.json_text import read_json
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, unknown_name
@@ -85,8 +85,8 @@ class Evidence:
         if not path.exists():
             return None
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            scaling = json.loads(more.read_text(encoding="utf-8")) if more.exists() else {}
+            told = read_json(path)
+            scaling = read_json(more) if more.exists() else {}
             if scaling and not (scaling["numbers"] and scaling["method"] and scaling["fitted_with"]):
                 raise ValueError(f"{more.name} holds no numbers")
             scores = tuple(_score(row) for row in told.pop("scores"))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.json_text import read_json
 from attribution_core.common.text import listing
 from attribution_core.errors import CheckpointError
 from attribution_core.generation.noise_signal import NoiseSignal
@@ -72,7 +72,7 @@ class MemorizationEvidence:
         if not path.exists():
             return None
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_json(path)
             found = told["signal"]
             signals = Signals(
                 {name: np.array(values, dtype=np.float64) for name, values in found["means"].items()},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
 
 FILE = "evidence/regions.json"
@@ -37,7 +37,7 @@ class RegionEvidence:
         if not path.exists():
             return None
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
             methods = {
                 name: tuple(
                     ViewRecall(view, *(Estimate(**recall[f"recall@{k}"]) for k in (1, 10)))

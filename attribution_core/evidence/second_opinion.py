@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
 
 FILE = "evidence/second_opinion.json"
@@ -47,7 +47,7 @@ class SecondOpinionEvidence:
         if not path.exists():
             return None
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
             known = tuple(FirstPlaces.of(kind, stored[kind]) for kind in ("planted", "tuned"))
             return cls(stored["date"], stored["method"], stored["generator_sha256"], known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

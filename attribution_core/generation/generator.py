@@ -18,7 +18,7 @@ from attribution_core.common.devices import free_memory, has_bfloat16, memory_er
 from attribution_core.common.files import sha256_file
 from attribution_core.common.images import save_png
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
-from attribution_core.generation.loading import check_kind, download, load_pipeline
+from attribution_core.generation.loading import check_kind, download, load_pipeline, quiet
 from attribution_core.generation.memory import MemoryPlan, native_side, plan_memory, weight_counts
 from attribution_core.generation.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.generation.previews import preview, tap_predicted_original
@@ -262,6 +262,7 @@ class Generator:
             if spec is not None and spec.text_tokens:
                 call["max_sequence_length"] = spec.text_tokens
             with (
+                quiet(),
                 tap_noise_signal(pipeline, len(recipes)) as norms,
                 memory_errors(f"'{self.name}' was making {len(recipes)} at a time", _LESS),
             ):

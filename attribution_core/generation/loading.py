@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.devices import is_short
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError, MissingDependencyError
 from attribution_core.generation.memory import MemoryPlan, weight_counts
 from attribution_core.generation.table import PIPELINES, licence_notice
@@ -28,7 +28,7 @@ _UNREACHABLE = {
 def check_kind(folder: Path) -> str:
     """The class of a folder's pipeline, a name of `PIPELINES`. Raises `CheckpointError` for any other."""
     try:
-        kind = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+        kind = read_json(folder / "model_index.json").get("_class_name")
     except (ValueError, AttributeError) as error:
         raise CheckpointError(
             f"'{folder / 'model_index.json'}' is not a pipeline's index ({error}); "
@@ -55,7 +55,7 @@ def download(name: str) -> Path:
     """Fetch a pipeline from the hub, or find it in the hub's cache. Raises `CheckpointError` that says why not."""
     diffusers = _diffusers()
     try:
-        with _quiet():  # of the hub's own progress bars nothing is hidden
+        with quiet():  # of the hub's own progress bars nothing is hidden
             folder = Path(diffusers.DiffusionPipeline.download(name))
     except Exception as error:
         causes = _causes(error)
@@ -109,7 +109,7 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
         verify_files(folder)
     large = sum(weight_counts(folder).values()) > _LARGE
     try:
-        with _quiet():
+        with quiet():
             pipeline = diffusers.DiffusionPipeline.from_pretrained(
                 folder,
                 torch_dtype=getattr(torch, plan.precision),
@@ -146,8 +146,8 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' progress bars and their remarks on parts that they did not expect."""
+def quiet() -> Iterator[None]:
+    """Without the libraries' progress bars and their remarks, some of which quote the prompt into the log."""
     import diffusers.utils.logging
     import transformers.utils.logging
 

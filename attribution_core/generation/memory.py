@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.json_text import parse_json, read_json
 from attribution_core.errors import CheckpointError, NotEnoughMemoryError
 
 SMALL = 2_000_000_000
@@ -133,7 +133,7 @@ def native_side(folder: Path) -> int:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        values: dict[str, Any] = read_json(path) if path.exists() else {}
     except ValueError as error:
         raise CheckpointError(
             f"'{path}' cannot be read ({error}); copy or fetch the generator again."
@@ -145,7 +145,7 @@ def _count(file: Path) -> int:
     try:
         with file.open("rb") as handle:
             length = struct.unpack("<Q", handle.read(8))[0]
-            header = json.loads(handle.read(length))
+            header = parse_json(handle.read(length))
         return sum(math.prod(t["shape"]) for t in _tensors(header))
     except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise CheckpointError(

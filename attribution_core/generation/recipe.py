@@ -10,6 +10,8 @@ from typing import Any
 from attribution_core.common.cells import mended
 from attribution_core.errors import InvalidInputError
 
+MAX_PROMPT = 10_000
+"""Characters; the longest text encoders in use read 512 tokens."""
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 200
 MAX_GUIDANCE = 30.0
@@ -19,7 +21,7 @@ MAX_GUIDANCE = 30.0
 class Recipe:
     """All that repeats an image on the same machine to the pixel; stored in the PNG's text chunks.
 
-    prompt: may be empty (an unconditional image). seed: 0 to `MAX_SEED`. steps: 1 to `MAX_STEPS`.
+    prompt: up to `MAX_PROMPT` characters, may be empty (an unconditional image). seed: 0 to `MAX_SEED`. steps: 1 to `MAX_STEPS`.
     guidance: 0 to `MAX_GUIDANCE`; 1 and less means no classifier-free guidance. generator: a name, never a
     path. generator_sha256: of its weights. software: versions of what made the image.
     """
@@ -39,6 +41,10 @@ class Recipe:
         if mended(self.prompt) != self.prompt:
             raise InvalidInputError(
                 f"the prompt '{mended(self.prompt)}' holds bytes that are no text; write it in UTF-8."
+            )
+        if len(self.prompt) > MAX_PROMPT:
+            raise InvalidInputError(
+                f"the prompt has {len(self.prompt):,} characters, at most {MAX_PROMPT:,} are taken; shorten it."
             )
         _check_whole("seed", self.seed, 0, MAX_SEED)
         _check_whole("steps", self.steps, 1, MAX_STEPS)

@@ -35,7 +35,7 @@ def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | Non
             names = _extract(archive, inside, on_progress)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise BadArchiveError(
-                f"'{archive.name}' is no whole archive ({error}); fetch it again."
+                f"'{archive.name}' is no whole archive ({' '.join(str(error).split())}); fetch it again."
             ) from error
         except OSError as error:
             raise DownloadError(

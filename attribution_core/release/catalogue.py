@@ -8,13 +8,13 @@ says of it, archives against their own checksums, and what arrived is noted for 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attribution_core.common.files import write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.encoding.loaders import DOWNLOADED
 from attribution_core.errors import DownloadError, unknown_name
 from attribution_core.release.archives import BadArchiveError, unpack
@@ -297,7 +297,7 @@ def _note(release: Release, folder: Path, number: int) -> Path:
 def _noted(release: Release, folder: Path, number: int) -> list[Path] | None:
     """The files that were brought once, where they are all as they were; else None."""
     try:
-        noted: Any = json.loads(_note(release, folder, number).read_text(encoding="utf-8"))["files"]
+        noted: Any = read_json(_note(release, folder, number))["files"]
         paths = {folder / name: int(size) for name, size in noted.items()}
         return list(paths) if paths and all(p.stat().st_size == size for p, size in paths.items()) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import re
 import shutil
 import time
@@ -20,6 +19,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import DownloadError
 
 BLOCK = 1 << 20
@@ -226,7 +226,7 @@ def _same(known: _Version, version: _Version) -> bool:
 def _begun(part: Path, note: Path, url: str, sha256: str) -> tuple[int, _Version | None]:
     """How much is here of which version; (0, None) where that cannot be gone on with."""
     try:
-        known = _Version(**json.loads(note.read_text(encoding="utf-8")))
+        known = _Version(**read_json(note))
         have = part.stat().st_size
     except (OSError, ValueError, TypeError):
         _forget(part, note)

@@ -20,7 +20,7 @@ from attribution_core.common.images import read_recipe
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
 from attribution_core.generation.previews import predicted_original
-from attribution_core.generation.recipe import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Recipe
+from attribution_core.generation.recipe import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Recipe
 from tests.support.tiny_pipeline import SIDE, make_clip_like, make_pocket_like
 
 
@@ -176,6 +176,7 @@ def test_recipe_survives_text(recipe):
     [
         ({"seed": -1}, "seed.*given -1"),
         ({"seed": MAX_SEED + 1}, "seed"),
+        ({"prompt": "a" * (MAX_PROMPT + 1)}, "the prompt has 10,001 characters, at most 10,000"),
         ({"seed": 1.5}, "seed.*1.5"),
         ({"seed": True}, "seed"),
         ({"steps": 0}, "steps.*1 to 200.*given 0"),
@@ -212,6 +213,12 @@ def test_what_the_generator_does_not_see_is_said(pocket, clip):
     assert made.notices == ("The generator does not know: zebra.",)
     assert pocket.generate("a red cat", seed=0, steps=1).notices == ()
     assert clip.generate("zebra", seed=0, steps=1).notices == ()
+
+
+def test_a_long_prompt_is_not_written_into_the_log(pocket, capfd, caplog):
+    pocket.generate("whisper " * 60, steps=1)
+    told = capfd.readouterr()
+    assert "whisper" not in told.out + told.err + caplog.text
 
 
 def test_the_checksum_follows_the_weights(pocket, tmp_path):

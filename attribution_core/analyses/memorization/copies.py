@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.arrays import normalized, whole
 from attribution_core.common.cards import read_card
+from attribution_core.common.json_text import read_json
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.retrieval.index import TrainingIndex
@@ -66,7 +66,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
     path = report or SHIPPED / "report.json"
     if path.exists():
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_json(path)
             if encoder in told["encoders"]:
                 copies = told["encoders"][encoder]["copies"]
                 # The report keeps precision as points over recall; the threshold's own lies on the line between two.

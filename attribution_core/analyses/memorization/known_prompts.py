@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from attribution_core.common.json_text import read_json
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ def known_prompts(folder: Path | None) -> tuple[KnownPrompt, ...]:
     if folder is None:
         return ()
     try:
-        origin = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get(
-            "_name_or_path", ""
-        )
+        origin = read_json(folder / "model_index.json").get("_name_or_path", "")
     except (OSError, ValueError, AttributeError):  # the generator itself will say what is wrong with it
         origin = ""
     return STABLE_DIFFUSION_1 if _NAMES.search(f"{'/'.join(folder.parts[-2:])} {origin}") else ()

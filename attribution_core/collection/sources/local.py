@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.collection.sources.item import Columns, SourceItem, Wanted
 from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.images import SUFFIXES
+from attribution_core.common.json_text import parse_json
 from attribution_core.common.text_files import read_text
 from attribution_core.errors import InvalidInputError
 
@@ -104,7 +104,7 @@ class FolderSource:
             try:
                 content = read_text(self.folder / beside)
                 if beside.endswith(".json"):
-                    row = json.loads(content)
+                    row = parse_json(content)
                     text |= self._columns.pick(row) if isinstance(row, dict) else {}
                 elif caption := as_text(" ".join(content.split())):
                     text["caption"] = caption

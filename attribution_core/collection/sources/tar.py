@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 import zlib
 from collections import Counter
@@ -15,6 +14,7 @@ from attribution_core.collection.sources.item import Columns, SourceItem, Wanted
 from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.folders import is_litter
 from attribution_core.common.images import SUFFIXES
+from attribution_core.common.json_text import parse_json
 from attribution_core.errors import InvalidInputError
 
 _LARGEST = 500_000_000  # bytes of a member that are read; no image that is let in is as large
@@ -139,7 +139,7 @@ class TarSource:
                 text["caption"] = as_text(" ".join(told.decode("utf-8-sig", "replace").split()))
                 continue
             try:
-                row = json.loads(told)
+                row = parse_json(told)
                 text |= self._columns.pick(row) if isinstance(row, dict) else {}
             except (ValueError, RecursionError):  # also what is not UTF-8
                 notes.append(f"'{member.name}' cannot be read and was left aside")

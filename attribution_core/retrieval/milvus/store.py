@@ -9,7 +9,6 @@ known to the next one; only what a folder has noted itself is ever dropped.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import threading
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from attribution_core.common.arrays import FloatArray
 from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -379,7 +379,7 @@ def _drop(address: Address, name: str) -> None:
 def _noted(home: Path) -> list[dict[str, str]]:
     """What a folder has noted; of a copied folder only what was copied with it, for other rows are the original's."""
     try:
-        note = json.loads((home / NOTE).read_text(encoding="utf-8"))
+        note = read_json(home / NOTE)
         every, same = list(note["collections"]), note["folder"] == home.stat().st_ino
         return [entry for entry in every if same or _inside(entry["store"])]
     except (OSError, ValueError, KeyError, TypeError):
