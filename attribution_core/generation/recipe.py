@@ -21,9 +21,9 @@ MAX_GUIDANCE = 30.0
 class Recipe:
     """All that repeats an image on the same machine to the pixel; stored in the PNG's text chunks.
 
-    prompt: up to `MAX_PROMPT` characters, may be empty (an unconditional image). seed: 0 to `MAX_SEED`. steps: 1 to `MAX_STEPS`.
-    guidance: 0 to `MAX_GUIDANCE`; 1 and less means no classifier-free guidance. generator: a name, never a
-    path. generator_sha256: of its weights. software: versions of what made the image.
+    prompt: up to `MAX_PROMPT` characters, may be empty (an unconditional image). seed: 0 to `MAX_SEED`.
+    steps: 1 to `MAX_STEPS`. guidance: 0 to `MAX_GUIDANCE`; 1 and less means no classifier-free guidance.
+    generator: a name, never a path. generator_sha256: of its weights. software: versions of what made the image.
     """
 
     prompt: str
