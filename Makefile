@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help setup run test browser lint bench pocket screenshots deploy-space clean
 
 VENV   := .venv
-PYTHON ?= $(shell for v in 3.11 3.12 3.10; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
 PY     := $(VENV)/bin/python
 CODE   := $(wildcard attribution_core pocket ui deploy tools app.py)
 PINS   := constraints.txt
@@ -13,19 +13,16 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(PY):
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.10 was not found. Install one (Debian: apt-get install python3.11-venv), or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || { echo "$(PYTHON) is neither Python 3.10, 3.11 nor 3.12; name another: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 was not found. Install one (Debian: apt-get install python3.11-venv), or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is neither Python 3.11, 3.12 nor 3.13; name another: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "venv failed; Debian has it in the package python3-venv"; exit 1; }
 
-# The pins are for Python 3.11 and 3.12; 3.10 takes the newest versions in the ranges.
 $(VENV)/.stamp-run: requirements.txt $(PINS) | $(PY)
-	@pins=$$($(PY) -c 'import sys; print("-c $(PINS)" if sys.version_info >= (3, 11) else "")'); set -x; \
-	$(PY) -m pip install --quiet -r requirements.txt $$pins
+	$(PY) -m pip install --quiet -r requirements.txt -c $(PINS)
 	@touch $@
 
 $(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp-run
-	@pins=$$($(PY) -c 'import sys; print("-c $(PINS)" if sys.version_info >= (3, 11) else "")'); set -x; \
-	$(PY) -m pip install --quiet -r requirements-dev.txt $$pins
+	$(PY) -m pip install --quiet -r requirements-dev.txt -c $(PINS)
 	@touch $@
 
 setup: $(VENV)/.stamp-run  ## make .venv and install what the app needs (several GB, mostly torch)

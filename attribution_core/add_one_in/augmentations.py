@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from attribution_core.common.arrays import whole
@@ -13,16 +13,12 @@ if TYPE_CHECKING:
 _LEAST_AREA = {"mild": 0.6, "strong": 0.25}  # of the part that a view shows
 
 
-class Augmentation(str, Enum):
+class Augmentation(StrEnum):
     """How far views differ from their image."""
 
     NONE = "none"
     MILD = "mild"
     STRONG = "strong"
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in cards."""
-        return str(self.value)
 
 
 def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> list[Image.Image]:

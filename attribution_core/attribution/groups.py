@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from attribution_core.attribution.result import Attribution
@@ -15,17 +15,13 @@ from attribution_core.errors import CollectionMismatchError, InvalidInputError
 UNKNOWN = "not stated"
 
 
-class GroupBy(str, Enum):
+class GroupBy(StrEnum):
     """What images are grouped by: a column of the corpus."""
 
     CREATOR = "creator"
     SOURCE = "source"
     LICENCE = "licence"
     STYLE = "style"
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in files."""
-        return str(self.value)
 
 
 SUMS = (GroupBy.CREATOR, GroupBy.LICENCE)

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -48,15 +48,11 @@ _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
 
-class Engine(str, Enum):
+class Engine(StrEnum):
     """What encodes the images: this program, or workers on Ray."""
 
     LOCAL = "local"
     RAY = "ray"
-
-    def __str__(self) -> str:
-        """Return the value, as it is typed."""
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from attribution_core.common.files import make_folder, written_to
 from attribution_core.errors import CheckpointError
 
@@ -54,18 +56,15 @@ def alone(folder: Path) -> Iterator[None]:
     Raises `CheckpointError` where somebody does, `OutputError` where nothing can be written there.
     """
     make_folder(folder)
-    try:
-        import fcntl
-    except ImportError:  # Windows: nobody watches
-        yield
-        return
+    lock = FileLock(folder / LOCK, timeout=0)
     with written_to(folder / LOCK):
-        handle = (folder / LOCK).open("w")
-    with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            lock.acquire()
+        except Timeout as error:
             raise CheckpointError(
                 f"another run is at work on '{folder}'; wait for it, or stop it first."
             ) from error
+    try:
         yield
+    finally:
+        lock.release()

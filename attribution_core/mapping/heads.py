@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,13 @@ from attribution_core.common.tensors import float_rows
 from attribution_core.errors import InvalidInputError
 
 
-class MapperKind(str, Enum):
+class MapperKind(StrEnum):
     """The form of a head."""
 
     IDENTITY = "identity"
     LINEAR = "linear"
     CHANNEL = "channel"
     MLP = "mlp"
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in files."""
-        return str(self.value)
 
 
 @dataclass(frozen=True, eq=False)

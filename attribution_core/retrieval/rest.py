@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,13 @@ DEFAULT_BINS = 4096
 _ROUNDING = 1e-6
 
 
-class RestKind(str, Enum):
+class RestKind(StrEnum):
     """How far the interval of a `Rest` can be trusted."""
 
     EXACT = "exact"
     """Low and high are certain."""
     SAMPLED = "sampled"
     """Low and high hold with 99 % confidence, from a stratified sample; only `certain_low` is certain."""
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in files."""
-        return str(self.value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,23 +10,19 @@ import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 from attribution_core.common.files import sha256_file
 from attribution_core.errors import CheckpointError, MissingDependencyError
 
 
-class Part(str, Enum):
+class Part(StrEnum):
     """A part of the corpus whose licences go together; parts never share a file."""
 
     CORE = "core"
     BY_SA = "by-sa"
     GPL = "gpl"
-
-    def __str__(self) -> str:
-        """Return the value, as it is written in file names and rows."""
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,6 @@ def test_images_may_go_while_others_are_half_added(
 
 
 def test_two_runs_do_not_work_on_one_folder(mine: Path) -> None:
-    pytest.importorskip("fcntl")
     with editions.alone(mine), pytest.raises(CheckpointError, match="another run is at work"):
         remove_images(mine, ["000.png"])
     assert remove_images(mine, ["000.png"]).images == 1

@@ -10,12 +10,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from attribution_core.errors import InvalidInputError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed app left behind stays until somebody deletes it
-    fcntl = None  # type: ignore[assignment]
+from attribution_core.errors import InvalidInputError
 
 SETTING = "GRADIO_TEMP_DIR"
 
@@ -66,26 +63,22 @@ def _lock_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-_held: list[int] = []
+_held: list[FileLock] = []
 
 
 def _hold(folder: Path) -> None:
     """Keep a lock for as long as this process lives, however it ends."""
-    handle = os.open(_lock_of(folder), os.O_CREAT | os.O_RDWR, 0o600)
-    _held.append(handle)
-    if fcntl is not None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = FileLock(_lock_of(folder), timeout=0, mode=0o600, thread_local=False)
+    lock.acquire()
+    _held.append(lock)
 
 
 def _delete_abandoned(base: Path) -> None:
-    if fcntl is None:
-        return
-    for lock in base.glob(".run-*.lock"):
-        handle = os.open(lock, os.O_RDWR)
+    for path in base.glob(".run-*.lock"):
+        lock = FileLock(path, timeout=0)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # its app is running
+            lock.acquire()
+        except Timeout:  # its app is running
             continue
-        finally:
-            os.close(handle)
-        empty(lock.with_name(lock.name.removeprefix(".").removesuffix(".lock")))
+        lock.release()
+        empty(path.with_name(path.name.removeprefix(".").removesuffix(".lock")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 from attribution_core.collection.sources.parquet import image_column_of
@@ -19,16 +19,12 @@ PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
 SIDECARS = (".txt", ".caption", ".json")
 
 
-class ReadAs(str, Enum):
+class ReadAs(StrEnum):
     """What a folder is read as: `--as`."""
 
     FOLDER = "folder"
     PARQUET = "parquet"
     TAR = "tar"
-
-    def __str__(self) -> str:
-        """Return the value, as it is typed."""
-        return str(self.value)
 
 
 _CALLED = {ReadAs.FOLDER: "images", ReadAs.PARQUET: "Parquet files with images", ReadAs.TAR: "tar shards"}
