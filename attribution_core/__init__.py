@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from attribution_core.retrieval.index import TrainingIndex
     from attribution_core.retrieval.rest import LogSum, Rest, RestKind
     from attribution_core.scoring.calibrator import Calibrator
-    from attribution_core.scoring.shares import Shares
+    from attribution_core.scoring.shares import Scale, Shares
 
 _HOME = {
     "Attributor": "attribution.attributor",
@@ -61,6 +61,7 @@ _HOME = {
     "Attribution": "attribution.result",
     "Credit": "corpus.credit",
     "Hits": "retrieval.hits",
+    "Scale": "scoring.shares",
     "Shares": "scoring.shares",
 }
 
@@ -86,6 +87,7 @@ __all__ = [
     "NotFittedError",
     "Rest",
     "RestKind",
+    "Scale",
     "Shares",
     "TrainingIndex",
     "UnknownNameError",

@@ -13,7 +13,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -195,7 +195,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also append the lines to this file.")] = None,
 ) -> None:
     """Measure and print JSON lines."""
-    facts, date = machine(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    facts, date = machine(), datetime.now(UTC).isoformat(timespec="seconds")
 
     def say(what: str, **figures: Any) -> None:
         line = json.dumps({"what": what, **figures, "date": date, "machine": facts})

@@ -100,21 +100,14 @@ class Attributor:
                 "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
                 f"encoder '{collection.encoder_name}'."
             )
+        scale = calibrator.scale(temperature)
         query = collection.mappers.map_query(self.encoder.encode([read_image(image)]))
         hits = collection.index.search(query, min(top, len(collection.index)))
         credits = collection.corpus.credits([int(i) for i in hits.ids[0]])
         if added:
             hits, credits = self._with(hits, credits, query, added)
-        fitted = calibrator.temperature_ if calibrator.is_fitted else float(temperature or 0)
-        return Attribution.from_hits(
-            hits,
-            credits,
-            temperature=fitted if temperature is None else temperature,
-            fitted_temperature=fitted,
-            collection=collection.name,
-            encoder=collection.encoder_name,
-            bias=calibrator.bias_ if calibrator.is_fitted else None,
-        )
+        fitted = calibrator.temperature_ if calibrator.is_fitted else scale.temperature
+        return Attribution(hits, credits, scale, fitted, collection.name, collection.encoder_name)
 
     def _with(
         self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32], added: Sequence[Added]

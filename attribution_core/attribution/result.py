@@ -18,7 +18,7 @@ from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest, RestKind
-from attribution_core.scoring.shares import Shares, shares_at
+from attribution_core.scoring.shares import Scale, Shares
 
 STANDS_OUT_SHARE = 0.05
 """An image that stands out has at least this share for certain ..."""
@@ -35,98 +35,117 @@ class Attribution:
     """The estimated influence of a training set on one image.
 
     Attributes:
-        ids: (k,) int64 positions in the corpus, most influential first.
-        similarity: (k,) float32 in [-1, 1], descending.
-        influence: (k,) in [0, 1]; with `rest` they sum to 1.
-        influence_low: (k,) the influence is at least this.
-        influence_high: (k,) the influence is at most this.
-        uncalibrated: (k,) plain softmax over similarities, temperature 1.
-        rest: Influence of all images that are not listed.
-        rest_low: Lower end of the rest.
-        rest_high: Upper end of the rest.
-        rest_uncalibrated: The rest in the plain softmax.
-        n_training: Number of training images.
+        hits: The listed training images of one query, and what is known of the others.
         credits: One for each listed image.
-        temperature: The one these influences were made with.
+        scale: How their similarities became influences.
         fitted_temperature: The collection's own.
         collection: Its name.
         encoder: Name of the encoder.
-        rest_bins: What is known of the images that are not listed (one query).
-        bias: None for the softmax, else the bias of the paper's released form.
+
+    Raises:
+        InvalidInputError: There is not one query, or not one credit for each listed image.
     """
 
-    ids: NDArray[np.int64]
-    similarity: NDArray[np.float32]
-    influence: FloatArray
-    influence_low: FloatArray
-    influence_high: FloatArray
-    uncalibrated: FloatArray
-    rest: float
-    rest_low: float
-    rest_high: float
-    rest_uncalibrated: float
-    n_training: int
+    hits: Hits = field(repr=False)
     credits: tuple[Credit, ...]
-    temperature: float
+    scale: Scale
     fitted_temperature: float
     collection: str
     encoder: str
-    rest_bins: Rest = field(repr=False)
-    bias: float | None = None
 
     def __post_init__(self) -> None:
-        """Check that the columns have one length and that the numbers of images add up."""
-        lengths = {len(part) for part in (self.ids, self.similarity, self.influence, self.credits)}
-        lengths |= {len(self.influence_low), len(self.influence_high), len(self.uncalibrated)}
-        if len(lengths) != 1 or 0 in lengths:
-            raise InvalidInputError(f"columns have lengths {sorted(lengths)}, expected one length above 0.")
-        if len(self.rest_bins) != 1:
-            raise InvalidInputError(f"rest_bins holds {len(self.rest_bins)} queries, expected 1.")
-        known = len(self.ids) + int(self.rest_bins.total[0])
-        if known != self.n_training:
-            raise InvalidInputError(f"listed and unlisted images are {known}, expected {self.n_training}.")
+        """Check the parts against each other, and score."""
+        if len(self.hits) != 1:
+            raise InvalidInputError(f"hits hold {len(self.hits)} queries, expected 1.")
+        if len(self.credits) != len(self):
+            raise InvalidInputError(f"{len(self)} images are listed, and {len(self.credits)} credits given.")
+        _ = self.shares
 
     def __len__(self) -> int:
         """Return the number of listed images."""
-        return len(self.ids)
+        return self.hits.ids.shape[1]
 
-    @classmethod
-    def from_hits(
-        cls,
-        hits: Hits,
-        credits: tuple[Credit, ...],
-        *,
-        temperature: float,
-        fitted_temperature: float,
-        collection: str,
-        encoder: str,
-        bias: float | None = None,
-    ) -> Attribution:
-        """Score the hits of one query. Raises `InvalidInputError` for another number of queries."""
-        if len(hits) != 1:
-            raise InvalidInputError(f"hits hold {len(hits)} queries, expected 1.")
-        shares = shares_at(hits.similarity, hits.rest, temperature, bias)
-        return cls(
-            ids=hits.ids[0],
-            similarity=hits.similarity[0],
-            **_columns(shares),
-            n_training=hits.ids.shape[1] + int(hits.rest.total[0]),
-            credits=tuple(credits),
-            temperature=float(temperature),
-            fitted_temperature=float(fitted_temperature),
-            collection=collection,
-            encoder=encoder,
-            rest_bins=hits.rest,
-            bias=bias,
-        )
+    @cached_property
+    def shares(self) -> Shares:
+        """Influences of the one query, with their intervals."""
+        return self.scale.score(self.hits)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(k,) positions in the corpus, most influential first."""
+        return self.hits.ids[0]
+
+    @property
+    def similarity(self) -> NDArray[np.float32]:
+        """(k,) in [-1, 1], descending."""
+        return self.hits.similarity[0]
+
+    @property
+    def influence(self) -> FloatArray:
+        """(k,) in [0, 1]; with `rest` they sum to 1."""
+        return self.shares.influence[0]
+
+    @property
+    def influence_low(self) -> FloatArray:
+        """(k,) the influence is at least this."""
+        return self.shares.low[0]
+
+    @property
+    def influence_high(self) -> FloatArray:
+        """(k,) the influence is at most this."""
+        return self.shares.high[0]
+
+    @property
+    def uncalibrated(self) -> FloatArray:
+        """(k,) plain softmax over similarities, temperature 1."""
+        return self.shares.uncalibrated[0]
+
+    @property
+    def rest(self) -> float:
+        """Influence of all images that are not listed."""
+        return float(self.shares.rest[0])
+
+    @property
+    def rest_low(self) -> float:
+        """Lower end of the rest."""
+        return float(self.shares.rest_low[0])
+
+    @property
+    def rest_high(self) -> float:
+        """Upper end of the rest."""
+        return float(self.shares.rest_high[0])
+
+    @property
+    def rest_uncalibrated(self) -> float:
+        """The rest in the plain softmax."""
+        return float(self.shares.rest_uncalibrated[0])
+
+    @property
+    def rest_bins(self) -> Rest:
+        """What is known of the images that are not listed (one query)."""
+        return self.hits.rest
+
+    @property
+    def n_training(self) -> int:
+        """Number of training images."""
+        return int(self.hits.total[0])
+
+    @property
+    def temperature(self) -> float:
+        """The one that these influences were made with."""
+        return self.scale.temperature
+
+    @property
+    def bias(self) -> float | None:
+        """None for the softmax, else the bias of the paper's released form."""
+        return self.scale.bias
 
     def at_temperature(self, temperature: float) -> Attribution:
         """Return the same hits scored at another temperature, without a second search.
 
         Raises `InvalidInputError` if the temperature is not a finite number above 0.
         """
-        shares = shares_at(self.similarity[None, :], self.rest_bins, temperature, self.bias)
-        return dataclasses.replace(self, temperature=float(temperature), **_columns(shares))
+        return dataclasses.replace(self, scale=Scale(temperature, self.bias))
 
     def head(self, top: int) -> Attribution:
         """Return the same attribution with only the first `top` images listed; the others join the rest.
@@ -137,26 +156,7 @@ class Attribution:
         top = whole("top", top, 1)
         if top >= len(self):
             return self
-        bins, joined = self.rest_bins, self.similarity[None, top:].astype(np.float64)
-        ones = np.ones(joined.shape, dtype=np.int64)
-        sample, owner = bins.sample, bins.sample_bin
-        if sample is not None and owner is not None:
-            sample = np.concatenate([sample, joined], axis=1)
-            owner = np.concatenate([owner, bins.count.shape[1] + np.arange(joined.shape[1])])
-        count = np.concatenate([bins.count, ones], axis=1)
-        mean, low, high = (
-            np.concatenate([part, joined], axis=1) for part in (bins.mean, bins.low, bins.high)
-        )
-        rest = Rest(count, mean, low, high, bins.kind, sample, owner)
-        shares = shares_at(self.similarity[None, :top], rest, self.temperature, self.bias)
-        return dataclasses.replace(
-            self,
-            ids=self.ids[:top],
-            similarity=self.similarity[:top],
-            credits=self.credits[:top],
-            rest_bins=rest,
-            **_columns(shares),
-        )
+        return dataclasses.replace(self, hits=self.hits.head(top), credits=self.credits[:top])
 
     @property
     def rank(self) -> NDArray[np.int64]:
@@ -282,19 +282,6 @@ class Attribution:
         """Return the listed images as CSV with a header, one row an image; columns as in "top"."""
         rows = self.to_dict()["top"]
         return csv_text(rows[0], rows)
-
-
-def _columns(shares: Shares) -> dict[str, Any]:
-    return {
-        "influence": shares.influence[0],
-        "influence_low": shares.low[0],
-        "influence_high": shares.high[0],
-        "uncalibrated": shares.uncalibrated[0],
-        "rest": float(shares.rest[0]),
-        "rest_low": float(shares.rest_low[0]),
-        "rest_high": float(shares.rest_high[0]),
-        "rest_uncalibrated": float(shares.rest_uncalibrated[0]),
-    }
 
 
 def _sum_p_log_p(share: FloatArray) -> float:

@@ -163,7 +163,7 @@ def make_report(
     shown = min(whole("shown", shown, 1), len(attribution))
     sums = tuple(group(attribution, collection.corpus, by) for by in SUMS)
     thumbnails = tuple(_thumbnail(collection.corpus, int(i)) for i in attribution.ids[:shown])
-    moment = (made or datetime.datetime.now(datetime.timezone.utc)).astimezone(datetime.timezone.utc)
+    moment = (made or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC)
     return Report(
         title,
         data_uri(image, LARGEST_QUERY),

@@ -56,7 +56,7 @@ class Scan:
             raise InvalidInputError(
                 "there is no image to look at; give image files, folders of them, or prompts."
             )
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return cls(
             tuple(sorted(items, key=lambda item: -float(item.verdict.similarity[0]))),
             collection,

@@ -70,3 +70,13 @@ class Hits(Nearest):
             raise InvalidInputError(
                 f"{len(self.ids)} queries and a rest of {len(self.rest)} do not fit; expected the rest of each query."
             )
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """(q,) number of training images, listed and not."""
+        return self.ids.shape[1] + self.rest.total
+
+    def head(self, top: int) -> Hits:
+        """Return the same hits with the first `top` images listed; each of the others becomes a bin of the rest."""
+        rest = self.rest.joined(self.similarity[:, top:])
+        return Hits(self.ids[:, :top], self.similarity[:, :top], rest)

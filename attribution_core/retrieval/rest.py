@@ -169,6 +169,17 @@ class Rest:
         drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
         return Points(self.sample, self.count[:, self.sample_bin] / drawn)
 
+    def joined(self, similarity: ArrayLike) -> Rest:
+        """Return the rest with more images, each in a bin of its own. similarity: (q, n)."""
+        more = float_matrix("similarity", similarity, np.float64)
+        sample, owner = self.sample, self.sample_bin
+        if sample is not None and owner is not None:
+            sample = np.concatenate([sample, more], axis=1)
+            owner = np.concatenate([owner, self.count.shape[1] + np.arange(more.shape[1])])
+        count = np.concatenate([self.count, np.ones(more.shape, dtype=np.int64)], axis=1)
+        mean, low, high = (np.concatenate([part, more], axis=1) for part in (self.mean, self.low, self.high))
+        return Rest(count, mean, low, high, self.kind, sample, owner)
+
     @classmethod
     def from_mean(cls, count: ArrayLike, mean: ArrayLike, low: float = -1.0, high: ArrayLike = 1.0) -> Rest:
         """Make one bin a query: the paper's top-R-plus-mean form, from a count and a mean alone.

@@ -21,7 +21,7 @@ from attribution_core.errors import (
 )
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
-from attribution_core.scoring.shares import Shares, shares_at
+from attribution_core.scoring.shares import Scale, Shares, shares_at
 
 _FILE = "calibrator.safetensors"
 _GREATEST_BETA = 1e7
@@ -155,18 +155,20 @@ class Calibrator:
             return -_exemplar_mean(np.log(shares.influence), marks)
 
     def influence(self, hits: Hits, temperature: float | None = None) -> Shares:
-        """Score hits; influences and the rest sum to 1, each with its interval.
+        """Score hits of `TrainingIndex.search`; influences and the rest sum to 1. Raises as `scale` does."""
+        return self.scale(temperature).score(hits)
+
+    def scale(self, temperature: float | None = None) -> Scale:
+        """What this calibrator scores with.
 
         Args:
-            hits: From `TrainingIndex.search`.
             temperature: Instead of the fitted one.
 
         Raises:
             NotFittedError: There is neither a fitted temperature nor one given.
             InvalidInputError: The temperature is not above 0.
         """
-        bias = self.bias_ if self.is_fitted else None
-        return shares_at(hits.similarity, hits.rest, self._temperature(temperature), bias)
+        return Scale(self._temperature(temperature), self.bias_ if self.is_fitted else None)
 
     def save(self, directory: str | os.PathLike[str], card: dict[str, Any] | None = None) -> None:
         """Write calibrator.safetensors and card.json into a folder.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive
 from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import LogSum, Rest, RestKind
 
 _BIAS_UNIT = 0.001
@@ -41,6 +42,25 @@ class Shares:
     uncalibrated: FloatArray
     rest_uncalibrated: FloatArray
     kind: RestKind = RestKind.EXACT
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How similarities become influences: the temperature of the softmax, and the bias of the paper's released form.
+
+    Raises `InvalidInputError` where the temperature is not a finite number above 0.
+    """
+
+    temperature: float
+    bias: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the temperature."""
+        object.__setattr__(self, "temperature", positive("temperature", self.temperature))
+
+    def score(self, hits: Hits) -> Shares:
+        """Influences of hits and of the rest, which sum to 1, each with its interval. Raises as `shares_at` does."""
+        return shares_at(hits.similarity, hits.rest, self.temperature, self.bias)
 
 
 def shares_at(similarity: NDArray[Any], rest: Rest, temperature: float, bias: float | None = None) -> Shares:

@@ -11,7 +11,7 @@ import io
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import numpy as np
@@ -169,7 +169,7 @@ def main(originals: Annotated[int, typer.Option(min=2, help="Held-out images to 
     told: dict[str, Any] = {
         "what": f"{originals} held-out images, changed in {len(CHANGES)} ways, among {originals} images without an "
         "original; references: the originals and the training set",
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.machine(),
         "encoders": {},
     }

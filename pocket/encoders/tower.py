@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ def export(
                 "recipe": vars(schedule),
                 "data": "the split `train` of the pocket corpus",
                 "corpus_sha256": read_card(CORPUS)["files"]["train-core.parquet"],
-                "date": datetime.now(timezone.utc).date().isoformat(),
+                "date": datetime.now(UTC).date().isoformat(),
             },
             "licence": "Apache-2.0 for the weights; the training images keep theirs "
             "(see ../../pocket/corpus/card.json)",

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,7 +209,7 @@ def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[s
     return {
         "what": "what the generator memorized: images of planted prompts, of matched controls, of other training "
         "prompts and of prompts that it never saw",
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.machine(),
         "generator_sha256": generator.sha256,
         "copy_encoder": checker.index.encoder_name,

@@ -11,7 +11,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -207,7 +207,7 @@ def _tell(
         out / "evidence.json",
         as_json(
             {
-                "date": datetime.now(timezone.utc).date().isoformat(),
+                "date": datetime.now(UTC).date().isoformat(),
                 "machine": platform.machine(),
                 "own": own.name,
                 "candidates": len(features[own.encoder].training),

@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,7 +126,7 @@ def main(
         {
             "what": "held-out drawings pasted into a corner of other held-out drawings, looked for among the training "
             "images and themselves",
-            "date": datetime.now(timezone.utc).date().isoformat(),
+            "date": datetime.now(UTC).date().isoformat(),
             "machine": platform.machine(),
             "corpus_sha256": {
                 path.name: sha256_file(path) for path in sorted((collection / "corpus").glob("*.parquet"))

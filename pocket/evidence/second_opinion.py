@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,7 +203,7 @@ def main(
         {
             "what": f"where the right image stands among {CANDIDATES} candidates and {OTHERS} random training images, "
             "by similarity and by unlearning",
-            "date": datetime.now(timezone.utc).date().isoformat(),
+            "date": datetime.now(UTC).date().isoformat(),
             "machine": platform.machine(),
             "generator_sha256": generator.sha256,
             "method": opened.method,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -277,7 +277,7 @@ def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
         "recipe": asdict(RECIPES[recipe]),
         "planted_repeats": PLANTED_REPEATS,
         "corpus_sha256": read_card(CORPUS)["files"],
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -11,7 +11,7 @@ import json
 import platform
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,7 +136,7 @@ def _write(row: dict[str, Any], minutes: float) -> None:
         | {
             "minutes": minutes,
             "recipe": asdict(TRIALS[row["trial"]]),
-            "date": datetime.now(timezone.utc).date().isoformat(),
+            "date": datetime.now(UTC).date().isoformat(),
         }
     )
     table = {

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -206,7 +206,7 @@ def _training(card: dict[str, Any], corpus: Path) -> dict[str, Any]:
         "data": [
             f"{s.style}: {s.creator or 'many'}, {s.licence}, {s.package} {s.version}" for s in TRAINED_ON
         ],
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -16,6 +16,7 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.figures.compare import slopes
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Scale
 
 
 def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") -> Attribution:
@@ -23,14 +24,7 @@ def listed(ids: list[int], n: int = 40, t: float = 0.1, caption: str = "image") 
     similarity = (0.9 - 0.05 * np.arange(len(ids), dtype=np.float32))[None]
     rest = Rest.from_similarities(np.full((1, n - len(ids)), 0.05, dtype=np.float32))
     credits = tuple(Credit(id=str(i), caption=f"{caption} {i}") for i in ids)
-    return Attribution.from_hits(
-        Hits(np.array([ids]), similarity, rest),
-        credits,
-        temperature=t,
-        fitted_temperature=t,
-        collection="toy",
-        encoder="fake",
-    )
+    return Attribution(Hits(np.array([ids]), similarity, rest), credits, Scale(t), t, "toy", "fake")
 
 
 def test_a_case_worked_by_hand() -> None:

@@ -13,15 +13,14 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest, RestKind
 from attribution_core.retrieval.truncated import rest_of_truncated_search
-from attribution_core.scoring.shares import Shares, shares_at
+from attribution_core.scoring.shares import Scale, Shares, shares_at
 from tests.support.similarities import hits_of, ranked, released, softmax
 
 
-def attribution(values, top=20, t=0.05, bins=4096, **more):
+def attribution(values, top=20, t=0.05, bins=4096, bias=None):
     hits = hits_of(np.atleast_2d(values), top, bins)
     credits = tuple(Credit(id=f"image-{i}", caption=f"caption {i}", creator='Zoë, "Z"') for i in range(top))
-    fields = {"temperature": t, "fitted_temperature": 0.05, "collection": "toy", "encoder": "fake", **more}
-    return Attribution.from_hits(hits, credits, **fields)
+    return Attribution(hits, credits, Scale(t, bias), 0.05, "toy", "fake")
 
 
 def test_another_temperature_needs_no_second_search():
@@ -79,13 +78,13 @@ def test_stands_out_for_one_close_image_and_not_for_many_or_none():
 def test_stands_out_rests_on_the_certain_end_and_not_on_how_many_are_listed():
     close = np.r_[np.float32(0.9), ranked(2000, spread=0.05)[0][1:]]
     assert [attribution(close, top=top).stands_out for top in (20, 50, 500)] == [True] * 3
-    blurred = Attribution.from_hits(
+    blurred = Attribution(
         Hits(np.arange(20)[None], close[None, :20], Rest.from_mean(1980, 0.1)),
         (Credit(),) * 20,
-        temperature=0.05,
-        fitted_temperature=0.05,
-        collection="",
-        encoder="",
+        Scale(0.05),
+        0.05,
+        "",
+        "",
     )
     assert blurred.influence[0] > 0.5 and not blurred.stands_out
 
@@ -123,15 +122,15 @@ def test_csv_survives_commas_and_quotes():
 
 def test_attribution_refuses_what_does_not_add_up():
     hits = hits_of(ranked(50, 2), 5)
-    facts = {"temperature": 0.1, "fitted_temperature": 0.1, "collection": "", "encoder": ""}
+    facts = (Scale(0.1), 0.1, "", "")
     with pytest.raises(InvalidInputError, match="2 queries"):
-        Attribution.from_hits(hits, (Credit(),) * 5, **facts)
-    with pytest.raises(InvalidInputError, match="lengths"):
-        Attribution.from_hits(hits_of(ranked(50), 5), (Credit(),) * 4, **facts)
+        Attribution(hits, (Credit(),) * 5, *facts)
+    with pytest.raises(InvalidInputError, match="5 images are listed, and 4 credits"):
+        Attribution(hits_of(ranked(50), 5), (Credit(),) * 4, *facts)
+    with pytest.raises(InvalidInputError, match="temperature"):
+        Scale(0.0)
     good = attribution(ranked(50), top=5)
-    with pytest.raises(InvalidInputError, match="expected 51"):
-        Attribution(**{**vars(good), "n_training": 51})
-    assert len(good) == 5 and good.kind is RestKind.EXACT
+    assert (len(good), good.n_training, good.kind) == (5, 50, RestKind.EXACT)
 
 
 def test_results_are_frozen_and_unknown_credits_are_empty():
@@ -161,14 +160,7 @@ def test_the_head_of_a_sampled_search_keeps_its_sum():
     rest = values[:, 20:]
     means = np.array([[rest[0, cells == c].mean() for c in range(4)]])
     hits = Hits(np.arange(20)[None, :], values[:, :20], Rest.from_cells([[10] * 4], means, rest, cells))
-    whole = Attribution.from_hits(
-        hits,
-        tuple(Credit(id=str(i)) for i in range(20)),
-        temperature=0.05,
-        fitted_temperature=0.05,
-        collection="toy",
-        encoder="fake",
-    )
+    whole = Attribution(hits, tuple(Credit(id=str(i)) for i in range(20)), Scale(0.05), 0.05, "toy", "fake")
     head = whole.head(3)
     assert head.kind is RestKind.SAMPLED
     assert head.influence == pytest.approx(whole.influence[:3], rel=1e-9)
@@ -190,13 +182,8 @@ def test_a_sampled_rest_is_counted_by_its_sample():
         values[:, :1000], 20, 19_000, beyond, values[:, sample], sample[None] >= 1000
     )
     full = attribution(values)
-    found = Attribution.from_hits(
-        Hits(np.arange(20)[None], values[:, :20], rest),
-        full.credits,
-        temperature=0.05,
-        fitted_temperature=0.05,
-        collection="toy",
-        encoder="fake",
+    found = Attribution(
+        Hits(np.arange(20)[None], values[:, :20], rest), full.credits, Scale(0.05), 0.05, "toy", "fake"
     )
     assert found.kind is RestKind.SAMPLED and found.rank.tolist() == full.rank.tolist() == list(range(1, 21))
     for t in (0.02, 0.1):

@@ -17,6 +17,7 @@ from attribution_core.corpus.near_duplicates import FLATTEST, near_duplicates, s
 from attribution_core.errors import InvalidInputError
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Scale
 from tests.support.fakes import shape_image
 
 
@@ -105,9 +106,7 @@ def attribution() -> Attribution:
         np.array([[0.9, 0.8, 0.7, 0.6]], np.float32),
         Rest.from_similarities(np.array([0.1, 0.0], np.float32), 2),
     )
-    return Attribution.from_hits(
-        hits, credits, temperature=0.5, fitted_temperature=0.5, collection="x", encoder="y"
-    )
+    return Attribution(hits, credits, Scale(0.5), 0.5, "x", "y")
 
 
 def test_listed_near_duplicates_are_one_entry_with_their_influence_summed() -> None:
@@ -136,13 +135,8 @@ def test_an_image_that_is_there_many_times_stands_out_as_one() -> None:
     for work in ("a", ""):
         credits = tuple(Credit(str(i), work=work if i < 20 else "") for i in range(30))
         told.append(
-            Attribution.from_hits(
-                Hits(np.arange(30)[None], similarity, rest),
-                credits,
-                temperature=0.1,
-                fitted_temperature=0.1,
-                collection="x",
-                encoder="y",
+            Attribution(
+                Hits(np.arange(30)[None], similarity, rest), credits, Scale(0.1), 0.1, "x", "y"
             ).stands_out
         )
     assert told == [True, False]

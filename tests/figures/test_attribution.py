@@ -14,6 +14,7 @@ from attribution_core.corpus.credit import Credit
 from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Scale
 
 N, TOP, T = 400, 20, 0.03
 ALL = -np.sort(-np.random.default_rng(3).normal(0.4, 0.1, N).astype(np.float32))
@@ -23,13 +24,8 @@ FLAT = np.exp(ALL.astype(float)) / np.exp(ALL.astype(float)).sum()
 
 def result(top: int = TOP, caption: str = "caption") -> Attribution:
     hits = Hits(np.arange(top)[None, :], ALL[None, :top], Rest.from_similarities(ALL[None, top:]))
-    return Attribution.from_hits(
-        hits,
-        tuple(Credit(caption=f"{caption} {k}") for k in range(top)),
-        temperature=T,
-        fitted_temperature=T,
-        collection="toy",
-        encoder="fake",
+    return Attribution(
+        hits, tuple(Credit(caption=f"{caption} {k}") for k in range(top)), Scale(T), T, "toy", "fake"
     )
 
 

@@ -31,7 +31,7 @@ from attribution_core.reports.section import Fact, Picture, Section
 from tests.support.fakes import fake_collection, shape_image
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"
-NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from attribution_core.generation.generator import Generator, StepPreview
 from attribution_core.generation.recipe import Recipe
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.shares import Scale
 from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection, fake_evidence, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
@@ -148,9 +149,7 @@ def result_of(similarity: list[float], t: float = 0.02, caption: str = "a <b>cat
     credits = tuple(
         Credit(id=f"i{k}", caption=caption, creator="Zoë", link="javascript:alert(1)") for k in range(3)
     )
-    return Attribution.from_hits(
-        hits, credits, temperature=t, fitted_temperature=t, collection="toy", encoder="fake"
-    )
+    return Attribution(hits, credits, Scale(t), t, "toy", "fake")
 
 
 QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
