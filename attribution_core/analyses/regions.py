@@ -17,6 +17,7 @@ from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import UNKNOWN, GroupBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.arrays import whole
+from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidImageError, InvalidInputError
 
 MOST_CELLS = 12
@@ -132,14 +133,6 @@ class Grid:
         return sum(cell.nearest < 0 for cell in self.cells)
 
 
-def ground_colour(image: Image.Image) -> tuple[int, int, int]:
-    """The median colour of an image's border, RGB in 8-bit steps."""
-    pixels = np.asarray(image.convert("RGB"))
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    red, green, blue = (int(v) for v in np.median(border, axis=0))
-    return red, green, blue
-
-
 def boxed(image: Image.Image, box: Box) -> Region:
     """Cut a box out of an image, and fill it up to a square so that no encoder squashes or crops it.
 
@@ -147,7 +140,7 @@ def boxed(image: Image.Image, box: Box) -> Region:
     """
     _check_size(box.pixels(image.size))
     return Region(
-        _square(image.convert("RGB").crop(box.pixels(image.size)), ground_colour(image)), box, box.area
+        _square(image.convert("RGB").crop(box.pixels(image.size)), border_colour(image)), box, box.area
     )
 
 
@@ -163,7 +156,7 @@ def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
         raise InvalidInputError("nothing is painted; paint over the part that you mean, or give a box.")
     edges = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     _check_size(edges)
-    ground = ground_colour(image)
+    ground = border_colour(image)
     pixels = np.where(where[..., None], np.asarray(image.convert("RGB")), np.array(ground, np.uint8))
     return Region(
         _square(Image.fromarray(pixels.astype(np.uint8)).crop(edges), ground),
@@ -225,7 +218,7 @@ def grid(
         for c in range(count)
     ]
     patches = [_widened(box) for box in boxes]
-    ground, rgb = ground_colour(image), image.convert("RGB")
+    ground, rgb = border_colour(image), image.convert("RGB")
     cut = [rgb.crop(patch.pixels(image.size)) for patch in patches]
     # The field itself decides whether there is something to see, not what surrounds it.
     shows = [k for k, box in enumerate(boxes) if not _is_blank(rgb.crop(box.pixels(image.size)), ground)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +31,10 @@ def artwork(
 
     Without --image and --prompts, the captions of the training images closest to them are drawn.
     """
-    from tqdm import tqdm
-
     from attribution_core.analyses.artwork.standing import Artwork, embed, would_be_credited
-    from attribution_core.analyses.artwork.survey import ArtworkStep, close_prompts, survey
+    from attribution_core.analyses.artwork.survey import close_prompts, survey
     from attribution_core.attribution.attributor import Attributor
+    from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
     from attribution_core.common.folders import image_files
     from attribution_core.common.text_files import read_lines
@@ -56,12 +54,7 @@ def artwork(
             raise CheckpointError(
                 f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
             )
-        with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
-
-            def on_step(step: ArtworkStep) -> None:
-                bar.total = step.total
-                bar.update(step.done - bar.n)
-
+        with progress_bar("step") as on_step:
             told = survey(
                 attributor,
                 Generator.open(opened.generator_path, device),

@@ -41,12 +41,9 @@ def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> 
 
 def encode_images(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float32]:
     """(n, d) raw features of all its images, with progress."""
-    from tqdm import tqdm
-
+    from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.encode import encode_corpus
     from attribution_core.encoding.encoders import load_encoder
 
-    with tqdm(
-        total=len(corpus), unit="image", desc="training images", disable=not sys.stderr.isatty()
-    ) as bar:
-        return encode_corpus(corpus, load_encoder(encoder, device), lambda done, _: bar.update(done - bar.n))
+    with progress_bar("image") as show:
+        return encode_corpus(corpus, load_encoder(encoder, device), show)

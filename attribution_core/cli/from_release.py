@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,9 +36,8 @@ def from_release(
     name: Annotated[str, typer.Option(help="What the app calls it.")] = "LAION subset",
 ) -> None:
     """Make a collection that the app opens from released features, mappers, calibrator and captions."""
-    from tqdm import tqdm
-
     from attribution_core.cli.index import chosen
+    from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
     from attribution_core.errors import InvalidInputError
     from attribution_core.release.convert import find_release, row_of
@@ -52,14 +50,7 @@ def from_release(
         found = find_release(encoder, release)
         features, mappers, calibrator = found.features, found.mappers, found.calibrator
         captions = captions or found.captions
-    with tqdm(unit="image", disable=not sys.stderr.isatty()) as bar:
-
-        def show(what: str, done: int, total: int) -> None:
-            if bar.total != total or done < bar.n:
-                bar.reset(total)
-            bar.set_description(what, refresh=False)
-            bar.update(done - bar.n)
-
+    with progress_bar("image") as show:
         made = Collection.from_release(
             out,
             features=features,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,10 +82,10 @@ def index(
     ] = None,
 ) -> None:
     """Make a collection of your own images, or add to it; run it again after an interruption to go on."""
-    from tqdm import tqdm
-
-    from attribution_core.collection.build import Progress, build_collection
+    from attribution_core.cli.progress import progress_bar
+    from attribution_core.collection.build import build_collection
     from attribution_core.collection.sources.item import Columns
+    from attribution_core.common.progress import Progress
     from attribution_core.corpus.near_duplicates import THRESHOLD
     from attribution_core.errors import CheckpointError, InvalidInputError
 
@@ -104,21 +103,16 @@ def index(
     }
     for option in (name for name, given in kept.items() if add and given is not None):
         raise CheckpointError(f"a collection that is added to keeps its own; leave {option} away with --add.")
-    # A rate smoothed over many shards, so that the time that is left holds.
-    bar = tqdm(unit="image", disable=not sys.stderr.isatty(), smoothing=0.1, dynamic_ncols=True)
-
     done = 0
 
-    def on_progress(progress: Progress) -> None:
-        nonlocal done
-        if not done and progress.done:
-            bar.initial = bar.n = progress.resumed  # of an earlier run: no part of this one's rate
-        done = progress.done
-        bar.total = progress.total
-        bar.update(progress.done - bar.n)
-
     try:
-        with bar:
+        with progress_bar("image") as show:
+
+            def on_progress(step: Progress) -> None:
+                nonlocal done
+                done = step.done
+                show(step)
+
             report = build_collection(
                 images,
                 out,

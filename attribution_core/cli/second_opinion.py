@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +25,9 @@ def second_opinion(
     """Make an image from PROMPT, and rank training images by similarity and by unlearning the image."""
     from dataclasses import asdict
 
-    from tqdm import tqdm
-
-    from attribution_core.analyses.unlearning.forget import UnlearningStep
     from attribution_core.analyses.unlearning.second_opinion import second_opinion as judge
     from attribution_core.attribution.attributor import Attributor
+    from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
     from attribution_core.errors import CheckpointError
@@ -43,12 +40,7 @@ def second_opinion(
         raise CheckpointError(f"collection '{opened.name}' has no generator that could forget an image.")
     generator = Generator.open(opened.generator_path, device=device)
     image = generator.generate(prompt, seed=seed).image
-    with tqdm(unit="pass", disable=not sys.stderr.isatty()) as bar:
-
-        def show(step: UnlearningStep) -> None:
-            bar.total = step.total
-            bar.update(step.done - bar.n)
-
+    with progress_bar("pass") as show:
         told = judge(Attributor(opened, device=device), generator, image, prompt, on_step=show)
     rows = [
         {

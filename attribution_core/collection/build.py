@@ -32,6 +32,7 @@ from attribution_core.collection.sources.survey import ReadAs
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
+from attribution_core.common.progress import OnProgress, Progress
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
@@ -40,6 +41,7 @@ from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.backends import check_factory
 
 USUAL_ENCODER = "efficientnet-lite0"
+_ENCODING = "encoding images"
 _OURS = {layout.LOCK, "skipped.json", "unmatched.json", "unread.json"}
 TWICE = (
     "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
@@ -53,18 +55,6 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a build is, in images. total: an estimate for some sources, None where nobody knows.
-
-    resumed: how many an earlier run had done.
-    """
-
-    done: int
-    total: int | None
-    resumed: int = 0
 
 
 @dataclass
@@ -95,7 +85,7 @@ def build_collection(
     factory: str = "Flat",
     metadata: Path | str | None = None,
     device: str = "auto",
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
     loaded: ImageEncoder | None = None,
     add: bool = False,
     near_duplicates: float | None = THRESHOLD,
@@ -288,12 +278,12 @@ def _build(
     encode: _Encode,
     work: Path,
     seen: _Seen,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: OnProgress | None,
 ) -> None:
     number = len(_told(work))
     done = resumed = read = len(seen.done)
     if on_progress and done:
-        on_progress(Progress(done, source.total(done), resumed))
+        on_progress(Progress(_ENCODING, done, source.total(done), resumed=resumed))
 
     def stream() -> Iterator[shards.Shard]:
         nonlocal read
@@ -307,7 +297,8 @@ def _build(
             number, done = number + 1, done + len(items)
             if on_progress:
                 total = source.total(read + seen.known)
-                on_progress(Progress(done, None if total is None else max(done, total - seen.known), resumed))
+                left = None if total is None else max(done, total - seen.known)
+                on_progress(Progress(_ENCODING, done, left, resumed=resumed))
 
 
 def _finish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from attribution_core.collection.layout import (
     parts_folder,
 )
 from attribution_core.common.cards import read_card, write_card
+from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
@@ -144,14 +145,14 @@ class Collection:
         images: Path | str | None = None,
         factory: str = "SQfp16",
         name: str = "LAION subset",
-        on_progress: Callable[[str, int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Collection:
         """Make a collection of files in the formats of the paper's release, block by block, and open it.
 
         directory: new, or left by an interrupted call. features: `feats/<encoder>/laion_subset.pth`. encoder: name of
         its row, or the release's ("clip", "dino", "moco", "vit", "sscd"). mappers, calibrator: `*_tuned.pth`; identity
         and none by default. captions: as of `open_texts`. images: folder of the pictures, which is linked to; without
-        it the app shows captions and links. on_progress: called with ("captions" or "features", images done, of all).
+        it the app shows captions and links. Stages of on_progress: "captions" and "features".
         Raises `CheckpointError` for files that are missing or of another format, or a folder that holds something
         else, `CollectionMismatchError` for files that do not belong together, `UnknownNameError` for a factory,
         `InvalidInputError` for a folder without these images.

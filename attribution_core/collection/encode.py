@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.common.progress import OnProgress, Progress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.protocol import ImageEncoder
 
@@ -14,17 +13,17 @@ from attribution_core.encoding.protocol import ImageEncoder
 def encode_corpus(
     corpus: Corpus,
     encoder: ImageEncoder,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: OnProgress | None = None,
     block: int = 512,
 ) -> NDArray[np.float32]:
     """Raw features of all pictures, (n, d) float32, `block` of them decoded at a time.
 
-    on_progress: called with (images done, of all). Raises `InvalidImageError` where a picture is not at hand.
+    Raises `InvalidImageError` where a picture is not at hand.
     """
     rows = []
     for start in range(0, len(corpus), block):
         stop = min(start + block, len(corpus))
         rows.append(encoder.encode([corpus.image(i) for i in range(start, stop)]))
         if on_progress is not None:
-            on_progress(stop, len(corpus))
+            on_progress(Progress("encoding images", stop, len(corpus)))
     return np.concatenate(rows)

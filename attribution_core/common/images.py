@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from attribution_core.common.colour import to_srgb
@@ -204,6 +205,14 @@ def _scaled(image: Image.Image, largest: int) -> Image.Image:
     # A JPEG is decoded at a half, a quarter or an eighth for it.
     image.thumbnail((largest, largest), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return image
+
+
+def border_colour(image: Image.Image) -> tuple[int, int, int]:
+    """The median colour of an image's outermost pixels, RGB in 8-bit steps."""
+    pixels = np.asarray(image.convert("RGB"))
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    red, green, blue = (int(v) for v in np.median(border, axis=0))
+    return red, green, blue
 
 
 def scaled_down(image: Image.Image, largest: int) -> Image.Image:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.figures.style import CALIBRATED, INK, MARKED, finish, plain, share_axis
+from attribution_core.figures.style import CALIBRATED, INK, MARKED, error_bars, finish, plain, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -59,7 +59,12 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
             mode="markers",
             name=name,
             marker={"size": 11, "color": colour, "symbol": "diamond" if colour == MINE else "circle"},
-            error_x=_bars([row[1:4] for _, row in mine], colour),
+            error_x=error_bars(
+                [row[1] for _, row in mine],
+                [row[2] for _, row in mine],
+                [row[3] for _, row in mine],
+                colour,
+            ),
             customdata=[[plain(row[0]), row[5], row[1], row[2], row[3]] for _, row in mine],
             hovertemplate="%{customdata[0]}<br>%{customdata[2]:.4%} (%{customdata[3]:.4%} to %{customdata[4]:.4%})"
             "<br>%{customdata[1]}<extra></extra>",
@@ -99,7 +104,12 @@ def shares_by_prompt(survey: Survey) -> Figure:
         mode="markers",
         name="yours together",
         marker={"size": 11, "color": MINE, "symbol": "diamond"},
-        error_x=_bars([(r.standing.share, r.standing.share_low, r.standing.share_high) for r in rows], MINE),
+        error_x=error_bars(
+            [r.standing.share for r in rows],
+            [r.standing.share_low for r in rows],
+            [r.standing.share_high for r in rows],
+            MINE,
+        ),
         customdata=[[plain(r.prompt), f"{r.standing.best.rank:,}"] for r in rows],
         hovertemplate="%{customdata[0]}: %{x:.4%}<br>your closest at number %{customdata[1]}<extra></extra>",
     )
@@ -244,16 +254,3 @@ def _even_line(figure: Any, even: float) -> None:
         showarrow=False,
         font={"size": 11, "color": INK},
     )
-
-
-def _bars(values: Sequence[tuple[float, ...]], colour: str) -> dict[str, Any]:
-    """values: share, low, high."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [v[2] - v[0] for v in values],
-        "arrayminus": [v[0] - v[1] for v in values],
-        "color": colour,
-        "thickness": 1.5,
-        "width": 0,
-    }

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution_core.add_one_in.evaluation import RECALL_AT, Score
-from attribution_core.common.estimates import Estimate
 from attribution_core.evidence.benchmark import Calibrated
-from attribution_core.figures.style import CALIBRATED, INK, UNCALIBRATED, finish, share_axis
+from attribution_core.figures.style import CALIBRATED, INK, UNCALIBRATED, error_bars, finish, share_axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -43,7 +42,12 @@ def metrics(scores: Sequence[Score]) -> Figure:
                 x=[values[k].value for k in mine],
                 y=[labels[k] for k in mine],
                 mode="markers",
-                error_x=_bars([values[k] for k in mine], colour),
+                error_x=error_bars(
+                    [values[k].value for k in mine],
+                    [values[k].low for k in mine],
+                    [values[k].high for k in mine],
+                    colour,
+                ),
                 name=encoder,
                 showlegend=False,
                 marker={
@@ -204,15 +208,3 @@ def copies(encoders: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def _colours(count: int) -> list[str]:
     return [COLOURS[k % len(COLOURS)] for k in range(count)]
-
-
-def _bars(values: Sequence[Estimate], colour: str) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [v.high - v.value for v in values],
-        "arrayminus": [v.value - v.low for v in values],
-        "color": colour,
-        "thickness": 1.5,
-        "width": 0,
-    }

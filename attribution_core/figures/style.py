@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,21 @@ HEIGHT = 380
 def plain(words: str) -> str:
     """Plotly reads a subset of HTML in its texts, and captions and names are anybody's words."""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def error_bars(
+    value: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str
+) -> dict[str, Any]:
+    """Bars from low to high around each value."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [most - v for v, most in zip(value, high, strict=True)],
+        "arrayminus": [v - least for v, least in zip(value, low, strict=True)],
+        "color": colour,
+        "thickness": 1.5,
+        "width": 0,
+    }
 
 
 def share_axis(least: float) -> dict[str, Any]:

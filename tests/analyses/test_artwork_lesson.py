@@ -10,8 +10,8 @@ import pytest
 
 from attribution_core.analyses.artwork.lesson import MARK, Lesson, checked_steps, learn, with_and_without
 from attribution_core.analyses.artwork.standing import Artwork, Candidates, embed
-from attribution_core.analyses.artwork.survey import ArtworkStep
 from attribution_core.attribution.attributor import Attributor
+from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import moved
 from attribution_core.generation.generator import Generator
@@ -84,7 +84,7 @@ def test_stopping_leaves_the_generator_as_it_was(
 ) -> None:
     before, lesson = drawn(generator), Lesson("cat")
 
-    def stop(step: ArtworkStep) -> None:
+    def stop(step: Progress) -> None:
         if step.done == step.total - 1:
             raise KeyboardInterrupt
 

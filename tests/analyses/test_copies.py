@@ -19,6 +19,7 @@ from attribution_core.analyses.memorization.copies import (
 from attribution_core.analyses.memorization.occlusion import occlusion_maps
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import write_card
+from attribution_core.common.progress import Progress
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import (
     CheckpointError,
@@ -93,15 +94,15 @@ def test_search_is_what_numpy_says_stored_or_encoded(tmp_path: Path) -> None:
         {KEY: ENCODER},
     )
     assert not is_stored(collection)
-    seen: list[tuple[int, int]] = []
+    seen: list[Progress] = []
     for index in (
         CopyIndex.open(stored),
-        CopyIndex.open(collection, on_progress=lambda *done: seen.append(done)),
+        CopyIndex.open(collection, on_progress=seen.append),
     ):
         for hits, row in zip(index.search(asked, 60), expected, strict=True):
             np.testing.assert_allclose(hits.similarity, np.sort(row)[::-1], atol=2e-3)
             assert hits.ids[0] == row.argmax()
-    assert seen == [(60, 60)]
+    assert [(step.done, step.total) for step in seen] == [(60, 60)]
 
 
 def test_top_is_cut_to_the_collection_and_checked(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.analyses.regions import Box, attribute_region, boxed, grid, ground_colour, painted
+from attribution_core.analyses.regions import Box, attribute_region, boxed, grid, painted
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection.collection import Collection
+from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidImageError, InvalidInputError
 from attribution_core.figures.regions import COLOURS, grid_map
 from tests.support.fakes import fake_collection, shape_image
@@ -77,7 +78,7 @@ def test_the_ground_is_the_median_of_the_border() -> None:
     image = Image.new("RGB", (9, 9), (1, 2, 3))
     image.paste("red", (0, 0, 9, 1))
     image.paste("blue", (2, 2, 7, 7))
-    assert ground_colour(image) == (1, 2, 3)
+    assert border_colour(image) == (1, 2, 3)
 
 
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.integers(1, 300), st.integers(1, 300))

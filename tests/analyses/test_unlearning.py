@@ -18,12 +18,12 @@ from attribution_core.analyses.unlearning.forget import (
     FORGET,
     LossChanges,
     UnlearningSettings,
-    UnlearningStep,
     latents,
     loss_changes,
 )
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
 from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.common.progress import Progress
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.second_opinion import rank_scatter
@@ -123,7 +123,7 @@ def test_a_loss_is_the_networks_mean_squared_error(generator: Generator) -> None
 def test_stopping_anywhere_leaves_the_generator_as_it_was(generator: Generator, stage: str) -> None:
     before = weights(generator)
 
-    def stop(step: UnlearningStep) -> None:
+    def stop(step: Progress) -> None:
         if step.stage == stage:
             raise KeyboardInterrupt
 
@@ -136,10 +136,10 @@ def test_stopping_anywhere_leaves_the_generator_as_it_was(generator: Generator, 
 
 
 def test_progress_counts_to_the_end_and_others_wait_meanwhile(generator: Generator) -> None:
-    steps: list[UnlearningStep] = []
+    steps: list[Progress] = []
     free: list[bool] = []
 
-    def look(step: UnlearningStep) -> None:
+    def look(step: Progress) -> None:
         steps.append(step)
 
         def try_lock() -> None:

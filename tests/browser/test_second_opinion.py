@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.progress import Progress
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.settings import Settings
 from tests.support.browser import generate, tab
@@ -95,7 +95,7 @@ def weights(services: Services) -> str:
 def test_progress_and_then_both_rankings(services: Services) -> None:
     query, before = made(services), weights(services)
     *steps, told = SecondOpinionServices(services).ask(query, None)
-    assert steps and all(isinstance(s, UnlearningStep) for s in steps)
+    assert steps and all(isinstance(s, Progress) for s in steps)
     assert isinstance(told, SecondOpinion) and len(told) == 60 and told.listed.sum() == 50
     assert weights(services) == before
     assert "first" in _headline(told) or "not forgotten" in _headline(told)

@@ -18,9 +18,10 @@ from PIL import Image
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import borrowed_calibrator, shards
-from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card
+from attribution_core.common.progress import Progress
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
 from attribution_core.mapping.heads import Head, MapperKind
 from attribution_core.mapping.pair import MapperPair

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection import shards
-from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.build import build_collection
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.ray.cluster import Share, share
 from attribution_core.collection.sources.item import SourceItem
+from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from tests.support.fakes import shape_image
 from tests.support.sources import parquet, sample, shard

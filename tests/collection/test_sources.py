@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from attribution_core.attribution.attributor import Attributor
-from attribution_core.collection.build import Progress, build_collection
+from attribution_core.collection.build import build_collection
 from attribution_core.collection.sources.item import Columns, SourceItem
 from attribution_core.collection.sources.metadata import Metadata
 from attribution_core.collection.sources.open import expand_braces, open_source
+from attribution_core.common.progress import Progress
 from attribution_core.errors import (
     AttributionError,
     InvalidInputError,

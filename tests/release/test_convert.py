@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
+from attribution_core.common.progress import Progress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import (
     AttributionError,
@@ -261,8 +262,8 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
 ) -> None:
     monkeypatch.setattr(release, "SHARD", 25)
 
-    def stopped(what: str, done: int, total: int) -> None:
-        if what == "features":
+    def stopped(step: Progress) -> None:
+        if step.stage == "features":
             raise KeyboardInterrupt
 
     given: dict[str, Any] = {"features": feats, "encoder": ENCODER}

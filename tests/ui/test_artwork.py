@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithout
-from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
+from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import save_png
+from attribution_core.common.progress import Progress
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
@@ -152,7 +153,7 @@ def test_prompts_stream_and_end_with_the_answer(asked: ArtworkServices, tmp_path
     desk = asked.drop(None, uploaded(tmp_path, 1))
     assert asked.prompts() == ("red cat",)
     events = list(asked.ask_prompts(desk, "Ada", None, "red cat\n\nblue dog", 1))
-    assert isinstance(events[-1], Survey) and all(isinstance(e, ArtworkStep) for e in events[:-1])
+    assert isinstance(events[-1], Survey) and all(isinstance(e, Progress) for e in events[:-1])
     assert len(words.survey_rows(events[-1])[0]) == len(words.PROMPTS)
     assert words.survey_pictures(events[-1]).count("<img") == 2
     assert len(asked.near(desk, "", None)) == 8
@@ -167,7 +168,7 @@ def test_it_learns_once_and_draws_again(asked: ArtworkServices, services: Servic
     assert len(words.moved_rows(told[-1])[0]) == len(words.MOVED) and words.pairs(told[-1]).count("<img") == 2
     taught = desk.learned
     again = list(asked.ask_learned(desk, "Ada", None, lesson, 25, f"red {MARK}", 1))
-    assert desk.learned is taught and {e.stage for e in again[:-1] if isinstance(e, ArtworkStep)} == {
+    assert desk.learned is taught and {e.stage for e in again[:-1] if isinstance(e, Progress)} == {
         "drawing with and without"
     }
     asked.drop(desk, uploaded(tmp_path, 3))

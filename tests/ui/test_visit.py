@@ -25,7 +25,7 @@ from ui.services.link import OTHER_GENERATOR, read_link, write_link
 from ui.services.visit import Seen, remember, returnable
 from ui.session import Session
 from ui.tabs import report_buttons
-from ui.tabs.generate import filled_in
+from ui.widgets.recipe_fields import filled_in
 
 
 @pytest.fixture(scope="module")

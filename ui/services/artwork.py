@@ -30,12 +30,12 @@ from attribution_core.analyses.artwork.standing import (
     would_be_credited,
 )
 from attribution_core.analyses.artwork.survey import (
-    ArtworkStep,
     Survey,
     checked_prompts,
     close_prompts,
     survey,
 )
+from attribution_core.common.progress import Progress
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
@@ -178,19 +178,19 @@ class ArtworkServices:
 
     def ask_prompts(
         self, desk: Desk | None, artist: str, method: str | None, prompts: str, seed: int
-    ) -> Iterator[ArtworkStep | Survey]:
+    ) -> Iterator[Progress | Survey]:
         """Yield progress and the answer at the end; closing it stops the work. Raises `InvalidInputError`."""
         self._generator()
         wanted = checked_prompts((prompts or "").splitlines())
         candidates = self.candidates(desk, artist, method)
         Recipe(wanted[0], seed)
-        asked: Iterator[ArtworkStep | Survey] = self._held_survey(candidates, method, wanted, seed)
+        asked: Iterator[Progress | Survey] = self._held_survey(candidates, method, wanted, seed)
         return asked
 
     def _survey(
         self, candidates: Candidates, method: str | None, prompts: Sequence[str], seed: int
-    ) -> Iterator[ArtworkStep | Survey]:
-        def work(on_step: Callable[[ArtworkStep], None]) -> Survey:
+    ) -> Iterator[Progress | Survey]:
+        def work(on_step: Callable[[Progress], None]) -> Survey:
             return survey(
                 self._services.attributor(method),
                 self._generator(),
@@ -213,7 +213,7 @@ class ArtworkServices:
         steps: int,
         prompts: str,
         seed: int,
-    ) -> Iterator[ArtworkStep | WithAndWithout]:
+    ) -> Iterator[Progress | WithAndWithout]:
         """The same for what the generator draws once it has learned from the images; it learns a lesson once."""
         self._generator()
         wanted = checked_prompts((prompts or "").splitlines(), PROMPTS)
@@ -232,7 +232,7 @@ class ArtworkServices:
         steps: int,
         prompts: Sequence[str],
         seed: int,
-    ) -> Iterator[ArtworkStep | WithAndWithout]:
+    ) -> Iterator[Progress | WithAndWithout]:
         """What was learned is kept here: on a ZeroGPU Space the work itself runs where nothing can be kept."""
         known = desk.learned if desk is not None else None
         if known is None or known[0] != (lesson, steps):
@@ -249,8 +249,8 @@ class ArtworkServices:
 
     def _learn(
         self, candidates: Candidates, lesson: Lesson, steps: int
-    ) -> Iterator[ArtworkStep | Customization]:
-        def work(on_step: Callable[[ArtworkStep], None]) -> Customization:
+    ) -> Iterator[Progress | Customization]:
+        def work(on_step: Callable[[Progress], None]) -> Customization:
             return learn(
                 self._generator(), candidates, lesson, replace(LEARNING, steps=steps), on_step=on_step
             )
@@ -266,8 +266,8 @@ class ArtworkServices:
         lesson: Lesson,
         prompts: Sequence[str],
         seed: int,
-    ) -> Iterator[ArtworkStep | WithAndWithout]:
-        def work(on_step: Callable[[ArtworkStep], None]) -> WithAndWithout:
+    ) -> Iterator[Progress | WithAndWithout]:
+        def work(on_step: Callable[[Progress], None]) -> WithAndWithout:
             return with_and_without(
                 self._services.attributor(method),
                 self._generator(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from attribution_core.analyses.memorization.copies import HOW_TO_ADD
 from attribution_core.analyses.memorization.known_prompts import KnownPrompt, known_prompts
 from attribution_core.analyses.memorization.overlays import difference, heat
 from attribution_core.analyses.memorization.verdict import Look, Memorization, Verdict
+from attribution_core.common.progress import OnProgress
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
 from attribution_core.generation.generator import StepPreview
@@ -54,7 +55,7 @@ class MemorizationServices:
         """Why no verdict is possible, in a sentence; "" where it is."""
         return "" if self.checker.is_possible else HOW_TO_ADD
 
-    def check(self, query: Query, on_progress: Callable[[int, int], None] | None = None) -> Verdict:
+    def check(self, query: Query, on_progress: OnProgress | None = None) -> Verdict:
         """Whether the query is a copy of a training image. Raises `AttributionError`."""
         self.checker.prepare(on_progress)
         return self.checker.check(query.image)

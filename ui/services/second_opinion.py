@@ -8,8 +8,8 @@ from functools import cached_property
 
 from PIL import Image
 
-from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion, second_opinion
+from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError
 from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from ui.services import gpu
@@ -41,7 +41,7 @@ class SecondOpinionServices:
             return "It needs an image of this generator: this one was made by another, or by another version of it."
         return ""
 
-    def ask(self, query: Query | None, method: str | None) -> Iterator[UnlearningStep | SecondOpinion]:
+    def ask(self, query: Query | None, method: str | None) -> Iterator[Progress | SecondOpinion]:
         """Give progress, and the two rankings at the end; closing it stops the work, the generator is then as before.
 
         Progress that nobody fetched in time is skipped. Raises `InvalidInputError` where `hindrance` says why.
@@ -50,16 +50,16 @@ class SecondOpinionServices:
         if why or query is None or query.recipe is None or self._services.generator is None:
             raise InvalidInputError(why)
         _ = self._services.attributor(method)  # a method that is not known is said at once
-        asked: Iterator[UnlearningStep | SecondOpinion] = self._held(query.image, query.recipe.prompt, method)
+        asked: Iterator[Progress | SecondOpinion] = self._held(query.image, query.recipe.prompt, method)
         return asked
 
     def _judge(
         self, image: Image.Image, prompt: str, method: str | None
-    ) -> Iterator[UnlearningStep | SecondOpinion]:
+    ) -> Iterator[Progress | SecondOpinion]:
         attributor, generator = self._services.attributor(method), self._services.generator
         assert generator is not None  # `hindrance` looked
 
-        def work(on_step: Callable[[UnlearningStep], None]) -> SecondOpinion:
+        def work(on_step: Callable[[Progress], None]) -> SecondOpinion:
             return second_opinion(attributor, generator, image, prompt, on_step=on_step)
 
         with closing(in_background(work, "second opinion")) as events:

@@ -10,8 +10,9 @@ import gradio as gr
 
 from attribution_core.analyses.artwork.lesson import LEARNING, MARK, STEPS, Lesson, WithAndWithout
 from attribution_core.analyses.artwork.standing import LONGEST_NAME, MOST_IMAGES
-from attribution_core.analyses.artwork.survey import MOST_PROMPTS, ArtworkStep, Survey
+from attribution_core.analyses.artwork.survey import MOST_PROMPTS, Survey
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
 from ui.handler import handler
@@ -21,6 +22,8 @@ from ui.services.artwork import PROMPTS, ArtworkServices, Desk
 from ui.services.uploads import delete
 from ui.session import KEEP_S, Session
 from ui.widgets import artwork_html as words
+from ui.widgets.recipe_fields import whole_number
+from ui.widgets.status import progress_bar, status_line
 
 THING, STYLE = "they show one thing", "they share a style"
 SECTION = "artwork"
@@ -219,9 +222,9 @@ def _prompts(
     def ask_survey(
         kept: Desk | None, artist: str, method: str, prompts: str, seed: int
     ) -> Iterator[list[Any]]:
-        for event in asked.ask_prompts(kept, artist, method, prompts, _whole(seed)):
-            if isinstance(event, ArtworkStep):
-                yield [words.progress(event), *[gr.skip()] * (len(shown) - 1)]
+        for event in asked.ask_prompts(kept, artist, method, prompts, whole_number(seed)):
+            if isinstance(event, Progress):
+                yield [progress_bar(event), *[gr.skip()] * (len(shown) - 1)]
             elif isinstance(event, Survey):
                 yield [
                     "",
@@ -255,7 +258,7 @@ def _prompts(
         **ATTRIBUTION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
-        lambda: words.line("Stopped."), None, status, api_name="stop_survey", queue=False, **_QUIET
+        lambda: status_line("Stopped."), None, status, api_name="stop_survey", queue=False, **_QUIET
     )
     return shown, [asking]
 
@@ -332,12 +335,14 @@ def _learned(
         seed: int,
     ) -> Iterator[list[Any]]:
         lesson = Lesson(subject or "", kind == STYLE)
-        for event in asked.ask_learned(kept, artist, method, lesson, _whole(steps), prompts, _whole(seed)):
-            if isinstance(event, ArtworkStep):
-                yield [words.progress(event), *[gr.skip()] * (len(shown) - 1)]
+        for event in asked.ask_learned(
+            kept, artist, method, lesson, whole_number(steps), prompts, whole_number(seed)
+        ):
+            if isinstance(event, Progress):
+                yield [progress_bar(event), *[gr.skip()] * (len(shown) - 1)]
             elif isinstance(event, WithAndWithout):
                 yield [
-                    words.line(
+                    status_line(
                         "Done. The generator is as it was; what it learned from you is kept for your prompts "
                         "alone, until you forget your artwork."
                     ),
@@ -366,7 +371,7 @@ def _learned(
         **GENERATION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
-        lambda: words.line("Stopped. The generator is as it was."),
+        lambda: status_line("Stopped. The generator is as it was."),
         None,
         status,
         api_name="stop_learned",
@@ -394,7 +399,3 @@ def _api(asked: ArtworkServices) -> None:
 
 def _without(told: dict[str, Any] | None) -> dict[str, Any]:
     return {title: section for title, section in (told or {}).items() if title != SECTION}
-
-
-def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,16 +12,16 @@ import gradio as gr
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
-from attribution_core.generation.recipe import MAX_SEED, Recipe
+from attribution_core.generation.recipe import Recipe
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
+from ui.widgets.recipe_fields import GUIDANCE, SEEDS, STEPS, filled_in, whole_number, widened
+from ui.widgets.status import status_line
 from ui.widgets.under_way import begins
 
-SEEDS = min(2**31 - 1, MAX_SEED)  # a 32-bit number: what the field of every browser keeps exactly
-STEPS, GUIDANCE = (1, 50), (1.0, 10.0)
 _COPY = """async (query, method) => {
   const url = new URL(location.href.split(/[?#]/)[0] + query);
   url.searchParams.set('method', method);
@@ -65,7 +64,7 @@ def build(services: Services, session: Session) -> None:
                     dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
                 with gr.Row():
                     steps = gr.Slider(
-                        *_with(STEPS, usual.steps),
+                        *widened(STEPS, usual.steps),
                         usual.steps,
                         step=1,
                         label="Steps",
@@ -73,7 +72,7 @@ def build(services: Services, session: Session) -> None:
                         min_width=140,
                     )
                     guidance = gr.Slider(
-                        *_with(GUIDANCE, usual.guidance),
+                        *widened(GUIDANCE, usual.guidance),
                         usual.guidance,
                         step=0.5,
                         label="Guidance",
@@ -138,14 +137,14 @@ def build(services: Services, session: Session) -> None:
 
     @handler
     def generate(prompt: str, seed: int, steps: int, guidance: float) -> Iterator[list[Any]]:
-        for event in services.generate(prompt, _whole(seed), _whole(steps), guidance):
+        for event in services.generate(prompt, whole_number(seed), whole_number(steps), guidance):
             if isinstance(event, StepPreview):
-                yield [event.image, _line(f"Step {event.step} of {event.total}"), None]
+                yield [event.image, status_line(f"Step {event.step} of {event.total}"), None]
             elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
                 yield [event.image, _about(event), None]
                 raise InvalidInputError(BLACKED_OUT)
             else:
-                yield [event.image, _line("Attributing ..."), event]
+                yield [event.image, status_line("Attributing ..."), event]
 
     @handler
     def open_link(link: Link) -> Iterator[list[Any]]:
@@ -154,7 +153,7 @@ def build(services: Services, session: Session) -> None:
             *filled_in(asked),
             link.method,
             None,
-            _line("Making the image that the link asks for ..."),
+            status_line("Making the image that the link asks for ..."),
             None,
         ]
         kept = [gr.skip()] * (len(recipe) + 1)
@@ -183,7 +182,7 @@ def build(services: Services, session: Session) -> None:
         if query is None:
             return [
                 None,
-                _line("Nothing yet: write a prompt, or bring an image."),
+                status_line("Nothing yet: write a prompt, or bring an image."),
                 gr.update(value=None),
                 *linked,
             ]
@@ -217,7 +216,7 @@ def build(services: Services, session: Session) -> None:
     session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
     stop.click(None, cancels=[making, opening], queue=False).then(
-        lambda: _line("Stopped."), None, status, api_name="stop", queue=False
+        lambda: status_line("Stopped."), None, status, api_name="stop", queue=False
     )
     session.attribute_after(
         upload.upload(
@@ -237,34 +236,6 @@ def build(services: Services, session: Session) -> None:
     see.click(None, js="() => document.querySelectorAll('[role=tab]')[1].click()")
 
 
-def filled_in(recipe: Recipe) -> list[Any]:
-    """The four fields with a recipe; those whose range is too narrow for it are widened."""
-    low, high = GUIDANCE
-    return [
-        recipe.prompt,
-        recipe.seed if recipe.seed <= SEEDS else gr.update(value=recipe.seed, maximum=MAX_SEED),
-        recipe.steps if recipe.steps <= STEPS[1] else gr.update(value=recipe.steps, maximum=recipe.steps),
-        recipe.guidance
-        if low <= recipe.guidance <= high
-        else gr.update(
-            value=recipe.guidance, minimum=min(low, recipe.guidance), maximum=max(high, recipe.guidance)
-        ),
-    ]
-
-
-def _with(span: tuple[float, float], value: float) -> tuple[float, float]:
-    """A slider's range, widened where a generator's own value lies outside: turbo models draw without guidance."""
-    return min(span[0], value), max(span[1], value)
-
-
-def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else value
-
-
-def _line(words: str) -> str:
-    return f'<p class="status" role="status">{html.escape(words)}</p>'
-
-
 def _about(query: Query) -> str:
     made = query.recipe
     words = f"“{query.title}”"
@@ -272,4 +243,4 @@ def _about(query: Query) -> str:
         words += (
             f" · seed {made.seed} · {made.steps} step{'s' * (made.steps != 1)} · guidance {made.guidance:g}"
         )
-    return _line(words) + "".join(_line(notice) for notice in query.notices)
+    return status_line(words) + "".join(status_line(notice) for notice in query.notices)

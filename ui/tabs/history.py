@@ -9,7 +9,7 @@ import gradio as gr
 from ui.handler import handler
 from ui.services.visit import Seen, returnable
 from ui.session import Session, place
-from ui.tabs.generate import filled_in
+from ui.widgets.recipe_fields import filled_in
 
 
 def build(session: Session) -> None:

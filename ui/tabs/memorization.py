@@ -21,6 +21,7 @@ from ui.services.app import Query, Services
 from ui.services.memorization import MemorizationServices
 from ui.session import KEEP_S, Session, place
 from ui.tabs import memorization_cases
+from ui.widgets.status import status_line
 
 NEAREST = 8
 _NOTHING = (
@@ -140,7 +141,8 @@ def build(services: Services, session: Session) -> None:
             first = _impossible(own.missing) if own.missing else _NOTHING
             return [None, first, gr.update(visible=False), *[None] * (len(close_up) + 3), *told]
         verdict = own.check(
-            asked, lambda done, of: progress((done, of), desc="Encoding the training images once")
+            asked,
+            lambda step: progress((step.done, step.total), desc="Encoding the training images once"),
         )
         captions = [services.collection.corpus.credit(int(i)).short_caption or "" for i in verdict.ids]
         pictures = [
@@ -171,9 +173,9 @@ def build(services: Services, session: Session) -> None:
     def record_signal(asked: Query | None) -> Iterator[list[Any]]:
         for event in own.again(asked):
             if isinstance(event, StepPreview):
-                yield [_status(f"Step {event.step} of {event.total}"), None]
+                yield [status_line(f"Step {event.step} of {event.total}"), None]
             else:
-                yield [_status("Attributing ..."), event]
+                yield [status_line("Attributing ..."), event]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     shown_now = [verdict_of, *drawn]
@@ -225,10 +227,6 @@ _HOW_MAPS = (
     "The red maps cover one spot after another and ask the copy encoder again: where the similarity falls "
     "most, the likeness lies."
 )
-
-
-def _status(words: str) -> str:
-    return f'<p class="status" role="status">{html.escape(words)}</p>'
 
 
 def _how(words: str) -> str:
@@ -286,7 +284,7 @@ def _blink(first: Any, second: Any, name: str) -> str:
 def _laid(look: Look) -> str:
     laid = look.alignment
     before = f"; {laid.rms_before:.0f} as they were" if laid.moved else ""
-    return _status(
+    return status_line(
         f"The training image was {laid.words}. Pixels then differ by {laid.rms:.0f} of 255 steps on average"
         f"{before}."
     )

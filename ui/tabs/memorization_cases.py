@@ -16,7 +16,8 @@ from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
 from ui.session import KEEP_S, Session, checked_place, place
-from ui.tabs.generate import filled_in
+from ui.widgets.recipe_fields import filled_in
+from ui.widgets.status import status_line
 
 PLANTED, CONTROLS = "planted: repeated in training on purpose", "controls: matched, not repeated"
 _LABELS = {"planted": PLANTED, "control": CONTROLS}
@@ -43,10 +44,14 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
     def make(prompt: str, seed: int) -> Iterator[list[Any]]:
         for event in own.make(prompt, seed):
             if isinstance(event, StepPreview):
-                yield [_status(f"“{prompt}”: step {event.step} of {event.total}"), None, *[gr.skip()] * 4]
+                yield [status_line(f"“{prompt}”: step {event.step} of {event.total}"), None, *[gr.skip()] * 4]
             else:
                 words = f"Made “{prompt}”, seed {seed}; its verdict stands at the head of this page."
-                yield [_status(words), event, *(filled_in(event.recipe) if event.recipe else [gr.skip()] * 4)]
+                yield [
+                    status_line(words),
+                    event,
+                    *(filled_in(event.recipe) if event.recipe else [gr.skip()] * 4),
+                ]
 
     if own.cases:
         gr.HTML(
@@ -161,14 +166,14 @@ def _seeds(services: Services, session: Session, own: MemorizationServices) -> N
     def try_seeds(prompt: str, count: float) -> Iterator[list[Any]]:
         found: list[Tried] = []
         asked = own.try_seeds(prompt, count)
-        yield [_status(f"Seed 1 of {count:g} ..."), gr.update(value=None, visible=False), []]
+        yield [status_line(f"Seed 1 of {count:g} ..."), gr.update(value=None, visible=False), []]
         for one in asked:
             found = [*found, one]
             yield [_summary(own, found, int(count)), _strip(found), found]
 
     @handler
     def stopped(found: list[Tried] | None) -> str:
-        return _summary(own, found, len(found), "Stopped. ") if found else _status("Stopped.")
+        return _summary(own, found, len(found), "Stopped. ") if found else status_line("Stopped.")
 
     @handler
     def choose_seed(tried: list[Tried] | None, number: float, event: gr.EventData) -> list[Any]:
@@ -242,7 +247,3 @@ def _summary(own: MemorizationServices, found: list[Tried], count: int, before: 
         f'<div class="seed-bars" aria-hidden="true">{bars}</div><p class="status"><b>How do we know?</b> '
         f"{html.escape(found[0].verdict.how)}</p>"
     )
-
-
-def _status(words: str) -> str:
-    return f'<p class="status" role="status">{html.escape(words)}</p>'

@@ -32,6 +32,7 @@ from ui.services.regions import (
     corner_at,
 )
 from ui.session import Session
+from ui.widgets.status import status_line
 
 SHOWN = 12
 BOX, PAINT = "a box", "what I paint"
@@ -202,7 +203,7 @@ def build(services: Services, session: Session) -> None:
             return [
                 gr.skip(),
                 None,
-                f'<p class="status" role="status">{html.escape(str(error).capitalize())}</p>',
+                status_line(str(error).capitalize()),
             ]
 
     @handler

@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.analyses.unlearning.forget import UnlearningStep
 from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHERS, SecondOpinion
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
+from attribution_core.common.progress import Progress
 from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
@@ -19,6 +19,7 @@ from ui.server.lanes import GENERATION
 from ui.services.app import Query, Services
 from ui.services.second_opinion import SecondOpinionServices
 from ui.session import Session
+from ui.widgets.status import progress_bar, status_line
 from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
@@ -100,18 +101,18 @@ def build(services: Services, session: Session) -> None:
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         why = asked.hindrance(query)
-        return [_line(why or _ready(query)), gr.update(interactive=not why), *nothing]
+        return [status_line(why or _ready(query)), gr.update(interactive=not why), *nothing]
 
     @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
-        yield [_line("Looking for the candidates ..."), *nothing]
+        yield [status_line("Looking for the candidates ..."), *nothing]
         for event in asked.ask(query, method):
-            if isinstance(event, UnlearningStep):
-                yield [_progress(event), *skipped]
+            if isinstance(event, Progress):
+                yield [progress_bar(event), *skipped]
             else:
                 yield [
-                    _line(f"Done, for “{query.title if query else ''}”. The generator is as it was."),
+                    status_line(f"Done, for “{query.title if query else ''}”. The generator is as it was."),
                     *_drawn(event, services),
                 ]
 
@@ -128,7 +129,7 @@ def build(services: Services, session: Session) -> None:
         **GENERATION,
     )
     stop.click(None, cancels=[asking], queue=False).then(
-        lambda: _line("Stopped. The generator is as it was."),
+        lambda: status_line("Stopped. The generator is as it was."),
         None,
         status,
         api_name="stop_opinion",
@@ -142,21 +143,6 @@ def _ready(query: Query | None) -> str:
     return (
         f"Judges the first {CANDIDATES} images of the list{title} and {OTHERS} training images drawn at random. It "
         "takes from seconds to a minute with a small generator; nobody can generate meanwhile."
-    )
-
-
-def _line(words: str) -> str:
-    return f'<p class="status" role="status">{html.escape(words)}</p>'
-
-
-def _progress(step: UnlearningStep) -> str:
-    done = step.done / step.total
-    left = "" if step.seconds_left is None else f", about {max(1, round(step.seconds_left))} seconds left"
-    text = f"{step.stage.capitalize()}: {done:.0%}{left}"
-    return (
-        f'<div class="rest"><div class="track" role="progressbar" aria-label="{html.escape(step.stage)}" '
-        f'aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"><div class="fill" '
-        f'style="width:{done:.1%}"></div></div><p><span>{html.escape(text)}</span></p></div>'
     )
 
 

@@ -9,12 +9,13 @@ from PIL import Image
 
 from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
-from attribution_core.analyses.artwork.survey import ArtworkStep, Survey
+from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import data_uri, scaled_down
 from attribution_core.common.text import percent
 from attribution_core.reports.section import Fact, Section
 from ui.services.app import Query
 from ui.services.artwork import Desk
+from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
 PIECES = ["number", "title", "rank", "share %", "at least %", "at most %", "similarity", "your image"]
@@ -82,11 +83,6 @@ HOW_LEARNED = _KNOW.format(
 )
 
 
-def line(text: str) -> str:
-    """One line of status."""
-    return f'<p class="status" role="status">{html.escape(text)}</p>'
-
-
 def headline(text: str, kind: str = "") -> str:
     """An answer: its first sentence large."""
     head, _, rest = text.partition(": ")
@@ -94,18 +90,6 @@ def headline(text: str, kind: str = "") -> str:
     return (
         f'<div class="headline {kind}" role="status">{f"<h2>{html.escape(head)}</h2>" if head else ""}'
         f"<p>{html.escape(rest[:1].upper() + rest[1:])}</p></div>"
-    )
-
-
-def progress(step: ArtworkStep) -> str:
-    """A bar with the time that is left."""
-    done = step.done / max(step.total, 1)
-    left = "" if step.seconds_left is None else f", about {max(1, round(step.seconds_left))} seconds left"
-    text = f"{step.stage.capitalize()}: {done:.0%}{left}"
-    return (
-        f'<div class="rest"><div class="track" role="progressbar" aria-label="{html.escape(step.stage)}" '
-        f'aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"><div class="fill" '
-        f'style="width:{done:.1%}"></div></div><p><span>{html.escape(text)}</span></p></div>'
     )
 
 
@@ -127,15 +111,13 @@ def pieces(desk: Desk) -> str:
     shown = "".join(
         _figure(image, title, _THUMBNAIL) for image, title in zip(desk.images, desk.titles, strict=True)
     )
-    return (
-        f'<p class="status" role="status">{count}, in memory only:</p><div class="pieces small">{shown}</div>'
-    )
+    return f'{status_line(f"{count}, in memory only:")}<div class="pieces small">{shown}</div>'
 
 
 def about(query: Query | None) -> str:
     """What the first question is about."""
     if query is None:
-        return line("There is no image yet: generate or bring one on the first tab.")
+        return status_line("There is no image yet: generate or bring one on the first tab.")
     small = scaled_down(query.image, _THUMBNAIL)
     return (
         f'<div class="about"><img src="{data_uri(small, _THUMBNAIL)}" alt=""><p class="status">The image shown now: '

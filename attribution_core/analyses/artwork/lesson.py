@@ -6,7 +6,7 @@ nothing else has changed. So this shows how far attribution moves where the answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -20,9 +20,10 @@ from attribution_core.analyses.artwork.standing import (
     Standing,
     would_be_credited,
 )
-from attribution_core.analyses.artwork.survey import ArtworkStep, checked_prompts, counting, progress
+from attribution_core.analyses.artwork.survey import checked_prompts
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.arrays import whole
+from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
@@ -96,7 +97,7 @@ def learn(
     settings: TuningSettings = LEARNING,
     *,
     seed: int = 0,
-    on_step: Callable[[ArtworkStep], None] | None = None,
+    on_step: OnProgress | None = None,
 ) -> Customization:
     """Tune on an artist's images; the generator itself is left as it was, and nobody else's image meets the tuning.
 
@@ -104,8 +105,9 @@ def learn(
     """
     images = candidates.artwork.images
     subject = Subject(images, lesson.subject, STYLE_CAPTIONS if lesson.style else OBJECT_CAPTIONS, seed=seed)
-    with progress("learning from your images", settings.steps, on_step) as count:
-        return customize_many(generator, [subject], settings, lambda _: count())[0]
+    progress = ProgressReporter("learning from your images", settings.steps, on_step)
+    progress.start()
+    return customize_many(generator, [subject], settings, lambda _: progress.add())[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +184,7 @@ def with_and_without(
     steps: int | None = None,
     guidance: float | None = None,
     top: int = LIST_LENGTH,
-    on_step: Callable[[ArtworkStep], None] | None = None,
+    on_step: OnProgress | None = None,
 ) -> WithAndWithout:
     """Draw prompts by the generator as it is and as it was tuned, from the same noise, and attribute both.
 
@@ -194,14 +196,15 @@ def with_and_without(
     tuned, plain = [lesson.with_token(p) for p in wanted], [lesson.without_token(p) for p in wanted]
     usual = generator.defaults.steps if steps is None else steps
     pairs = []
-    with progress("drawing with and without", 2 * len(wanted) * usual, on_step) as count:
+    progress = ProgressReporter("drawing with and without", 2 * len(wanted) * usual, on_step)
+    progress.start()
 
-        def draw(prompt: str) -> Image.Image:
-            return generator.generate(prompt, seed, steps, guidance, counting(count)).image
+    def draw(prompt: str) -> Image.Image:
+        return generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
 
-        without = [draw(p) for p in plain]
-        with customized(generator, customization):
-            learned = [draw(p) for p in tuned]
+    without = [draw(p) for p in plain]
+    with customized(generator, customization):
+        learned = [draw(p) for p in tuned]
     for prompt, one, other in zip(wanted, without, learned, strict=True):
         before, after = (would_be_credited(attributor, image, candidates, top) for image in (one, other))
         pairs.append(Pair(prompt, one, other, before, after))

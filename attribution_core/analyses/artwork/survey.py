@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from attribution_core.analyses.artwork.standing import (
     would_be_credited,
 )
 from attribution_core.attribution.attributor import Attributor
+from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.common.text import percent
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.generator import Generator
@@ -23,39 +22,8 @@ from attribution_core.generation.generator import Generator
 if TYPE_CHECKING:
     from PIL import Image
 
-    from attribution_core.generation.generator import StepPreview
-
 MOST_PROMPTS = 20
 LONGEST_PROMPT = 500  # characters
-
-
-@dataclass(frozen=True)
-class ArtworkStep:
-    """Progress of long work: `done` of `total` steps. seconds_left: None until there is something to go by."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None = None
-
-
-@contextmanager
-def progress(
-    stage: str, total: int, on_step: Callable[[ArtworkStep], None] | None
-) -> Iterator[Callable[[], None]]:
-    """Give a function that counts one step and reports it; what `on_step` raises is passed on."""
-    started, done = time.monotonic(), 0
-
-    def count() -> None:
-        nonlocal done
-        done = min(done + 1, total)  # some schedulers take a step more than they are asked for
-        if on_step is not None:
-            left = (time.monotonic() - started) / done * (total - done)
-            on_step(ArtworkStep(stage, done, total, left))
-
-    if on_step is not None:
-        on_step(ArtworkStep(stage, 0, total))
-    yield count
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +80,7 @@ def survey(
     steps: int | None = None,
     guidance: float | None = None,
     top: int = LIST_LENGTH,
-    on_step: Callable[[ArtworkStep], None] | None = None,
+    on_step: OnProgress | None = None,
 ) -> Survey:
     """Draw each prompt and see where an artist's images would stand: which prompts come close to this work?
 
@@ -122,16 +90,12 @@ def survey(
     wanted = checked_prompts(prompts)
     total = len(wanted) * (generator.defaults.steps if steps is None else steps)
     rows = []
-    with progress("drawing the prompts", total, on_step) as count:
-        for prompt in wanted:
-            made = generator.generate(prompt, seed, steps, guidance, counting(count)).image
-            rows.append(PromptStanding(prompt, made, would_be_credited(attributor, made, candidates, top)))
+    progress = ProgressReporter("drawing the prompts", total, on_step)
+    progress.start()
+    for prompt in wanted:
+        made = generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
+        rows.append(PromptStanding(prompt, made, would_be_credited(attributor, made, candidates, top)))
     return Survey(candidates.artwork.artist, seed, tuple(rows))
-
-
-def counting(count: Callable[[], None]) -> Callable[[StepPreview], None]:
-    """A generator's `on_step` that only counts."""
-    return lambda _: count()
 
 
 def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[str, ...]:

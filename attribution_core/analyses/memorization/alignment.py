@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from attribution_core.common.arrays import whole
+from attribution_core.common.images import border_colour
 
 SIDE = 64
 """Pixels to which both images are brought; centre crops, as encoders and generators see them."""
@@ -81,7 +82,7 @@ def align(query: Image.Image, match: Image.Image, side: int = SIDE) -> Alignment
     shown = _square(query)
     target = _pixels(ImageOps.fit(shown, (side, side)))
     source = _square(match)
-    ground = background(source)
+    ground = np.array(border_colour(source), dtype=np.float64)
     best = plain = _Place(_error(target, _laid(source, _Place(0.0), side, side, ground)))
     for flipped, scale in ((flipped, scale) for scale in SCALES for flipped in (False, True)):
         best = _better(best, target, source, flipped, scale, ground)
@@ -107,13 +108,6 @@ def align(query: Image.Image, match: Image.Image, side: int = SIDE) -> Alignment
 def _square(image: Image.Image) -> Image.Image:
     """The centre square, at most `LARGEST` px: what is compared is smaller by far."""
     return ImageOps.fit(image.convert("RGB"), (min(*image.size, LARGEST),) * 2)
-
-
-def background(image: Image.Image) -> Pixels:
-    """The colour (3,) of the image's rim: the median of its outermost pixels."""
-    pixels = _pixels(image)
-    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return np.asarray(np.median(rim, axis=0), dtype=np.float64)
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.arrays import normalized, whole
 from attribution_core.common.cards import read_card
 from attribution_core.common.json_text import read_json
+from attribution_core.common.progress import OnProgress
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.retrieval.index import TrainingIndex
@@ -128,11 +128,11 @@ class CopyIndex:
         cls,
         collection: Collection,
         device: str = "auto",
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> CopyIndex:
         """The index of a method that looks through the copy encoder alone, or all training images encoded now.
 
-        on_progress: called with (images done, of all) while they are encoded. Raises `InvalidInputError` where the
+        on_progress: of the images, while they are encoded. Raises `InvalidInputError` where the
         collection names no copy encoder, `UnknownNameError` for one that there is not.
         """
         name = copy_encoder(collection)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from attribution_core.analyses.memorization.alignment import background
 from attribution_core.common.arrays import normalized, whole
+from attribution_core.common.images import border_colour
 from attribution_core.encoding.encoders import Encoder
 
 CELLS = 8
@@ -59,7 +59,7 @@ def _square(image: Image.Image, side: int) -> Image.Image:
 
 def _covered(image: Image.Image, cells: int) -> list[Image.Image]:
     """The image with each spot of `_WIDE` cells covered, row by row."""
-    step, ground = image.width // cells, tuple(int(v) for v in background(image))
+    step, ground = image.width // cells, border_colour(image)
     made = []
     for top in range(cells - _WIDE + 1):
         for left in range(cells - _WIDE + 1):

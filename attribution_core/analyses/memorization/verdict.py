@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from attribution_core.analyses.memorization.copies import (
 from attribution_core.analyses.memorization.occlusion import OcclusionMaps, occlusion_maps
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image
+from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 
@@ -225,10 +226,10 @@ class Memorization:
         """Whether a first question need not wait until all training images are encoded."""
         return self._index is not None or (self.is_possible and is_stored(self.collection))
 
-    def prepare(self, on_progress: Callable[[int, int], None] | None = None) -> CopyIndex:
+    def prepare(self, on_progress: OnProgress | None = None) -> CopyIndex:
         """The training images as the copy encoder sees them, opened once.
 
-        on_progress: called with (images done, of all) where they have to be encoded first. Raises what
+        on_progress: of the images, where they have to be encoded first. Raises what
         `CopyIndex.open` raises.
         """
         with self._lock:

@@ -7,8 +7,7 @@ influential as its own loss rises. Here the steps are plain gradient ascent, wit
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from attribution_core.common.arrays import positive, whole
+from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.tuning.loop import noised
 from attribution_core.generation.tuning.pipeline_edits import key_value_weights, restore
@@ -59,16 +59,6 @@ class UnlearningSettings:
             )
 
 
-@dataclass(frozen=True)
-class UnlearningStep:
-    """Progress. stage: in words. done, total: in passes of the network. seconds_left: estimated; None at first."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class LossChanges:
     """What forgetting an image did to others.
@@ -92,7 +82,6 @@ class LossChanges:
         return self.query_after > self.query_before
 
 
-OnStep = Callable[[UnlearningStep], None]
 DEFAULTS = UnlearningSettings()
 
 
@@ -103,7 +92,7 @@ def loss_changes(
     images: Sequence[Image.Image],
     captions: Sequence[str],
     settings: UnlearningSettings = DEFAULTS,
-    on_step: OnStep | None = None,
+    on_step: OnProgress | None = None,
 ) -> LossChanges:
     """Forget an image, and measure by how much the losses of others rise; the generator is as it was afterwards.
 
@@ -128,22 +117,25 @@ def loss_changes(
     if not prompt.strip():
         raise InvalidInputError("unlearning needs the prompt that the image was made from, given none.")
     total = 2 * (len(images) + 1) * settings.draws + _BACKWARD * settings.steps * settings.batch_size
-    told = _Told(total, on_step)
+    progress = ProgressReporter(BEFORE, total, on_step)
     with generator.lock:
         pipeline = generator.tunable
         probe = _Probe(pipeline, settings)
         clean, states = latents(pipeline, [image, *images]), _states(pipeline, [prompt, *captions])
-        told.stage = BEFORE
-        before = probe.losses(clean, states, told)
-        with forgotten(pipeline, clean[:1], states[:1], settings, told):
-            told.stage = AFTER
-            after = probe.losses(clean, states, told)
+        before = probe.losses(clean, states, progress)
+        with forgotten(pipeline, clean[:1], states[:1], settings, progress):
+            progress.stage = AFTER
+            after = probe.losses(clean, states, progress)
     return LossChanges(before[1:], after[1:], float(before[0]), float(after[0]))
 
 
 @contextmanager
 def forgotten(
-    pipeline: Any, clean: torch.Tensor, states: torch.Tensor, settings: UnlearningSettings, told: _Told
+    pipeline: Any,
+    clean: torch.Tensor,
+    states: torch.Tensor,
+    settings: UnlearningSettings,
+    progress: ProgressReporter,
 ) -> Iterator[None]:
     """Within the context the pipeline has forgotten one image; afterwards its weights are as before, bit by bit.
 
@@ -155,7 +147,7 @@ def forgotten(
     before = {name: weight.detach().clone() for name, weight in weights.items()}
     length = settings.rate * float(torch.stack([w.square().sum() for w in before.values()]).sum().sqrt())
     drawing = torch.Generator("cpu").manual_seed(settings.seed + 1)
-    told.stage = FORGET
+    progress.stage = FORGET
     try:
         for weight in weights.values():
             weight.requires_grad_(True)
@@ -174,7 +166,7 @@ def forgotten(
             with torch.no_grad():
                 for weight, gradient in zip(weights.values(), gradients, strict=True):
                     weight.add_(gradient * (length / (norm + 1e-12)))
-            told.add(_BACKWARD * settings.batch_size)
+            progress.add(_BACKWARD * settings.batch_size)
         for weight in weights.values():
             weight.requires_grad_(False)
         yield
@@ -202,21 +194,6 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
         return torch.cat(found) * pipeline.vae.config.scaling_factor
 
 
-class _Told:
-    """Counts what is done, and tells it with the time that is left."""
-
-    def __init__(self, total: int, on_step: OnStep | None) -> None:
-        self.stage = BEFORE
-        self._total, self._on_step = total, on_step
-        self._done, self._started = 0, time.monotonic()
-
-    def add(self, passes: int) -> None:
-        self._done += passes
-        if self._on_step is not None:
-            left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
-            self._on_step(UnlearningStep(self.stage, self._done, self._total, left))
-
-
 class _Probe:
     """The same noises and times for every image, before and after."""
 
@@ -230,7 +207,9 @@ class _Probe:
         self._pipeline, self._draws = pipeline, settings.draws
         self._noise, self._times = _drawn(pipeline, settings.draws, drawing, like)
 
-    def losses(self, clean: torch.Tensor, states: torch.Tensor, told: _Told) -> NDArray[np.float64]:
+    def losses(
+        self, clean: torch.Tensor, states: torch.Tensor, progress: ProgressReporter
+    ) -> NDArray[np.float64]:
         """(n,) the mean over the draws of each image's loss."""
         import torch
 
@@ -244,7 +223,7 @@ class _Probe:
                     self._pipeline, here, words, self._noise.repeat(count, 1, 1, 1), self._times.repeat(count)
                 )
                 found.append(loss.reshape(count, self._draws).double().mean(1))
-                told.add(len(here))
+                progress.add(len(here))
         return np.asarray(torch.cat(found).cpu().numpy())
 
 

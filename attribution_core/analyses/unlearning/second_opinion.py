@@ -12,13 +12,13 @@ from PIL import Image
 from attribution_core.analyses.unlearning.forget import (
     DEFAULTS,
     LossChanges,
-    OnStep,
     UnlearningSettings,
     loss_changes,
 )
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.common.arrays import whole
 from attribution_core.common.estimates import DRAWS, Estimate
+from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
@@ -129,7 +129,7 @@ def second_opinion(
     others: int = OTHERS,
     added: Sequence[Added] = (),
     settings: UnlearningSettings = DEFAULTS,
-    on_step: OnStep | None = None,
+    on_step: OnProgress | None = None,
 ) -> SecondOpinion:
     """Judge the first images of an attribution, and some drawn at random, by unlearning the query.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _placed(
 ) -> tuple[Image.Image, int, int]:
     """The image at a size anywhere on a canvas of its border colour, and where: left, top."""
     x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
-    canvas = Image.new("RGB", (side, side), _border_colour(image))
+    canvas = Image.new("RGB", (side, side), border_colour(image))
     canvas.paste(image.resize((size, size), Image.Resampling.LANCZOS), (x, y))
     return canvas, x, y
 
@@ -129,10 +130,3 @@ def _square(image: Image.Image) -> Image.Image:
     side = min(image.size)
     x, y = (image.width - side) // 2, (image.height - side) // 2
     return image.convert("RGB").crop((x, y, x + side, y + side))
-
-
-def _border_colour(image: Image.Image) -> tuple[int, int, int]:
-    pixels = np.asarray(image)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    red, green, blue = (int(v) for v in np.median(border, axis=0))
-    return red, green, blue
