@@ -6,7 +6,7 @@ import functools
 import html
 import inspect
 import logging
-import math
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,7 +21,10 @@ _UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or 
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    # Not by `isfinite`, which fails on a whole number of more digits than a float holds.
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
