@@ -187,6 +187,41 @@ def test_wrong_types_are_one_sentence_everywhere(visitor: Caller, caplog: pytest
     assert time.monotonic() - began < 240
 
 
+CLICKS: list[Any] = [
+    {},
+    {"index": "a"},
+    {"index": {}},
+    {"index": [1, 2]},
+    {"index": [1e308, None]},
+    {"index": [1]},
+    "x",
+    [1],
+]
+
+
+def test_what_was_clicked_is_checked_too(visitor: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    told = visitor.config()
+    kinds = {one["id"]: one["type"] for one in told["components"]}
+    names = {name: k for k, name, _ in handlers(visitor)}
+    assert visitor.ask(names["read_upload"], [visitor.upload(PIECE)]).error == ""
+    assert visitor.ask(names["attribute_after_1"], [None, None, None]).error == ""
+    for one in told["dependencies"]:
+        if one["api_name"] not in ("return_to", "show_details", "set_corner", "compare_with", "look"):
+            continue
+        given = [1 if kinds[k] == "number" else None for k in one["inputs"]]
+        for click in [*CLICKS, {"index": [10**400, -(10**400)]}]:
+            asked = {"fn_index": one["id"], "data": given, "session_hash": visitor.visit, "event_data": click}
+            sent = json.dumps(asked).encode()
+            headers = {"Content-Type": "application/json"}
+            answer = visitor.web.post("/gradio_api/queue/join", content=sent, headers=headers)
+            if answer.status_code == 200:
+                assert "went wrong" not in visitor.answer().error, (
+                    one["api_name"],
+                    click,
+                    caplog.text[-2000:],
+                )
+
+
 @pytest.mark.parametrize(
     ("call", "given", "words"),
     [
