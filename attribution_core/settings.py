@@ -59,7 +59,11 @@ class Settings(BaseSettings):
     learning_seconds: float = Field(
         300, gt=0, description="The same for learning from an artist's images and for second opinions."
     )
-    visits: int = Field(200, ge=1, description="Visits remembered at most; of more, the oldest is forgotten.")
+    visits: int = Field(
+        200,
+        ge=1,
+        description="Visits remembered at most; of more, the oldest whose page is closed goes first.",
+    )
     max_megapixels: float = Field(50, gt=0, description="Largest image that is decoded, in megapixels.")
     decode_seconds: float = Field(20, gt=0, description="Seconds after which decoding an image is ended.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -40,17 +41,37 @@ class _LeanState(SessionState):
 
 
 class _LeanStates(StateHolder):
-    """The states of all visits, each without a copy of the page's configuration."""
+    """The states of all visits, each without a copy of the page's configuration.
+
+    Where there are too many, the one goes that was used longest ago of those whose page is closed: whoever makes up
+    visits without end drives out those visits, and not what people look at.
+    """
+
+    def __init__(self, is_open: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_open = is_open
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
             self.session_data[session_id] = _LeanState(self.blocks)
         return super().__getitem__(session_id)
 
+    def update(self, session_id: str) -> None:
+        """A visit was used last; of too many, one goes."""
+        with self.lock:
+            if session_id in self.session_data:
+                self.session_data.move_to_end(session_id)
+            if len(self.session_data) <= self.capacity:
+                return
+            others = [visit for visit in list(self.session_data) if visit != session_id]
+            gone = next((visit for visit in others if not self._is_open(visit)), others[0])
+            self.session_data.pop(gone, None)
+            self.time_last_used.pop(gone, None)
 
-def keep_lean_states(page: gr.Blocks) -> None:
-    """Keep the states of visits small, from now on; for a page that is served."""
-    page.app.state_holder = _LeanStates()
+
+def keep_lean_states(page: gr.Blocks, is_open: Callable[[str], bool]) -> None:
+    """Keep the states of visits small, from now on; for a page that is served. is_open: whether a visit's page is."""
+    page.app.state_holder = _LeanStates(is_open)
     page.app.state_holder.set_blocks(page)
 
 

@@ -6,7 +6,7 @@ import functools
 import html
 import inspect
 import logging
-import math
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,15 +20,19 @@ LOG = logging.getLogger("attribution_explorer")
 _UNEXPECTED = "Something went wrong on the server; it was logged. Try again, or with another image."
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    # Not by `isfinite`, which fails on a whole number of more digits than a float holds.
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     # An empty text field is a matter of the handler, which knows what to say of it.
     "str": ("text", lambda v: v is None or isinstance(v, str)),
-    "int": ("a number", _is_number),
-    "float": ("a number", _is_number),
+    "int": ("a number", is_number),
+    "float": ("a number", is_number),
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "gr.FileData": ("an uploaded image", lambda v: isinstance(v, Mapping) and "path" in v),
     "list[gr.FileData]": (

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from ui import api
 from ui.gradio_compat import keep_lean_states
-from ui.server.doors import Alias, Doors, SameOrigin
+from ui.server.doors import Alias, Bounded, Doors, SameOrigin
 from ui.server.gate import guard
 from ui.server.lanes import FairQueue, Listeners
 from ui.server.receive import receiver
@@ -127,7 +127,8 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             show_error=False,
             **{**options, "prevent_thread_lock": True},
         )
-    keep_lean_states(page)
+    queue: FairQueue = page._queue  # type: ignore[assignment]
+    keep_lean_states(page, lambda visit: queue.listeners.silent_s(visit) == 0)
     api.keep_tools(page, services.limits.file_bytes)
     if not options["prevent_thread_lock"]:
         page.block_thread()
@@ -152,6 +153,7 @@ def _inside(page: gr.Blocks, services: Services) -> dict[str, Any]:
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(SameOrigin, hosts=hosts),  # type: ignore[arg-type]
             Middleware(Doors, listeners=queue.listeners, visit_of=visit_of),  # type: ignore[arg-type]
+            Middleware(Bounded, file_bytes=services.limits.file_bytes),  # type: ignore[arg-type]
             Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
         ],
         "routes": [

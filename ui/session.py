@@ -17,7 +17,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
 from ui.gradio_compat import forget_state
-from ui.handler import as_words, handler
+from ui.handler import as_words, handler, is_number
 from ui.server.gate import VISIT
 from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Query, Services
@@ -236,9 +236,25 @@ def sweep_files() -> None:
 
 def place(number: float, event: gr.EventData, count: int) -> int:
     """Which of `count` things was chosen, from 1: what was clicked, or the number where nothing was."""
-    clicked = vars(event).get("_data")  # None where the handler is called through the API, without a click
-    chosen = clicked["index"] + 1 if clicked else number
-    return checked_place(chosen, count)
+    at = clicked(event)
+    if not at:
+        return checked_place(number, count)
+    return checked_place(at[0] + 1 if len(at) == 1 else None, count)
+
+
+def clicked(event: gr.EventData) -> list[float]:
+    """What was clicked: one number, or two of a point; none where a handler is called through the API, without a click.
+
+    Raises `InvalidInputError` for anything else that a caller says of it.
+    """
+    told = vars(event).get("_data")
+    if not told:
+        return []
+    at = told.get("index") if isinstance(told, dict) else None
+    numbers: list[Any] = at if isinstance(at, list) else [at]
+    if not 1 <= len(numbers) <= 2 or not all(is_number(one) for one in numbers):
+        raise InvalidInputError("what was clicked has no place; choose one of those that are shown.")
+    return numbers
 
 
 def checked_place(number: Any, count: int) -> int:

@@ -57,18 +57,16 @@ def list_files(folder: Path, without: Path | None = None) -> Listing:
                 raise InvalidInputError(f"'{folder}' cannot be read ({error.strerror}).") from error
             found.problems.append((f"{_path(place)}/", f"the folder cannot be read ({error.strerror})"))
             return
-        for (
-            entry
-        ) in entries:  # whose questions answer False, and do not raise, where something is not to be reached
+        for entry in entries:
             path = place / entry.name
             if is_litter(entry.name):
                 found.litter.append((_path(path), "hidden, or left behind by another program"))
-            elif entry.is_dir():
+            elif os.path.isdir(path):  # noqa: PTH112 - others fail where a link leads to itself or is closed
                 if entry.is_symlink():
                     links.append(path)
                 elif path.resolve() not in seen:
                     walk(path)
-            elif entry.is_file():
+            elif os.path.isfile(path):  # noqa: PTH113
                 found.files.append(_path(path))
             elif entry.is_symlink():
                 found.problems.append((_path(path), "a link to a file that is not there"))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.sources.item import Columns, SourceItem
 from attribution_core.collection.sources.metadata import Join, Metadata
+from attribution_core.collection.sources.open import open_source
 from attribution_core.errors import AttributionError, InvalidInputError
+from tests.support.archives import tar
 from tests.support.fakes import shape_image
+from tests.support.images import encoded
 from tests.support.sources import parquet, sample, shard
 
 ENCODER = "rgb-thumbnail"
@@ -109,6 +114,41 @@ def test_an_image_that_comes_later_does_not_take_the_row_of_one_that_is_there(tm
     assert _creators(tmp_path / "s0.tar", tmp_path, text) == {"s0/00001": "Ada"}
     with pytest.raises(InvalidInputError, match="names two images, 's0/00001' and 's1/00001'"):
         _creators(tmp_path / "s1.tar", tmp_path, text, add=True)
+
+
+def test_a_whole_id_that_two_images_go_by_is_refused(tmp_path: Path) -> None:
+    """An added folder with a prefix begins its ids anew; slashes of both kinds are one in a table."""
+    first, second = _images(tmp_path / "p", "1.png"), _images(tmp_path / "q", "1.png")
+    text = "file,creator\n1.png,Ada\n"
+    assert _creators(first, tmp_path, text) == {"1.png": "Ada"}
+    with pytest.raises(InvalidInputError, match=r"names two images, '1.png' and 'more/1.png'"):
+        _creators(second, tmp_path, text, add=True, prefix="more/")
+    table = Metadata({"x/1.png": {"creator": "Ada"}}, "who.csv")
+    with pytest.raises(InvalidInputError, match="names two images"):
+        Join(table).plan([("x/1.png", "x/1.png", ()), ("x\\1.png", "x\\1.png", ())])
+
+
+def test_the_text_of_another_numbered_image_is_left_aside(tmp_path: Path) -> None:
+    """Its own image lies in another shard; up to the first dot, both have one name."""
+    png = encoded(Image.new("RGB", (64, 64)), "PNG")
+    ada = json.dumps({"creator": "Ada"}).encode()
+    tar(
+        tmp_path / "s.tar",
+        {"shot.10.15.png": png, "shot.10.45.json": ada, "1.image.png": png, "1.meta.json": ada},
+    )
+    items = {item.id: item for item in open_source(tmp_path / "s.tar").items(lambda name: True)}
+    assert {name: item.text.get("creator") for name, item in items.items()} == {"s/shot": None, "s/1": "Ada"}
+    assert "'shot.10.45.json' was left aside" in items["s/shot"].note
+
+
+@pytest.mark.parametrize("name", ["creator", "file"])
+def test_columns_that_are_read_as_one_are_refused_in_json_too(tmp_path: Path, name: str) -> None:
+    rows = [{"file": "1.png", "creator": "Ada"}, {"file": "2.png", "creator": "Ben"}]
+    rows[1][name.title()] = rows[1].pop(name)
+    path = tmp_path / "who.json"
+    path.write_text(json.dumps(rows))
+    with pytest.raises(InvalidInputError, match="which are read as one"):
+        Metadata.read(path)
 
 
 def test_two_rows_that_say_different_things_of_one_image_are_refused() -> None:

@@ -77,3 +77,10 @@ def test_images_of_one_name_can_be_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInputError, match="there is no image in"):
         list(image_files([tmp_path / "empty"]))
+
+
+def test_a_link_that_leads_to_itself_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("x")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    found = list_files(tmp_path)
+    assert found.files == ["a.png"] and found.problems == [("self", "a link to a file that is not there")]

@@ -29,7 +29,7 @@ def test_a_name_that_is_not_the_apps_is_refused(visitor: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "https://127.0.0.1.evil.example", "file://"]
+    "origin", ["http://evil.example", "null", "https://127.0.0.1.evil.example", "file://", "http://["]
 )
 def test_a_page_of_another_site_gets_nothing(visitor: Caller, origin: str) -> None:
     for method, path in (
@@ -106,6 +106,39 @@ def test_no_path_of_this_machine_is_told(visitor: Caller, tmp_path: Path) -> Non
     assert [path for path in own if path != "/" and any(path in text for text in told)] == []
 
 
+def test_the_folders_other_name_in_a_text_does_not_become_its_own(visitor: Caller) -> None:
+    """It would be drawn, cut and kept in files, where nobody writes the other name again."""
+    own, shown = str(private_folder()), alias(str(private_folder()))
+    made = visitor.call("generate_image", [f"cat {shown}", 1, 2, 2.0, 3, ""])
+    assert made.error == ""
+    assert own not in json.dumps(made.data) and "tmp" not in made.data[0][0]["path"]
+    assert own.encode() not in visitor.web.get(f"/gradio_api/file={made.data[0][0]['path']}").content
+    cut = visitor.call("generate_image", ["cat", "x" * (58 - len(own)) + shown, 2, 2.0, 3, ""])
+    assert "expected a number" in cut.error and own[:10] not in cut.error
+    for end in ("", "/", "/none", "/../x", "/%00"):
+        refused = visitor.web.get(f"/gradio_api/file={shown}{end}")
+        assert refused.status_code >= 400 and own not in refused.text
+
+
+@pytest.mark.parametrize("path", ["queue/join", "call/attribute_image", "component_server", "cancel"])
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_sent_is_bounded(visitor: Caller, path: str, told: bool) -> None:
+    """JSON of 60 MB in small pieces takes ten gigabytes and more than a minute in which nobody else is answered."""
+    body = b'{"data": [' + b"[]," * 1_000_000 + b"[]]}"
+    headers = {"Content-Type": "application/json"}
+    sent = visitor.web.post(f"/gradio_api/{path}", content=body if told else iter([body]), headers=headers)
+    assert sent.status_code == 413 or (sent.status_code, path) == (
+        400,
+        "component_server",
+    )  # in Gradio's words
+
+
+def test_a_visit_has_a_name_of_a_few_letters(visitor: Caller) -> None:
+    number = next(k for k, name, _ in handlers(visitor) if name == "open_page")
+    for visit in ("", "a" * 65, "a/b", "\ud800"):
+        assert Caller(visitor.web, visit).join(number, []).status_code == 400, visit
+
+
 def test_the_alias_is_written_wherever_a_stream_is_cut() -> None:
     folder = "/tmp/attribution-explorer-0/run-abc"
     text, shown = (
@@ -126,6 +159,7 @@ WRONG: list[Any] = [
     -1,
     2.5,
     1e300,
+    10**400,
     True,
     [],
     {},
@@ -151,6 +185,41 @@ def test_wrong_types_are_one_sentence_everywhere(visitor: Caller, caplog: pytest
     unexpected = {name for name, words in said.items() if any("Something went wrong" in w for w in words)}
     assert unexpected == set(), caplog.text[-3000:]
     assert time.monotonic() - began < 240
+
+
+CLICKS: list[Any] = [
+    {},
+    {"index": "a"},
+    {"index": {}},
+    {"index": [1, 2]},
+    {"index": [1e308, None]},
+    {"index": [1]},
+    "x",
+    [1],
+]
+
+
+def test_what_was_clicked_is_checked_too(visitor: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    told = visitor.config()
+    kinds = {one["id"]: one["type"] for one in told["components"]}
+    names = {name: k for k, name, _ in handlers(visitor)}
+    assert visitor.ask(names["read_upload"], [visitor.upload(PIECE)]).error == ""
+    assert visitor.ask(names["attribute_after_1"], [None, None, None]).error == ""
+    for one in told["dependencies"]:
+        if one["api_name"] not in ("return_to", "show_details", "set_corner", "compare_with", "look"):
+            continue
+        given = [1 if kinds[k] == "number" else None for k in one["inputs"]]
+        for click in [*CLICKS, {"index": [10**400, -(10**400)]}]:
+            asked = {"fn_index": one["id"], "data": given, "session_hash": visitor.visit, "event_data": click}
+            sent = json.dumps(asked).encode()
+            headers = {"Content-Type": "application/json"}
+            answer = visitor.web.post("/gradio_api/queue/join", content=sent, headers=headers)
+            if answer.status_code == 200:
+                assert "went wrong" not in visitor.answer().error, (
+                    one["api_name"],
+                    click,
+                    caplog.text[-2000:],
+                )
 
 
 @pytest.mark.parametrize(

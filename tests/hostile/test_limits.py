@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from attribution_core.errors import InvalidInputError
@@ -13,6 +14,7 @@ from tests.hostile.test_files import handlers
 from tests.support.callers import Answer, Caller
 from tests.support.fakes import shape_image
 from tests.support.images import encoded
+from ui.gradio_compat import _LeanStates
 from ui.server.lanes import Listeners
 from ui.services.background import JOB, Job, in_background, within_time
 from ui.services.uploads import META, Uploads
@@ -104,10 +106,10 @@ def test_memory_stays_where_it_is(url: str) -> None:
 
 
 def test_the_oldest_uploads_of_a_visit_go_first(tmp_path: Path) -> None:
-    uploads = Uploads(tmp_path / "uploads", 1000)
+    uploads = Uploads(tmp_path / "uploads", 100_000)
     paths = []
     for number in range(6):
-        paths.append(uploads.keep(b"x" * 400, f"{number}.png"))
+        paths.append(uploads.keep(b"x" * 40_000, f"{number}.png"))
         assert uploads.file({"path": str(paths[-1]), "meta": META}, "ada") == paths[-1]
     assert [path.exists() for path in paths] == [False, False, False, True, True, True]
     with pytest.raises(InvalidInputError, match="no uploaded file"):
@@ -119,6 +121,30 @@ def test_the_oldest_uploads_of_a_visit_go_first(tmp_path: Path) -> None:
     unused = uploads.keep(b"x", "late.png")
     uploads.sweep(0)
     assert not unused.exists()
+
+
+def test_a_flood_of_uploads_deletes_its_own(tmp_path: Path) -> None:
+    """Large ones or tiny ones, used by nobody or by many visits: not the one file of somebody else."""
+    uploads = Uploads(tmp_path / "uploads", 100_000)
+    mine = uploads.keep(b"x" * 20_000, "mine.png")
+    uploads.file({"path": str(mine), "meta": META}, "ada")
+    for number in range(90):
+        flood = uploads.keep(b"x" * 30_000, "large.png")
+        if number % 2:
+            uploads.file({"path": str(flood), "meta": META}, f"visit {number % 7}")
+    for _ in range(200):
+        uploads.keep(b"x", "tiny.png")
+    assert mine.exists() and uploads.file({"path": str(mine), "meta": META}, "ada") == mine
+    assert len(list((tmp_path / "uploads").iterdir())) < 80, "a file counts for the room that it takes"
+
+
+def test_made_up_visits_drive_out_no_open_page() -> None:
+    states = _LeanStates(lambda visit: visit == "ada")
+    states.blocks, states.capacity = gr.Blocks(), 3
+    held = states["ada"]
+    for number in range(10):
+        states[f"made up {number}"]
+    assert list(states.session_data) == ["ada", "made up 8", "made up 9"] and states["ada"] is held
 
 
 def test_listeners_are_there_until_a_minute_after_they_left() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
@@ -32,6 +33,7 @@ _PAGE = (
     f"worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; {_FRAMES}"
 )
 """Gradio's page makes functions of text and styles in place, so that both must be allowed."""
+_BODY = 1_000_000  # bytes of JSON; the page's own are some thousand
 _FILE = f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox; {_FRAMES}"
 
 
@@ -52,7 +54,10 @@ class SameOrigin:
         await self.app(scope, receive, send)
 
     def _known(self, origin: str) -> bool:
-        name = urlsplit(origin).hostname or ""
+        try:
+            name = urlsplit(origin).hostname or ""
+        except ValueError:  # no address at all, such as "http://["
+            return False
         return any(
             host in (name, "*") or (host[:2] == "*." and name.endswith(host[1:])) for host in self._hosts
         )
@@ -106,15 +111,51 @@ class Doors:
         return found[1] if found else ""
 
 
+class Bounded:
+    """Refuse bodies larger than any that the page sends: JSON becomes a hundred times as large once it is read.
+
+    The upload has a bound of its own.
+    """
+
+    def __init__(self, app: App, file_bytes: int) -> None:
+        """file_bytes: of the largest file that is taken."""
+        self.app = app
+        self._most = {"/gradio_api/component_server": file_bytes, "/gradio_api/mcp": file_bytes * 4 // 3}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer 413."""
+        if scope["type"] != "http" or scope["path"].rstrip("/") == "/gradio_api/upload":
+            await self.app(scope, receive, send)
+            return
+        more = (most for path, most in self._most.items() if scope["path"].startswith(path))
+        most, count = _BODY + next(more, 0), 0
+        too_large = f"what was sent is larger than the {most:,} bytes that this address takes."
+
+        async def bounded() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > most:
+                raise HTTPException(413, too_large)
+            return message
+
+        told = Headers(scope=scope).get("content-length", "")  # type: ignore[arg-type]
+        if told.isdecimal() and int(told[:20]) > most:
+            await PlainTextResponse(too_large, 413)(scope, receive, send)  # type: ignore[arg-type]
+            return
+        await self.app(scope, bounded, send)
+
+
 def alias(folder: str) -> str:
     """Another name of the same length for the app's folder of files."""
     return ("/files" + "-" * len(folder))[: len(folder)]
 
 
 class Alias:
-    """Write another name for the app's folder of files wherever one goes out, and read it back where one comes in.
+    """Write another name for the app's folder of files wherever one goes out, and read it back in an address.
 
-    Both have the same length, so that nothing else of a message changes.
+    Both have the same length, so that nothing else of a message changes. What comes in a body is text of a stranger,
+    which may be kept or cut: the gate alone reads the name there, where a file is meant.
     """
 
     def __init__(self, app: App, folder: str) -> None:
@@ -130,27 +171,20 @@ class Alias:
         inside = dict(scope)
         inside["path"] = scope["path"].replace(self._shown.decode(), self._real.decode())
         inside["raw_path"] = (scope.get("raw_path") or b"").replace(self._shown, self._real)
-        outward, inward = _Replacer(self._real, self._shown), _Replacer(self._shown, self._real)
-
-        async def receive_inside() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                body = inward(message.get("body", b""), not message.get("more_body", False))
-                message = {**message, "body": body}
-            return message
+        outward, is_file = _Replacer(self._real, self._shown), False
 
         async def send_outside(message: Message) -> None:
-            if message["type"] == "http.response.body":
+            nonlocal is_file
+            if message["type"] == "http.response.body" and not is_file:
                 body = outward(message.get("body", b""), not message.get("more_body", False))
                 message = {**message, "body": body}
             elif message["type"] == "http.response.start":
+                is_file = scope["path"].startswith("/gradio_api/file") and message["status"] < 400
                 headers = [(k, v.replace(self._real, self._shown)) for k, v in message.get("headers", [])]
                 message = {**message, "headers": headers}
             await send(message)
 
-        is_upload = scope["path"].rstrip("/") == "/gradio_api/upload"
-        is_file = scope["path"].startswith("/gradio_api/file")
-        await self.app(inside, receive if is_upload else receive_inside, send if is_file else send_outside)
+        await self.app(inside, receive, send_outside)
 
 
 class _Replacer:

@@ -12,6 +12,8 @@ from gradio.exceptions import InvalidPathError
 
 from attribution_core.errors import InvalidInputError
 from ui.handler import as_toast
+from ui.server.doors import alias
+from ui.services.folder import private_folder
 from ui.services.uploads import META, Uploads, delete
 
 VISIT: ContextVar[str] = ContextVar("visit", default="")
@@ -86,6 +88,13 @@ def _checked(called: Any, inputs: list[Any], uploads: Uploads, visit: str) -> li
     return kept
 
 
+def _real(path: Any) -> Any:
+    """The name of a file on this machine, by the name under which it was shown."""
+    folder = str(private_folder())
+    shown = alias(folder)
+    return folder + path[len(shown) :] if isinstance(path, str) and path.startswith(f"{shown}/") else path
+
+
 def _files(value: Any, uploads: Uploads, visit: str, taken: list[Path]) -> Any:
     """The value with every file in it checked, and nothing left of it but where it lies and its name.
 
@@ -93,7 +102,7 @@ def _files(value: Any, uploads: Uploads, visit: str, taken: list[Path]) -> Any:
     """
     if isinstance(value, Mapping):
         if value.keys() & {"path", "url", "meta"}:
-            file = uploads.file(value, visit)
+            file = uploads.file({**value, "path": _real(value.get("path"))}, visit)
             taken.append(file)
             return {"path": str(file), "orig_name": file.name, "meta": META, "size": file.stat().st_size}
         return {key: _files(one, uploads, visit, taken) for key, one in value.items()}

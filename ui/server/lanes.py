@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +31,7 @@ VIEWS: dict[str, Any] = {"concurrency_id": "views", "concurrency_limit": 1}
 _LANES = {"generation", "attribution", "views"}
 _VIEWS_AT_ONCE = 8
 _OTHERS = 500  # calls of no lane that wait at most; they take moments
+_VISIT = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what pages and clients call themselves
 _GRACE_S = 60.0  # in which a caller comes for an answer
 _IDLE_S = 600.0  # after which a visit without an open page is forgotten
 _SWEEP_S = 5.0
@@ -85,7 +87,9 @@ class FairQueue(Queue):
         return {}
 
     async def push(self, body: Any, request: Any, username: str | None) -> Any:
-        """Take a job in, or say that the visitor, or everybody, has to wait. Raises `HTTPException` 429, 503."""
+        """Take a job in, or say that the visitor, or everybody, has to wait. Raises `HTTPException`."""
+        if body.session_hash is not None and not _VISIT.fullmatch(body.session_hash):
+            raise HTTPException(400, "a session_hash is 1 to 64 letters, digits, hyphens and underscores.")
         fn = self.blocks.fns.get(body.fn_index)
         if fn is None:
             raise HTTPException(404, "there is no such call; see the page's 'Use via API'.")

@@ -72,8 +72,13 @@ def box_of(edges: Sequence[float]) -> Box:
 
 
 def corner_at(index: Sequence[float], size: tuple[int, int]) -> tuple[int, int]:
-    """Where a click lies, across and down, in whole per cent of a picture. size: its width and height."""
-    x, y = (min(max(round(100 * v / side), 0), 100) for v, side in zip(index, size, strict=True))
+    """Where a click lies, across and down, in whole per cent of a picture. size: its width and height.
+
+    Raises `InvalidInputError` for what is no point.
+    """
+    if len(index) != 2:
+        raise InvalidInputError("what was clicked is no point of the picture; click into it.")
+    x, y = (round(100 * min(max(v, 0), side) / side) for v, side in zip(index, size, strict=True))
     return x, y
 
 

@@ -7,6 +7,7 @@ import secrets
 import stat
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ META = {"_type": "gradio.FileData"}
 LARGEST = 2048
 """Longer side in px at which uploads are kept: no encoder reads more than 400, and regions are looked at in eighths."""
 _LONGEST_NAME = 80  # characters
+_LEAST = (
+    16_000  # bytes that a file counts for, as a small one and its folder take room on the disk and here, too
+)
 
 
 def uploaded(path: str | Path, folder: Path | str) -> Path:
@@ -71,13 +75,13 @@ class Uploads:
         self._lock = threading.Lock()
 
     def keep(self, data: bytes, name: str) -> Path:
-        """Store a file; where there are too many, the oldest go."""
+        """Store a file; where there are too many, the oldest of who has the most go."""
         place = self.folder / secrets.token_hex(16)
         place.mkdir(mode=0o700)
         file = place / (name[-_LONGEST_NAME:] or "image")
         file.write_bytes(data)
         with self._lock:
-            self._known[file] = _Upload(len(data), time.monotonic())
+            self._known[file] = _Upload(max(len(data), _LEAST), time.monotonic())
         self._make_room(list(self._known), 10 * self._most)
         return file
 
@@ -116,15 +120,24 @@ class Uploads:
         self._delete(gone)
 
     def _make_room(self, paths: list[Path], most: int) -> None:
-        """Delete the oldest of these until the others are small enough together."""
+        """Delete the oldest of whose are the most of these, until the others are small enough together.
+
+        So nobody's go for what somebody else sends without end; what no visit has used is one visit's.
+        """
+        old: list[Path] = []
         with self._lock:
-            sizes = [(path, self._known[path].size) for path in paths if path in self._known]
-        total, old = sum(size for _, size in sizes), []
-        for path, size in sizes:
-            if total <= most:
-                break
-            old.append(path)
-            total -= size
+            held: dict[str | None, deque[tuple[Path, int]]] = defaultdict(deque)
+            for path in paths:
+                if one := self._known.get(path):
+                    held[one.visit].append((path, one.size))
+            sums = {visit: sum(size for _, size in files) for visit, files in held.items()}
+            total = sum(sums.values())
+            while total > most:
+                visit = max(sums, key=lambda one: sums[one])
+                path, size = held[visit].popleft()
+                old.append(path)
+                sums[visit] -= size
+                total -= size
         self._delete(old)
 
     def _delete(self, paths: list[Path]) -> None:

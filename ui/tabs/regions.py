@@ -31,7 +31,7 @@ from ui.services.regions import (
     box_of,
     corner_at,
 )
-from ui.session import Session
+from ui.session import Session, clicked
 from ui.widgets.status import status_line
 
 SHOWN = 12
@@ -207,11 +207,11 @@ def build(services: Services, session: Session) -> None:
             ]
 
     @handler
-    def set_corner(query: Query | None, corner: tuple[int, int] | None, event: gr.SelectData) -> list[Any]:
+    def set_corner(query: Query | None, corner: tuple[int, int] | None, event: gr.EventData) -> list[Any]:
         if query is None:
             return [None, None, "", *[gr.skip()] * 4]
         shown = outlined(query.image, box_of(START)).size
-        here = corner_at(event.index, shown)
+        here = corner_at(clicked(event), shown)
         if corner is None:
             return [outlined(query.image, box_of(between(here, here))), here, "", *[gr.skip()] * 4]
         chosen = between(corner, here)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from attribution_core.collection.sources.item import Columns, SourceItem, take
 from attribution_core.common.cells import as_text
 from attribution_core.common.files import sha256_file
-from attribution_core.common.tables import Table, find_column
+from attribution_core.common.tables import Table, find_column, plain_name
 from attribution_core.errors import InvalidInputError
 
 KEYS = ("file", "file_name", "filename", "path", "id", "key")
@@ -53,6 +53,12 @@ class Metadata:
                 f"{', '.join(names)}; name the right one with --key."
             )
         used = (columns or Columns()).of(names, f"'{path}'")
+        for name in (column, *used.values()):  # of a CSV file they are refused when it is opened
+            alike = next((n for n in names if n != name and plain_name(n) == plain_name(name)), None)
+            if alike is not None:
+                raise InvalidInputError(
+                    f"'{path}' has the columns '{name}' and '{alike}', which are read as one; rename one of them."
+                )
         if not set(used.values()) - {column}:
             raise InvalidInputError(
                 f"'{path}' has no column that says anything of an image, but {', '.join(names)}; expected caption, "
@@ -112,8 +118,9 @@ class Join:
         """
         known = list(images)
         for name, image, _ in known:
-            if _plain(image) in self.table.rows:
-                self.taken[_plain(image)] = name
+            row = _plain(image)
+            if row in self.table.rows and self.taken.setdefault(row, name) != name:
+                raise self._two(row, self.taken[row], name)
         for name, image, others in known:
             self.row(name, image, others)
         if known and not self.taken:
@@ -129,11 +136,14 @@ class Join:
             if owner == name:
                 return row
             if row != _plain(image) and row != _plain(owner):
-                raise InvalidInputError(
-                    f"the row '{row}' of '{self.table.path}' names two images, '{owner}' and '{name}'; "
-                    "write their whole ids into the table, a row each."
-                )
+                raise self._two(row, owner, name)
         return None
+
+    def _two(self, row: str, one: str, other: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"the row '{row}' of '{self.table.path}' names two images, '{one}' and '{other}'; "
+            "write their whole ids into the table, a row each, or give what is added a table of its own."
+        )
 
     def nothing_joined(self, image: str) -> InvalidInputError:
         """Make (not raise) the error for a table that names none of the images. image: one of them, for example."""

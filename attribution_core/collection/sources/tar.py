@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zlib
 from collections import Counter
@@ -20,6 +21,7 @@ from attribution_core.errors import InvalidInputError
 _LARGEST = 500_000_000  # bytes of a member that are read; no image that is let in is as large
 _LARGEST_TEXT = 10_000_000
 _TEXTS = (".txt", ".caption", ".text")
+_NUMBER = re.compile(r"\.\d")  # in a name behind WebDataset's key
 _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error)
 
 
@@ -218,19 +220,29 @@ def _samples(key: str, members: Sequence[_Member]) -> Iterator[_Sample]:
     stems = Counter(PurePosixPath(name).with_suffix("").as_posix() for name in named)
     for image in images:
         if len(named) == 1:
-            own, name = texts, key
+            own, name = [t for t in texts if not _names_another(t, image, key)], key
         else:
             own = [t for t in texts if t.stem == image.stem or t.stem == key]
             name = image.stem if stems[image.stem] == 1 else image.name
         used = _one_of_each(image, own)
         left = [t.name for t in own if t not in used] if repeated[image.name] == 1 else []
         notes = []
+        if len(named) == 1 and image is images[0]:
+            left += [t.name for t in texts if t not in own]
         if len(named) > 1:
             notes.append(f"{len(named)} images have the key '{key}'; each goes by its whole name")
             if image is images[0]:
                 left += [t.name for t in texts if t.stem != key and t.stem not in stems]
         notes += [f"'{t}' was left aside: another text is nearer, or it names no image" for t in left]
         yield _Sample(name, image.place, image, tuple(used), tuple(notes))
+
+
+def _names_another(text: _Member, image: _Member, key: str) -> bool:
+    """Whether a text is that of an image of another number, which lies in another shard or nowhere.
+
+    "Shot at 10.30.45.json" says nothing of "Shot at 10.30.15.jpg", but "001.meta.json" does of "001.image.jpg".
+    """
+    return text.stem != image.stem and bool(_NUMBER.search(text.stem.removeprefix(key)))
 
 
 def _one_of_each(image: _Member, texts: Sequence[_Member]) -> list[_Member]:
