@@ -96,6 +96,8 @@ def as_toast(error: BaseException) -> gr.Error:
     if isinstance(error, gr.Error):
         error.print_exception = False
         return error
+    if isinstance(error, RecursionError):
+        error = InvalidInputError("one of the values is nested too deeply.")
     if isinstance(error, AttributionError):
         words = as_words(error)
         return gr.Error(words[:1].upper() + words[1:], title="That did not work", print_exception=False)

@@ -198,3 +198,18 @@ def test_rows_without_a_name_and_columns_without_a_use_are_counted(tmp_path: Pat
     (tmp_path / "m.jsonl").write_text('{"file":"0.png","made by":"Ada","mood":1}\n{"caption":"x"}\n')
     table = Metadata.read(tmp_path / "m.jsonl", Columns.parse("creator=Made By"))
     assert (table.rows, table.unnamed, table.unused) == ({"0.png": {"creator": "Ada"}}, 1, ("mood",))
+
+
+@pytest.mark.parametrize(
+    ("number", "certain"), [("9007199254740991.0", True), ("10000000000000001.0", False)]
+)
+def test_a_number_that_may_stand_for_its_neighbours_names_no_image(
+    tmp_path: Path, number: str, certain: bool
+) -> None:
+    path = tmp_path / "who.json"
+    path.write_text(f'[{{"id": {number}, "creator": "Ada"}}]')
+    if certain:
+        assert list(Metadata.read(path).rows) == ["9007199254740991"]
+        return
+    with pytest.raises(InvalidInputError, match="too few digits to tell which image"):
+        Metadata.read(path)

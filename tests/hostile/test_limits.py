@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -167,6 +168,15 @@ def test_a_job_of_the_api_ends_when_its_caller_leaves(
     began = time.monotonic()
     assert other.call("generate_image", ["blue dog", 1, 2, 2.0, 3, ""]).error == ""
     assert time.monotonic() - began < 2 * 3 + 4, "neither ran to its end"
+
+
+def test_a_value_of_lists_in_lists_is_a_sentence(visitor: Caller) -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    number = next(one["id"] for one in visitor.config()["dependencies"] if one["api_name"] == "list_top")
+    told = visitor.ask(number, [None, deep])
+    assert told.error and "went wrong" not in told.error
 
 
 def test_painted_layers_are_bounded(visitor: Caller) -> None:

@@ -13,6 +13,7 @@ from attribution_core.common.files import sha256_file
 from attribution_core.common.tables import Table, find_column, plain_name
 from attribution_core.errors import InvalidInputError
 
+_DIGITS_LOST = 2.0**53  # from there on, a float may stand for its neighbours, too
 KEYS = ("file", "file_name", "filename", "path", "id", "key")
 """Columns that may name the image, in the order in which they are looked for."""
 
@@ -66,8 +67,14 @@ class Metadata:
             )
         found: dict[str, Mapping[str, str]] = {}
         unnamed = 0
-        for _, row in (first, *rows):
-            name = _plain(as_text(row.get(column)))
+        for number, row in (first, *rows):
+            cell = row.get(column)
+            if isinstance(cell, float) and abs(cell) >= _DIGITS_LOST:
+                raise InvalidInputError(
+                    f"'{path}' has {cell:.17g} as '{column}' in {table.numbered} {number}, a number that is stored "
+                    "with too few digits to tell which image is meant; write ids as text."
+                )
+            name = _plain(as_text(cell))
             if not name:
                 unnamed += 1
             elif name in found:
