@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from playwright.sync_api import Page, expect
 
 from attribution_core.settings import Settings
 from tests.support.browser import start, watched
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: as many threads as there are cores for each worker, not for each of them all.
+    workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)
