@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -20,9 +21,14 @@ from typer.testing import CliRunner
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import CARD_NAME, verify_files
+from attribution_core.common.files import write_array_atomic
+from attribution_core.errors import OutputError
+from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.index import TrainingIndex
 from tests.support.disks import Disk, disk, files_end_at
 from tests.support.fake_release import fake_release
 from tests.support.fakes import ENCODER, copying_collection, fake_benchmark, shape_image
+from tests.support.pairs import D, made_pairs
 from tests.support.tiny_pipeline import make_pocket_like
 
 ROOT = Path(__file__).parents[2]
@@ -229,6 +235,35 @@ def test_a_file_where_a_folder_should_be(name: str, at: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("mine")
     assert _stopped(name, at, tmp_path / "file", nullcontext()) == (True, "")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def _index(path: Path) -> None:
+    TrainingIndex.build(np.eye(16, dtype=np.float32), "Flat", ENCODER).save(path.parent)
+
+
+def _array(path: Path) -> None:
+    write_array_atomic(path, np.zeros(250, np.float32))
+
+
+def _checkpoint(path: Path) -> None:
+    start = MapperPair.identity(D, ENCODER)
+    start.fit(made_pairs(models=4), "linear", checkpoint=path, epochs=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("index.faiss", _index), ("rows.npy", _array), ("checkpoint.pt", _checkpoint)]
+)
+def test_the_end_of_a_file_is_not_lost_unnoticed(
+    name: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Files of some 1,000 bytes, which libraries hold back until they close them."""
+    path = tmp_path / name
+    with (
+        files_end_at(700),
+        pytest.raises(OutputError, match=rf"{name}' cannot be written \(File too large\)"),
+    ):
+        write(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_device_or_a_pipe_is_never_replaced_by_a_file(at: Path, tmp_path: Path) -> None:
