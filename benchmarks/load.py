@@ -40,34 +40,65 @@ class Load:
         self.outcomes: Counter[tuple[str, str]] = Counter()
 
     async def visit(self, number: int) -> None:
-        """One visitor until the end, who closes the page after every image."""
+        """One visitor until the end, who closes the page after every image, and draws one of ten."""
         chance = np.random.default_rng(number)
         await asyncio.sleep(chance.uniform(0, self.think_s))
         while time.monotonic() < self.ends:
-            name = secrets.token_hex(8)
-            heart = asyncio.create_task(self._heartbeat(name))
-            try:
-                await self._timed("open", name, "open_page", [])
-                buffer = io.BytesIO()
-                pixels = chance.integers(0, 255, (96, 96, 3), dtype=np.uint8)
-                Image.fromarray(pixels).resize((256, 256)).save(buffer, "PNG")
-                upload = await self.web.post(
-                    "/gradio_api/upload", files={"files": ("a.png", buffer.getvalue())}
-                )
-                file = {"path": upload.json()[0], "meta": META}
-                began = time.monotonic()
-                read = await self._ask(name, "read_upload", [file])
-                told = await self._ask(name, self._after("read_upload"), []) if read == "answered" else read
-                self._count("attribute", told, began)
-                if chance.random() < 0.1 and "generate" in self.calls:
-                    prompt = ["red heart, fluent style", int(chance.integers(1e6)), 10, 3.0]
-                    await self._timed("generate", name, "generate", prompt)
-            except (httpx.HTTPError, ValueError, IndexError) as error:
-                self.outcomes["any", type(error).__name__] += 1
-            finally:
-                heart.cancel()
+            await self.once(chance, draws=0.1)
             left_s = max(0.0, self.ends - time.monotonic())
             await asyncio.sleep(min(chance.exponential(self.think_s), left_s))
+
+    async def once(self, chance: np.random.Generator, draws: float) -> None:
+        """Open the page, have an image attributed, draw one with this probability, close the page."""
+        name = secrets.token_hex(8)
+        heart = asyncio.create_task(self._heartbeat(name))
+        try:
+            await self._timed("open", name, "open_page", [])
+            file = await self.upload(chance)
+            began = time.monotonic()
+            read = await self._ask(name, "read_upload", [file])
+            told = await self._ask(name, self._after("read_upload"), []) if read == "answered" else read
+            self._count("attribute", told, began)
+            if chance.random() < draws and "generate" in self.calls:
+                prompt = ["red heart, fluent style", int(chance.integers(1e6)), 10, 3.0]
+                await self._timed("generate", name, "generate", prompt)
+        except (httpx.HTTPError, ValueError, IndexError) as error:
+            self.outcomes["any", type(error).__name__] += 1
+        finally:
+            heart.cancel()
+
+    async def call(self, chance: np.random.Generator) -> None:
+        """Have an image attributed by the documented API."""
+        try:
+            file, began = await self.upload(chance), time.monotonic()
+            asked = await self.web.post("/gradio_api/call/attribute_image", json={"data": [file, 10, ""]})
+            told = await self.web.get(f"/gradio_api/call/attribute_image/{asked.json()['event_id']}")
+            self._count("call", "answered" if "event: complete" in told.text else "error", began)
+        except (httpx.HTTPError, ValueError, KeyError, IndexError) as error:
+            self.outcomes["any", type(error).__name__] += 1
+
+    async def upload(self, chance: np.random.Generator) -> dict[str, Any]:
+        """An image that nobody sent before, as the page hands it over."""
+        buffer = io.BytesIO()
+        pixels = chance.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((256, 256)).save(buffer, "PNG")
+        answer = await self.web.post("/gradio_api/upload", files={"files": ("a.png", buffer.getvalue())})
+        return {"path": answer.json()[0], "meta": META}
+
+    def waited(self) -> dict[str, Any]:
+        """Answers by kind, with their p50 and p95 in seconds."""
+        return {
+            kind: {
+                "answered": len(seconds),
+                "p50_s": round(float(np.percentile(seconds, 50)), 3),
+                "p95_s": round(float(np.percentile(seconds, 95)), 3),
+            }
+            for kind, seconds in self.seconds.items()
+        }
+
+    def counted(self) -> dict[str, int]:
+        """Calls by kind and outcome."""
+        return {f"{kind} {outcome}": count for (kind, outcome), count in sorted(self.outcomes.items())}
 
     async def _timed(self, kind: str, visit: str, call: str, data: list[Any]) -> None:
         began = time.monotonic()
@@ -116,16 +147,22 @@ async def _all(served: Served, visitors: int, minutes: float, think_s: float) ->
         tasks = [asyncio.create_task(load.visit(number)) for number in range(visitors)]
         memory = []
         while time.monotonic() < load.ends:
-            memory.append(_megabytes(served.process))
+            memory.append(megabytes(served.process))
             await asyncio.sleep(max(1.0, 6 * minutes))
         await asyncio.wait(tasks, timeout=PATIENCE_S)
         await asyncio.sleep(5)  # in which the app looks for visits whose page is closed
-        return load, [*memory, _megabytes(served.process)]
+        return load, [*memory, megabytes(served.process)]
 
 
-def _megabytes(process: int) -> float:
+def megabytes(process: int) -> float:
+    """Resident memory of a process."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return round(pages * 4096 / 1e6, 1)
+
+
+def uploads_in(folder: str) -> int:
+    """How many files of visitors lie in the app's temporary folder."""
+    return sum(1 for path in Path(folder).rglob("*") if path.is_file() and "uploads-" in str(path))
 
 
 def main(
@@ -143,24 +180,15 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         with serve(collection or shipped("pocket"), environment={"GRADIO_TEMP_DIR": folder}) as served:
             load, memory = asyncio.run(_all(served, visitors, minutes, think))
-            left = sum(1 for path in Path(folder).rglob("*") if path.is_file() and "uploads-" in str(path))
+            left = uploads_in(folder)
         after = sum(1 for path in Path(folder).rglob("*"))
-    told = {
-        kind: {
-            "answered": len(seconds),
-            "p50_s": round(float(np.percentile(seconds, 50)), 3),
-            "p95_s": round(float(np.percentile(seconds, 95)), 3),
-        }
-        for kind, seconds in load.seconds.items()
-    }
-    outcomes = {f"{kind} {outcome}": count for (kind, outcome), count in sorted(load.outcomes.items())}
     print(
         json.dumps(
             {
                 "visitors": visitors,
                 "minutes": minutes,
-                "seconds": told,
-                "outcomes": outcomes,
+                "seconds": load.waited(),
+                "outcomes": load.counted(),
                 "memory_mb": memory,
                 "uploads_left": left,
                 "files_after_the_end": after,

@@ -29,7 +29,7 @@ from attribution_core.collection.layout import (
     part_folder,
 )
 from attribution_core.common.cards import CARD_NAME, read_card, verify_files, write_card
-from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
+from attribution_core.common.files import atomic_path, make_folder, write_array_atomic, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
@@ -253,8 +253,9 @@ def _take_over(
             pq.read_table(rows).filter(pa.array(kept)), temporary, compression="zstd", row_group_size=1000
         )
     for suffix in (FEATURES, PIXELS):
-        with atomic_path(places["features"] / f"{stem}{suffix}") as temporary:
-            np.save(temporary, np.load(features / f"{stem}{suffix}")[kept])
+        write_array_atomic(
+            places["features"] / f"{stem}{suffix}", np.load(features / f"{stem}{suffix}")[kept]
+        )
 
 
 def _link(source: Path, target: Path) -> None:

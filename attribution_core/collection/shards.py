@@ -16,7 +16,7 @@ from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.metadata import Join
 from attribution_core.common.cells import UNREADABLE
-from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.common.files import write_array_atomic, write_json_atomic
 from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.near_duplicates import SIDE, signature
@@ -142,8 +142,7 @@ def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number:
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):
-            with atomic_path(work / f"{number:05d}{suffix}") as temporary:
-                np.save(temporary, values[good])
+            write_array_atomic(work / f"{number:05d}{suffix}", values[good])
     write_json_atomic(work / f"{number:05d}{SUMMARY}", told)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from attribution_core.errors import CheckpointError, OutputError
@@ -60,10 +63,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on a clean exit it is renamed to `path`, on an error removed.
 
     The temporary name keeps the suffix of `path`, because many writers choose a format by it. The folder is
-    made if it is missing. Raises `CheckpointError` if the block wrote nothing there, `OutputError` if it could not.
+    made if it is missing. Raises `CheckpointError` if the block wrote nothing there, `OutputError` if it could not, and
+    for a folder or a device: renaming would put a file in the place of `/dev/null`.
     """
     target = Path(path)
     make_folder(target.parent)
+    if target.exists() and not target.is_file():
+        raise OutputError(_cannot(target, "it is no regular file"))
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(6)}.part{target.suffix}")
     try:
         with written_to(target):
@@ -91,6 +97,17 @@ def write_json_atomic(path: str | os.PathLike[str], obj: Any) -> None:
         ) from error
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_array_atomic(path: str | os.PathLike[str], values: NDArray[Any]) -> None:
+    """Write an array as `.npy`, whole or not at all.
+
+    By way of memory: where it writes to a file itself, NumPy says not why it cannot.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -281,7 +281,8 @@ class _State:
     def save(self, path: str | os.PathLike[str], losses: list[float]) -> None:
         import torch
 
-        with atomic_path(path) as temporary:
+        # torch does not say why it cannot write to a path of its own
+        with atomic_path(path) as temporary, temporary.open("wb") as handle:
             torch.save(
                 {
                     "heads": self.heads.state_dict(),
@@ -292,7 +293,7 @@ class _State:
                     "losses": losses,
                     "identity": self.identity,
                 },
-                temporary,
+                handle,
             )
 
     def load(self, path: str | os.PathLike[str] | None) -> list[float]:

@@ -89,9 +89,9 @@ class FlatScan:
         self._index.codes.resize(0)
 
     def save(self, folder: Path) -> None:
-        """Write the FAISS index."""
-        with atomic_path(folder / _FILE) as temporary:
-            faiss.write_index(self._index, str(temporary))
+        """Write the FAISS index; by Python's file, because FAISS's own lets the end go missing on a full disk."""
+        with atomic_path(folder / _FILE) as temporary, temporary.open("wb") as handle:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(handle.write))
 
     def delete(self) -> None:
         """Nothing: all of it goes with this process."""

@@ -1,9 +1,11 @@
-"""Colour profiles of wide and grey spaces, made of Pillow's own sRGB profile."""
+"""Colour profiles of wide, grey and printed spaces, made of Pillow's own sRGB profile."""
 
 from __future__ import annotations
 
 import struct
+from itertools import product
 
+import numpy as np
 from PIL import ImageCms
 
 DISPLAY_P3 = {
@@ -41,6 +43,28 @@ def grey(gamma: float) -> bytes:
     head = bytearray(srgb()[:128])
     head[16:20] = b"GRAY"
     body = bytes(head) + table + white + curve
+    return struct.pack(">I", len(body)) + body[4:]
+
+
+INKS = {"C": (70, -20, -20), "M": (55, 45, 0), "Y": (90, -10, 55), "K": (0, 0, 0)}
+"""CIELAB, D50, of full ink on paper; paper is (100, 0, 0)."""
+
+
+def press() -> bytes:
+    """A profile of CMYK pixels, a table of the 16 mixtures of full inks: of one alone as in `INKS`, of more, black."""
+    head = bytearray(srgb()[:128])
+    head[8:12], head[12:24] = b"\x02\x10\0\0", b"prtrCMYKLab "
+    head[64:68] = struct.pack(">I", 1)  # relative colorimetric: nothing is moved to fit blacks
+    paper, black = (100, 0, 0), (0, 0, 0)
+    corners = []
+    for amounts in product((0, 1), repeat=4):  # the last ink changes fastest
+        used = [lab for lab, amount in zip(INKS.values(), amounts, strict=True) if amount]
+        corners.append((used[0] if len(used) == 1 else black) if used else paper)
+    ramp = bytes(range(256))
+    identity = b"".join(struct.pack(">i", 65536 * int(v)) for v in np.eye(3).ravel())
+    table = bytes(v for lightness, a, b in corners for v in (round(lightness * 2.55), a + 128, b + 128))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + 4 * ramp + table + 3 * ramp
+    body = bytes(head) + struct.pack(">I4sII", 1, b"A2B0", 144, len(lut)) + lut
     return struct.pack(">I", len(body)) + body[4:]
 
 
