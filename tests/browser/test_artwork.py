@@ -76,7 +76,8 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     assert holds(uploads, 900, 17) == [], "no file of it remains"
     mine.locator("#ask-credited").click()
     answer = mine.locator("#credited-words")
-    expect(answer).to_contain_text(re.compile("Yes|Perhaps|In part|No"))
+    expect(answer.locator("h2")).to_have_text(re.compile("^(Yes|Perhaps|In part|No)$"))
+    expect(answer).to_contain_text(re.compile(r"(first|closest|number \d+) of 62"))
     expect(answer).to_contain_text("2 images together would hold")
     expect(mine.locator("#credited-tiles")).to_contain_text("of 62")
     expect(mine.locator("#credited-plot .main-svg").first).to_be_visible()
