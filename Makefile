@@ -1,7 +1,7 @@
 # `make run` starts the app, `make test` checks everything; both make .venv first where it is missing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser lint bench pocket screenshots deploy-space clean
+.PHONY: help setup run test browser lint docs bench pocket screenshots deploy-space clean
 
 VENV   := .venv
 PYTHON ?= $(shell for v in 3.11 3.12 3.13; do p=$$(command -v python$$v) && "$$p" -c pass 2>/dev/null && echo "$$p" && break; done)
@@ -50,13 +50,16 @@ lint: $(VENV)/.stamp-dev  ## ruff (format too), mypy, and who may import whom
 	$(PY) -m mypy $(CODE)
 	$(VENV)/bin/lint-imports --no-logo
 
+docs: $(VENV)/.stamp-dev  ## build the pages of docs/ into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
 bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
 	$(PY) -m benchmarks.query $(ARGS)
 
 pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is out of date (a day from nothing)
 	$(PY) -m doit -f pocket/build.py -d . $(ARGS)
 
-screenshots: $(VENV)/.stamp-dev browser  ## make the README's pictures anew
+screenshots: $(VENV)/.stamp-dev browser  ## make the pictures of the app anew
 	$(PY) -m tools.screenshots
 
 deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
@@ -64,4 +67,4 @@ deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=
 	$(PY) -m deploy.space $(SPACE) $(ARGS)
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-results site

@@ -18,8 +18,8 @@ APP = (
     "ui/",
 )
 """Files, and folders with all that is in them, that the app runs from."""
-SPACE = (*APP, "README.md", "assets/*.png", "assets/*.svg")
-"""What a Space shows beside it: the README, whose front matter configures it, and the README's pictures."""
+SPACE = (*APP, "*.md", "CITATION.cff", "docs/*.md", "assets/*.png", "assets/*.svg")
+"""What a Space shows beside it: the README, whose front matter configures it, what that links to, and pictures."""
 
 
 def tracked(root: Path = ROOT) -> list[str]:

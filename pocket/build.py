@@ -29,7 +29,7 @@ from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.generator.report import COLOURED_PATH, HISTORY, SHEET_PATH
 from pocket.prompts import COLOURED, SHEET, STYLE_TUNING, TUNING, benchmark_prompts
-from pocket.readme import JUDGED, README
+from pocket.results import JUDGED, PAGE
 from tools.screenshots import SHOTS
 
 POCKET = Path("checkpoints/pocket")
@@ -201,15 +201,15 @@ STAGES = (
     ),
     Stage(
         "screenshots",
-        "the README's pictures of the app",
+        "pictures of the app for README and docs",
         ("tools.screenshots",),
         [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
         [f"assets/screenshot-{name}.png" for name, *_ in SHOTS],
     ),
     Stage(
-        "readme",
-        "the README's figures",
-        ("pocket.readme",),
+        "results",
+        "the figures in docs/results.md",
+        ("pocket.results",),
         [
             str(POCKET / "generator" / HISTORY),
             str(TRIALS),
@@ -219,7 +219,7 @@ STAGES = (
             _ENCODER_REPORT,
             _MEMORIZATION,
         ],
-        [str(README)],
+        [str(PAGE)],
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Makes the README's pictures: `make screenshots` starts the app and photographs it in headless Chromium."""
+"""Makes the pictures of README and docs: `make screenshots` starts the app and photographs it in headless Chromium."""
 
 from __future__ import annotations
 

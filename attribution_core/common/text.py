@@ -1,4 +1,4 @@
-"""Numbers, lists and links as people read them: the same in the app, in reports and in the README."""
+"""Numbers, lists and links as people read them: the same in the app, in reports and in the docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score means and what it does not: the same words in the app, in reports and in the README."""
+"""What a score means and what it does not: the same words in the app, in reports and in the docs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEANING = (
     "and Zhang, NeurIPS 2024), features tuned as above barely beat plain DINO features. A score is no legal finding "
     "of copying either, and no basis for paying anybody by itself.",
 )
-"""What a score is and is not, one paragraph each; a test holds them against the README."""
+"""What a score is and is not, one paragraph each; a test holds them against README and docs."""
 LIMITS = (
     "Similar is not influential: two nearly identical training images share one influence.",
     "A share depends on the whole training set, the encoder and the temperature. Shares of different collections "

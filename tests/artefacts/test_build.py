@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from attribution_core.generation.generator import Generator
-from pocket import readme
+from pocket import results
 from pocket.build import DOIT_CONFIG, STAGES
 from pocket.prompts import COLOURED, SHEET
 
@@ -77,14 +77,14 @@ def test_a_change_is_followed_to_all_that_depends_on_it_and_no_further(tmp_path:
     assert sorted((tmp_path / "ran").read_text()) == ["b", "b", "c", "c", "y"]
 
 
-def test_the_readme_says_what_the_cards_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_results_page_says_what_the_cards_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.rewritten(text) == text
+    text = results.PAGE.read_text(encoding="utf-8")
+    assert results.rewritten(text) == text
 
 
 def test_what_was_seen_on_the_sheets_is_of_the_generator_that_ships() -> None:
-    judged = json.loads((ROOT / readme.JUDGED).read_text())
+    judged = json.loads((ROOT / results.JUDGED).read_text())
     assert judged["generator_sha256"] == Generator.open(ROOT / "checkpoints/pocket/generator").sha256
     assert tuple(judged["sheet"]) == SHEET and tuple(judged["coloured"]) == COLOURED
 

@@ -76,9 +76,9 @@ def test_rows_are_of_https_and_stay_in_their_folder() -> None:
 
 
 @pytest.mark.parametrize("row", [r for r in RELEASES.values() if not r.encoder], ids=lambda r: r.name)
-def test_the_readme_lists_every_release(row: Release) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    assert f"| `{row.name}` | {row.what} | {row.licence} |" in readme
+def test_the_docs_list_every_release(row: Release) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/released-files.md").read_text(encoding="utf-8")
+    assert f"| `{row.name}` | {row.what} | {row.licence} |" in page
 
 
 def test_archives_are_unpacked_and_a_second_call_fetches_nothing(web: Web, tmp_path: Path) -> None:

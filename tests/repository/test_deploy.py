@@ -87,9 +87,15 @@ def test_nothing_that_only_developers_need_is_deployed() -> None:
         "assets",
         "attribution_core",
         "checkpoints",
+        "docs",
         "ui",
     }
-    assert "README.md" in there and "requirements.txt" in there and "tools/screenshots.py" not in there
+    assert (
+        "README.md" in there
+        and "docs/hooks.py" not in there
+        and "requirements.txt" in there
+        and "tools/screenshots.py" not in there
+    )
     assert set(chosen(FILES, APP)) < set(there)
 
 

@@ -43,7 +43,7 @@ def test_calibration_gains_on_models_that_it_was_not_fitted_on(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_an_example_opens_as_a_notebook_and_stands_in_the_readme(path: Path) -> None:
+def test_an_example_opens_as_a_notebook_and_stands_in_the_docs(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     cells = re.split(r"^# %%", text, flags=re.MULTILINE)
     assert cells[0] == "" and cells[1].startswith(" [markdown]\n# # ")
@@ -52,5 +52,5 @@ def test_an_example_opens_as_a_notebook_and_stands_in_the_readme(path: Path) -> 
             assert all(line.startswith("#") for line in cell.splitlines()[1:] if line), cell
         else:
             compile(cell.split("\n", 1)[1], path.name, "exec")
-    assert f"examples/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"examples/{path.name}" in (ROOT / "docs/python-api.md").read_text(encoding="utf-8")
     assert all(line == "" or len(line) <= 120 for line in text.splitlines())

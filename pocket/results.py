@@ -1,4 +1,4 @@
-"""Writes the README's figures of the pocket collection from the cards: `python -m pocket.readme`.
+"""Writes the pocket collection's figures into docs/results.md from the cards: `python -m pocket.results`.
 
 What stands between the two marks is replaced; a test fails where it is not what the cards say.
 """
@@ -22,7 +22,7 @@ from pocket.evidence.scaling import SCALING
 from pocket.generator.commands import OUT, TRIALS
 from pocket.generator.report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
 
-README = Path("README.md")
+PAGE = Path("docs/results.md")
 BENCHMARK, EVIDENCE = Path("checkpoints/pocket/benchmark"), Path("checkpoints/pocket/evidence")
 CASES = {
     "test_seen_concept": "known things",
@@ -31,13 +31,13 @@ CASES = {
 }
 OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_style",)
 JUDGED = Path("pocket/judged.json")  # what a person saw on the sheets, prompt by prompt
-START, END = "<!-- written by python -m pocket.readme -->", "<!-- end of what it writes -->"
+START, END = "<!-- written by python -m pocket.results -->", "<!-- end of what it writes -->"
 MEMORIZED = OUT.parent / memorization_evidence.FILE
 SEEN, UNSEEN = "seen captions", "pairs never seen together"
 
 
 def figures() -> str:
-    """The README's part, as Markdown."""
+    """The page's part, as Markdown."""
     card, judged = read_card(OUT), json.loads(JUDGED.read_text())
     report, training = card["report"], card["training"]
     coloured = judged["coloured"]
@@ -46,13 +46,13 @@ def figures() -> str:
             f"{training['samples']:,} samples in {training['hours']:.1f} hours on two processor cores "
             f"({training['date']}). 64 fixed prompts, none of them chosen:",
             "",
-            f"![64 fixed prompts and what the pocket generator made of them]({SHEET_PATH})",
+            f"![64 fixed prompts and what the pocket generator made of them](../{SHEET_PATH})",
             "",
             _looked_at(judged),
             "",
             *_table(("question", "reached", "real images", "by chance", "aim"), _questions(report)),
             "",
-            f'Colours: of 40 prompts such as "blue apple" ([sheet]({COLOURED_PATH})), '
+            f'Colours: of 40 prompts such as "blue apple" ([sheet](../{COLOURED_PATH})), '
             f"{sum(v['colour'] for v in coloured.values())} show the colour and "
             f"{sum(v['colour'] and v['thing'] for v in coloured.values())} the colour on the thing.",
             "",
@@ -263,7 +263,7 @@ def _known(evidence: dict[str, Any], card: dict[str, Any], scaling: dict[str, An
         yield ""
         yield (
             f"{words}: recall@10 / mAP among the {evidence['candidates']:,} training images and all exemplars of "
-            "the test case ([all metrics with intervals](checkpoints/pocket/evidence/tables.csv))."
+            "the test case ([all metrics with intervals](../checkpoints/pocket/evidence/tables.csv))."
         )
         yield ""
         yield from _table(
@@ -448,15 +448,15 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
 
 
 def rewritten(text: str) -> str:
-    """The README's text with the part between the marks written anew."""
+    """The page's text with the part between the marks written anew."""
     before, rest = text.split(START)
     return f"{before}{START}\n{figures()}\n{END}{rest.split(END)[1]}"
 
 
 def main() -> None:
     """Write it."""
-    text = rewritten(README.read_text(encoding="utf-8"))
-    with atomic_path(README) as temporary:
+    text = rewritten(PAGE.read_text(encoding="utf-8"))
+    with atomic_path(PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
