@@ -53,10 +53,15 @@ def drop(page: Page, folder: Path, *seeds: int, artist: str = "Ada") -> None:
 
 
 def holds(folder: Path, *seeds: int) -> list[Path]:
-    """Files under a folder whose pixels are those of a shape, or whose names are those of a piece."""
+    """Files under a folder whose pixels are those of a shape, or whose names are those of a piece.
+
+    Training images that were shown lie there, too, and one of them is such a shape.
+    """
     pixels = {shape_image(s).tobytes() for s in seeds}
     found = []
-    for path in (p for p in folder.rglob("*") if p.is_file()):
+    for path in folder.rglob("*"):
+        if not path.is_file() or path.parent.name.startswith("pictures-"):
+            continue
         try:
             same = read_image(path).tobytes() in pixels
         except Exception:

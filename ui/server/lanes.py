@@ -109,6 +109,9 @@ class FairQueue(Queue):
                 raise HTTPException(
                     429, f"the app is busy with {mine + running} jobs of yours; try again when one is done."
                 )
+        if isinstance(body.event_data, dict):
+            # Handlers ask only where it was clicked; what is shown there is a file, under the name it was shown by.
+            body.event_data = {"index": body.event_data.get("index")}
         answer = await super().push(body, request, username)
         self.listeners.expect(body.session_hash)
         return answer
