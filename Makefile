@@ -31,7 +31,7 @@ run: $(VENV)/.stamp-run  ## start the app on http://127.0.0.1:7860
 	$(PY) app.py $(ARGS)
 
 test: $(VENV)/.stamp-dev browser  ## run all tests, offline, those in a browser too
-	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	$(PY) -m pytest -n auto --dist loadgroup $(ARGS)
 
 browser:
 	@if ! command -v chromium >/dev/null; then \

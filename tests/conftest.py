@@ -19,13 +19,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
+TESTS = Path(__file__).parent
 CHROMIUM = shutil.which("chromium")
-expect.set_options(timeout=30_000)
+BROWSER_MS = 90_000  # a browser and an app beside other tests on two cores may take their time
+expect.set_options(timeout=BROWSER_MS)
 
 
 def pytest_configure() -> None:
     """Let programs that tests start be stopped by Ctrl-C: a shell's background jobs ignore it, and so would theirs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On several cores, the tests of a file share a worker, and so do all in a browser: two would starve each other."""
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        item.add_marker(pytest.mark.xdist_group("browser" if path.parts[0] == "browser" else str(path)))
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +78,13 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     fake_evidence(Collection.open(collection.path))
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> None:
+    """Actions and page loads wait as long as expectations do."""
+    if "page" in request.fixturenames:
+        request.getfixturevalue("page").set_default_timeout(BROWSER_MS)
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_a_reader_reads_or_refuses(kind: str, tmp_path: Path) -> None:
     assert read(file) is None or read(file)
 
     @settings(
-        max_examples=int(GIVEN or 300),
+        max_examples=int(GIVEN or 800),
         derandomize=not GIVEN,
         database=None,
         deadline=8000,
