@@ -31,7 +31,12 @@ run: $(VENV)/.stamp-run  ## start the app on http://127.0.0.1:7860
 	$(PY) app.py $(ARGS)
 
 test: $(VENV)/.stamp-dev browser  ## run all tests, offline, those in a browser too
-	$(PY) -m pytest -n auto --dist loadgroup $(ARGS)
+ifdef ARGS
+	$(PY) -m pytest $(ARGS)
+else  # a browser, its app and other tests would starve each other
+	$(PY) -m pytest -n auto --dist loadfile --ignore=tests/browser
+	$(PY) -m pytest tests/browser
+endif
 
 browser:
 	@if ! command -v chromium >/dev/null; then \

@@ -19,7 +19,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
-TESTS = Path(__file__).parent
 CHROMIUM = shutil.which("chromium")
 BROWSER_MS = 90_000  # a browser and an app beside other tests on two cores may take their time
 expect.set_options(timeout=BROWSER_MS)
@@ -28,13 +27,6 @@ expect.set_options(timeout=BROWSER_MS)
 def pytest_configure() -> None:
     """Let programs that tests start be stopped by Ctrl-C: a shell's background jobs ignore it, and so would theirs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On several cores, the tests of a file share a worker, and so do all in a browser: two would starve each other."""
-    for item in items:
-        path = item.path.relative_to(TESTS)
-        item.add_marker(pytest.mark.xdist_group("browser" if path.parts[0] == "browser" else str(path)))
 
 
 @pytest.fixture(scope="session")
