@@ -181,7 +181,7 @@ def encode_case(
 def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:
     """Read `dataset/json/test_*.json` of the release, or one of ours. Raises `CheckpointError`."""
     try:
-        rows = read_json(Path(path))
+        rows = read_json(path)
         entries = tuple(
             ManifestEntry(
                 tuple(str(p) for p in _list(row["exemplar"])),

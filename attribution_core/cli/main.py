@@ -24,7 +24,7 @@ from attribution_core.cli.report import report
 from attribution_core.cli.second_opinion import second_opinion
 from attribution_core.cli.streams import printable_streams
 from attribution_core.cli.train_mappers import train_mappers
-from attribution_core.common.text import one_line
+from attribution_core.common.text import message_of, one_line
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
 
@@ -48,7 +48,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except AttributionError as error:
-            typer.echo(f"error: {one_line(' '.join(str(error).split()))}", err=True)
+            typer.echo(f"error: {one_line(message_of(error))}", err=True)
             raise typer.Exit(2) from error
         except OSError as error:  # a disk that is full or locked where nobody else has said so
             where = f"'{error.filename}': " if error.filename is not None else ""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from attribution_core.common.text import message_of
 from attribution_core.errors import CheckpointError, OutputError
 
 _BLOCK = 1 << 20
@@ -32,7 +33,7 @@ def written_to(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(_cannot(path, error.strerror or " ".join(str(error).split()))) from error
+        raise OutputError(_cannot(path, error.strerror or message_of(error))) from error
     except (RuntimeError, ValueError, SafetensorError) as error:
         if reason := _REASON.search(str(error)):
             raise OutputError(_cannot(path, reason[0])) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,6 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """The same of a UTF-8 file, with a byte order mark or without. Raises `OSError`, too."""
     return parse_json(Path(path).read_text(encoding="utf-8-sig"))

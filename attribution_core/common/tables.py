@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution_core.common.json_text import parse_json, read_json
+from attribution_core.common.text import message_of
 from attribution_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class _OneSentence:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (OSError, ValueError, csv.Error)) and not isinstance(error, InvalidInputError):
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            reason = getattr(error, "strerror", None) or message_of(error)
             raise InvalidInputError(
                 f"'{self._path}' cannot be read ({reason}); give UTF-8 CSV, Parquet or JSON lines (.jsonl)."
             ) from error

@@ -14,6 +14,11 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
+def message_of(error: BaseException, most: int | None = None) -> str:
+    """What an error of another library says, on one line. most: characters."""
+    return " ".join(str(error).split())[:most]
+
+
 def one_line(text: str) -> str:
     """A stranger's text as a terminal may show it: on one line, without codes that steer it or turn letters round."""
     return _UNSEEN.sub(" ", text)

@@ -31,12 +31,9 @@ def influence_by_rank(result: Attribution) -> Figure:
     for name, colour, listed, others in _both(result):
         traces.append(
             {
-                "type": "scatter",
-                "x": np.concatenate([ranks, others[0]]),
-                "y": np.concatenate([listed, others[1]]),
-                "mode": "lines",
-                "line": {"color": colour, "width": 2},
-                "name": name,
+                **_line(
+                    name, colour, np.concatenate([ranks, others[0]]), np.concatenate([listed, others[1]])
+                ),
                 "legendgroup": name,
                 "hoverinfo": "skip",
             }
@@ -72,12 +69,7 @@ def cumulative_share(result: Attribution) -> Figure:
         mass = np.concatenate([listed, others[1] * np.diff(others[0], prepend=len(result))])
         traces.append(
             {
-                "type": "scatter",
-                "x": rank,
-                "y": np.minimum(mass.cumsum(), 1.0),
-                "mode": "lines",
-                "line": {"color": colour, "width": 2},
-                "name": name,
+                **_line(name, colour, rank, np.minimum(mass.cumsum(), 1.0)),
                 "hovertemplate": "the first %{x:,.0f} images hold %{y:.1%} (" + name + ")<extra></extra>",
             }
         )
@@ -139,6 +131,17 @@ def _both(result: Attribution) -> Iterator[tuple[str, str, FloatArray, tuple[Flo
         result.uncalibrated,
         _rest_curve(result, 1.0, result.rest_uncalibrated),
     )
+
+
+def _line(name: str, colour: str, x: FloatArray, y: FloatArray) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "mode": "lines",
+        "line": {"color": colour, "width": 2},
+        "name": name,
+    }
 
 
 def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[FloatArray, FloatArray]:

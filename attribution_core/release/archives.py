@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from attribution_core.common.text import message_of
 from attribution_core.errors import DownloadError
 
 _BLOCK = 1 << 20
@@ -35,7 +36,7 @@ def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | Non
             names = _extract(archive, inside, on_progress)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise BadArchiveError(
-                f"'{archive.name}' is no whole archive ({' '.join(str(error).split())}); fetch it again."
+                f"'{archive.name}' is no whole archive ({message_of(error)}); fetch it again."
             ) from error
         except OSError as error:
             raise DownloadError(

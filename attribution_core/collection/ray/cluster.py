@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.text import message_of
 from attribution_core.errors import InvalidInputError, MissingDependencyError
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -74,7 +75,7 @@ def running() -> Iterator[Any]:
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             what = f"be reached at RAY_ADDRESS '{address}'" if address else "be started"
             raise InvalidInputError(
-                f"Ray cannot {what} ({' '.join(str(error).split())[:200]}); check the cluster, or "
+                f"Ray cannot {what} ({message_of(error, 200)}); check the cluster, or "
                 "leave '--engine ray' away."
             ) from error
         yield ray

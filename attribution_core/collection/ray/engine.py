@@ -25,6 +25,7 @@ from typing import Any
 from attribution_core.collection.ray.cluster import Share, library, running, share
 from attribution_core.collection.shards import Encoded, Shard, encode
 from attribution_core.collection.sources.item import SourceItem
+from attribution_core.common.text import message_of
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import AttributionError, InvalidInputError, unknown_name
@@ -215,8 +216,7 @@ def encode_shards(
                 yield from _in_order(ray, chain([first], stream), shelf, results, AHEAD * given.count)
         except ray.exceptions.RayError as error:
             raise InvalidInputError(
-                f"Ray broke off ({' '.join(str(error).split())[:200]}); the same command goes on "
-                "where it stopped."
+                f"Ray broke off ({message_of(error, 200)}); the same command goes on where it stopped."
             ) from error
         finally:
             ray.kill(shelf)

@@ -9,6 +9,7 @@ from typing import Any
 from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, path_names, take
 from attribution_core.common.cells import as_text
 from attribution_core.common.tables import with_labels
+from attribution_core.common.text import message_of
 from attribution_core.errors import InvalidInputError, MissingDependencyError
 
 
@@ -46,7 +47,7 @@ class DatasetSource:
         except Exception as error:  # its builders raise whatever they like
             raise InvalidInputError(
                 f"'{name}' is neither here nor a data set that can be loaded "
-                f"({type(error).__name__}: {_short(error)}); check the name, the network, and "
+                f"({type(error).__name__}: {message_of(error, 200)}); check the name, the network, and "
                 "whether it needs --config or logging in (hf auth login)."
             ) from error
         if self.split not in loaded:
@@ -58,7 +59,9 @@ class DatasetSource:
         try:
             features = stream.features or stream._resolve_features().features
         except Exception as error:
-            raise InvalidInputError(f"data set '{name}' cannot be read ({_short(error)}).") from error
+            raise InvalidInputError(
+                f"data set '{name}' cannot be read ({message_of(error, 200)})."
+            ) from error
         known = list(features or {})
         images = [n for n, kind in (features or {}).items() if isinstance(kind, datasets.Image)]
         column = image_column or next(
@@ -101,7 +104,7 @@ class DatasetSource:
                     yield self._item(name, row)
         except Exception as error:  # likewise
             raise InvalidInputError(
-                f"data set '{self.name}' broke off behind row {number} ({_short(error)}); the same "
+                f"data set '{self.name}' broke off behind row {number} ({message_of(error, 200)}); the same "
                 "command goes on there."
             ) from error
 
@@ -135,7 +138,3 @@ def _labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
 
     kinds = {name: getattr(kind, "feature", kind) for name, kind in features.items()}
     return {name: kind.names for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -10,6 +10,7 @@ from typing import Any
 from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, path_names, take
 from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.tables import class_labels, with_labels
+from attribution_core.common.text import message_of
 from attribution_core.errors import InvalidInputError
 
 _ROWS = 64  # of a Parquet file that are in memory at a time
@@ -30,7 +31,7 @@ def image_column_of(file: Path, asked: str | None = None) -> str | None:
         schema = pq.read_schema(file)
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(
-            f"'{file}' cannot be read as Parquet ({_short(error)}); check the file."
+            f"'{file}' cannot be read as Parquet ({message_of(error, 200)}); check the file."
         ) from error
     if asked is not None:
         return asked if asked in schema.names else None
@@ -129,7 +130,7 @@ class ParquetSource:
                         yield named, with_labels(row, labels)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidInputError(
-                f"'{file}' cannot be read behind row {number:,} ({_short(error)}); check the file."
+                f"'{file}' cannot be read behind row {number:,} ({message_of(error, 200)}); check the file."
             ) from error
 
     def total(self, done: int) -> int | None:
@@ -147,7 +148,3 @@ def _row(name: str, image: Any, text: dict[str, str], folder: Path) -> SourceIte
         return SourceItem(name, folder / path, text, names)
     only = f", only the link {path}" if path else ""
     return SourceItem(name, None, text, names, f"its row holds no encoded image{only}")
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
