@@ -214,9 +214,9 @@ def test_what_cannot_be_reported_says_so(shapes: Collection) -> None:
         make_report(shape_image(7), added, shapes, title="x")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md"])
-def test_readme_and_docs_say_the_same_of_what_a_score_means(page: str) -> None:
-    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "docs/how-it-works.md"])
+def test_readme_and_docs_say_the_same_of_what_a_score_means(document: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / document).read_text(encoding="utf-8")
     plain = " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("*", "").split())
     assert [words for words in (*MEANING, *LIMITS) if words not in plain] == []
 
