@@ -89,7 +89,7 @@ def measure_query(say: Callable[..., None], collection_path: Path, runs: int, to
     attributor = Attributor(collection, device="cpu")
     loading, encoder = timed(lambda: attributor.encoder)
     say("load the encoder", seconds=round(loading, 3), encoder=encoder.name)
-    queries = Corpus.open(collection_path / "corpus", split="exemplars")
+    queries = Corpus.open(collection.layout.corpus, split="exemplars")
     images = [queries.image(int(k)) for k in np.linspace(0, len(queries) - 1, runs).astype(int)]
     corpus, temperature = collection.corpus, collection.calibrator.temperature_
     encoding, raw = timed(lambda: encoder.encode([corpus.image(i) for i in range(len(corpus))]))
@@ -128,16 +128,18 @@ def measure_query(say: Callable[..., None], collection_path: Path, runs: int, to
         same_images=f"{same} of {runs * top}",
         largest_difference_of_influence=worst,
         rest_within_interval=inside,
-        stored_bytes=sum(p.stat().st_size for p in (collection_path / "index").glob("*.faiss")),
+        stored_bytes=sum(p.stat().st_size for p in collection.layout.index().glob("*.faiss")),
         peer_bytes=int(features.nbytes),
     )
 
 
 def measure_generation(say: Callable[..., None], collection_path: Path, runs: int) -> None:
     """Seconds for one image with the generator's own steps and guidance, and with 25 steps, after a first one."""
+    from attribution_core.collection.layout import CollectionLayout
     from attribution_core.generation.generator import Generator
 
-    loading, generator = timed(lambda: Generator.open(collection_path / "generator", device="cpu").load())
+    folder = CollectionLayout(collection_path).generator
+    loading, generator = timed(lambda: Generator.open(folder, device="cpu").load())
     say("load the generator", seconds=round(loading, 2))
     first, _ = timed(lambda: generator.generate("red apple, noto style", seed=0))
     for steps in (generator.defaults.steps, 25):

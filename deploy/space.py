@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from attribution_core.collection.layout import needed_to_attribute
+from attribution_core.common.cards import CARD_NAME
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -41,11 +43,6 @@ class Plan:
         return sum(path.stat().st_size for path in self.files.values())
 
 
-def _served(path: Path) -> bool:
-    """Whether the app reads a file of a collection; what only adding and removing images needs stays here."""
-    return not path.parts[0].startswith((".", "features", "building"))
-
-
 def plan(space: str, collection: Path | None = None, root: Path = ROOT) -> Plan:
     """List what a Space needs.
 
@@ -66,13 +63,13 @@ def plan(space: str, collection: Path | None = None, root: Path = ROOT) -> Plan:
     files = {name: root / name for name in names}
     variables = {}
     if collection is not None:
-        if not (collection / "card.json").is_file():
+        if not (collection / CARD_NAME).is_file():
             raise CheckpointError(f"'{collection}' has no card.json; give the folder that 'index' made.")
         place = f"collections/{collection.resolve().name}"
         files |= {
             f"{place}/{path.relative_to(collection).as_posix()}": path
             for path in sorted(collection.rglob("*"))
-            if path.is_file() and _served(path.relative_to(collection))
+            if path.is_file() and needed_to_attribute(path.relative_to(collection))
         }
         variables["ATTRIBUTION_COLLECTION"] = place
     return Plan(space, files, variables, f"Attribution Explorer at {revision(root)}")

@@ -13,6 +13,7 @@ from PIL import ImageOps
 
 from attribution_core import Attributor, Corpus
 from attribution_core.collection.build import build_collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.settings import shipped
 
 WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))
@@ -26,7 +27,7 @@ WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))
 # %%
 FOLDER, CREDITS = WORK / "drawings", WORK / "credits.csv"
 
-drawings = Corpus.open(shipped("pocket") / "corpus")
+drawings = Corpus.open(CollectionLayout(shipped("pocket")).corpus)
 FOLDER.mkdir()
 with CREDITS.open("w", newline="", encoding="utf-8") as table:
     rows = csv.writer(table)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from attribution_core import Attributor, Calibrator, Corpus
 from attribution_core.collection.build import build_collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.settings import shipped
 
 WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))
@@ -53,7 +54,7 @@ encoder = Colours()
 
 # %%
 FOLDER = WORK / "drawings"
-drawings = Corpus.open(shipped("pocket") / "corpus")
+drawings = Corpus.open(CollectionLayout(shipped("pocket")).corpus)
 FOLDER.mkdir()
 for position in range(0, 800, 10):
     drawings.image(position).save(FOLDER / f"{position}.png")
@@ -78,5 +79,5 @@ for credit, similarity, share in zip(result.credits, result.similarity, result.i
 # A temperature that you trust, from anywhere, is kept in the collection by a calibrator.
 
 # %%
-Calibrator.from_temperature(0.02, encoder.name).save(report.collection.path / "calibrator")
+Calibrator.from_temperature(0.02, encoder.name).save(report.collection.layout.calibrator())
 print("found:", result.credits[0].id == "250.png")

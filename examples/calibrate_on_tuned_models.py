@@ -14,6 +14,7 @@ from attribution_core import Attributor, Collection
 from attribution_core.add_one_in.cases import encode_case, read_manifest
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.queries import add_one_in
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import over_models
 from attribution_core.settings import shipped
 
@@ -24,9 +25,9 @@ from attribution_core.settings import shipped
 # prompt. Paths are those of a folder of images, or of Parquet files with an image column.
 
 # %%
-BENCHMARK = shipped("pocket") / "benchmark"
-MANIFEST = BENCHMARK / "validation.json"
-IMAGES = [BENCHMARK, shipped("pocket") / "corpus"]
+POCKET = CollectionLayout(shipped("pocket"))
+MANIFEST = POCKET.benchmark / "validation.json"
+IMAGES = [POCKET.benchmark, POCKET.corpus]
 MODELS = 8  # fit on so many, test on as many others; take all that you have
 
 entries = read_manifest(MANIFEST)

@@ -16,6 +16,9 @@ from typing import Any
 
 from doit.tools import config_changed
 
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.evidence import memorization as memorization_evidence
+from attribution_core.evidence.benchmark import FILE, SCALING
 from pocket.benchmark import make as benchmark
 from pocket.benchmark import plan as benchmark_plan
 from pocket.corpus.sources import ALL_SOURCES
@@ -41,23 +44,24 @@ DOIT_CONFIG = {
     "verbosity": 2,
 }
 
-_TRAIN = str(POCKET / "corpus/train-core.parquet")
-_CORPUS = [_TRAIN, *(str(POCKET / f"corpus/exemplars-{part}.parquet") for part in ("core", "by-sa", "gpl"))]
-_GENERATOR = str(POCKET / "generator" / SUMS)
-_INDEX = str(POCKET / "index/index.faiss")
-_CALIBRATOR = str(POCKET / "calibrator/calibrator.safetensors")
+_LAYOUT = CollectionLayout(POCKET)
+_TRAIN = str(_LAYOUT.corpus / "train-core.parquet")
+_CORPUS = [_TRAIN, *(str(_LAYOUT.corpus / f"exemplars-{part}.parquet") for part in ("core", "by-sa", "gpl"))]
+_GENERATOR = str(_LAYOUT.generator / SUMS)
+_INDEX = str(_LAYOUT.index() / "index.faiss")
+_CALIBRATOR = str(_LAYOUT.calibrator() / "calibrator.safetensors")
 _BENCHMARK = [
-    str(POCKET / "benchmark" / name)
+    str(_LAYOUT.benchmark / name)
     for name in (
         *(f"images-{part}.parquet" for part in benchmark.LICENCES),
         *(f"{split}.json" for split in benchmark_plan.SPLITS),
     )
 ]
-_EVIDENCE, _SCALING = (str(POCKET / "evidence" / name) for name in ("evidence.json", scaling.SCALING))
-_MEMORIZATION = str(POCKET / "evidence/memorization.json")
+_EVIDENCE, _SCALING = (str(_LAYOUT.evidence(name)) for name in (FILE, SCALING))
+_MEMORIZATION = str(_LAYOUT.evidence(memorization_evidence.FILE))
 _TRAINED = [f"checkpoints/encoders/{recipe.NAME}/model.safetensors" for recipe in (sscd, clip)]
 _ENCODER_REPORT = str(encoder_report.REPORT)
-_EXAMPLES = [str(POCKET / "examples" / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
+_EXAMPLES = [str(_LAYOUT.examples / file_name(k, prompt)) for k, (prompt, _) in enumerate(EXAMPLES, 1)]
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ STAGES = (
         "what the generator reaches, and its sheets",
         ("pocket.generator report",),
         [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
-        [str(SHEET_PATH), str(COLOURED_PATH), str(POCKET / "generator" / HISTORY)],
+        [str(SHEET_PATH), str(COLOURED_PATH), str(_LAYOUT.generator / HISTORY)],
         [SHEET, COLOURED],
     ),
     Stage(
@@ -211,7 +215,7 @@ STAGES = (
         "the figures in docs/results.md",
         ("pocket.results",),
         [
-            str(POCKET / "generator" / HISTORY),
+            str(_LAYOUT.generator / HISTORY),
             str(TRIALS),
             str(JUDGED),
             _EVIDENCE,

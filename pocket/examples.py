@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.generation.generator import Generator
 
 COLLECTION = Path("checkpoints/pocket")
@@ -56,7 +57,8 @@ def main(
     collection: Annotated[Path, typer.Option(help="Folder with generator/; gets examples/.")] = COLLECTION,
 ) -> None:
     """Make the examples again from the shipped generator."""
-    for file in make_examples(Generator.open(collection / "generator"), collection / "examples"):
+    layout = CollectionLayout(collection)
+    for file in make_examples(Generator.open(layout.generator), layout.examples):
         sys.stderr.write(f"{file}\n")
 
 

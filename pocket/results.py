@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from attribution_core.add_one_in.evaluation import RECALL_AT
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import atomic_path
 from attribution_core.common.text import listing
 from attribution_core.evidence import memorization as memorization_evidence
+from attribution_core.evidence.benchmark import FILE, SCALING
 from attribution_core.figures.evidence import PRETRAINED
 from pocket.encoders.report import NEAREST, PRECISION, REPORT
-from pocket.evidence.scaling import SCALING
 from pocket.generator.commands import OUT, TRIALS
 from pocket.generator.report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
 
 PAGE = Path("docs/results.md")
-BENCHMARK, EVIDENCE = Path("checkpoints/pocket/benchmark"), Path("checkpoints/pocket/evidence")
+POCKET = CollectionLayout(Path("checkpoints/pocket"))
 CASES = {
     "test_seen_concept": "known things",
     "test_unseen_concept": "unseen things",
@@ -32,7 +33,7 @@ CASES = {
 OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_style",)
 JUDGED = Path("pocket/judged.json")  # what a person saw on the sheets, prompt by prompt
 START, END = "<!-- written by python -m pocket.results -->", "<!-- end of what it writes -->"
-MEMORIZED = OUT.parent / memorization_evidence.FILE
+MEMORIZED = POCKET.evidence(memorization_evidence.FILE)
 SEEN, UNSEEN = "seen captions", "pairs never seen together"
 
 
@@ -97,9 +98,9 @@ def figures() -> str:
             ),
             "",
             *_known(
-                json.loads((EVIDENCE / "evidence.json").read_text()),
-                read_card(BENCHMARK),
-                json.loads((EVIDENCE / SCALING).read_text()),
+                json.loads(POCKET.evidence(FILE).read_text()),
+                read_card(POCKET.benchmark),
+                json.loads(POCKET.evidence(SCALING).read_text()),
             ),
             "",
             *_memorized(json.loads(MEMORIZED.read_text())),

@@ -33,11 +33,13 @@ def calibrate(
     from attribution_core.add_one_in.queries import add_one_in
     from attribution_core.cli.cases import read_case
     from attribution_core.collection.collection import Collection
+    from attribution_core.collection.layout import CollectionLayout
+    from attribution_core.common.cards import CARD_NAME
     from attribution_core.common.estimates import over_models
     from attribution_core.errors import InvalidInputError
 
-    folder = out or collection / "calibrator"
-    if (folder / "card.json").exists() and not replace:
+    folder = out or CollectionLayout(collection).calibrator()
+    if (folder / CARD_NAME).exists() and not replace:
         raise InvalidInputError(
             f"'{folder}' holds a calibrator; give --replace to overwrite it, or another --out."
         )

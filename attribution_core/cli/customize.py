@@ -31,6 +31,7 @@ def customize(
     """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
     from tqdm import tqdm
 
+    from attribution_core.collection.layout import CollectionLayout
     from attribution_core.common.folders import image_files
     from attribution_core.common.images import read_image
     from attribution_core.generation.generator import Generator
@@ -41,7 +42,7 @@ def customize(
     captions = STYLE_CAPTIONS if style else OBJECT_CAPTIONS
     settings = Settings()
     opened = Generator.open(
-        generator or settings.generator or settings.collection / "generator", device=device
+        generator or settings.generator or CollectionLayout(settings.collection).generator, device=device
     )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)

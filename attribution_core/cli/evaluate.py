@@ -95,7 +95,7 @@ def _learned(collection: Collection | None, encoder: str) -> list[tuple[str, Map
 
     if collection is None:
         return []
-    pairs = [(name, MapperPair.load(collection.parts_of(name) / "mappers")) for name in collection.methods]
+    pairs = [(name, MapperPair.load(collection.layout.mappers(name))) for name in collection.methods]
     return [(name, pair) for name, pair in pairs if pair.encoder == encoder and pair.kind != "identity"]
 
 

@@ -39,8 +39,8 @@ def from_release(
     from attribution_core.cli.index import chosen
     from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
+    from attribution_core.collection.from_release import find_release, row_of
     from attribution_core.errors import InvalidInputError
-    from attribution_core.release.convert import find_release, row_of
 
     if features is None:
         if mappers or calibrator:

@@ -116,6 +116,7 @@ def generate(
     """Make an image from PROMPT and write it with its recipe."""
     from tqdm import tqdm
 
+    from attribution_core.collection.layout import CollectionLayout
     from attribution_core.errors import InvalidInputError
     from attribution_core.generation.generator import Generator
 
@@ -123,7 +124,7 @@ def generate(
         raise InvalidInputError(f"'{out}' is a folder; give the name of a file to write.")
     settings = Settings()
     opened = Generator.open(
-        generator or settings.generator or settings.collection / "generator", device=device
+        generator or settings.generator or CollectionLayout(settings.collection).generator, device=device
     )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from attribution_core.common.cards import read_card
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
 
@@ -15,28 +16,28 @@ FITTED_ELSEWHERE = "fitted on another collection"
 
 def borrow_calibrator(folder: Path, encoder: str) -> None:
     """Copy the shipped calibrator that was fitted for this encoder as it is; its card says that it is borrowed."""
-    if (folder / "calibrator/card.json").exists():
+    target = CollectionLayout(folder).calibrator()
+    if (target / CARD_NAME).exists():
         return
-    for parts in (SHIPPED, *sorted((SHIPPED / "methods").glob("*"))):
-        cards = [parts / name / "card.json" for name in ("calibrator", "mappers")]
-        if not all(card.exists() for card in cards):
+    bundled = CollectionLayout(SHIPPED)
+    for method in bundled.methods:
+        source, mappers = bundled.calibrator(method), bundled.mappers(method)
+        if not all((part / CARD_NAME).exists() for part in (source, mappers)):
             continue
-        fitted, mappers = (read_card(card.parent) for card in cards)
-        if fitted.get("encoder") == encoder and mappers.get("kind") == "identity":
-            calibrator = Calibrator.load(parts / "calibrator", encoder=encoder)
-            shutil.rmtree(folder / "calibrator", ignore_errors=True)
-            calibrator.save(
-                folder / "calibrator", card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"}
-            )
+        if read_card(source).get("encoder") == encoder and read_card(mappers).get("kind") == "identity":
+            calibrator = Calibrator.load(source, encoder=encoder)
+            shutil.rmtree(target, ignore_errors=True)
+            calibrator.save(target, card={"note": f"{FITTED_ELSEWHERE}: the pocket collection"})
             return
 
 
 def calibrator_notice(folder: Path) -> str:
     """What to say of a collection's calibrator; "" where there is nothing to say."""
-    if not (folder / "calibrator/card.json").exists():
+    calibrator = CollectionLayout(folder).calibrator()
+    if not (calibrator / CARD_NAME).exists():
         return (
             "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
             "folder into the collection."
         )
-    note = str(read_card(folder / "calibrator").get("note", ""))
+    note = str(read_card(calibrator).get("note", ""))
     return f"the calibrator was {note}; read the shares as relative to each other." if note else ""

@@ -23,13 +23,14 @@ from attribution_core.collection import editions, layout, shards
 from attribution_core.collection.borrowed_calibrator import borrow_calibrator, calibrator_notice
 from attribution_core.collection.build_report import IndexReport, entries
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import LOCK, SKIPPED, SUMMARY, UNMATCHED, UNREAD, CollectionLayout
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.sources.item import Columns, Source
 from attribution_core.collection.sources.metadata import Join, Metadata
 from attribution_core.collection.sources.open import open_source
 from attribution_core.collection.sources.survey import ReadAs
-from attribution_core.common.cards import read_card
+from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.common.progress import OnProgress, Progress
@@ -42,7 +43,7 @@ from attribution_core.retrieval.backends import check_factory
 
 USUAL_ENCODER = "efficientnet-lite0"
 _ENCODING = "encoding images"
-_OURS = {layout.LOCK, "skipped.json", "unmatched.json", "unread.json"}
+_OURS = {LOCK, SKIPPED, UNMATCHED, UNREAD}
 TWICE = (
     "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
 )
@@ -124,7 +125,7 @@ def build_collection(
         raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
     factory = check_factory(factory)
     _check_engine(engine, workers)
-    card = editions.own_card(folder) if add else None
+    card = dict(editions.indexed_layout(folder).card) if add else None
     encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
     source = open_source(
         images,
@@ -143,7 +144,7 @@ def build_collection(
         "encoder": loaded.name if loaded else encoder,
         "prefix": prefix,
         "metadata": [table.digest, key, columns.chosen] if table else None,
-        "mappers": None if card or mappers is None else sha256_file(Path(mappers) / "card.json"),
+        "mappers": None if card or mappers is None else sha256_file(Path(mappers) / CARD_NAME),
     }
     if card is not None and plan["encoder"] != card["encoder"]:
         raise CheckpointError(
@@ -153,17 +154,17 @@ def build_collection(
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     _refuse(folder, digest, add, str(plan["encoder"]))
     check_factory(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
-    with layout.alone(folder):
+    with layout.exclusive(folder):
         _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
-        if (folder / "card.json").exists():
-            card = editions.own_card(folder, changing=add)
+        if (folder / CARD_NAME).exists():
+            card = dict(editions.indexed_layout(folder, changing=add).card)
             if not add:
                 return _again(folder, card, factory, near_duplicates)
-        (folder / layout.REMOVING).unlink(missing_ok=True)  # images that went may come again
-        work = folder / layout.BUILDING
-        there = frozenset(editions.ids_of(folder, card)) if card else frozenset()
+        CollectionLayout(folder).removing.unlink(missing_ok=True)  # images that went may come again
+        work = CollectionLayout(folder).building
+        there = frozenset(editions.image_ids(CollectionLayout(folder, card))) if card else frozenset()
         if _done(work) & there:  # it came in already, and the deletion behind that was cut off
-            editions.discard(folder)
+            editions.discard_build(CollectionLayout(folder))
         join = None
         if table is not None:
             join = Join(table, _taken(folder, card, work, table.digest))
@@ -212,7 +213,7 @@ def _check_engine(engine: Engine | str, workers: int | None) -> None:
 
 def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
     """Raise `CheckpointError` where the folder is not ours to write to."""
-    if (folder / "card.json").exists():
+    if (folder / CARD_NAME).exists():
         card = read_card(folder)
         if add or digest == card.get("built"):
             return
@@ -228,7 +229,7 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another --out.")
-    begun = (folder / layout.BUILDING).exists()
+    begun = CollectionLayout(folder).building.exists()
     if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
 
@@ -247,7 +248,7 @@ def _claim(work: Path, digest: str) -> None:
 
 
 def _told(work: Path) -> list[dict[str, Any]]:
-    return [read_json(p) for p in sorted(work.glob(f"[0-9]*{layout.SUMMARY}"))]
+    return [read_json(p) for p in sorted(work.glob(f"[0-9]*{SUMMARY}"))]
 
 
 def _done(work: Path) -> set[str]:
@@ -256,7 +257,7 @@ def _done(work: Path) -> set[str]:
 
 def _taken(folder: Path, card: Mapping[str, Any] | None, work: Path, table: str) -> dict[str, str]:
     """Row -> image of what earlier runs joined by the same table, of images that are still there."""
-    kept = _told(layout.part_folder(folder, card, "features")) if card else []
+    kept = _told(CollectionLayout(folder, card).features) if card else []
     return {
         row: image
         for told in (*kept, *_told(work))
@@ -312,17 +313,17 @@ def _finish(
     pair: MapperPair,
     mapped: bool,
 ) -> IndexReport:
-    work = folder / layout.BUILDING
+    work = CollectionLayout(folder).building
     told = _told(work)
     if not seen.met:
-        editions.discard(folder)
+        editions.discard_build(CollectionLayout(folder))
         raise InvalidInputError(f"'{source.title}' holds no images.")
     skipped = [entry for shard in told for entry in shard["skipped"]]
     mended = {name for shard in told for name in shard["ids"]}
     skipped += [{"file": name, "reason": TWICE} for name in seen.twice]
     if join is not None and not join.taken:
         if card is None:
-            editions.discard(folder)
+            editions.discard_build(CollectionLayout(folder))
         raise join.nothing_joined(next(iter(seen.met)))
     unmatched = {
         "rows": [row for row in join.table.rows if row not in join.taken] if join else [],
@@ -330,33 +331,34 @@ def _finish(
     }
     unread = [{"file": name, "reason": reason} for name, reason in source.unread]
     added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
-    before = read_json(folder / "skipped.json") if card and (folder / "skipped.json").exists() else []
+    before = read_json(folder / SKIPPED) if card and (folder / SKIPPED).exists() else []
     write_json_atomic(
-        folder / "skipped.json",
+        folder / SKIPPED,
         [*(s for s in before if s["file"] not in mended and s not in skipped), *skipped],
     )
-    (folder / "unread.json").unlink(missing_ok=True)
+    (folder / UNREAD).unlink(missing_ok=True)
     if unread:
-        write_json_atomic(folder / "unread.json", unread)
+        write_json_atomic(folder / UNREAD, unread)
     if join:
-        write_json_atomic(folder / "unmatched.json", unmatched)
+        write_json_atomic(folder / UNMATCHED, unmatched)
     if not added and card is None:
-        editions.discard(folder)
+        editions.discard_build(CollectionLayout(folder))
         raise InvalidInputError(
             f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
-            f"'{folder / 'skipped.json'}' says why for each."
+            f"'{folder / SKIPPED}' says why for each."
         )
     if card is None:
-        pair.save(folder / "mappers")
+        pair.save(CollectionLayout(folder).mappers())
         if not mapped:
             borrow_calibrator(folder, str(made["encoder"]))
         what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
-        collection = editions.publish(folder, what, new=work, changes={"built": digest})
+        collection = editions.publish(CollectionLayout(folder, what), new=work, changes={"built": digest})
     elif added:
-        collection = editions.publish(folder, card, new=work)
+        collection = editions.publish(CollectionLayout(folder, card), new=work)
     else:
         collection = Collection.open(folder)
-    editions.tidy(folder, built=True)
+    editions.tidy(CollectionLayout.read(folder))
+    editions.discard_build(CollectionLayout(folder))
     return IndexReport(
         collection,
         entries(skipped),
@@ -374,10 +376,13 @@ def _finish(
 
 def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None) -> IndexReport:
     """The call that made the collection: what it may ask for anew takes no image."""
-    editions.tidy(folder, built=True)
+    editions.tidy(CollectionLayout.read(folder))
+    editions.discard_build(CollectionLayout(folder))
     asked = {"factory": factory, "near_duplicates": {"threshold": near}}
     same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
-    collection = Collection.open(folder) if same else editions.publish(folder, card, changes=asked)
-    path = folder / "skipped.json"
+    collection = (
+        Collection.open(folder) if same else editions.publish(CollectionLayout(folder, card), changes=asked)
+    )
+    path = folder / SKIPPED
     skipped = read_json(path) if path.exists() else []
     return IndexReport(collection, entries(skipped), calibrator_notice(folder), 0, len(collection.index))

@@ -11,19 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.collection.layout import (
-    OWN_METHOD,
-    index_folder,
-    other_methods,
-    part_folder,
-    parts_folder,
-)
-from attribution_core.common.cards import read_card, write_card
+from attribution_core.collection.from_release import write_release
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.cards import CARD_NAME, read_card, write_card
 from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
-from attribution_core.release.convert import write_release
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
@@ -85,26 +79,23 @@ class Collection:
                 "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
                 "a collection of your own."
             )
-        card = read_card(folder)
-        own, others = str(card.get("method", OWN_METHOD)), other_methods(folder)
-        if method not in (None, own, *others):
-            raise unknown_name("method", str(method), [own, *others])
-        parts = parts_folder(folder, own, method or own)
-        encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
-        fitted = (parts / "calibrator/card.json").exists()
-        calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
-        index = index_folder(folder, parts, card)
-        corpus = Corpus.open(part_folder(folder, card, "corpus"))
+        layout = CollectionLayout.read(folder)
+        if method not in (None, *layout.methods):
+            raise unknown_name("method", str(method), layout.methods)
+        method = method or layout.methods[0]
+        own = layout.method(method) == folder
+        encoder = str((layout.card if own else read_card(layout.method(method))).get("encoder", ""))
+        fitted = (layout.calibrator(method) / CARD_NAME).exists()
         return cls(
-            str(card.get("name", folder.name)),
+            str(layout.card.get("name", folder.name)),
             folder,
-            corpus,
+            Corpus.open(layout.corpus),
             encoder,
-            MapperPair.load(parts / "mappers", encoder=encoder),
-            TrainingIndex.load(index, encoder=encoder),
-            calibrator,
-            card,
-            method or own,
+            MapperPair.load(layout.mappers(method), encoder=encoder),
+            TrainingIndex.load(layout.index(method), encoder=encoder),
+            Calibrator.load(layout.calibrator(method), encoder) if fitted else Calibrator(encoder),
+            layout.card,
+            method,
         )
 
     @classmethod
@@ -128,7 +119,7 @@ class Collection:
         Raises `CollectionMismatchError` if rows and images differ in number.
         """
         folder = Path(directory)
-        _write_parts(folder, folder, encoder, features, mappers, factory, calibrator)
+        _write_parts(CollectionLayout(folder), None, encoder, features, mappers, factory, calibrator)
         write_card(folder, {**(card or {}), "name": name, "encoder": encoder, "n_training": len(features)})
         return cls.open(folder)
 
@@ -192,9 +183,9 @@ class Collection:
                 f"method {method!r} is the collection's own, or no name of letters, digits, spaces "
                 "and .,+-; give another."
             )
-        parts = self.parts_of(method)
-        _write_parts(self.path, parts, encoder, features, mappers, factory, calibrator)
-        write_card(parts, {"what": f"another method of the collection '{self.name}'", "encoder": encoder})
+        _write_parts(self.layout, method, encoder, features, mappers, factory, calibrator)
+        what = f"another method of the collection '{self.name}'"
+        write_card(self.layout.method(method), {"what": what, "encoder": encoder})
         return Collection.open(self.path, method)
 
     def check_unchanged(self) -> None:
@@ -209,48 +200,39 @@ class Collection:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of all its methods, its own first."""
-        return str(self.card.get("method", OWN_METHOD)), *other_methods(self.path)
+        return self.layout.methods
 
     @property
-    def parts(self) -> Path:
-        """Folder of its mappers, index and calibrator."""
-        return self.parts_of(self.method)
-
-    def parts_of(self, method: str) -> Path:
-        """The same folder of one of its methods."""
-        return parts_folder(self.path, self.methods[0], method)
-
-    def index_of(self, method: str) -> Path:
-        """Folder of the index of one of its methods."""
-        return index_folder(self.path, self.parts_of(method), self.card)
+    def layout(self) -> CollectionLayout:
+        """Where its parts lie."""
+        return CollectionLayout(self.path, self.card)
 
     @property
     def generator_path(self) -> Path | None:
         """The diffusers folder of the model that was trained on this collection, or None."""
-        path = self.path / "generator"
+        path = self.layout.generator
         return path if (path / "model_index.json").exists() else None
 
 
 def _write_parts(
-    folder: Path,
-    parts: Path,
+    layout: CollectionLayout,
+    method: str | None,
     encoder: str,
     features: NDArray[np.float32],
     mappers: MapperPair | None,
     factory: str,
     calibrator: Calibrator | None,
 ) -> None:
-    """Mappers, index and calibrator of the corpus in `folder`, into `parts`."""
+    """Write mappers, index and calibrator of a method over the corpus that is there."""
     pair = mappers or MapperPair.identity(features.shape[1], encoder=encoder)
-    card = read_card(folder) if parts != folder else {}
-    count = len(Corpus.open(part_folder(folder, card, "corpus")))
+    count = len(Corpus.open(layout.corpus))
     if count != len(features):
         raise CollectionMismatchError(
             f"{len(features)} feature rows for {count} images; encode every image "
             "of the corpus, in its order."
         )
-    pair.save(parts / "mappers")
-    index = TrainingIndex.build(pair.map_training(features), factory, encoder, home=parts / "index")
-    index.save(parts / "index")
+    pair.save(layout.mappers(method))
+    index = TrainingIndex.build(pair.map_training(features), factory, encoder, home=layout.index(method))
+    index.save(layout.index(method))
     if calibrator is not None:
-        calibrator.save(parts / "calibrator")
+        calibrator.save(layout.calibrator(method))

@@ -1,59 +1,148 @@
-"""Where the parts of a collection lie in its folder: methods, editions, what a build leaves, the lock."""
+"""Where everything lies in a collection's folder: methods, editions, evidence, work in progress, the lock."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.files import make_folder, written_to
 from attribution_core.errors import CheckpointError
 
-PARTS = ("corpus", "features", "index")
 FEATURES, PIXELS, SUMMARY = ".npy", ".pixels.npy", ".json"
-"""What is kept of a shard beside its rows: features, signatures, and what was skipped."""
-BUILDING = "building"
-REMOVING = "removing.json"
-"""Ids of the images that are being removed, while they are."""
+"""Endings of a shard's files: features, near-duplicate signatures, and a summary of what was read and skipped."""
+SKIPPED, UNMATCHED, UNREAD = "skipped.json", "unmatched.json", "unread.json"
+"""Lists that a build leaves: images that were skipped, rows and images without the other, files that were not read."""
 LOCK = ".lock"
-METHODS = "methods"
-OWN_METHOD = "own"  # what a collection's own method is called where its card does not name it
+_BUILDING, _FEATURES = "building", "features"
+_PARTS = ("corpus", _FEATURES, "index")
+_OWN_METHOD = "own"  # of a collection whose card does not name its method
 
 
-def parts_folder(folder: Path, own: str, method: str) -> Path:
-    """Where the mappers, index and calibrator of a method lie. own: the collection's own method."""
-    return folder if method == own else folder / METHODS / method
+@dataclass(frozen=True)
+class CollectionLayout:
+    """Paths of the parts of a collection; whether they exist is not checked.
 
+    Corpus, features and index of an edition lie next to those of the one before it, and the card names the current
+    edition: replacing one file changes all parts at once.
 
-def index_folder(folder: Path, parts: Path, card: Mapping[str, Any]) -> Path:
-    """Where the index of a method lies; the collection's card tells the edition of its own method's alone."""
-    return part_folder(parts, card if parts == folder else {}, "index")
-
-
-def other_methods(folder: Path) -> list[str]:
-    """Names of the methods that stand beside the collection's own."""
-    return sorted(path.parent.name for path in (folder / METHODS).glob("*/card.json"))
-
-
-def part_folder(directory: str | os.PathLike[str], card: Mapping[str, Any], part: str) -> Path:
-    """Where a collection keeps "corpus", "index" or "features".
-
-    What was changed since it was made stands beside what it was, and the card's "edition" says which of them holds: so
-    that one written file changes all parts at once.
+    folder: the collection. card: the content of its `card.json`; empty for one that is being made.
     """
-    edition = card.get("edition", 1)
-    return Path(directory) / (part if edition == 1 else f"{part}-{edition}")
+
+    folder: Path
+    card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path | str) -> CollectionLayout:
+        """Read the card of a collection. Raises `CheckpointError` if it is missing or damaged."""
+        return cls(Path(folder), read_card(folder))
+
+    @property
+    def corpus(self) -> Path:
+        """Images with captions and credits, in Parquet files."""
+        return self._edition("corpus")
+
+    @property
+    def features(self) -> Path:
+        """Features and signatures of each shard, kept to add and remove images."""
+        return self._edition(_FEATURES)
+
+    def index(self, method: str | None = None) -> Path:
+        """The index of a method, by default of the collection's own."""
+        return self._edition("index") if self._is_own(method) else self.method(method) / "index"
+
+    def mappers(self, method: str | None = None) -> Path:
+        """The mapper pair of a method, by default of the collection's own."""
+        return self.method(method) / "mappers"
+
+    def calibrator(self, method: str | None = None) -> Path:
+        """The calibrator of a method, by default of the collection's own."""
+        return self.method(method) / "calibrator"
+
+    def method(self, name: str | None = None) -> Path:
+        """The folder of a method; that of the collection's own is the collection."""
+        return self.folder if self._is_own(name) else self.methods_folder / str(name)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of all methods, the collection's own first."""
+        others = (card.parent.name for card in self.methods_folder.glob(f"*/{CARD_NAME}"))
+        return str(self.card.get("method", _OWN_METHOD)), *sorted(others)
+
+    @property
+    def methods_folder(self) -> Path:
+        """Holds a folder for each method other than the collection's own."""
+        return self.folder / "methods"
+
+    @property
+    def generator(self) -> Path:
+        """The diffusers folder of the model that was trained on the collection."""
+        return self.folder / "generator"
+
+    @property
+    def examples(self) -> Path:
+        """Images that the app offers to start with."""
+        return self.folder / "examples"
+
+    @property
+    def benchmark(self) -> Path:
+        """Images of tuned models, whose exemplars are known."""
+        return self.folder / "benchmark"
+
+    def evidence(self, name: str) -> Path:
+        """A file of measurements on this collection."""
+        return self.folder / "evidence" / name
+
+    @property
+    def building(self) -> Path:
+        """Finished shards of a build that is under way."""
+        return self.folder / _BUILDING
+
+    @property
+    def plan(self) -> Path:
+        """What the build under way was started with."""
+        return self.building / "plan.json"
+
+    @property
+    def removing(self) -> Path:
+        """Ids of the images that are being removed."""
+        return self.folder / "removing.json"
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The folders of the current edition, by the part that they hold."""
+        return {part: self._edition(part) for part in _PARTS}
+
+    def outdated(self) -> Iterator[tuple[str, Path]]:
+        """Parts of other editions than the current one, with their folders."""
+        for part, current in self.parts.items():
+            for path in (self.folder / part, *self.folder.glob(f"{part}-[0-9]*")):
+                if path != current:
+                    yield part, path
+
+    def _edition(self, part: str) -> Path:
+        number = self.card.get("edition", 1)
+        return self.folder / (part if number == 1 else f"{part}-{number}")
+
+    def _is_own(self, method: str | None) -> bool:
+        return method is None or method == self.card.get("method", _OWN_METHOD)
+
+
+def needed_to_attribute(path: Path) -> bool:
+    """Whether a file is more than a help to build, add and remove. path: relative to the collection's folder."""
+    return not path.parts[0].startswith((".", _FEATURES, _BUILDING))
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else change the folder meanwhile.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Lock a collection's folder against other runs, making it if it is missing.
 
-    Raises `CheckpointError` where somebody does, `OutputError` where nothing can be written there.
+    Raises `CheckpointError` if another run holds the lock, `OutputError` if the folder cannot be written to.
     """
     make_folder(folder)
     lock = FileLock(folder / LOCK, timeout=0)

@@ -47,6 +47,7 @@ TEXT_COLUMNS = (
 )
 SIZE_COLUMNS = ("width", "height")
 DUPLICATES = "duplicates.json"
+PICTURES = "images"
 """Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _JOINING = frozenset(
@@ -269,7 +270,7 @@ class Corpus:
 
     def _file(self, name: str | None) -> Path | None:
         """A file in the folder `images`; None where it is not there, or not in there."""
-        folder = self.path / "images"
+        folder = self.path / PICTURES
         if not name or not folder.is_dir():
             return None
         file = (folder / name).resolve()

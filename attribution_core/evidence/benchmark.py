@@ -19,13 +19,14 @@ from attribution_core.add_one_in.evaluation import Score
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import Reliability
 from attribution_core.attribution.attributor import Added
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import CheckpointError, unknown_name
 
-_BENCHMARK, _CORPUS = "benchmark", "corpus"
+FILE, SCALING = "evidence.json", "scaling.json"
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ class Evidence:
     scores: tuple[Score, ...] = field(repr=False)
     methods: tuple[Method, ...] = field(repr=False)
     told: Mapping[str, Any] = field(repr=False)
-    collection: Path
+    layout: CollectionLayout = field(repr=False)
     scaling: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
     @classmethod
     def open(cls, collection: Path | str) -> Evidence | None:
         """Read a collection's evidence; None where it has none. Raises `CheckpointError` where it is damaged."""
-        path = Path(collection) / "evidence/evidence.json"
-        more = path.with_name("scaling.json")
+        layout = CollectionLayout(Path(collection))
+        path, more = layout.evidence(FILE), layout.evidence(SCALING)
         if not path.exists():
             return None
         try:
@@ -103,7 +104,7 @@ class Evidence:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             words = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
-        return cls(scores, methods, told, Path(collection), scaling)
+        return cls(scores, methods, told, layout, scaling)
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -116,7 +117,7 @@ class Evidence:
 
     def models(self, case: str) -> tuple[ManifestEntry, ...]:
         """The tuned models of a test case, empty where the benchmark does not ship. Raises `CheckpointError`."""
-        path = self.collection / _BENCHMARK / f"{case}.json"
+        path = self.layout.benchmark / f"{case}.json"
         return read_manifest(path) if path.exists() else ()
 
     def method(self, name: str) -> Method:
@@ -136,17 +137,17 @@ class Evidence:
 
     @cached_property
     def _corpus(self) -> Corpus:
-        return Corpus.open(self.collection / _CORPUS, "exemplars")
+        return Corpus.open(self.layout.corpus, "exemplars")
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        there = any((self.collection / _CORPUS).glob("exemplars-*.parquet"))
+        there = any(self.layout.corpus.glob("exemplars-*.parquet"))
         return {name: i for i, name in enumerate(self._corpus.column("id"))} if there else {}
 
     @cached_property
     def images(self) -> ImageStore:
         """Images by the manifests' paths: made ones and exemplars. Raises `CheckpointError`."""
-        return ImageStore.open(self.collection / _BENCHMARK, self.collection / _CORPUS)
+        return ImageStore.open(self.layout.benchmark, self.layout.corpus)
 
 
 def _estimate(row: Mapping[str, float]) -> Estimate:

@@ -1,4 +1,4 @@
-"""What a collection's own generator was measured to memorize, read from `evidence/memorization.json` in its folder.
+"""What a collection's own generator was measured to memorize, read from its folder.
 
 `python -m pocket.evidence.memorization` writes it for the pocket collection.
 """
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
 from attribution_core.common.text import listing
 from attribution_core.errors import CheckpointError
 from attribution_core.generation.noise_signal import NoiseSignal
 
-FILE = "evidence/memorization.json"
+FILE = "memorization.json"
 GROUPS = {
     "planted": "prompts of images that were repeated in training on purpose",
     "control": "prompts of matched training images that were not",
@@ -68,7 +69,7 @@ class MemorizationEvidence:
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
         """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
-        path = Path(collection) / FILE
+        path = CollectionLayout(Path(collection)).evidence(FILE)
         if not path.exists():
             return None
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
 
-FILE = "evidence/regions.json"
+FILE = "regions.json"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RegionEvidence:
     @classmethod
     def open(cls, collection: Path) -> RegionEvidence | None:
         """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
-        path = collection / FILE
+        path = CollectionLayout(collection).evidence(FILE)
         if not path.exists():
             return None
         try:

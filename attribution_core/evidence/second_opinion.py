@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
 
-FILE = "evidence/second_opinion.json"
+FILE = "second_opinion.json"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SecondOpinionEvidence:
     @classmethod
     def open(cls, collection: Path) -> SecondOpinionEvidence | None:
         """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
-        path = collection / FILE
+        path = CollectionLayout(collection).evidence(FILE)
         if not path.exists():
             return None
         try:

@@ -190,13 +190,14 @@ def _thumbnail(corpus: Corpus, position: int) -> str:
 
 def _parts(collection: Collection) -> tuple[StoredPart, ...]:
     """The collection itself, then what it holds, each where it has a card."""
+    layout, method = collection.layout, collection.method
     places = [("collection", collection.path), ("corpus", collection.corpus.path)]
-    if collection.parts != collection.path:
-        places.append(("method", collection.parts))
+    if layout.method(method) != collection.path:
+        places.append(("method", layout.method(method)))
     places += [
-        ("mappers", collection.parts / "mappers"),
-        ("index", collection.index_of(collection.method)),
-        ("calibrator", collection.parts / "calibrator"),
+        ("mappers", layout.mappers(method)),
+        ("index", layout.index(method)),
+        ("calibrator", layout.calibrator(method)),
     ]
     if collection.generator_path is not None:
         places.append(("generator", collection.generator_path))

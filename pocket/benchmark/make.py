@@ -28,6 +28,7 @@ from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.add_one_in.image_store import write_images
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
@@ -151,7 +152,7 @@ def make_all(
     collection: Path, work: Path, models: Sequence[Model], settings: Settings, workers: int
 ) -> list[Made]:
     """Make every model that has no file yet, in `workers` processes, and read them all."""
-    generator = Generator.open(collection / "generator")
+    generator = Generator.open(CollectionLayout(collection).generator)
     text = json.dumps([dataclasses.asdict(settings), generator.sha256], sort_keys=True)
     folder = work / hashlib.sha256(text.encode()).hexdigest()[:12]
     files = {model.number: folder / f"model-{_identity(model)}.npz" for model in models}
@@ -192,7 +193,11 @@ _shop: list[tuple[Generator, Corpus, Settings]] = []
 def _start(collection: Path, settings: Settings, threads: int) -> None:
     torch.set_num_threads(threads)
     _shop[:] = [
-        (Generator.open(collection / "generator"), Corpus.open(collection / "corpus", "exemplars"), settings)
+        (
+            Generator.open(CollectionLayout(collection).generator),
+            Corpus.open(CollectionLayout(collection).corpus, "exemplars"),
+            settings,
+        )
     ]
 
 
@@ -245,7 +250,7 @@ def write(
     out: Path, collection: Path, models: Sequence[Model], made: Sequence[Made], settings: Settings
 ) -> None:
     """Images, manifests, prompts and card."""
-    exemplars = Corpus.open(collection / "corpus", "exemplars")
+    exemplars = Corpus.open(CollectionLayout(collection).corpus, "exemplars")
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for part in sorted({m.part for m in models}):
@@ -267,7 +272,7 @@ def write(
     for name, prompts in _prompt_files().items():
         with atomic_path(out / "prompts" / name) as temporary:
             temporary.write_text("\n".join(prompts) + "\n", encoding="utf-8")
-    generator = Generator.open(collection / "generator")
+    generator = Generator.open(CollectionLayout(collection).generator)
     write_card(
         out,
         {
@@ -282,7 +287,7 @@ def write(
             "images": sum(len(d.tuned) for d in made),
             "settings": dataclasses.asdict(settings),
             "generator_sha256": generator.sha256,
-            "corpus_sha256": read_card(collection / "corpus")["files"],
+            "corpus_sha256": read_card(CollectionLayout(collection).corpus)["files"],
             "seconds_per_model": round(float(np.mean([d.seconds for d in made])), 2),
             "licence": {f"images-{part}.parquet": licence for part, licence in LICENCES.items()},
             "creators": "the pocket generator; each exemplar's creator stands in ../corpus/exemplars-*.parquet",
@@ -355,10 +360,10 @@ def main(
         style_iterations=style_iterations,
         beside=beside,
     )
-    exemplars = Corpus.open(collection / "corpus", "exemplars")
+    exemplars = Corpus.open(CollectionLayout(collection).corpus, "exemplars")
     models = plan(exemplars, each, limit, settings.seed)
     made = make_all(collection, work, models, settings, workers)
-    write(out or collection / "benchmark", collection, models, made, settings)
+    write(out or CollectionLayout(collection).benchmark, collection, models, made, settings)
     for name, style in SHEETS.items():
         tests = [
             (m, d)

@@ -19,6 +19,7 @@ import numpy as np
 import typer
 from PIL import Image
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import write_card
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
@@ -47,7 +48,7 @@ from pocket.corpus.splits import (
     split,
 )
 
-OUT = Path("checkpoints/pocket/corpus")
+OUT = CollectionLayout(Path("checkpoints/pocket")).corpus
 SOURCES = Path(".work/sources")
 TAGS = "tags.json"  # training image -> other words for it
 WEBP_QUALITY = 85

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path
 from attribution_core.corpus.corpus import Corpus
@@ -25,7 +26,7 @@ from attribution_core.encoding.spec import HALF
 from pocket.encoders.convert import measured
 from pocket.training import Trainer, fast_arithmetic
 
-CORPUS = Path("checkpoints/pocket/corpus")
+CORPUS = CollectionLayout(Path("checkpoints/pocket")).corpus
 OUT = Path("checkpoints/encoders")
 WORK = Path(".work/encoders")
 SIZE = 64  # px: what the pocket generator makes

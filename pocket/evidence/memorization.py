@@ -25,6 +25,7 @@ from attribution_core.analyses.memorization.alignment import align
 from attribution_core.analyses.memorization.occlusion import occlusion_maps
 from attribution_core.analyses.memorization.verdict import Memorization, Verdict
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate, over_models
 from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
@@ -192,9 +193,12 @@ def judged(
 def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[str, Any]:
     """All figures of a collection with planted images and a generator. Everything runs on the processor."""
     settings, began = settings or Settings(), time.perf_counter()
-    collection, generator = Collection.open(path), Generator.open(path / "generator", device="cpu")
+    collection, generator = (
+        Collection.open(path),
+        Generator.open(CollectionLayout(path).generator, device="cpu"),
+    )
     checker = Memorization(collection, device="cpu")
-    train, held_out = collection.corpus, Corpus.open(path / "corpus", split="exemplars")
+    train, held_out = collection.corpus, Corpus.open(CollectionLayout(path).corpus, split="exemplars")
     groups: dict[str, Group] = {}
     for name, prompts, sources in asked(train, held_out, settings):
         groups[name] = make(generator, checker, prompts, sources, settings)
@@ -309,8 +313,9 @@ def main(
 ) -> None:
     """Measure, and write evidence/memorization.json into the collection."""
     told = measure(collection)
-    write_json_atomic(collection / FILE, told)
-    say(f"{collection / FILE}: {told['took']:.0f} s")
+    out = CollectionLayout(collection).evidence(FILE)
+    write_json_atomic(out, told)
+    say(f"{out}: {told['took']:.0f} s")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,10 @@ import typer
 from attribution_core.add_one_in.evaluation import rank_agreement, to_csv, to_json, to_markdown
 from attribution_core.analyses.memorization.copies import KEY as COPY_ENCODER
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import atomic_path, write_json_atomic
+from attribution_core.evidence.benchmark import FILE
 from attribution_core.figures.evidence import PRETRAINED
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.scoring.calibrator import Calibrator
@@ -115,7 +117,8 @@ def gather(
     collection: folder with corpus/ and benchmark/. work: where features are kept. encoders: variants to learn for each.
     epochs, batch: of each fit.
     """
-    benchmark = Benchmark(collection / "benchmark", collection / "corpus", work, say)
+    layout = CollectionLayout(collection)
+    benchmark = Benchmark(layout.benchmark, layout.corpus, work, say)
     features = {name: Features(name, benchmark) for name in encoders}
     learned = {
         name: learn(features[name], variants, say, epochs=epochs, batch=batch)
@@ -141,18 +144,17 @@ def gather(
             "licence": f"{LICENCE} for mappers, index and calibrator; images as in corpus/card.json",
         },
     )
-    shutil.rmtree(collection / "methods", ignore_errors=True)
+    shutil.rmtree(layout.methods_folder, ignore_errors=True)
     for method in methods:
-        parts = opened.parts
         if method is not own:
-            parts = opened.add_method(
+            opened.add_method(
                 method.name,
                 encoder=method.encoder,
                 mappers=method.pair,
                 features=features[method.encoder].training,
-            ).parts
+            )
         method.pair.save(
-            parts / "mappers",
+            opened.layout.mappers(method.name),
             {
                 **method.card,
                 "variant": method.mapper,
@@ -162,7 +164,7 @@ def gather(
             },
         )
         method.calibrator.save(
-            parts / "calibrator",
+            opened.layout.calibrator(method.name),
             {
                 "data": "the benchmark's split 'validation'",
                 "mappers": method.mapper,
@@ -171,12 +173,12 @@ def gather(
                 "licence": LICENCE,
             },
         )
-    _tell(collection / "evidence", benchmark, features, learned, methods, own, made_from)
+    _tell(layout, benchmark, features, learned, methods, own, made_from)
     return Collection.open(collection)
 
 
 def _tell(
-    out: Path,
+    layout: CollectionLayout,
     benchmark: Benchmark,
     features: Mapping[str, Features],
     learned: Mapping[str, Learned],
@@ -186,7 +188,7 @@ def _tell(
 ) -> None:
     scores = [score for found in learned.values() for score in found.scores]
     for ending, text in (("md", to_markdown(scores)), ("csv", to_csv(scores)), ("json", to_json(scores))):
-        with atomic_path(out / f"tables.{ending}") as temporary:
+        with atomic_path(layout.evidence(f"tables.{ending}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
     told = []
     for method in methods:
@@ -204,7 +206,7 @@ def _tell(
             }
         )
     write_json_atomic(
-        out / "evidence.json",
+        layout.evidence(FILE),
         as_json(
             {
                 "date": datetime.now(UTC).date().isoformat(),
@@ -226,7 +228,7 @@ def _tell(
             }
         ),
     )
-    say(f"{own.name}: see {out}")
+    say(f"{own.name}: see {layout.evidence(FILE)}")
 
 
 def main(

@@ -20,14 +20,16 @@ from PIL import Image
 
 from attribution_core.analyses.regions import Box, boxed
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import proportion
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import InvalidInputError
+from attribution_core.evidence.regions import FILE
 
 COLLECTION = Path("checkpoints/pocket")
-OUT = COLLECTION / "evidence/regions.json"
+OUT = CollectionLayout(COLLECTION).evidence(FILE)
 RECALL_AT = (1, 10)
 
 
@@ -112,7 +114,8 @@ def main(
 ) -> None:
     """Measure all of the collection's methods."""
     settings = RegionSettings(cases=cases)
-    exemplars = Corpus.open(collection / "corpus", split="exemplars")
+    corpus = CollectionLayout(collection).corpus
+    exemplars = Corpus.open(corpus, split="exemplars")
     pasted = paste(exemplars, settings)
     opened, methods = Collection.open(collection), {}
     for method in opened.methods:
@@ -128,9 +131,7 @@ def main(
             "images and themselves",
             "date": datetime.now(UTC).date().isoformat(),
             "machine": platform.machine(),
-            "corpus_sha256": {
-                path.name: sha256_file(path) for path in sorted((collection / "corpus").glob("*.parquet"))
-            },
+            "corpus_sha256": {path.name: sha256_file(path) for path in sorted(corpus.glob("*.parquet"))},
             "candidates": len(opened.index) + 1,
             "settings": asdict(settings),
             "methods": methods,

@@ -25,6 +25,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.encoding.encoders import Encoder, load_encoder
+from attribution_core.evidence.benchmark import SCALING
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.calibrator import Calibrator
@@ -33,7 +34,6 @@ from pocket.training import fast_arithmetic, say
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/scaling")
-SCALING = "scaling.json"
 NUMBERS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 FIT, TEST = "validation", ("test_seen_concept", "test_unseen_concept")
 BINS = 2048  # of a thousandth: at temperature 0.03 they move a sum by 5e-5
@@ -197,10 +197,10 @@ def main(
     """Run the study and write it beside the collection's evidence."""
     opened = Collection.open(collection, method)
     encoder, images = load_encoder(opened.encoder_name), pictures(opened.corpus)
-    store = ImageStore.open(collection / "benchmark", collection / "corpus")
+    store = ImageStore.open(opened.layout.benchmark, opened.layout.corpus)
     fit, test = (
         Queries.read(
-            [collection / f"benchmark/{split}.json" for split in splits], store, encoder, opened.mappers
+            [opened.layout.benchmark / f"{split}.json" for split in splits], store, encoder, opened.mappers
         )
         for splits in ((FIT,), TEST)
     )
@@ -220,11 +220,12 @@ def main(
         "queries": {"fit": len(fit.rows), "test": len(test.rows)},
         "numbers": [asdict(row) for row in rows],
     }
-    write_json_atomic(collection / "evidence" / SCALING, told)
+    write_json_atomic(opened.layout.evidence(SCALING), told)
     holds = [row.candidates for row in rows if row.nll_fixed - row.nll_best <= TOLERANCE]
-    card = read_card(opened.parts / "calibrator")
+    calibrator = opened.layout.calibrator(opened.method)
+    card = read_card(calibrator)
     write_card(
-        opened.parts / "calibrator",
+        calibrator,
         {
             **card,
             "files": list(card["files"]),

@@ -32,10 +32,12 @@ from attribution_core.analyses.unlearning.second_opinion import (
 )
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import proportion
 from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
+from attribution_core.evidence.second_opinion import FILE
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import customize_many, customized
 from attribution_core.generation.tuning.loop import Subject, prompt_for
@@ -45,7 +47,7 @@ from pocket.benchmark.plan import Model, plan
 from pocket.training import fast_arithmetic
 
 COLLECTION = Path("checkpoints/pocket")
-OUT = COLLECTION / "evidence/second_opinion.json"
+OUT = CollectionLayout(COLLECTION).evidence(FILE)
 TOP = 10
 
 
@@ -188,8 +190,9 @@ def main(
 ) -> None:
     """Measure both."""
     settings = OpinionSettings(prompts, models)
-    opened, generator = Collection.open(collection), Generator.open(collection / "generator")
-    attributor, corpus = Attributor(opened), collection / "corpus"
+    opened, layout = Collection.open(collection), CollectionLayout(collection)
+    generator = Generator.open(layout.generator)
+    attributor, corpus = Attributor(opened), layout.corpus
     held_out = Corpus.open(corpus, split="exemplars")
     unseen = [m for m in plan(held_out, settings.tuning.each) if m.split == "test_unseen_concept"]
     chosen = np.random.default_rng(settings.seed).permutation(len(unseen))[: settings.models]

@@ -24,6 +24,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionM
 from PIL import Image
 from transformers import BertModel, BertTokenizerFast
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.corpus.corpus import Corpus
@@ -34,8 +35,8 @@ from pocket.generator.kept import keep as keep_weights
 from pocket.training import LOG, set_up_log
 from pocket.wheels import fetch_package
 
-CORPUS = Path("checkpoints/pocket/corpus")
-OUT = Path("checkpoints/pocket/generator")
+POCKET = CollectionLayout(Path("checkpoints/pocket"))
+CORPUS, OUT = POCKET.corpus, POCKET.generator
 WORK = Path(".work/generator")
 AUTOENCODER_SAMPLES = 33_000
 SHIPPED = "small"  # the recipe whose weights ship

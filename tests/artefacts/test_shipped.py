@@ -38,7 +38,7 @@ def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator
     assert len(methods) == 5
     for method in methods:
         collection = Collection.open(POCKET, method)
-        card = read_card(collection.parts / "calibrator")
+        card = read_card(collection.layout.calibrator(collection.method))
         assert card["generator_sha256"] == generator.sha256
         assert card["candidates"] == len(collection.index)
         assert card["benchmark_sha256"] == read_card(POCKET / "benchmark")["files"]
@@ -82,7 +82,7 @@ def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever
 
 def test_the_card_says_for_how_many_candidates_the_temperature_holds() -> None:
     collection = Collection.open(POCKET)
-    holds = read_card(collection.parts / "calibrator")["holds_for_candidates"]
+    holds = read_card(collection.layout.calibrator(collection.method))["holds_for_candidates"]
     assert holds["least"] <= len(collection.index) <= holds["most"] <= max(holds["tried"])
 
 

@@ -20,7 +20,7 @@ from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import borrowed_calibrator, shards
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
-from attribution_core.common.cards import read_card
+from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.progress import Progress
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
 from attribution_core.mapping.heads import Head, MapperKind
@@ -164,6 +164,7 @@ def test_a_borrowed_calibrator_says_so(photos: Path, tmp_path: Path, monkeypatch
             tmp_path / f"shipped/methods/{name}/calibrator"
         )
         pair.save(tmp_path / f"shipped/methods/{name}/mappers")
+        write_card(tmp_path / f"shipped/methods/{name}", {"encoder": ENCODER})
     monkeypatch.setattr(borrowed_calibrator, "SHIPPED", tmp_path / "shipped")
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER)
     assert report.collection.calibrator.temperature_ == 0.07

@@ -12,7 +12,7 @@ from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import editions
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
-from attribution_core.collection.layout import REMOVING
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import read_card, verify_files, write_card
 from attribution_core.common.files import is_partial
 from attribution_core.errors import (
@@ -116,7 +116,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_same_call(
     assert read_card(mine)["edition"] == 2 and (mine / "corpus").exists()
     done = editions.remove_images(mine, ["0.png", "1.png"])
     assert (done.images, len(done.collection.index)) == (2, 4)
-    assert not (mine / "corpus").exists() and not (mine / REMOVING).exists()
+    assert not (mine / "corpus").exists() and not CollectionLayout(mine).removing.exists()
     with pytest.raises(InvalidInputError, match=r"has no image '0\.png'"):
         editions.remove_images(mine, ["0.png"])
 

@@ -18,12 +18,11 @@ import pytest
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import group
-from attribution_core.collection import editions, shards
+from attribution_core.collection import shards
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
-from attribution_core.collection.layout import part_folder
-from attribution_core.common.cards import read_card
+from attribution_core.collection.layout import CollectionLayout, exclusive
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError, UnknownNameError
 from tests.support.fakes import fake_collection, shape_image
@@ -52,12 +51,8 @@ def mine(tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of the parts that hold, under the names that they have in a first edition."""
-    card = read_card(folder)
-    return {
-        f"{part}/{p.name}": p.read_bytes()
-        for part in editions.PARTS
-        for p in part_folder(folder, card, part).iterdir()
-    }
+    parts = CollectionLayout.read(folder).parts
+    return {f"{part}/{p.name}": p.read_bytes() for part, place in parts.items() for p in place.iterdir()}
 
 
 def names(folder: Path) -> set[str]:
@@ -197,7 +192,7 @@ def test_images_may_go_while_others_are_half_added(
 
 
 def test_two_runs_do_not_work_on_one_folder(mine: Path) -> None:
-    with editions.alone(mine), pytest.raises(CheckpointError, match="another run is at work"):
+    with exclusive(mine), pytest.raises(CheckpointError, match="another run is at work"):
         remove_images(mine, ["000.png"])
     assert remove_images(mine, ["000.png"]).images == 1
 
@@ -289,9 +284,7 @@ def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_
                 change(mine, which)
         left = Collection.open(mine)
         assert left.corpus.column("id") in (before, after)
-        features = np.concatenate(
-            [np.load(p) for p in sorted(part_folder(mine, left.card, "features").glob("[0-9]*[0-9].npy"))]
-        )
+        features = np.concatenate([np.load(p) for p in sorted(left.layout.features.glob("[0-9]*[0-9].npy"))])
         assert len(left.index) == len(features) == len(left.corpus)
         if which == "add" or left.corpus.column("id") == before:
             change(mine, which)

@@ -252,7 +252,7 @@ def test_the_collection_attributes_by_what_did_best_on_validation(gathered):
     for method in found.methods:
         opened = Collection.open(gathered.path, method.name)
         assert opened.calibrator.temperature_ == pytest.approx(method.temperature, rel=1e-5)
-        calibrator = read_card(opened.parts / "calibrator")
+        calibrator = read_card(opened.layout.calibrator(opened.method))
         assert calibrator["generator_sha256"] == read_card(gathered.path / "benchmark")["generator_sha256"]
         assert calibrator["candidates"] == 40
     kinds = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from pocket.evidence import memorization
@@ -78,7 +79,7 @@ def test_the_whole_recipe_on_a_tiny_collection(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(memorization, "Settings", lambda: settings)
     memorization.main(tmp_path)
-    told = json.loads((tmp_path / FILE).read_text())
+    told = json.loads(CollectionLayout(tmp_path).evidence(FILE).read_text())
     read = MemorizationEvidence.open(collection.path)
     assert (
         read is not None and len(read.signals.means["planted"]) == 6 and len(read.signals.means["fresh"]) == 8

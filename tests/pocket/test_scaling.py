@@ -99,5 +99,5 @@ def test_the_recipe_writes_what_it_finds(tmp_path, monkeypatch):
     assert told["queries"] == {"fit": 24, "test": 48}
     assert len(list((tmp_path / "work" / ENCODER).iterdir())) == 2
     opened = Collection.open(collection.path)  # whose calibrator is still whole
-    holds = read_card(opened.parts / "calibrator")["holds_for_candidates"]
+    holds = read_card(opened.layout.calibrator(opened.method))["holds_for_candidates"]
     assert holds["tried"] == [30, 60, 5000] and holds["least"] <= 60 <= holds["most"]

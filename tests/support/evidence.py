@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.evidence.memorization import FILE
 
 
@@ -31,6 +32,7 @@ def told_evidence(**changes: Any) -> dict[str, Any]:
 
 
 def write_evidence(folder: Path, told: Any) -> Path:
-    (folder / FILE).parent.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(told if isinstance(told, str) else json.dumps(told))
+    file = CollectionLayout(folder).evidence(FILE)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(told if isinstance(told, str) else json.dumps(told))
     return folder

@@ -157,7 +157,7 @@ class Services:
     def examples(self) -> tuple[Query, ...]:
         """The collection's stored examples, in the order of their names; files without a recipe are left out."""
         found = []
-        for path in sorted((self.collection.path / "examples").glob("*.png")):
+        for path in sorted(self.collection.layout.examples.glob("*.png")):
             recipe = read_recipe(path)
             if recipe is not None:
                 known = Recipe.from_dict(recipe)

@@ -171,7 +171,7 @@ class CopyIndex:
 def _stored(collection: Collection, name: str) -> Path | None:
     """The folder of the index of a method of that encoder without mappers; None where there is none."""
     for method in collection.methods:
-        card = read_card(collection.parts_of(method) / "mappers")
+        card = read_card(collection.layout.mappers(method))
         if (card.get("encoder"), card.get("kind")) == (name, "identity"):
-            return collection.index_of(method)
+            return collection.layout.index(method)
     return None

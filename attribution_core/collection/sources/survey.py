@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.collection.sources.parquet import image_column_of
+from attribution_core.common.cards import CARD_NAME
 from attribution_core.common.cells import file_name
 from attribution_core.common.folders import Listing, is_image, list_files
 from attribution_core.common.text import listing
@@ -118,9 +120,9 @@ class Survey:
 
 def _collections(folder: Path, files: list[str]) -> list[str]:
     """Folders inside of this one that hold a collection."""
-    cards = (Path(name).parent for name in files if Path(name).name == "card.json")
+    cards = (Path(name).parent for name in files if Path(name).name == CARD_NAME)
     return sorted(
         place.as_posix()
         for place in cards
-        if place != Path() and (folder / place / "mappers/card.json").is_file()
+        if place != Path() and (CollectionLayout(folder / place).mappers() / CARD_NAME).is_file()
     )

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import CARD_NAME, read_card, write_card
 from attribution_core.common.files import is_partial, write_json_atomic, written_to
 from attribution_core.common.progress import OnProgress, Progress
-from attribution_core.corpus.corpus import Corpus
+from attribution_core.corpus.corpus import PICTURES, Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
@@ -111,7 +112,7 @@ def write_release(
     Arguments and errors as there. A call after an interrupted one begins anew; the card, without which nothing opens
     the folder, is written last.
     """
-    folder, row = Path(directory), SHORT_NAMES.get(encoder, encoder)
+    layout, row = CollectionLayout(Path(directory)), SHORT_NAMES.get(encoder, encoder)
     stored = ReleasedTrainingFeatures.open(features)
     count, dim = (int(side) for side in stored.features.shape)
     if not count:
@@ -137,7 +138,8 @@ def write_release(
         "captions": captions,
         "images": images,
     }
-    _claim(folder, {key: Path(path).name for key, path in given.items() if path})
+    made_from = {key: Path(path).name for key, path in given.items() if path}
+    _claim(layout, made_from)
 
     def show(what: str, done: int) -> None:
         if on_progress:
@@ -145,44 +147,44 @@ def write_release(
 
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)
-        told = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
+        rows = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
         Corpus.write(
-            folder / f"corpus/train-{start // SHARD:05d}.parquet",
+            layout.corpus / f"train-{start // SHARD:05d}.parquet",
             (
-                {"source": SOURCE, **more, "id": path, "image": picture(path) if picture else None}
-                for path, more in zip(stored.paths[start:stop], told, strict=True)
+                {"source": SOURCE, **text, "id": path, "image": picture(path) if picture else None}
+                for path, text in zip(stored.paths[start:stop], rows, strict=True)
             ),
         )
         show("captions", stop)
-    parquet = sorted(p.name for p in (folder / "corpus").glob("train-*.parquet"))
-    write_card(folder / "corpus", {"what": "captions and links of the training images", "files": parquet})
+    parquet = sorted(p.name for p in layout.corpus.glob("train-*.parquet"))
+    write_card(layout.corpus, {"what": "captions and links of the training images", "files": parquet})
     if images:
-        with written_to(folder / "corpus/images"):
-            (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
-    pair.save(folder / "mappers")
+        link = layout.corpus / PICTURES
+        with written_to(link):
+            link.symlink_to(Path(images).resolve(), target_is_directory=True)
+    pair.save(layout.mappers())
     if fitted is not None:
-        fitted.save(folder / "calibrator")
+        fitted.save(layout.calibrator())
     blocks = _mapped(stored, pair, features, lambda done: show("features", done))
-    TrainingIndex.build_from(blocks, factory, row, count, home=folder / "index").save(folder / "index")
+    TrainingIndex.build_from(blocks, factory, row, count, home=layout.index()).save(layout.index())
+    what = f"{count:,} training images as {row} sees them, by files in the formats of the paper's release"
     write_card(
-        folder,
+        layout.folder,
         {
-            "what": f"{count:,} training images as {row} sees them, by files in the formats of the paper's release; "
-            "captions and links in place of pictures"
-            if picture is None
-            else f"{count:,} training images as {row} sees them, by files in the formats of the paper's release",
+            "what": what if picture else f"{what}; captions and links in place of pictures",
             "name": name,
             "encoder": row,
             "n_training": count,
             "licence": f"{PAPER_LICENCE} where the files are the paper's; each picture's own",
-            "made_from": {key: Path(path).name for key, path in given.items() if path},
+            "made_from": made_from,
         },
     )
-    return folder
+    return layout.folder
 
 
-def _claim(folder: Path, plan: dict[str, str]) -> None:
+def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
     """Start in an empty folder, or anew in one that an interrupted call left. Raises `CheckpointError`."""
+    folder = layout.folder
     if (folder / CARD_NAME).exists():
         read_card(folder)
         raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
@@ -197,10 +199,10 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
         if is_partial(half, _PLAN):
             half.unlink(missing_ok=True)
     write_json_atomic(folder / _PLAN, plan)
-    (folder / "corpus/images").unlink(missing_ok=True)
-    TrainingIndex.discard(folder / "index")
-    for part in ("corpus", "mappers", "calibrator"):
-        shutil.rmtree(folder / part, ignore_errors=True)
+    (layout.corpus / PICTURES).unlink(missing_ok=True)
+    TrainingIndex.discard(layout.index())
+    for part in (layout.corpus, layout.mappers(), layout.calibrator()):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _mapped(

@@ -21,7 +21,9 @@ from typer.testing import CliRunner
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
+from attribution_core.collection import from_release
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.from_release import find_release, row_of
 from attribution_core.common.progress import Progress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import (
@@ -35,8 +37,6 @@ from attribution_core.errors import (
 )
 from attribution_core.mapping.heads import MapperKind
 from attribution_core.mapping.pair import MapperPair
-from attribution_core.release import convert as release
-from attribution_core.release.convert import find_release, row_of
 from attribution_core.release.texts import open_texts
 from attribution_core.retrieval.index import TrainingIndex
 from tests.support.fake_release import (
@@ -148,16 +148,16 @@ def test_one_block_is_in_memory_at_a_time(
 ) -> None:
     alive: list[weakref.ref[np.ndarray]] = []
     most = [0]
-    blocks = release.ReleasedTrainingFeatures.blocks
+    blocks = from_release.ReleasedTrainingFeatures.blocks
 
-    def counted(self: release.ReleasedTrainingFeatures) -> Any:
+    def counted(self: from_release.ReleasedTrainingFeatures) -> Any:
         for block in blocks(self, 10):
             alive.append(weakref.ref(block))
             yield block
             del block
             most[0] = max(most[0], sum(ref() is not None for ref in alive))
 
-    monkeypatch.setattr(release.ReleasedTrainingFeatures, "blocks", counted)
+    monkeypatch.setattr(from_release.ReleasedTrainingFeatures, "blocks", counted)
     Collection.from_release(tmp_path / "out", features=feats, encoder=ENCODER)
     assert len(alive) == 6 and most[0] <= 1
 
@@ -169,7 +169,8 @@ def test_memory_stays_below_that_of_the_features(tmp_path: Path) -> None:
     save_features(tmp_path / "big.pth", rows)
     del rows
     code = (
-        "import sys, torch, faiss, pyarrow.parquet\nfrom attribution_core.release.convert import write_release\n"
+        "import sys, torch, faiss, pyarrow.parquet\n"
+        "from attribution_core.collection.from_release import write_release\n"
         "def own():\n    lines = open('/proc/self/status').read().splitlines()\n"
         "    return next(int(l.split()[1]) for l in lines if l.startswith('RssAnon'))\n"
         "before, most = own(), [0]\n"
@@ -206,7 +207,7 @@ def test_without_pictures_it_opens_and_says_what_is_known(tmp_path: Path, feats:
     result = Attributor(made).attribute(shape_image(7), top=5)
     credit = result.credits[0]
     assert (credit.id, credit.caption) == ("dataset/laion_subset/00000007.png", "shape 7, à la carte")
-    assert credit.link == "https://example.org/7.jpg" and credit.source == release.SOURCE
+    assert credit.link == "https://example.org/7.jpg" and credit.source == from_release.SOURCE
     assert not made.corpus.has_image(7)
     with pytest.raises(InvalidImageError, match="no picture of it"):
         made.corpus.image(7)
@@ -260,7 +261,7 @@ def test_a_corpus_reads_no_file_outside_of_its_images(tmp_path: Path) -> None:
 def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
     tmp_path: Path, feats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release, "SHARD", 25)
+    monkeypatch.setattr(from_release, "SHARD", 25)
 
     def stopped(step: Progress) -> None:
         if step.stage == "features":
@@ -271,7 +272,7 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
         Collection.from_release(tmp_path / "out", **given, on_progress=stopped)
     with pytest.raises(CheckpointError, match=r"no card\.json"):
         Collection.open(tmp_path / "out")
-    monkeypatch.setattr(release, "SHARD", 50)
+    monkeypatch.setattr(from_release, "SHARD", 50)
     made = Collection.from_release(tmp_path / "out", **given)
     assert [p.name for p in sorted((made.path / "corpus").iterdir())] == [
         "card.json",
