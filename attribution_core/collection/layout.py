@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import Field, PositiveInt
 
-from attribution_core.common.cards import CARD_NAME, read_card
+from attribution_core.common.cards import CARD_NAME, Card, check_card, read_card
 from attribution_core.common.files import make_folder, written_to
 from attribution_core.errors import CheckpointError
 
@@ -22,6 +23,20 @@ LOCK = ".lock"
 _BUILDING, _FEATURES = "building", "features"
 _PARTS = ("corpus", _FEATURES, "index")
 _OWN_METHOD = "own"  # of a collection whose card does not name its method
+
+
+class CollectionCard(Card):
+    """What is checked of a collection's card; the rest is for people or optional tools.
+
+    method: the collection's own. edition: the current one. built: digest of what `index` was called with.
+    """
+
+    KIND = "a collection"
+    encoder: str = ""
+    method: str = _OWN_METHOD
+    edition: PositiveInt = 1
+    built: str = ""
+    near_duplicates: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,9 @@ class CollectionLayout:
     @classmethod
     def read(cls, folder: Path | str) -> CollectionLayout:
         """Read the card of a collection. Raises `CheckpointError` if it is missing or damaged."""
-        return cls(Path(folder), read_card(folder))
+        card = read_card(folder)
+        check_card(folder, card, CollectionCard)
+        return cls(Path(folder), card)
 
     @property
     def corpus(self) -> Path:

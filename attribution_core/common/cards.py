@@ -1,4 +1,4 @@
-"""Cards (`card.json`) of stored folders: read, written, and checked against the files beside them."""
+"""Cards (`card.json`) of stored folders: read, checked against a model and the files next to them, and written."""
 
 from __future__ import annotations
 
@@ -6,15 +6,39 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
-from attribution_core.errors import CheckpointError
+from attribution_core.errors import CheckpointError, CollectionMismatchError
 
 CARD_NAME = "card.json"
 _VERIFIED: dict[tuple[str, int, int], str] = {}
-"""(path, size, time of change in ns) of files that were read -> their SHA-256."""
+"""(path, size, modification time in ns) of files that were read -> their SHA-256."""
+
+
+class Card(BaseModel):
+    """What is checked of every card; other keys are ignored.
+
+    files: name -> SHA-256 of each file that belongs to the folder. KIND: of folder, for errors.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    KIND: ClassVar[str] = "a stored folder"
+    files: dict[str, str] = {}
+
+
+class PartCard(Card):
+    """The card of a part that was made for one encoder, such as an index. encoder: its name."""
+
+    encoder: str
+    files: dict[str, str]
+
+
+AnyCard = TypeVar("AnyCard", bound=Card)
+AnyPartCard = TypeVar("AnyPartCard", bound=PartCard)
 
 
 def write_card(directory: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
@@ -48,33 +72,70 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return card
 
 
+def check_card(directory: str | os.PathLike[str], card: Mapping[str, Any], model: type[AnyCard]) -> AnyCard:
+    """Check the content of a folder's card. Raises `CheckpointError` that names the first wrong value."""
+    path = Path(directory) / CARD_NAME
+    try:
+        return model.model_validate(card)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        lacking = [str(one["loc"][0]) for one in details if one["type"] == "missing"]
+        if lacking:
+            raise CheckpointError(
+                f"'{path}' lacks {', '.join(lacking)}; is it {model.KIND}? Make it again."
+            ) from error
+        key, value = ".".join(map(str, details[0]["loc"])), repr(details[0]["input"])[:60]
+        message = details[0]["msg"].removeprefix("Input ")
+        raise CheckpointError(f"'{path}' has {key} {value}, which {message}; make it again.") from error
+
+
+def load_card(directory: str | os.PathLike[str], model: type[AnyCard]) -> AnyCard:
+    """Read and check the card of a stored folder. Raises `CheckpointError`."""
+    return check_card(directory, read_card(directory), model)
+
+
+def load_part(
+    directory: str | os.PathLike[str], model: type[AnyPartCard], encoder: str | None = None
+) -> AnyPartCard:
+    """Read and check the card of a part and the files that it names.
+
+    encoder: if given, the one that the part must have been made for. Raises `CheckpointError`, and
+    `CollectionMismatchError` for another encoder.
+    """
+    card = load_card(directory, model)
+    if encoder is not None and card.encoder != encoder:
+        raise CollectionMismatchError(
+            f"'{directory}' is {model.KIND} for encoder {card.encoder!r}, expected {encoder!r}; make it again for "
+            "that encoder."
+        )
+    verify_files(directory)
+    return card
+
+
 def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool] = lambda _: True) -> None:
     """Compare every file named under "files" in the card with its SHA-256.
 
-    names: which of them. A file is read once a process, and again where its size or time of change is another. A card
+    names: which of them. A file is read once per process, and again if its size or modification time changes. A card
     without "files" has nothing to compare. Raises `CheckpointError` that names the first file that is missing,
     differs, or lies outside of the folder.
     """
     folder = Path(directory)
-    files = read_card(folder).get("files", {})
-    if not isinstance(files, dict):
-        raise CheckpointError(f"'{folder / CARD_NAME}': \"files\" must map file names to SHA-256 values.")
     root = folder.resolve()
-    for name, expected in files.items():
-        if not names(str(name)):
+    for name, expected in load_card(folder, Card).files.items():
+        if not names(name):
             continue
         path = folder / name
         if not path.resolve().is_relative_to(root):
             raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside of its folder.")
         if not path.is_file():
             raise CheckpointError(f"'{path}' is named in card.json but missing; download or make it again.")
-        told = path.stat()
-        seen = (str(path.resolve()), told.st_size, told.st_mtime_ns)
-        if _VERIFIED.get(seen) == expected:
+        stat = path.stat()
+        state = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        if _VERIFIED.get(state) == expected:
             continue
-        given = _VERIFIED[seen] = sha256_file(path)
-        if given != expected:
+        actual = _VERIFIED[state] = sha256_file(path)
+        if actual != expected:
             raise CheckpointError(
-                f"'{path}' differs from its card (sha256 {given[:12]}..., expected {str(expected)[:12]}...); "
+                f"'{path}' differs from its card (sha256 {actual[:12]}..., expected {expected[:12]}...); "
                 "download or make it again."
             )

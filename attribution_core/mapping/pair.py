@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, PositiveInt
 
 from attribution_core.common.arrays import float_matrix, whole
-from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.cards import PartCard, load_part, write_card
 from attribution_core.common.files import atomic_path, make_folder
 from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
@@ -20,6 +21,14 @@ from attribution_core.mapping.fit import FeaturePairs, FitSettings, fit_heads
 from attribution_core.mapping.heads import Head, MapperKind, head_arrays
 
 _FILE = "mappers.safetensors"
+
+
+class MappersCard(PartCard):
+    """The card of a saved mapper pair. dim: of the raw features."""
+
+    KIND = "a mapper pair"
+    kind: Annotated[MapperKind, Field(strict=False)]
+    dim: PositiveInt
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,22 +183,9 @@ class MapperPair:
         from safetensors.numpy import load_file
 
         folder = Path(directory)
-        card = read_card(folder)
-        lacking = [key for key in ("encoder", "kind", "dim", "files") if key not in card]
-        if lacking:
-            raise CheckpointError(f"'{folder}/card.json' lacks {', '.join(lacking)}; is it a mapper pair?")
-        if encoder is not None and card["encoder"] != encoder:
-            raise CollectionMismatchError(
-                f"the mappers in '{folder}' belong to encoder {card['encoder']!r}, expected {encoder!r}; "
-                "use mappers made for that encoder."
-            )
-        verify_files(folder)
-        if card["kind"] not in {str(kind) for kind in MapperKind}:
-            raise CheckpointError(
-                f"'{folder}/card.json' has kind {card['kind']!r}; known: {', '.join(MapperKind)}."
-            )
-        if card["kind"] == MapperKind.IDENTITY:
-            return cls.identity(card["dim"], card["encoder"])
+        card = load_part(folder, MappersCard, encoder)
+        if card.kind is MapperKind.IDENTITY:
+            return cls.identity(card.dim, card.encoder)
         try:
             stored = load_file(folder / _FILE)
             heads = [
@@ -202,11 +198,11 @@ class MapperPair:
                 )
                 for name in ("real", "synth")
             ]
-            pair = cls(heads[0], heads[1], card["encoder"], MapperKind(card["kind"]))
+            pair = cls(heads[0], heads[1], card.encoder, card.kind)
         except (OSError, TypeError, SafetensorError, InvalidInputError) as error:
             raise CheckpointError(f"'{folder / _FILE}' cannot be used ({error}); save it again.") from error
-        if pair.dim != card["dim"]:
-            raise CheckpointError(f"'{folder / _FILE}' takes {pair.dim} values, its card says {card['dim']}.")
+        if pair.dim != card.dim:
+            raise CheckpointError(f"'{folder / _FILE}' takes {pair.dim} values, its card says {card.dim}.")
         return pair
 
     @classmethod

@@ -9,18 +9,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from numpy.typing import ArrayLike
+from pydantic import PositiveInt
 
 from attribution_core.common.arrays import unit_rows, whole
-from attribution_core.common.cards import read_card, verify_files, write_card
-from attribution_core.errors import (
-    AttributionError,
-    CheckpointError,
-    CollectionMismatchError,
-    InvalidInputError,
-)
+from attribution_core.common.cards import PartCard, load_part, write_card
+from attribution_core.errors import AttributionError, CheckpointError, InvalidInputError
 from attribution_core.retrieval.backends import Backend, check_factory, earlier_specs, spec_of
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.rest import DEFAULT_BINS
+
+
+class IndexCard(PartCard):
+    """The card of a saved index. factory: as of `TrainingIndex`. dim, count: columns and rows."""
+
+    KIND = "an index"
+    factory: str
+    dim: PositiveInt
+    count: PositiveInt
 
 
 class TrainingIndex:
@@ -183,22 +188,10 @@ class TrainingIndex:
             CollectionMismatchError: The index was built with another encoder.
         """
         folder = Path(directory)
-        card = read_card(folder)
-        lacking = [key for key in ("encoder", "factory", "dim", "count", "files") if key not in card]
-        if lacking:
-            raise CheckpointError(
-                f"'{folder}/card.json' lacks {', '.join(lacking)}; is it an index? Save it again."
-            )
-        if encoder is not None and card["encoder"] != encoder:
-            raise CollectionMismatchError(
-                f"the index in '{folder}' was built with encoder {card['encoder']!r}, expected {encoder!r}; "
-                "build it again or use its own encoder."
-            )
-        verify_files(folder)
-        factory = check_factory(str(card["factory"]))
-        backend = spec_of(factory).load().open(folder, factory)
-        index = cls(backend, card["encoder"])
-        given, expected = (len(index), backend.dim), (card["count"], card["dim"])
-        if given != expected:
-            raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
+        card = load_part(folder, IndexCard, encoder)
+        factory = check_factory(card.factory)
+        index = cls(spec_of(factory).load().open(folder, factory), card.encoder)
+        actual, expected = (len(index), index.dim), (card.count, card.dim)
+        if actual != expected:
+            raise CheckpointError(f"'{folder}' holds {actual} rows and columns, its card says {expected}.")
         return index

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import FloatArray, bool_matrix, float_matrix, positive
-from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.cards import PartCard, load_part, write_card
 from attribution_core.common.files import atomic_path
 from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import (
     CheckpointError,
-    CollectionMismatchError,
     InvalidInputError,
     NotFittedError,
 )
@@ -26,6 +25,12 @@ from attribution_core.scoring.shares import Scale, Shares, shares_at
 _FILE = "calibrator.safetensors"
 _GREATEST_BETA = 1e7
 _SLOPE_TOLERANCE = 1e-9
+
+
+class CalibratorCard(PartCard):
+    """The card of a saved calibrator."""
+
+    KIND = "a calibrator"
 
 
 class Calibrator:
@@ -209,20 +214,11 @@ class Calibrator:
         from safetensors.numpy import load_file
 
         folder = Path(directory)
-        card = read_card(folder)
-        lacking = [key for key in ("encoder", "files") if key not in card]
-        if lacking:
-            raise CheckpointError(f"'{folder}/card.json' lacks {', '.join(lacking)}; is it a calibrator?")
-        if encoder is not None and card["encoder"] != encoder:
-            raise CollectionMismatchError(
-                f"the calibrator in '{folder}' was fitted with encoder {card['encoder']!r}, expected "
-                f"{encoder!r}; fit one for that encoder."
-            )
-        verify_files(folder)
+        card = load_part(folder, CalibratorCard, encoder)
         try:
             stored = load_file(folder / _FILE)
             bias = float(stored["bias"].item()) if "bias" in stored else None
-            return cls.from_temperature(float(stored["temperature"].item()), card["encoder"], bias)
+            return cls.from_temperature(float(stored["temperature"].item()), card.encoder, bias)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise CheckpointError(
                 f"'{folder / _FILE}' cannot be used ({error}); fit and save again."

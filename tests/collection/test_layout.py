@@ -55,6 +55,16 @@ def test_a_folder_without_a_card_cannot_be_read(tmp_path: Path) -> None:
         CollectionLayout.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"edition": 0}, {"edition": "../x"}, {"method": 3}, {"encoder": None}, {"near_duplicates": 0.1}],
+)
+def test_a_card_with_wrong_values_cannot_be_read(tmp_path: Path, change: dict[str, object]) -> None:
+    write_card(tmp_path, {"name": "mine", "encoder": "x", "edition": 2, **change})
+    with pytest.raises(CheckpointError, match=f"has {next(iter(change))}"):
+        CollectionLayout.read(tmp_path)
+
+
 def test_only_one_run_holds_the_lock(tmp_path: Path) -> None:
     with exclusive(tmp_path / "new"), pytest.raises(CheckpointError, match="another run is at work"):
         with exclusive(tmp_path / "new"):

@@ -4,9 +4,17 @@ import hashlib
 
 import pytest
 
-from attribution_core.common.cards import read_card, verify_files, write_card
+from attribution_core.common.cards import PartCard, load_card, load_part, read_card, verify_files, write_card
 from attribution_core.common.files import sha256_file
-from attribution_core.errors import CheckpointError
+from attribution_core.errors import CheckpointError, CollectionMismatchError
+
+
+class ShelfCard(PartCard):
+    KIND = "a shelf"
+    width: int
+
+
+SHELF = {"encoder": "a", "files": [], "width": 3}
 
 
 def test_card_round_trip_and_every_kind_of_damage(tmp_path):
@@ -52,3 +60,45 @@ def test_missing_card_and_missing_folder_differ(tmp_path):
         read_card(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         read_card(tmp_path / "none")
+
+
+def test_a_card_is_checked_against_its_model_and_keeps_keys_to_come(tmp_path):
+    write_card(tmp_path, {**SHELF, "height": [1, 2]})
+    assert load_card(tmp_path, ShelfCard) == ShelfCard(encoder="a", files={}, width=3)
+    assert read_card(tmp_path)["height"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"width": None}, r"card\.json' lacks width; is it a shelf\? Make it again\."),
+        ({"width": None, "encoder": None}, "lacks encoder, width"),
+        ({"width": "3"}, "has width '3', which should be a valid integer; make it again"),
+        ({"width": True}, "has width True"),
+        ({"encoder": ["a"]}, "has encoder"),
+        ({"files": {"x": 1}}, r"has files\.x 1, which should be a valid string"),
+        ({"width": "w" * 1000}, r"has width 'w{59}, which"),
+    ],
+)
+def test_wrong_values_are_named_in_one_sentence(tmp_path, change, words):
+    write_card(tmp_path, {key: value for key, value in {**SHELF, **change}.items() if value is not None})
+    with pytest.raises(CheckpointError, match=words) as error:
+        load_card(tmp_path, ShelfCard)
+    assert "\n" not in str(error.value)
+
+
+def test_a_part_belongs_to_its_encoder_and_its_files_are_verified(tmp_path):
+    (tmp_path / "w.bin").write_bytes(b"abc")
+    write_card(tmp_path, {**SHELF, "files": ["w.bin"]})
+    assert load_part(tmp_path, ShelfCard).width == load_part(tmp_path, ShelfCard, "a").width == 3
+    with pytest.raises(CollectionMismatchError, match="is a shelf for encoder 'a', expected 'b'"):
+        load_part(tmp_path, ShelfCard, "b")
+    (tmp_path / "w.bin").write_bytes(b"abd")
+    with pytest.raises(CheckpointError, match="differs"):
+        load_part(tmp_path, ShelfCard)
+
+
+def test_files_that_are_no_checksums_are_refused(tmp_path):
+    (tmp_path / "card.json").write_text('{"files": ["w.bin"]}')
+    with pytest.raises(CheckpointError, match="has files"):
+        verify_files(tmp_path)
