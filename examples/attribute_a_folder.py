@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ImageOps
 
 from attribution_core import Attributor, Corpus
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.settings import shipped
 
@@ -45,7 +45,9 @@ with CREDITS.open("w", newline="", encoding="utf-8") as table:
 # collection here, and the notice says so; `calibrate_on_tuned_models.py` fits one.
 
 # %%
-report = build_collection(FOLDER, WORK / "collection", encoder="pocket-clip", metadata=CREDITS)
+report = build_collection(
+    FOLDER, WORK / "collection", encoder="pocket-clip", source=SourceOptions(metadata=CREDITS)
+)
 print(f"{len(report.collection.index)} images, {len(report.skipped)} skipped; {report.notice}")
 
 # %% [markdown]

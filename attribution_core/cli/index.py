@@ -83,7 +83,7 @@ def index(
 ) -> None:
     """Make a collection of your own images, or add to it; run it again after an interruption to go on."""
     from attribution_core.cli.progress import progress_bar
-    from attribution_core.collection.build import build_collection
+    from attribution_core.collection.build import Engine, IndexOptions, SourceOptions, build_collection
     from attribution_core.collection.sources.item import Columns
     from attribution_core.common.progress import Progress
     from attribution_core.corpus.near_duplicates import THRESHOLD
@@ -118,22 +118,22 @@ def index(
                 out,
                 encoder=encoder,
                 mappers=mappers,
-                factory=chosen(factory, store, "Flat"),
-                metadata=metadata,
-                device=device,
-                on_progress=on_progress,
                 add=add,
-                near_duplicates=threshold,
-                columns=Columns.parse(columns),
-                key=key,
-                split=split,
-                config=config,
-                image_column=image_column,
-                prefix=prefix,
-                engine=engine,
-                workers=workers,
-                read_as=read_as,
-                id_from_file=id_from_file,
+                device=device,
+                source=SourceOptions(
+                    split=split,
+                    config=config,
+                    image_column=image_column,
+                    columns=Columns.parse(columns),
+                    metadata=metadata,
+                    key=key,
+                    prefix=prefix,
+                    read_as=read_as,
+                    id_from_file=id_from_file,
+                ),
+                index=IndexOptions(chosen(factory, store, "Flat"), threshold),
+                engine=Engine(engine, workers),
+                on_progress=on_progress,
             )
     except KeyboardInterrupt:
         before = " the collection is as it was, and" if add else ""

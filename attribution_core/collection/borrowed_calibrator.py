@@ -1,9 +1,8 @@
-"""The shipped calibrator in a collection of somebody's own, where it was fitted for the same encoder."""
+"""Lends a bundled calibrator to a new collection that uses the same encoder."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import CARD_NAME, read_card
@@ -14,9 +13,9 @@ SHIPPED = shipped("pocket")
 FITTED_ELSEWHERE = "fitted on another collection"
 
 
-def borrow_calibrator(folder: Path, encoder: str) -> None:
-    """Copy the shipped calibrator that was fitted for this encoder as it is; its card says that it is borrowed."""
-    target = CollectionLayout(folder).calibrator()
+def borrow_calibrator(layout: CollectionLayout, encoder: str) -> None:
+    """Copy the bundled calibrator that was fitted for an encoder's plain features; its card says where it is from."""
+    target = layout.calibrator()
     if (target / CARD_NAME).exists():
         return
     bundled = CollectionLayout(SHIPPED)
@@ -31,9 +30,9 @@ def borrow_calibrator(folder: Path, encoder: str) -> None:
             return
 
 
-def calibrator_notice(folder: Path) -> str:
-    """What to say of a collection's calibrator; "" where there is nothing to say."""
-    calibrator = CollectionLayout(folder).calibrator()
+def calibrator_notice(layout: CollectionLayout) -> str:
+    """Return a warning about a collection's calibrator, or ""."""
+    calibrator = layout.calibrator()
     if not (calibrator / CARD_NAME).exists():
         return (
             "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "

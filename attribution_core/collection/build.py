@@ -1,8 +1,8 @@
-"""Makes a collection of a person's own images; survives a kill at any point and goes on where it stopped.
+"""Builds a collection from images, or adds images to one; can be interrupted at any point and resumed.
 
-Images go through in shards, which are kept in `building/` until all are there. A shard is done when what is told of it
-exists, which is written last and under a temporary name; a killed run loses at most the shard it was in, and never
-doubles an image. Then the collection changes at once (`editions`).
+Images are encoded in shards, which wait in `building/` until all are there. A shard is complete once its summary file
+exists, which is written last; an interruption loses at most the shard being encoded and never duplicates an image. All
+shards then enter the collection in one step (see `editions`).
 """
 
 from __future__ import annotations
@@ -10,71 +10,54 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection import editions, layout, shards
+from attribution_core.collection import editions, shards
 from attribution_core.collection.borrowed_calibrator import borrow_calibrator, calibrator_notice
-from attribution_core.collection.build_report import IndexReport, entries
+from attribution_core.collection.build_report import IndexReport, Skipped
 from attribution_core.collection.collection import Collection
-from attribution_core.collection.layout import LOCK, SKIPPED, SUMMARY, UNMATCHED, UNREAD, CollectionLayout
+from attribution_core.collection.layout import (
+    LOCK,
+    SKIPPED,
+    SUMMARY,
+    UNMATCHED,
+    UNREAD,
+    CollectionLayout,
+    exclusive,
+)
+from attribution_core.collection.options import Engine, EngineKind, IndexOptions
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
-from attribution_core.collection.sources.item import Columns, Source
+from attribution_core.collection.sources.item import Source
 from attribution_core.collection.sources.metadata import Join, Metadata
 from attribution_core.collection.sources.open import open_source
-from attribution_core.collection.sources.survey import ReadAs
+from attribution_core.collection.sources.options import SourceOptions
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.common.progress import OnProgress, Progress
-from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
 from attribution_core.encoding.encoders import ENCODERS, load_encoder
 from attribution_core.encoding.protocol import ImageEncoder
-from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.backends import check_factory
 
-USUAL_ENCODER = "efficientnet-lite0"
-_ENCODING = "encoding images"
-_OURS = {LOCK, SKIPPED, UNMATCHED, UNREAD}
-TWICE = (
+__all__ = ["Engine", "EngineKind", "IndexOptions", "SourceOptions", "build_collection"]
+
+DEFAULT_ENCODER = "efficientnet-lite0"
+REPEATED_ID = (
     "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
 )
+_ENCODING = "encoding images"
+_OWN_FILES = {LOCK, SKIPPED, UNMATCHED, UNREAD}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
-
-
-class Engine(StrEnum):
-    """What encodes the images: this program, or workers on Ray."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-@dataclass
-class _Seen:
-    """Decides which of a source's images are to be read: what is new, and was not done before."""
-
-    there: frozenset[str]
-    done: set[str]
-    met: set[str] = field(default_factory=set)
-    known: int = 0
-    twice: list[str] = field(default_factory=list)
-
-    def wanted(self, name: str) -> bool:
-        if name in self.met:
-            self.twice.append(name)
-            return False
-        self.met.add(name)
-        self.known += name in self.there
-        return name not in self.there and name not in self.done
 
 
 def build_collection(
@@ -82,141 +65,93 @@ def build_collection(
     out: Path | str,
     *,
     encoder: str | None = None,
-    mappers: Path | str | None = None,
-    factory: str = "Flat",
-    metadata: Path | str | None = None,
-    device: str = "auto",
-    on_progress: OnProgress | None = None,
     loaded: ImageEncoder | None = None,
+    mappers: Path | str | None = None,
     add: bool = False,
-    near_duplicates: float | None = THRESHOLD,
-    columns: Columns | None = None,
-    key: str | None = None,
-    split: str | None = None,
-    config: str | None = None,
-    image_column: str | None = None,
-    prefix: str = "",
-    engine: Engine | str = Engine.LOCAL,
-    workers: int | None = None,
-    read_as: ReadAs | str | None = None,
-    id_from_file: bool = False,
+    device: str = "auto",
+    source: SourceOptions | None = None,
+    index: IndexOptions | None = None,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Encode images and write a collection's folder, or add them to one.
 
-    images: a folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data set;
-    see `open_source`, which takes split, config, image_column, read_as and id_from_file. out: new or half-built folder.
-    encoder: default efficientnet-lite0, or that of the collection that is added to. mappers: folder of a mapper pair,
-    identity by default. factory: a name in `BACKENDS`, or the address of a Milvus store. metadata: CSV, Parquet or
-    JSON whose column `key` names the images (default: the first of `metadata.KEYS`; an id, or a part of it by which
-    one image alone goes) with any of the corpus's text columns, or those that `columns` names. loaded: an encoder to
-    use as it is, in place of `encoder`; one of your own, too (see `ImageEncoder`). add: to the collection in `out`,
-    with its own encoder, mappers and factory. near_duplicates: the threshold of `duplicates`; None groups none; a
-    collection that is added to keeps its own. prefix: before each id. engine: "local", or "ray" for a cluster; the
-    result is the same, and each goes on with what the other began. workers: encoders at once on Ray; see
-    `ray_cluster.share`.
+    Unreadable images are skipped and listed in `out`/skipped.json; rows and images without each other in
+    `out`/unmatched.json; files of the source that are not its images in `out`/unread.json.
 
-    Bad images are skipped and listed in `out`/skipped.json, rows and images without the other in `out`/unmatched.json,
-    files that are none of the source's images in `out`/unread.json. Raises `InvalidInputError` for what is no source of
-    images or holds none, and for metadata that does not fit its header, joins no image, or has one row for two;
-    `CheckpointError` where `out` holds something else or nothing to add to, or a store cannot be reached.
+    Args:
+        images: A folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data
+            set; see `open_source`.
+        out: A new folder, or one that an interrupted call left.
+        encoder: A row in `ENCODERS`; by default efficientnet-lite0, or that of the collection that is added to.
+        loaded: An encoder object to use in its place, which may be your own (see `ImageEncoder`).
+        mappers: Folder of a mapper pair; the identity by default.
+        add: Add to the collection in `out`, which keeps its encoder, mappers and index options.
+        device: "auto", "cpu", "cuda" or "mps".
+        source: How to read the images, and a table of metadata.
+        index: The kind of index, and what counts as near-duplicates.
+        engine: What encodes; this program by default.
+        on_progress: Called after each shard.
+
+    Raises:
+        InvalidInputError: `images` cannot be read or holds none; metadata does not fit its header, joins no image, or
+            has one row for two.
+        CheckpointError: `out` holds something else or nothing to add to; a store cannot be reached.
     """
-    folder, columns = Path(out), columns or Columns()
-    if near_duplicates is not None and not 0 <= near_duplicates <= LARGEST:
-        raise InvalidInputError(f"near_duplicates is {near_duplicates:g}, expected 0 to {LARGEST:g}, or off.")
-    factory = check_factory(factory)
-    _check_engine(engine, workers)
-    card = dict(editions.indexed_layout(folder).card) if add else None
-    encoder = encoder or (str(card["encoder"]) if card else USUAL_ENCODER)
-    source = open_source(
-        images,
-        columns,
-        split=split,
-        config=config,
-        image_column=image_column,
-        read_as=read_as,
-        id_from_file=id_from_file,
-        out=folder,
-        metadata=metadata,
-    )
-    table = Metadata.read(metadata, columns, key) if metadata else None
-    plan = {
-        **source.mark,
-        "encoder": loaded.name if loaded else encoder,
-        "prefix": prefix,
-        "metadata": [table.digest, key, columns.chosen] if table else None,
-        "mappers": None if card or mappers is None else sha256_file(Path(mappers) / CARD_NAME),
-    }
-    if card is not None and plan["encoder"] != card["encoder"]:
+    folder, options = Path(out), source or SourceOptions()
+    index, engine = index or IndexOptions(), engine or Engine()
+    if engine.kind == EngineKind.RAY:
+        ray_cluster.library()
+    current = editions.indexed_layout(folder) if add else CollectionLayout(folder)
+    name = loaded.name if loaded else encoder or str(current.card.get("encoder", DEFAULT_ENCODER))
+    if add and name != (theirs := current.card.get("encoder")):
         raise CheckpointError(
-            f"'{folder}' was made with encoder '{card['encoder']}', given '{plan['encoder']}'; give "
-            "that one, or another --out."
+            f"'{folder}' was made with encoder '{theirs}', given '{name}'; give that one, or another --out."
         )
+    opened = open_source(images, options, out=folder)
+    table = Metadata.read(options.metadata, options.columns, options.key) if options.metadata else None
+    plan = {
+        **opened.mark,
+        "encoder": name,
+        "prefix": options.prefix,
+        "metadata": [table.digest, options.key, options.columns.chosen] if table else None,
+        "mappers": None if add or mappers is None else sha256_file(Path(mappers) / CARD_NAME),
+    }
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
-    _refuse(folder, digest, add, str(plan["encoder"]))
-    check_factory(str(card["factory"]) if card else factory, folder)  # before images are encoded for hours
-    with layout.exclusive(folder):
-        _refuse(folder, digest, add, str(plan["encoder"]))  # somebody may have come first
-        if (folder / CARD_NAME).exists():
-            card = dict(editions.indexed_layout(folder, changing=add).card)
-            if not add:
-                return _again(folder, card, factory, near_duplicates)
-        CollectionLayout(folder).removing.unlink(missing_ok=True)  # images that went may come again
-        work = CollectionLayout(folder).building
-        there = frozenset(editions.image_ids(CollectionLayout(folder, card))) if card else frozenset()
-        if _done(work) & there:  # it came in already, and the deletion behind that was cut off
-            editions.discard_build(CollectionLayout(folder))
-        join = None
-        if table is not None:
-            join = Join(table, _taken(folder, card, work, table.digest))
-            join.plan((prefix + image, image, names) for image, names in source.names())
-        _claim(work, digest)
-        if engine == Engine.RAY:
-            recipe = ray_engine.Recipe.of(encoder, device, loaded)
-            network = loaded or ENCODERS[encoder]  # nothing is encoded here
-            encode: _Encode = partial(ray_engine.encode_shards, recipe=recipe, workers=workers)
+    if not add:
+        _check_folder(folder, digest, name)  # so that no lock is left in a folder of somebody else's
+    check_factory(str(current.card.get("factory", index.factory)), folder)  # before hours of encoding
+    with exclusive(folder):
+        if add:
+            current = editions.indexed_layout(folder)
+        elif _check_folder(folder, digest, name):
+            return _reindex(editions.indexed_layout(folder, changing=False), index)
+        build = Build.start(current, digest, opened, options.prefix, table)
+        if engine.kind == EngineKind.RAY:
+            recipe = ray_engine.Recipe.of(name, device, loaded)
+            network = loaded or ENCODERS[name]  # nothing is encoded in this process
+            encode: _Encode = partial(ray_engine.encode_shards, recipe=recipe, workers=engine.workers)
         else:
-            network = loaded or load_encoder(encoder, device=device)
+            network = loaded or load_encoder(name, device=device)
             encode = partial(_encode_here, encoder=network)
         pair = (
             MapperPair.load(mappers, encoder=network.name)
             if mappers
             else MapperPair.identity(network.dim, encoder=network.name)
         )
-        seen = _Seen(there, _done(work))
-        _build(source, prefix, join, encode, work, seen, on_progress)
-        return _finish(
-            folder,
-            source,
-            card,
-            digest,
-            join,
-            seen,
-            {"encoder": network.name, "factory": factory, "near_duplicates": {"threshold": near_duplicates}},
-            pair,
-            bool(mappers),
-        )
+        build.encode(encode, on_progress)
+        return build.publish(pair, index, borrow=mappers is None)
 
 
-def _check_engine(engine: Engine | str, workers: int | None) -> None:
-    """Raise where the engine is none, is not installed, or takes no workers."""
-    if engine not in list(Engine):
-        raise unknown_name("engine", engine, map(str, Engine))
-    if engine == Engine.RAY:
-        ray_cluster.library()
-    elif workers is not None:
-        raise InvalidInputError(
-            f"workers is {workers}, but the engine 'local' has none; give the engine 'ray', too."
-        )
-    if workers is not None and workers < 1:
-        raise InvalidInputError(f"workers is {workers}, expected at least 1.")
+def _check_folder(folder: Path, digest: str, encoder: str) -> bool:
+    """Return whether an equal call has built the collection in the folder already.
 
-
-def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
-    """Raise `CheckpointError` where the folder is not ours to write to."""
+    Raises `CheckpointError` if the folder holds another collection or other files.
+    """
     if (folder / CARD_NAME).exists():
         card = read_card(folder)
-        if add or digest == card.get("built"):
-            return
+        if digest == card.get("built"):
+            return True
         theirs = card.get("encoder")
         hint = (
             f"was made with encoder '{theirs}'"
@@ -230,41 +165,27 @@ def _refuse(folder: Path, digest: str, add: bool, encoder: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another --out.")
     begun = CollectionLayout(folder).building.exists()
-    if not begun and folder.exists() and any(p.name not in _OURS for p in folder.iterdir()):
+    if not begun and folder.exists() and any(p.name not in _OWN_FILES for p in folder.iterdir()):
         raise CheckpointError(f"'{folder}' is not empty and was not begun by 'index'; give another --out.")
+    return False
 
 
-def _claim(work: Path, digest: str) -> None:
-    """Begin, or go on with what an equal call began."""
-    path = work / "plan.json"
-    if not path.exists():
-        shutil.rmtree(work, ignore_errors=True)  # of a deletion that was cut off
-        write_json_atomic(path, {"digest": digest})
-    elif read_json(path) != {"digest": digest}:
-        raise CheckpointError(
-            f"'{work.parent}' was begun with other images, metadata or encoder; go on with those, "
-            f"give another --out, or delete '{work}'."
-        )
-
-
-def _told(work: Path) -> list[dict[str, Any]]:
-    return [read_json(p) for p in sorted(work.glob(f"[0-9]*{SUMMARY}"))]
-
-
-def _done(work: Path) -> set[str]:
-    return {name for told in _told(work) for name in told["ids"]}
-
-
-def _taken(folder: Path, card: Mapping[str, Any] | None, work: Path, table: str) -> dict[str, str]:
-    """Row -> image of what earlier runs joined by the same table, of images that are still there."""
-    kept = _told(CollectionLayout(folder, card).features) if card else []
-    return {
-        row: image
-        for told in (*kept, *_told(work))
-        if told.get("table") == table
-        for row, image in told["joined"].items()
-        if image in told["ids"]
-    }
+def _reindex(layout: CollectionLayout, index: IndexOptions) -> IndexReport:
+    """Apply other index options to a complete collection; no image is encoded."""
+    editions.tidy(layout)
+    editions.discard_build(layout)
+    changes = {"factory": index.factory, "near_duplicates": {"threshold": index.near_duplicates}}
+    same = (
+        layout.card["factory"] == index.factory
+        and layout.card["near_duplicates"]["threshold"] == index.near_duplicates
+    )
+    collection = Collection.open(layout.folder) if same else editions.publish(layout, changes=changes)
+    return IndexReport(
+        collection,
+        _entries(_read_list(layout.folder / SKIPPED)),
+        calibrator_notice(layout),
+        known=len(collection.index),
+    )
 
 
 def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _EncodedShards:
@@ -272,117 +193,189 @@ def _encode_here(stream: Iterator[shards.Shard], encoder: ImageEncoder) -> _Enco
         yield items, shards.encode(items, encoder)
 
 
-def _build(
-    source: Source,
-    prefix: str,
-    join: Join | None,
-    encode: _Encode,
-    work: Path,
-    seen: _Seen,
-    on_progress: OnProgress | None,
-) -> None:
-    number = len(_told(work))
-    done = resumed = read = len(seen.done)
-    if on_progress and done:
-        on_progress(Progress(_ENCODING, done, source.total(done), resumed=resumed))
-
-    def stream() -> Iterator[shards.Shard]:
-        nonlocal read
-        for items in shards.split(source.items(lambda name: seen.wanted(prefix + name)), prefix):
-            read += len(items)  # an engine may read ahead of what is done
-            yield items
-
-    with closing(encode(stream())) as encoded_shards:
-        for items, encoded in encoded_shards:
-            shards.write(items, encoded, join, work, number)
-            number, done = number + 1, done + len(items)
-            if on_progress:
-                total = source.total(read + seen.known)
-                left = None if total is None else max(done, total - seen.known)
-                on_progress(Progress(_ENCODING, done, left, resumed=resumed))
+def _summaries(folder: Path) -> list[dict[str, Any]]:
+    """What is known of each complete shard in a folder."""
+    return [read_json(path) for path in sorted(folder.glob(f"[0-9]*{SUMMARY}"))]
 
 
-def _finish(
-    folder: Path,
-    source: Source,
-    card: dict[str, Any] | None,
-    digest: str,
-    join: Join | None,
-    seen: _Seen,
-    made: Mapping[str, Any],
-    pair: MapperPair,
-    mapped: bool,
-) -> IndexReport:
-    work = CollectionLayout(folder).building
-    told = _told(work)
-    if not seen.met:
-        editions.discard_build(CollectionLayout(folder))
-        raise InvalidInputError(f"'{source.title}' holds no images.")
-    skipped = [entry for shard in told for entry in shard["skipped"]]
-    mended = {name for shard in told for name in shard["ids"]}
-    skipped += [{"file": name, "reason": TWICE} for name in seen.twice]
-    if join is not None and not join.taken:
-        if card is None:
-            editions.discard_build(CollectionLayout(folder))
-        raise join.nothing_joined(next(iter(seen.met)))
-    unmatched = {
-        "rows": [row for row in join.table.rows if row not in join.taken] if join else [],
-        "images": [name for shard in told for name in shard["unmatched"]],
-    }
-    unread = [{"file": name, "reason": reason} for name, reason in source.unread]
-    added = sum((len(shard["ids"]) - len(shard["skipped"])) for shard in told)
-    before = read_json(folder / SKIPPED) if card and (folder / SKIPPED).exists() else []
-    write_json_atomic(
-        folder / SKIPPED,
-        [*(s for s in before if s["file"] not in mended and s not in skipped), *skipped],
-    )
-    (folder / UNREAD).unlink(missing_ok=True)
-    if unread:
-        write_json_atomic(folder / UNREAD, unread)
-    if join:
-        write_json_atomic(folder / UNMATCHED, unmatched)
-    if not added and card is None:
-        editions.discard_build(CollectionLayout(folder))
-        raise InvalidInputError(
-            f"none of the {len(skipped)} files in '{source.title}' can be read as an image; "
-            f"'{folder / SKIPPED}' says why for each."
+def _read_list(path: Path) -> list[dict[str, str]]:
+    entries: list[dict[str, str]] = read_json(path) if path.exists() else []
+    return entries
+
+
+def _entries(rows: Iterable[dict[str, str]]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(**row) for row in rows)
+
+
+@dataclass
+class Build:
+    """A build under way, in a folder that is locked.
+
+    layout: of the collection that is added to, or with an empty card for a new one. digest: of what the call was given.
+    prefix: before each id. join: metadata by image. present: ids in the collection. encoded: ids in complete shards.
+    met: ids of the source so far. known: how many of them are in the collection. repeated: ids that came again.
+    """
+
+    layout: CollectionLayout
+    digest: str
+    source: Source
+    prefix: str
+    join: Join | None
+    present: frozenset[str]
+    encoded: set[str]
+    met: set[str] = field(default_factory=set)
+    known: int = 0
+    repeated: list[str] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls, layout: CollectionLayout, digest: str, source: Source, prefix: str, table: Metadata | None
+    ) -> Build:
+        """Start, or resume what an equal call began.
+
+        Raises `CheckpointError` if another call began, `InvalidInputError` if the table does not fit the images.
+        """
+        layout.removing.unlink(missing_ok=True)  # images that were removed may be added again
+        if not layout.plan.exists():
+            shutil.rmtree(layout.building, ignore_errors=True)  # what an interrupted deletion left
+        present = frozenset(editions.image_ids(layout)) if layout.card else frozenset[str]()
+        waiting = _summaries(layout.building)
+        if any(not present.isdisjoint(shard["ids"]) for shard in waiting):
+            editions.discard_build(layout)  # these shards are published; only deleting them was interrupted
+            waiting = []
+        join = None
+        if table is not None:
+            published = _summaries(layout.features) if layout.card else []
+            join = Join(table, _rows_in_use([*published, *waiting], table.digest))
+            join.plan((prefix + image, image, names) for image, names in source.names())
+        if not layout.plan.exists():
+            write_json_atomic(layout.plan, {"digest": digest})
+        elif read_json(layout.plan) != {"digest": digest}:
+            raise CheckpointError(
+                f"'{layout.folder}' was begun with other images, metadata or encoder; go on with those, "
+                f"give another --out, or delete '{layout.building}'."
+            )
+        encoded = {name for shard in waiting for name in shard["ids"]}
+        return cls(layout, digest, source, prefix, join, present, encoded)
+
+    def wanted(self, image: str) -> bool:
+        """Whether to read an image, by its id in the source: it is new, and no complete shard holds it."""
+        name = self.prefix + image
+        if name in self.met:
+            self.repeated.append(name)
+            return False
+        self.met.add(name)
+        self.known += name in self.present
+        return name not in self.present and name not in self.encoded
+
+    def encode(self, encode: _Encode, on_progress: OnProgress | None) -> None:
+        """Encode what is wanted, and write it shard by shard."""
+        number = len(_summaries(self.layout.building))
+        done = resumed = read = len(self.encoded)
+        if on_progress and done:
+            on_progress(Progress(_ENCODING, done, self.source.total(done), resumed=resumed))
+
+        def stream() -> Iterator[shards.Shard]:
+            nonlocal read
+            for items in shards.split(self.source.items(self.wanted), self.prefix):
+                read += len(items)  # an engine may read ahead of what is done
+                yield items
+
+        with closing(encode(stream())) as encoded_shards:
+            for items, encoded in encoded_shards:
+                shards.write(items, encoded, self.join, self.layout.building, number)
+                number, done = number + 1, done + len(items)
+                if on_progress:
+                    total = self.source.total(read + self.known)
+                    left = None if total is None else max(done, total - self.known)
+                    on_progress(Progress(_ENCODING, done, left, resumed=resumed))
+
+    def publish(self, pair: MapperPair, index: IndexOptions, borrow: bool) -> IndexReport:
+        """Move the shards into the collection, and list what is not in it.
+
+        pair, index: of a new collection. borrow: take the bundled calibrator if it fits. Raises `InvalidInputError` if
+        there is nothing to make a collection of.
+        """
+        layout, new = self.layout, not self.layout.card
+        waiting = _summaries(layout.building)
+        if not self.met:
+            editions.discard_build(layout)
+            raise InvalidInputError(f"'{self.source.title}' holds no images.")
+        if self.join is not None and not self.join.taken:
+            if new:
+                editions.discard_build(layout)
+            raise self.join.nothing_joined(next(iter(self.met)))
+        skipped = [entry for shard in waiting for entry in shard["skipped"]]
+        skipped += [{"file": name, "reason": REPEATED_ID} for name in self.repeated]
+        added = sum(len(shard["ids"]) - len(shard["skipped"]) for shard in waiting)
+        unread = [{"file": name, "reason": reason} for name, reason in self.source.unread]
+        rows = [row for row in self.join.table.rows if row not in self.join.taken] if self.join else []
+        unmatched = [name for shard in waiting for name in shard["unmatched"]]
+        self._write_lists(waiting, skipped, unread, {"rows": rows, "images": unmatched})
+        if not added and new:
+            editions.discard_build(layout)
+            raise InvalidInputError(
+                f"none of the {len(skipped)} files in '{self.source.title}' can be read as an image; "
+                f"'{layout.folder / SKIPPED}' says why for each."
+            )
+        if new:
+            pair.save(layout.mappers())
+            if borrow:
+                borrow_calibrator(layout, pair.encoder)
+            card = {
+                "what": f"collection of the images in '{self.source.title}'",
+                "name": self.source.title,
+                "encoder": pair.encoder,
+                "factory": index.factory,
+                "near_duplicates": {"threshold": index.near_duplicates},
+                "built": self.digest,
+            }
+            collection = editions.publish(CollectionLayout(layout.folder, card), new=layout.building)
+        elif added:
+            collection = editions.publish(layout, new=layout.building)
+        else:
+            editions.tidy(layout)
+            collection = Collection.open(layout.folder)
+        editions.discard_build(layout)
+        return IndexReport(
+            collection,
+            _entries(skipped),
+            calibrator_notice(layout),
+            added,
+            self.known,
+            _entries(chain.from_iterable(shard["notes"] for shard in waiting)),
+            tuple(rows),
+            tuple(unmatched),
+            _entries(unread),
+            self.join.table.unnamed if self.join else 0,
+            self.join.table.unused if self.join else (),
         )
-    if card is None:
-        pair.save(CollectionLayout(folder).mappers())
-        if not mapped:
-            borrow_calibrator(folder, str(made["encoder"]))
-        what = {"what": f"collection of the images in '{source.title}'", "name": source.title, **made}
-        collection = editions.publish(CollectionLayout(folder, what), new=work, changes={"built": digest})
-    elif added:
-        collection = editions.publish(CollectionLayout(folder, card), new=work)
-    else:
-        collection = Collection.open(folder)
-    editions.tidy(CollectionLayout.read(folder))
-    editions.discard_build(CollectionLayout(folder))
-    return IndexReport(
-        collection,
-        entries(skipped),
-        calibrator_notice(folder),
-        added,
-        seen.known,
-        entries(chain.from_iterable(shard["notes"] for shard in told)),
-        tuple(unmatched["rows"]),
-        tuple(unmatched["images"]),
-        entries(unread),
-        join.table.unnamed if join else 0,
-        join.table.unused if join else (),
-    )
+
+    def _write_lists(
+        self,
+        waiting: list[dict[str, Any]],
+        skipped: list[dict[str, str]],
+        unread: list[dict[str, str]],
+        unmatched: dict[str, list[str]],
+    ) -> None:
+        """List skipped images, with those of earlier builds that were not read again; unread files; unmatched rows."""
+        folder, again = self.layout.folder, {name for shard in waiting for name in shard["ids"]}
+        earlier = _read_list(folder / SKIPPED) if self.layout.card else []
+        kept = [entry for entry in earlier if entry["file"] not in again and entry not in skipped]
+        write_json_atomic(folder / SKIPPED, [*kept, *skipped])
+        (folder / UNREAD).unlink(missing_ok=True)
+        if unread:
+            write_json_atomic(folder / UNREAD, unread)
+        if self.join:
+            write_json_atomic(folder / UNMATCHED, unmatched)
 
 
-def _again(folder: Path, card: dict[str, Any], factory: str, near: float | None) -> IndexReport:
-    """The call that made the collection: what it may ask for anew takes no image."""
-    editions.tidy(CollectionLayout.read(folder))
-    editions.discard_build(CollectionLayout(folder))
-    asked = {"factory": factory, "near_duplicates": {"threshold": near}}
-    same = card["factory"] == factory and card["near_duplicates"]["threshold"] == near
-    collection = (
-        Collection.open(folder) if same else editions.publish(CollectionLayout(folder, card), changes=asked)
-    )
-    path = folder / SKIPPED
-    skipped = read_json(path) if path.exists() else []
-    return IndexReport(collection, entries(skipped), calibrator_notice(folder), 0, len(collection.index))
+def _rows_in_use(summaries: Iterable[dict[str, Any]], table: str) -> dict[str, str]:
+    """Row -> image, as earlier builds joined the same table, of images that are still in their shard."""
+    return {
+        row: image
+        for shard in summaries
+        if shard.get("table") == table
+        for row, image in shard["joined"].items()
+        if image in shard["ids"]
+    }

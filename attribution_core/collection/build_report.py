@@ -1,8 +1,7 @@
-"""What a build did: images that came in, files that did not and why, rows of a table without an image."""
+"""The result of a build: images added, files skipped and why, rows of a table without an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from attribution_core.collection.collection import Collection
@@ -10,7 +9,7 @@ from attribution_core.collection.collection import Collection
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that is not in the collection, and why; or one of which something was left aside."""
+    """A file that was skipped or not read in full, and why."""
 
     file: str
     reason: str
@@ -18,12 +17,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What `build_collection` did.
+    """The result of `build_collection`.
 
-    notice: a sentence about the calibrator, "" where there is none to say. added: images that are new. known: images
-    whose ids were there already. notes: images that are in the collection without something of theirs. unmatched_rows,
-    unmatched_images: of the metadata, those without the other. unread: files that lie in the source and are none of its
-    images. unnamed_rows: rows of the metadata that name no image. unused_columns: its columns that fill none.
+    notice: a warning about the calibrator, or "". added: how many images are new. known: how many ids of the source
+    were in the collection already. notes: images of which something could not be read. unmatched_rows,
+    unmatched_images: rows of the metadata without an image, images without a row. unread: files of the source that are
+    not its images. unnamed_rows: how many rows of the metadata name no image. unused_columns: columns of the metadata
+    that fill none of the corpus's.
     """
 
     collection: Collection
@@ -40,10 +40,5 @@ class IndexReport:
 
     @property
     def repeated(self) -> int:
-        """Images that are near-duplicates of another one."""
+        """How many images are near-duplicates of another."""
         return int(self.collection.card.get("near_duplicates", {}).get("repeated", 0))
-
-
-def entries(told: Iterable[Mapping[str, str]]) -> tuple[Skipped, ...]:
-    """What shards and `skipped.json` hold of files."""
-    return tuple(Skipped(**entry) for entry in told)

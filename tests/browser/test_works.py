@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import Settings
 from tests.support.browser import listed, start, tab, watched
@@ -28,7 +28,7 @@ def reposted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "file,creator\n07.png,Ada\n07-big.png,Shop\n07-small.png,Shop\n09.png,Ben\n"
     )
     collection = build_collection(
-        folder / "images", folder / "mine", encoder=ENCODER, metadata=folder / "who.csv"
+        folder / "images", folder / "mine", encoder=ENCODER, source=SourceOptions(metadata=folder / "who.csv")
     ).collection
     Calibrator.from_temperature(0.01, ENCODER).save(collection.path / "calibrator")
     yield from start(Settings(port=0, collection=collection.path))

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import atomic_path
 from attribution_core.common.text import csv_text, one_line
@@ -54,7 +54,9 @@ def collection(tmp_path: Path, *captions: str) -> Path:
         shape_image(k).save(tmp_path / f"p/{k}.png")
         rows.append({"file": f"{k}.png", "caption": caption, "creator": caption})
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    build_collection(tmp_path / "p", tmp_path / "c", encoder=ENCODER, metadata=tmp_path / "m.jsonl")
+    build_collection(
+        tmp_path / "p", tmp_path / "c", encoder=ENCODER, source=SourceOptions(metadata=tmp_path / "m.jsonl")
+    )
     return tmp_path / "c"
 
 

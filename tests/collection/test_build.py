@@ -18,7 +18,7 @@ from PIL import Image
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import borrowed_calibrator, shards
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.progress import Progress
@@ -101,7 +101,9 @@ def test_metadata_is_joined_by_file(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "who.csv").write_text(
         "file,creator,licence,caption,mood\nshape_0.png,Ada,CC0,a circle,glad\n"
     )
-    report = build_collection(photos, tmp_path / "out", encoder=ENCODER, metadata=tmp_path / "who.csv")
+    report = build_collection(
+        photos, tmp_path / "out", encoder=ENCODER, source=SourceOptions(metadata=tmp_path / "who.csv")
+    )
     corpus = report.collection.corpus
     known = corpus.credit(corpus.column("id").index("shape_0.png"))
     other = corpus.credit(corpus.column("id").index("shape_2.png"))
@@ -109,7 +111,9 @@ def test_metadata_is_joined_by_file(photos: Path, tmp_path: Path) -> None:
     assert (other.creator, other.caption) == ("", "shape 2")
     (tmp_path / "bad.csv").write_text("name,creator\nx,y\n")
     with pytest.raises(InvalidInputError, match="no column 'file'"):
-        build_collection(photos, tmp_path / "out2", encoder=ENCODER, metadata=tmp_path / "bad.csv")
+        build_collection(
+            photos, tmp_path / "out2", encoder=ENCODER, source=SourceOptions(metadata=tmp_path / "bad.csv")
+        )
 
 
 def test_a_parquet_file_of_images_works_too(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import group
 from attribution_core.collection import shards
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import IndexOptions, SourceOptions, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
 from attribution_core.collection.layout import CollectionLayout, exclusive
@@ -98,7 +98,7 @@ def test_adding_a_folder_again_adds_what_is_new_in_it(mine: Path, tmp_path: Path
     shape_image(40).save(tmp_path / "first/040.png")
     grown = build_collection(tmp_path / "first", mine, add=True)
     assert (grown.added, grown.known, len(grown.collection.index)) == (1, 10, 11)
-    other = build_collection(tmp_path / "first", mine, add=True, prefix="other/")
+    other = build_collection(tmp_path / "first", mine, add=True, source=SourceOptions(prefix="other/"))
     assert other.added == 11 and "other/040.png" in other.collection.corpus.column("id")
 
 
@@ -125,15 +125,17 @@ def test_what_cannot_be_added_to_is_refused(mine: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds a collection already.*--add"):
         build_collection(more, mine, encoder=ENCODER)
     with pytest.raises(InvalidInputError, match="expected 0 to 0.5"):
-        build_collection(more, mine, encoder=ENCODER, near_duplicates=0.7)
+        build_collection(more, mine, encoder=ENCODER, index=IndexOptions(near_duplicates=0.7))
     with pytest.raises(UnknownNameError, match="Flat"):
-        build_collection(more, tmp_path / "new", encoder=ENCODER, factory="Flt")
+        build_collection(more, tmp_path / "new", encoder=ENCODER, index=IndexOptions(factory="Flt"))
     collection = Collection.open(mine)
     collection.add_method("twin", encoder=ENCODER, features=np.ones((10, 768), np.float32))
     with pytest.raises(CheckpointError, match=r"more methods \(twin\)"):
         build_collection(more, mine, add=True)
     # Its own images stay, so that what is made of them anew concerns no other method.
-    again = build_collection(tmp_path / "first", mine, encoder=ENCODER, factory="SQfp16").collection
+    again = build_collection(
+        tmp_path / "first", mine, encoder=ENCODER, index=IndexOptions(factory="SQfp16")
+    ).collection
     assert (again.index.factory, len(Collection.open(mine, "twin").index)) == ("SQfp16", 10)
 
 
@@ -212,7 +214,9 @@ def test_near_duplicates_are_one_work_in_what_is_attributed(tmp_path: Path) -> N
     # What counts as one work is decided anew without reading an image.
     (images / "000.png").chmod(0)
     for threshold, sets in ((None, 0), (0.1, 1)):
-        again = build_collection(images, tmp_path / "mine", encoder=ENCODER, near_duplicates=threshold)
+        again = build_collection(
+            images, tmp_path / "mine", encoder=ENCODER, index=IndexOptions(near_duplicates=threshold)
+        )
         assert len(set(again.collection.corpus.works.values())) == sets
     removed = remove_images(tmp_path / "mine", ["005.png"]).collection
     assert removed.corpus.works == {}
@@ -297,7 +301,7 @@ def test_cut_off_before_any_step_the_collection_is_whole_and_the_same_call_ends_
 CHILD = """
 import sys
 from attribution_core.collection import shards
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import IndexOptions, SourceOptions, build_collection
 shards.SHARD = 4
 print("begun", flush=True)
 build_collection(sys.argv[1], sys.argv[2], encoder="rgb-thumbnail", add=sys.argv[3] == "add")
@@ -353,7 +357,7 @@ def test_a_work_is_credited_once_and_says_where_its_copies_differ(tmp_path: Path
         "file,creator\n000.png,Ada\n005.png,\na-repost.png,Shop\nz-copy.png,Ben\n"
     )
     collection = build_collection(
-        images, tmp_path / "mine", encoder=ENCODER, metadata=tmp_path / "who.csv"
+        images, tmp_path / "mine", encoder=ENCODER, source=SourceOptions(metadata=tmp_path / "who.csv")
     ).collection
     found = Attributor(collection).attribute(shape_image(5), temperature=0.05)
     sums = {g.name: g for g in group(found, collection.corpus, "creator").groups}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.sources.item import Columns, SourceItem
 from attribution_core.collection.sources.metadata import Join, Metadata
 from attribution_core.collection.sources.open import open_source
@@ -36,14 +36,16 @@ def _images(folder: Path, *names: str) -> Path:
     return folder
 
 
-def _creators(source: object, tmp_path: Path, text: str, **options: object) -> dict[str, str]:
+def _creators(
+    source: object, tmp_path: Path, text: str, add: bool = False, prefix: str = ""
+) -> dict[str, str]:
     (tmp_path / "who.csv").write_text(text)
     made = build_collection(
         str(source),
         tmp_path / "out",
         encoder=ENCODER,
-        metadata=tmp_path / "who.csv",
-        **options,  # type: ignore[arg-type]
+        add=add,
+        source=SourceOptions(metadata=tmp_path / "who.csv", prefix=prefix),
     )
     corpus = made.collection.corpus
     return dict(zip(corpus.column("id"), corpus.column("creator"), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.build_report import IndexReport
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.open import open_source
@@ -23,8 +24,8 @@ from tests.support.sources import parquet, sample, shard
 ENCODER = "rgb-thumbnail"
 
 
-def _build(source: object, tmp_path: Path, **options: object) -> IndexReport:
-    return build_collection(str(source), tmp_path / "out", encoder=ENCODER, **options)  # type: ignore[arg-type]
+def _build(source: object, tmp_path: Path, **options: Any) -> IndexReport:
+    return build_collection(str(source), tmp_path / "out", encoder=ENCODER, source=SourceOptions(**options))
 
 
 def _captions(report: IndexReport) -> dict[str, str]:
@@ -32,8 +33,8 @@ def _captions(report: IndexReport) -> dict[str, str]:
     return dict(zip(corpus.column("id"), corpus.column("caption"), strict=True))
 
 
-def _items(source: object, **options: object) -> list[SourceItem]:
-    return list(open_source(str(source), **options).items(lambda _: True))  # type: ignore[arg-type]
+def _items(source: object, **options: Any) -> list[SourceItem]:
+    return list(open_source(str(source), SourceOptions(**options)).items(lambda _: True))
 
 
 # --- archives
@@ -134,8 +135,8 @@ def test_ids_that_restart_in_every_file_have_a_way_out(tmp_path: Path) -> None:
     assert len(told.skipped) == 2 and "--id-from-file" in told.skipped[0].reason
     ids = [i.id for i in _items(tmp_path / "parts", id_from_file=True)]
     assert ids == ["0/0", "0/1", "1/0", "1/1"]
-    with pytest.raises(InvalidInputError, match="leave --id-from-file away"):
-        open_source("datasets:x", id_from_file=True)
+    with pytest.raises(InvalidInputError, match="leave out --id-from-file"):
+        open_source("datasets:x", SourceOptions(id_from_file=True))
 
 
 def test_the_collection_is_no_source_of_itself(tmp_path: Path) -> None:
@@ -181,9 +182,9 @@ def test_a_snapshot_of_a_data_set_is_read_and_its_preview_told(tmp_path: Path) -
     assert json.loads((tmp_path / "out/unread.json").read_text()) == [vars(u) for u in report.unread]
     assert [i.id for i in _items(folder, read_as="folder")] == ["preview.png"]
     with pytest.raises(InvalidInputError, match="holds no tar shards, but 1 images and 1 Parquet files"):
-        open_source(folder, read_as="tar")
+        open_source(folder, SourceOptions(read_as="tar"))
     with pytest.raises(UnknownNameError, match="kind of source"):
-        open_source(folder, read_as="zip")
+        open_source(folder, SourceOptions(read_as="zip"))
 
 
 def test_img2dataset_folders_of_each_kind(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection import shards
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import Engine, IndexOptions, SourceOptions, build_collection
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.ray.cluster import Share, share
@@ -93,13 +93,12 @@ def test_a_folder_and_what_is_added_become_the_same_collection(
             photos,
             out,
             encoder=ENCODER,
-            metadata=tmp_path / "who.csv",
-            engine=engine,
-            workers=workers,
             on_progress=seen.append,
+            source=SourceOptions(metadata=tmp_path / "who.csv"),
+            engine=Engine(engine, workers=workers),
         )
         assert {s.file for s in made.skipped} == {"broken.png", "empty.jpg"}
-        added = build_collection(tmp_path / "s.tar", out, add=True, engine=engine, workers=workers)
+        added = build_collection(tmp_path / "s.tar", out, add=True, engine=Engine(engine, workers=workers))
         assert (added.added, len(added.skipped)) == (2, 2)
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     assert {"skipped.json", "unmatched.json", "corpus-2/train-00004.parquet"} <= set(
@@ -111,7 +110,7 @@ def test_a_folder_and_what_is_added_become_the_same_collection(
 def test_parquet_becomes_the_same_collection(cluster: Any, tmp_path: Path) -> None:
     parquet(tmp_path / "rows.parquet", range(10), TEXT=[f"shape {i}" for i in range(10)])
     for engine in ("local", "ray"):
-        build_collection(tmp_path / "rows.parquet", tmp_path / engine, encoder=ENCODER, engine=engine)
+        build_collection(tmp_path / "rows.parquet", tmp_path / engine, encoder=ENCODER, engine=Engine(engine))
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
@@ -144,7 +143,9 @@ def test_an_encoder_of_ones_own_runs_in_two_workers_and_shards_stay_in_order(
 ) -> None:
     images = numbered(tmp_path / "images", 24)
     out = tmp_path / "out"
-    made = build_collection(images, out, loaded=Slow(), engine="ray", workers=2, near_duplicates=None)
+    made = build_collection(
+        images, out, loaded=Slow(), index=IndexOptions(near_duplicates=None), engine=Engine("ray", workers=2)
+    )
     rows = np.concatenate([np.load(p) for p in sorted((out / "features").glob("[0-9]*[0-9].npy"))])
     assert np.allclose(rows[:, :3], Slow().encode([Image.open(p) for p in sorted(images.iterdir())])[:, :3])
     assert made.collection.corpus.column("id") == [f"{i:03d}.png" for i in range(24)]
@@ -165,14 +166,16 @@ def test_what_broke_off_on_ray_goes_on_with_either_engine(
     with monkeypatch.context() as patch:
         patch.setattr(shards, "write", write)
         with pytest.raises(KeyboardInterrupt):
-            build_collection(photos, tmp_path / "out", encoder=ENCODER, engine="ray")
+            build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine("ray"))
     assert sorted(p.name for p in (tmp_path / "out/building").glob("*.json")) == [
         "00000.json",
         "00001.json",
         "plan.json",
     ]
     seen: list[Progress] = []
-    build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=engine, on_progress=seen.append)
+    build_collection(
+        photos, tmp_path / "out", encoder=ENCODER, on_progress=seen.append, engine=Engine(engine)
+    )
     assert [(p.done, p.resumed) for p in seen] == [(8, 8), (12, 8), (16, 8), (20, 8)]
     build_collection(photos, tmp_path / "twin", encoder=ENCODER)
     assert contents(tmp_path / "out") == contents(tmp_path / "twin")
@@ -181,7 +184,7 @@ def test_what_broke_off_on_ray_goes_on_with_either_engine(
 def test_what_an_encoder_of_ones_own_raises_is_not_hidden(cluster: Any, tmp_path: Path) -> None:
     images = numbered(tmp_path / "images", 12)
     with pytest.raises(OSError, match="on fire"):
-        build_collection(images, tmp_path / "out", loaded=Slow(fail_at=1), engine="ray")
+        build_collection(images, tmp_path / "out", loaded=Slow(fail_at=1), engine=Engine("ray"))
     assert (tmp_path / "out/building/00000.json").exists() and not (
         tmp_path / "out/building/00001.json"
     ).exists()
@@ -195,7 +198,7 @@ def test_files_that_a_worker_does_not_have_stop_the_build(
 
     monkeypatch.setattr(ray_engine, "_portable", elsewhere)
     with pytest.raises(InvalidInputError, match="must see the images at the same path") as caught:
-        build_collection(photos, tmp_path / "out", encoder=ENCODER, engine="ray")
+        build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine("ray"))
     assert str(photos / "broken.png") in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -205,7 +208,7 @@ def test_an_encoder_that_ships_travels_and_gives_equal_features(
 ) -> None:
     images = numbered(tmp_path / "images", 6)
     for engine in ("local", "ray"):
-        build_collection(images, tmp_path / engine, engine=engine, device="cpu")
+        build_collection(images, tmp_path / engine, device="cpu", engine=Engine(engine))
     here, there = (
         [np.load(p) for p in sorted((tmp_path / engine / "features").glob("[0-9]*[0-9].npy"))]
         for engine in ("local", "ray")
@@ -220,22 +223,22 @@ def test_an_encoder_that_ships_travels_and_gives_equal_features(
 
 def test_the_sentence_of_a_worker_is_the_users(cluster: Any, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingDependencyError, match="device 'cuda' is not available here"):
-        build_collection(photos, tmp_path / "out", engine="ray", device="cuda")
+        build_collection(photos, tmp_path / "out", device="cuda", engine=Engine("ray"))
 
 
 def test_what_the_engine_does_not_take_is_said_before_anything_is_written(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for options, kind, words in (
-        ({"engine": "rya"}, UnknownNameError, "did you mean 'ray'. Known: local, ray"),
+        ({"kind": "rya"}, UnknownNameError, "did you mean 'ray'. Known: local, ray"),
         ({"workers": 2}, InvalidInputError, "the engine 'local' has none"),
-        ({"engine": "ray", "workers": 0}, InvalidInputError, "expected at least 1"),
+        ({"kind": "ray", "workers": 0}, InvalidInputError, "expected at least 1"),
     ):
         with pytest.raises(kind, match=words):
-            build_collection(photos, tmp_path / "out", encoder=ENCODER, **options)  # type: ignore[arg-type]
+            build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine(**options))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "attribution-explorer\[ray\]"'):
-        build_collection(photos, tmp_path / "out", encoder=ENCODER, engine="ray")
+        build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine("ray"))
     assert not (tmp_path / "out").exists()
 
 
@@ -326,8 +329,14 @@ def test_a_command_on_a_cluster_may_be_stopped_at_any_time(
         assert "images are done, the same command goes on there" in errors and "Traceback" not in errors, (
             errors
         )
-    build_collection(images, out, encoder=ENCODER, near_duplicates=None, engine="ray", workers=2)
-    build_collection(images, tmp_path / "twin", encoder=ENCODER, near_duplicates=None)
+    build_collection(
+        images,
+        out,
+        encoder=ENCODER,
+        index=IndexOptions(near_duplicates=None),
+        engine=Engine("ray", workers=2),
+    )
+    build_collection(images, tmp_path / "twin", encoder=ENCODER, index=IndexOptions(near_duplicates=None))
     ids = [
         name
         for p in sorted((out / "features").glob("[0-9]*.json"))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from attribution_core.attribution.attributor import Attributor
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.collection.sources.item import Columns, SourceItem
 from attribution_core.collection.sources.metadata import Metadata
 from attribution_core.collection.sources.open import expand_braces, open_source
@@ -108,7 +108,7 @@ def test_several_parquet_files_are_one_source(tmp_path: Path) -> None:
     parquet(folder / "p0.parquet", [0, 1], TEXT=["one", "two"], Artist=["Ada", "Ben"])
     parquet(folder / "p1.parquet", [2], TEXT=["three"], Artist=["Cleo"])
     for given in (folder, folder / "*.parquet"):
-        items = all_items(open_source(given, Columns.parse("caption=TEXT")))
+        items = all_items(open_source(given, SourceOptions(columns=Columns.parse("caption=TEXT"))))
         assert [(i.id, i.text) for i in items] == [
             ("p0/0", {"caption": "one", "creator": "Ada"}),
             ("p0/1", {"caption": "two", "creator": "Ben"}),
@@ -135,11 +135,11 @@ def test_a_local_data_set_is_streamed(tmp_path: Path) -> None:
         "set",
     )
     with pytest.raises(InvalidInputError, match="no split 'test', but train"):
-        open_source(f"datasets:{folder}", split="test")
+        open_source(f"datasets:{folder}", SourceOptions(split="test"))
     with pytest.raises(InvalidInputError, match="no column 'picture', but image, text, license"):
-        open_source(f"datasets:{folder}", image_column="picture")
+        open_source(f"datasets:{folder}", SourceOptions(image_column="picture"))
     with pytest.raises(InvalidInputError, match="no column 'who'"):
-        open_source(f"datasets:{folder}", Columns.parse("creator=who"))
+        open_source(f"datasets:{folder}", SourceOptions(columns=Columns.parse("creator=who")))
 
 
 def test_a_data_set_of_json_lines_names_its_image_files(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_data_set_of_json_lines_names_its_image_files(tmp_path: Path) -> None:
         {"id": "far", "photo": "https://x.org/1.png"},
     ]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    items = all_items(open_source(f"datasets:{folder}", image_column="photo"))
+    items = all_items(open_source(f"datasets:{folder}", SourceOptions(image_column="photo")))
     assert [(i.id, i.text.get("creator")) for i in items] == [("three", "Ada"), ("far", None)]
     assert items[0].data == folder / "files/3.png"
     assert items[1].data is None and "only the link" in items[1].problem
@@ -274,7 +274,10 @@ def test_rows_and_images_without_the_other_are_reported(tmp_path: Path) -> None:
     shard(tmp_path / "d.tar", [m for i in range(3) for m in sample(i)])
     (tmp_path / "who.csv").write_text("key,artist\n00001,Ada\n00009,Ben\nd/00002,Cleo\n")
     report = build_collection(
-        tmp_path / "d.tar", tmp_path / "out", encoder=ENCODER, metadata=tmp_path / "who.csv", key="key"
+        tmp_path / "d.tar",
+        tmp_path / "out",
+        encoder=ENCODER,
+        source=SourceOptions(metadata=tmp_path / "who.csv", key="key"),
     )
     assert report.collection.corpus.column("creator") == ["", "Ada", "Cleo"]
     assert (report.unmatched_rows, report.unmatched_images) == (("00009",), ("d/00000",))

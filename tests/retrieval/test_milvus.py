@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.cli.main import app
 from attribution_core.collection import shards
-from attribution_core.collection.build import build_collection
+from attribution_core.collection.build import IndexOptions, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
 from attribution_core.errors import (
@@ -329,7 +329,7 @@ def test_a_collection_grows_shrinks_and_moves(
     here = store if where == "server" else f"milvus:{mine}/vectors.db"
     before = held(store) if where == "server" else set()
     first = images(tmp_path / "first", range(12))
-    made = build_collection(first, mine, encoder=ENCODER, factory=store).collection
+    made = build_collection(first, mine, encoder=ENCODER, index=IndexOptions(factory=store)).collection
     assert made.card["factory"] == store and made.index.factory == store
     assert len(held(here) - before) == 1 and all("mine" in name for name in held(here) - before)
     build_collection(images(tmp_path / "second", range(12, 18)), mine, add=True)
@@ -343,13 +343,15 @@ def test_a_collection_grows_shrinks_and_moves(
         assert ours.credits[0].id == f"{seed:03d}.png"
         assert ours.influence == pytest.approx(theirs.influence, abs=1e-6)
     # The same call again is nothing to do; another factory moves the rows, and the store is left as it was.
-    again = build_collection(first, mine, encoder=ENCODER, factory=store)
+    again = build_collection(first, mine, encoder=ENCODER, index=IndexOptions(factory=store))
     assert (again.added, again.collection.card["edition"]) == (0, 3)
     del made, left, again, ours
     (tmp_path / "mine").rename(tmp_path / "elsewhere")
     opened = Collection.open(tmp_path / "elsewhere")
     assert Attributor(opened).attribute(shape_image(5), top=1, temperature=0.05).credits[0].id == "005.png"
-    flat = build_collection(first, tmp_path / "elsewhere", encoder=ENCODER, factory="Flat").collection
+    flat = build_collection(
+        first, tmp_path / "elsewhere", encoder=ENCODER, index=IndexOptions(factory="Flat")
+    ).collection
     assert flat.index.factory == "Flat" and not list((tmp_path / "elsewhere").glob("index*/milvus*"))
     assert held(store if where == "server" else f"milvus:{tmp_path}/elsewhere/vectors.db") == before
 
@@ -364,7 +366,7 @@ def test_cut_off_anywhere_the_old_or_the_new_holds_and_the_next_run_leaves_one(
     monkeypatch.setattr(shards, "SHARD", 4)
     before, mine = held(server), tmp_path / "mine"
     first = images(tmp_path / "first", range(8))
-    build_collection(first, mine, encoder=ENCODER, factory=server)
+    build_collection(first, mine, encoder=ENCODER, index=IndexOptions(factory=server))
     more = images(tmp_path / "second", range(8, 13))
     count = [0, -1]
 

@@ -1,4 +1,4 @@
-"""Images of Hugging Face data sets, streamed, never all at hand."""
+"""Images of Hugging Face data sets, streamed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, path_names, take
+from attribution_core.collection.sources.item import SourceItem, Wanted, path_names, take
+from attribution_core.collection.sources.options import SourceOptions
 from attribution_core.common.cells import as_text
 from attribution_core.common.tables import with_labels
 from attribution_core.common.text import message_of
@@ -19,19 +20,16 @@ class DatasetSource:
     def __init__(
         self,
         name: str,
-        columns: Columns,
-        split: str | None = None,
-        config: str | None = None,
-        image_column: str | None = None,
-        id_from_file: bool = False,
+        options: SourceOptions,
     ) -> None:
-        """Asks the hub for the data set's description, and reads its first row where that does not say the columns.
+        """Ask the hub for the data set's description, and read its first row if that does not name the columns.
 
-        Raises `InvalidInputError` where it cannot be loaded or has no such split or column, `MissingDependencyError`.
+        Raises `InvalidInputError` if it cannot be loaded or lacks the split or column, `MissingDependencyError` without
+        the package `datasets`.
         """
-        if id_from_file:
+        if options.id_from_file:
             raise InvalidInputError(
-                f"a data set such as '{name}' does not say which file a row is from; leave --id-from-file away, or "
+                f"a data set such as '{name}' does not say which file a row is from; leave out --id-from-file, or "
                 "give its Parquet files."
             )
         try:
@@ -40,13 +38,13 @@ class DatasetSource:
             raise MissingDependencyError(
                 "reading a Hugging Face data set needs `pip install datasets`."
             ) from error
-        self.name, self.split, self.title = name, split or "train", Path(name).name
+        self.name, self.split, self.title = name, options.split or "train", Path(name).name
         self._root = Path(name) if Path(name).is_dir() else None
         try:
-            loaded = datasets.load_dataset(name, config, streaming=True)
-        except Exception as error:  # its builders raise whatever they like
+            loaded = datasets.load_dataset(name, options.config, streaming=True)
+        except Exception as error:  # builders raise all kinds
             raise InvalidInputError(
-                f"'{name}' is neither here nor a data set that can be loaded "
+                f"'{name}' is neither a path nor a data set that can be loaded "
                 f"({type(error).__name__}: {message_of(error, 200)}); check the name, the network, and "
                 "whether it needs --config or logging in (hf auth login)."
             ) from error
@@ -64,17 +62,17 @@ class DatasetSource:
             ) from error
         known = list(features or {})
         images = [n for n, kind in (features or {}).items() if isinstance(kind, datasets.Image)]
-        column = image_column or next(
+        column = options.image_column or next(
             iter([*images, *(n for n in ("image", "file_name") if n in known)]), None
         )
         if column is None or column not in known:
-            asked = f"column '{image_column}'" if image_column else "column of images"
+            wanted = f"column '{options.image_column}'" if options.image_column else "column of images"
             raise InvalidInputError(
-                f"data set '{name}' has no {asked}, but {', '.join(known)}; choose with --image-column."
+                f"data set '{name}' has no {wanted}, but {', '.join(known)}; choose with --image-column."
             )
         self._column, self._columns = (
             column,
-            columns.of([n for n in known if n != column], f"data set '{name}'"),
+            options.columns.of([n for n in known if n != column], f"data set '{name}'"),
         )
         self._key = next((n for n in ("id", "__key__", "key") if n in known), None)
         if column in images:
@@ -86,14 +84,14 @@ class DatasetSource:
         self._count = getattr(parts.get(self.split), "num_examples", None) or None
         self.mark: Mapping[str, Any] = {
             "dataset": str(self._root.resolve()) if self._root else name,
-            "config": config,
+            "config": options.config,
             "split": self.split,
             "image_column": column,
-            "columns": columns.chosen,
+            "columns": options.columns.chosen,
         }
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
-        """One a row; its id is that of a column "id", "__key__" or "key", else split and number."""
+        """Yield one item per row; its id is from a column "id", "__key__" or "key", else split and number."""
         number = 0
         try:
             for row in self._stream:
@@ -102,14 +100,14 @@ class DatasetSource:
                 number += 1
                 if wanted(name):
                     yield self._item(name, row)
-        except Exception as error:  # likewise
+        except Exception as error:  # readers raise all kinds
             raise InvalidInputError(
                 f"data set '{self.name}' broke off behind row {number} ({message_of(error, 200)}); the same "
                 "command goes on there."
             ) from error
 
     def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Nothing: only streaming the whole data set would tell."""
+        """Yield nothing: names are known only once the data set is streamed."""
         return iter(())
 
     def _item(self, name: str, row: Mapping[str, Any]) -> SourceItem:
@@ -128,12 +126,12 @@ class DatasetSource:
         )
 
     def total(self, done: int) -> int | None:
-        """What the data set's description says."""
+        """Return the number of rows in the data set's description."""
         return self._count
 
 
 def _labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """Column -> names of its classes, alone or in lists."""
+    """Return column -> names of its classes, for columns of labels or of lists of labels."""
     import datasets
 
     kinds = {name: getattr(kind, "feature", kind) for name, kind in features.items()}

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attribution_core.collection.sources.item import Columns, SourceItem, Wanted, path_names, take
+from attribution_core.collection.sources.item import SourceItem, Wanted, path_names, take
+from attribution_core.collection.sources.options import SourceOptions
 from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.tables import class_labels, with_labels
 from attribution_core.common.text import message_of
@@ -19,10 +20,10 @@ _IMAGES = ("image", "jpg", "jpeg", "png", "webp")
 _IDS = ("id", "__key__", "key")
 
 
-def image_column_of(file: Path, asked: str | None = None) -> str | None:
-    """The column of encoded images in a Parquet file: the one that is asked for, else by name and type; None for none.
+def image_column_of(file: Path, name: str | None = None) -> str | None:
+    """Find the column of images in a Parquet file by name and type; None if there is none.
 
-    Raises `InvalidInputError` for what is no Parquet file.
+    name: the only one to accept, if given. Raises `InvalidInputError` if the file is not Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -33,11 +34,11 @@ def image_column_of(file: Path, asked: str | None = None) -> str | None:
         raise InvalidInputError(
             f"'{file}' cannot be read as Parquet ({message_of(error, 200)}); check the file."
         ) from error
-    if asked is not None:
-        return asked if asked in schema.names else None
+    if name is not None:
+        return name if name in schema.names else None
 
-    def encoded(name: str) -> bool:
-        kind = schema.field(name).type
+    def encoded(column: str) -> bool:
+        kind = schema.field(column).type
         if pa.types.is_struct(kind):
             return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
         return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
@@ -56,31 +57,30 @@ class ParquetSource:
         files: Sequence[Path],
         title: str,
         names: Sequence[str],
-        columns: Columns,
-        image_column: str | None = None,
-        id_from_file: bool = False,
+        options: SourceOptions,
         unread: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Reads the files' footers. Raises `InvalidInputError` where one is none or lacks a column.
+        """Read the files' footers. Raises `InvalidInputError` if one cannot be read or lacks a column.
 
-        names: of the files, for ids. id_from_file: whether ids of the files' own columns restart in each of them.
+        names: of the files, for ids. unread: files next to them that are not read, with the reason.
         """
         import pyarrow.parquet as pq
 
         self.files, self.title, self.unread = list(files), title, unread
-        self._file_names, self._id_from_file = [file_name(name) for name in names], id_from_file
+        self._file_names, self._id_from_file = [file_name(name) for name in names], options.id_from_file
         self._rows = 0
         self._columns: list[tuple[str, str | None, Mapping[str, str]]] = []
         for file in files:
-            image = image_column_of(file, image_column)
+            image = image_column_of(file, options.image_column)
             known = pq.read_schema(file).names
             if image is None:
                 raise InvalidInputError(
-                    f"'{file}' has no column '{image_column or 'image'}' of encoded images, but "
+                    f"'{file}' has no column '{options.image_column or 'image'}' of encoded images, but "
                     f"{', '.join(known)}; name the right one with --image-column."
                 )
             own = next((name for name in _IDS if name in known), None)
-            self._columns.append((image, own, columns.of([n for n in known if n != image], f"'{file}'")))
+            columns = options.columns.of([n for n in known if n != image], f"'{file}'")
+            self._columns.append((image, own, columns))
             self._rows += pq.read_metadata(file).num_rows
         if not self._rows:
             raise InvalidInputError(f"'{files[0]}' holds no images: it has no rows.")
@@ -89,13 +89,13 @@ class ParquetSource:
             "parquet": file_name(str(files[0].resolve().parent)),
             "images": self._rows,
             "image_column": [image for image, _, _ in self._columns],
-            "columns": columns.chosen,
-            "id_from_file": id_from_file,
+            "columns": options.columns.chosen,
+            "id_from_file": options.id_from_file,
             "files": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
         }
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
-        """One a row; its id is that of the column "id" or "key", else its number behind the file's name."""
+        """Yield one item per row; its id is from the column "id" or "key", else the file's name and its number."""
         for place, (image, _, columns) in enumerate(self._columns):
             for name, row in self._read(place, [image, *columns.values()]):
                 if wanted(name):
@@ -112,29 +112,29 @@ class ParquetSource:
                 yield name, path_names((row.get(image) or {}).get("path") if path else None)
 
     def _read(self, place: int, columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """(id, these columns) of each row of a file."""
+        """Yield (id, these columns) of each row of a file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         file, own, number = self.files[place], self._columns[place][1], 0
-        asked = list(dict.fromkeys([*columns, *([own] if own else [])]))
+        needed = list(dict.fromkeys([*columns, *([own] if own else [])]))
         try:
             with pq.ParquetFile(file) as opened:
                 labels = class_labels(opened.schema_arrow)
-                for batch in opened.iter_batches(batch_size=_ROWS, columns=asked):
-                    for row in batch.to_pylist() if asked else [{}] * batch.num_rows:
-                        named = as_text(row.get(own)) if own else ""
-                        if self._id_from_file or not named:
-                            named = f"{self._file_names[place]}/{named or number}"
+                for batch in opened.iter_batches(batch_size=_ROWS, columns=needed):
+                    for row in batch.to_pylist() if needed else [{}] * batch.num_rows:
+                        name = as_text(row.get(own)) if own else ""
+                        if self._id_from_file or not name:
+                            name = f"{self._file_names[place]}/{name or number}"
                         number += 1
-                        yield named, with_labels(row, labels)
+                        yield name, with_labels(row, labels)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidInputError(
                 f"'{file}' cannot be read behind row {number:,} ({message_of(error, 200)}); check the file."
             ) from error
 
     def total(self, done: int) -> int | None:
-        """How many rows."""
+        """Return the number of rows."""
         return self._rows
 
 

@@ -1,14 +1,14 @@
-"""What a folder holds that can become a collection: images, Parquet files with images, tar shards."""
+"""Finds what a folder holds that can be read: images, Parquet files with images, tar shards."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from attribution_core.collection.layout import CollectionLayout
+from attribution_core.collection.sources.options import ReadAs, SourceOptions
 from attribution_core.collection.sources.parquet import image_column_of
 from attribution_core.common.cards import CARD_NAME
 from attribution_core.common.cells import file_name
@@ -21,20 +21,12 @@ PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
 SIDECARS = (".txt", ".caption", ".json")
 
 
-class ReadAs(StrEnum):
-    """What a folder is read as: `--as`."""
-
-    FOLDER = "folder"
-    PARQUET = "parquet"
-    TAR = "tar"
-
-
 _CALLED = {ReadAs.FOLDER: "images", ReadAs.PARQUET: "Parquet files with images", ReadAs.TAR: "tar shards"}
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Files of a folder by what they can be read as, each kind in order. others: the rest, with the reason."""
+    """Files of a folder by what they can be read as, in order. others: all other files, with the reason."""
 
     folder: Path
     kinds: Mapping[ReadAs, list[str]]
@@ -46,28 +38,25 @@ class Survey:
     def of(
         cls,
         folder: Path,
+        options: SourceOptions | None = None,
         out: Path | None = None,
-        image_column: str | None = None,
-        metadata: Path | None = None,
     ) -> Survey:
-        """Look at all files.
+        """Look at all files, except those of collections and the table of metadata.
 
-        out: the collection that is made, which is no source, nor is another collection. metadata: the table that is
-        joined, which is none either.
-
-        Raises `InvalidInputError` where the folder cannot be read.
+        out: the collection that is being built. Raises `InvalidInputError` if the folder cannot be read.
         """
-        found: Listing = list_files(folder, out)
+        options = options or SourceOptions()
+        listed: Listing = list_files(folder, out)
         kinds: dict[ReadAs, list[str]] = {kind: [] for kind in ReadAs}
-        others, sidecars = list(found.litter), []
-        table = None if metadata is None else metadata.resolve()
-        collections = _collections(folder, found.files)
-        for name in found.files:
+        others, sidecars = list(listed.litter), []
+        table = None if options.metadata is None else Path(options.metadata).resolve()
+        collections = _collections(folder, listed.files)
+        for name in listed.files:
             path = folder / name
             if any(name.startswith(f"{inside}/") for inside in collections) or path.resolve() == table:
                 continue
             if PARQUET.search(name):
-                column = image_column_of(path, image_column)
+                column = image_column_of(path, options.image_column)
                 if column is None:
                     others.append((name, "a Parquet file without a column of images"))
                 else:
@@ -81,24 +70,24 @@ class Survey:
             else:
                 others.append((name, "no image"))
         others += [(f"{inside}/", "a collection, and no source of one") for inside in collections]
-        return cls(folder, kinds, sidecars, found.problems, others)
+        return cls(folder, kinds, sidecars, listed.problems, others)
 
-    def choose(self, asked: ReadAs | None) -> ReadAs:
-        """What to read: what was asked for, else the kind that weighs most.
+    def choose(self, kind: ReadAs | None) -> ReadAs:
+        """Return the kind to read: the given one, else the one with the most bytes.
 
-        Raises `InvalidInputError` where there is nothing of what was asked for.
+        Raises `InvalidInputError` if there are no files of the given kind.
         """
-        if asked is not None:
-            if not self.kinds[asked]:
+        if kind is not None:
+            if not self.kinds[kind]:
                 raise InvalidInputError(
-                    f"'{self.folder}' holds no {_CALLED[asked]}, but {self._summary()}; give another --as."
+                    f"'{self.folder}' holds no {_CALLED[kind]}, but {self._summary()}; give another --as."
                 )
-            return asked
+            return kind
         there = [kind for kind in ReadAs if self.kinds[kind]] or [ReadAs.FOLDER]
         return max(there, key=self._bytes)
 
     def unread(self, chosen: ReadAs) -> list[tuple[str, str]]:
-        """Every file that is not read where this kind is, with the reason."""
+        """List the files that are not read if this kind is chosen, with the reason."""
         left = [
             (name, f"{_CALLED[kind]} are not read beside {_CALLED[chosen]}; choose with --as {kind}")
             for kind in ReadAs
@@ -119,7 +108,7 @@ class Survey:
 
 
 def _collections(folder: Path, files: list[str]) -> list[str]:
-    """Folders inside of this one that hold a collection."""
+    """List the sub-folders that hold a collection."""
     cards = (Path(name).parent for name in files if Path(name).name == CARD_NAME)
     return sorted(
         place.as_posix()
