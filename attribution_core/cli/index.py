@@ -1,4 +1,4 @@
-"""The commands `index` and `remove`: a collection of your own images, and what comes to it or goes."""
+"""The commands `index` and `remove`: build a collection of your own images, add to it, remove from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attribution_core.collection.build_report import IndexReport, Skipped
 
 NAMED = 20
-"""So many skipped images are named on the screen; all of them in skipped.json."""
+"""How many skipped images are named on the screen; skipped.json names all."""
 
 
 def index(
@@ -143,7 +143,7 @@ def index(
 
 
 def chosen(factory: str | None, store: str | None, default: str) -> str:
-    """The factory that two options tell. Raises `InvalidInputError` where both are given, or the store is none."""
+    """Return the factory that two options name. Raises `InvalidInputError` if both are given or one is not valid."""
     from attribution_core.errors import InvalidInputError
     from attribution_core.retrieval.backends import BACKENDS, check_factory
 
@@ -155,7 +155,7 @@ def chosen(factory: str | None, store: str | None, default: str) -> str:
         return factory or default
     if ":" not in store or store.partition(":")[0] not in BACKENDS:
         raise InvalidInputError(
-            f"--store '{store}' is no address; expected milvus://HOST:PORT, or milvus:FILE.db for a file."
+            f"--store '{store}' is not a valid address; expected milvus://HOST:PORT, or milvus:FILE.db for a file."
         )
     return check_factory(store)
 
@@ -191,7 +191,7 @@ def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
 
 
 def _name(word: str, files: Sequence[Skipped], listed: Path | None) -> None:
-    """Say the first of these files with their reasons, and how many there are. listed: where all of them stand."""
+    """Print the first files with their reasons, and how many more there are. listed: the file that lists them all."""
     for entry in files[:NAMED]:
         typer.echo(f"{word}{one_line(entry.file)}: {one_line(entry.reason)}", err=True)
     if len(files) > NAMED:

@@ -1,1 +1,1 @@
-"""A folder with everything for one training set: its layout, how it is opened, built and published."""
+"""A collection, the folder that holds everything about one training set: layout, opening, building, updates."""

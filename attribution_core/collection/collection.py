@@ -1,4 +1,4 @@
-"""A collection: everything needed to attribute over one training set."""
+"""A collection: everything needed to attribute images to one training set."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from attribution_core.settings import shipped
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """One training set, ready to attribute over; see `open` and `create`.
+    """One training set, ready for attribution; see `open` and `create`.
 
-    name: shown to people. method: how it attributes, an encoder with its mappers; one of `methods`. encoder_name: row
-    in `ENCODERS`. generator_path: a diffusers folder, or None.
+    name: for people. method: the one of `methods` that is open, an encoder with its mappers, index and calibrator.
+    encoder_name: a row in `ENCODERS`, or your own encoder. card: the content of `card.json`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Collection:
     method: str = ""
 
     def __post_init__(self) -> None:
-        """Check that the parts belong together. Raises `CollectionMismatchError` naming the two that do not."""
+        """Check that the parts belong together. Raises `CollectionMismatchError` that names a part that does not."""
         for part, encoder in (
             ("mappers", self.mappers.encoder),
             ("index", self.index.encoder),
@@ -68,14 +68,13 @@ class Collection:
     def open(cls, directory: Path | str, method: str | None = None) -> Collection:
         """Open a collection's folder.
 
-        method: another of its `methods` than the one that it was made for. Raises `CheckpointError` for what is
-        missing or damaged, `CollectionMismatchError` for parts that do not belong together, `UnknownNameError` for a
-        method that it does not have.
+        method: one of its `methods`, by default its own. Raises `CheckpointError` if something is missing or damaged,
+        `CollectionMismatchError` if its parts do not belong together, `UnknownNameError` for an unknown method.
         """
         folder = Path(directory)
         if folder == shipped("pocket") and not folder.exists():
             raise CheckpointError(
-                f"'{folder}' is not there: an installed package holds nothing of what ships. Clone "
+                f"'{folder}' does not exist: an installed package does not include the bundled collection. Clone "
                 "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
                 "a collection of your own."
             )
@@ -111,12 +110,12 @@ class Collection:
         calibrator: Calibrator | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> Collection:
-        """Make mappers, index and card beside a corpus that is already in `directory`/corpus, and open it.
+        """Write mappers, index and card next to the corpus in `directory`/corpus, and open the collection.
 
-        features: (n, d) float32, raw, one row an image of the corpus, in its order. mappers: identity by
-        default. calibrator: saved if given; without one, attributing needs a temperature. card: more for the card;
-        its "method" names what is made here, where `add_method` adds others.
-        Raises `CollectionMismatchError` if rows and images differ in number.
+        features: (n, d) float32, raw, one row per image, in the order of the corpus. mappers: the identity by
+        default. factory: see `TrainingIndex.build`. calibrator: without one, attribution needs a temperature. card:
+        more for the card; "method" names this method, for a collection that gets others by `add_method`.
+        Raises `CollectionMismatchError` if the numbers of rows and images differ.
         """
         folder = Path(directory)
         _write_parts(CollectionLayout(folder), None, encoder, features, mappers, factory, calibrator)
@@ -138,15 +137,15 @@ class Collection:
         name: str = "LAION subset",
         on_progress: OnProgress | None = None,
     ) -> Collection:
-        """Make a collection of files in the formats of the paper's release, block by block, and open it.
+        """Convert files in the formats of the paper's release to a collection, block by block, and open it.
 
-        directory: new, or left by an interrupted call. features: `feats/<encoder>/laion_subset.pth`. encoder: name of
-        its row, or the release's ("clip", "dino", "moco", "vit", "sscd"). mappers, calibrator: `*_tuned.pth`; identity
-        and none by default. captions: as of `open_texts`. images: folder of the pictures, which is linked to; without
-        it the app shows captions and links. Stages of on_progress: "captions" and "features".
-        Raises `CheckpointError` for files that are missing or of another format, or a folder that holds something
-        else, `CollectionMismatchError` for files that do not belong together, `UnknownNameError` for a factory,
-        `InvalidInputError` for a folder without these images.
+        directory: new, or left by an interrupted call. features: `feats/<encoder>/laion_subset.pth`. encoder: its row
+        in `ENCODERS`, or its name in the release ("clip", "dino", "moco", "vit", "sscd"). mappers, calibrator:
+        `*_tuned.pth`; the identity and none by default. captions: see `open_texts`. images: folder of the pictures,
+        which is linked; without it the app shows captions and links. Stages of on_progress: "captions", "features".
+        Raises `CheckpointError` if a file is missing or has another format, or `directory` holds something else,
+        `CollectionMismatchError` if files do not belong together, `UnknownNameError` for an unknown factory,
+        `InvalidInputError` if `images` has none of the pictures.
         """
         return cls.open(
             write_release(
@@ -173,10 +172,10 @@ class Collection:
         factory: str = "SQfp16",
         calibrator: Calibrator | None = None,
     ) -> Collection:
-        """Make mappers and index of another encoder or other mappers beside this collection's own, and open it so.
+        """Add another encoder or other mappers as a method, and open the collection with it.
 
-        method: a new name of letters, digits, spaces and .,+-; what is there under that name is written anew. The
-        rest as of `create`. Raises `InvalidInputError` for a name that is no such name or the collection's own.
+        method: a name of letters, digits, spaces and .,+-; a method of that name is replaced. The rest as for `create`.
+        Raises `InvalidInputError` for any other name, and for that of the collection's own method.
         """
         if not re.fullmatch(r"\w[\w .,+-]*", method) or method == self.methods[0]:
             raise InvalidInputError(
@@ -189,7 +188,7 @@ class Collection:
         return Collection.open(self.path, method)
 
     def check_unchanged(self) -> None:
-        """Raise `CollectionMismatchError` where images came or went since this was opened."""
+        """Raise `CollectionMismatchError` if images were added or removed since the collection was opened."""
         card = read_card(self.path)
         if any(card.get(key) != self.card.get(key) for key in ("edition", "n_training", "built")):
             raise CollectionMismatchError(

@@ -16,9 +16,9 @@ def encode_corpus(
     on_progress: OnProgress | None = None,
     block: int = 512,
 ) -> NDArray[np.float32]:
-    """Raw features of all pictures, (n, d) float32, `block` of them decoded at a time.
+    """Encode all images of a corpus: raw features, (n, d) float32. block: how many are decoded at a time.
 
-    Raises `InvalidImageError` where a picture is not at hand.
+    Raises `InvalidImageError` if a picture is missing or cannot be decoded.
     """
     rows = []
     for start in range(0, len(corpus), block):

@@ -1,7 +1,7 @@
-"""Turns the paper's released files, or files of their formats, into the folder of a collection.
+"""Converts the paper's released files, or files in their formats, to a collection.
 
-Features are read and mapped block by block, so that a million images take the memory of their index and no more.
-Pictures are not in the release: rows hold captions and links, and pictures only where a folder of them is given.
+Features are read and mapped block by block, so that a million images need no more memory than their index. The
+release has no pictures: rows hold captions and links, and pictures only if a folder of them is given.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHORT_NAMES = {
     "sscd": "sscd",
     "aladin": "aladin",
 }
-"""What the release calls encoders, and their rows here."""
+"""Names of encoders in the release, and their rows in `ENCODERS`."""
 SOURCE = "LAION subset of the paper's release"
 SHARD = 50_000
 _PLAN = "from_release.json"
@@ -46,7 +46,7 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True)
 class ReleasedParts:
-    """Files of one encoder in a folder that `download` filled. captions: None where they were not fetched."""
+    """Downloaded files of one encoder. captions: None if they were not downloaded."""
 
     encoder: str
     features: Path
@@ -56,7 +56,7 @@ class ReleasedParts:
 
 
 def row_of(encoder: str) -> str:
-    """The row in `ENCODERS` of a row's name or of the release's short one. Raises `UnknownNameError`."""
+    """Return the row in `ENCODERS` by its name or the release's short name. Raises `UnknownNameError`."""
     name = SHORT_NAMES.get(encoder, encoder)
     if name not in ENCODERS:
         raise unknown_name("encoder", encoder, [*SHORT_NAMES, *ENCODERS])
@@ -64,10 +64,10 @@ def row_of(encoder: str) -> str:
 
 
 def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedParts:
-    """The files of an encoder that the release has. folder: of the downloads, the usual one by default.
+    """Find the downloaded files of an encoder.
 
-    encoder: "clip", "dino", "moco", "vit", "sscd" or the row's name. Raises `UnknownNameError`, and `CheckpointError`
-    that says what to fetch.
+    encoder: "clip", "dino", "moco", "vit", "sscd" or the row's name. folder: of downloads; by default `RELEASED`.
+    Raises `UnknownNameError`, and `CheckpointError` that says what to download.
     """
     root, name = Path(folder) if folder else RELEASED, row_of(encoder)
     short = next((s for s, row in SHORT_NAMES.items() if row == name), None)
@@ -107,10 +107,10 @@ def write_release(
     name: str = "LAION subset",
     on_progress: OnProgress | None = None,
 ) -> Path:
-    """Write a collection's folder from released files; returns it. What `Collection.from_release` does, unopened.
+    """Write a collection's folder from released files and return it; `Collection.from_release` also opens it.
 
-    Arguments and errors as there. A call after an interrupted one begins anew; the card, without which nothing opens
-    the folder, is written last.
+    Takes and raises what `Collection.from_release` does. After an interruption it starts again from the beginning; the
+    card, without which the folder cannot be opened, is written last.
     """
     layout, row = CollectionLayout(Path(directory)), SHORT_NAMES.get(encoder, encoder)
     stored = ReleasedTrainingFeatures.open(features)
@@ -183,7 +183,7 @@ def write_release(
 
 
 def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
-    """Start in an empty folder, or anew in one that an interrupted call left. Raises `CheckpointError`."""
+    """Start in an empty folder, or clear one that an interrupted call left. Raises `CheckpointError`."""
     folder = layout.folder
     if (folder / CARD_NAME).exists():
         read_card(folder)
@@ -195,7 +195,7 @@ def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
         raise CheckpointError(
             f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
         )
-    for half in folder.glob(".*") if folder.exists() else ():  # a plan that was being written
+    for half in folder.glob(".*") if folder.exists() else ():  # a partly written plan
         if is_partial(half, _PLAN):
             half.unlink(missing_ok=True)
     write_json_atomic(folder / _PLAN, plan)
@@ -220,7 +220,7 @@ def _mapped(
 
 
 def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
-    """How the release's paths are called in a folder: as they are or by their last part, PNG, or JPEG in its place."""
+    """Find how a folder names the release's pictures: by path or last part, as PNG, or as JPEG or WebP instead."""
     for last in (False, True):
         for suffix in ("", ".jpg", ".jpeg", ".webp"):
 

@@ -1,4 +1,4 @@
-"""One shard of a collection that is built: some hundred images opened, encoded and written."""
+"""Shards of a build: a few hundred images that are opened, encoded and written together."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from attribution_core.errors import InvalidImageError
 
 THUMBNAIL = 256
 LARGEST_SIDE = 1024
-"""Pixels: more than any encoder takes."""
+"""In pixels: larger than the input of any encoder. Larger images are made smaller as soon as they are opened."""
 SHARD = 256
 SHARD_BYTES = 200_000_000
-"""A shard of images that come as bytes ends here, however few they are: they are in memory together."""
+"""Most bytes of images in a shard, since they are in memory together."""
 
 
 Shard = list[tuple[str, SourceItem]]
-"""Images that are built at once, with their ids, in order."""
+"""Images that are encoded together, with their ids, in order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What was made of a shard's n images, in order; holds no file and no network, so that it can travel.
+    """The results for a shard's n images, in order; plain data, which can be sent between machines.
 
-    made: of each its size and thumbnail as columns of the corpus, or why it is skipped. pixels: (n, 3 * SIDE * SIDE)
-    uint8 signatures. features: (n, d) float32. Rows of what is skipped mean nothing.
+    images: size and thumbnail of each, as columns of the corpus, or why it is skipped. pixels: (n, 3 * SIDE * SIDE)
+    uint8 near-duplicate signatures. features: (n, d) float32. Rows of skipped images are meaningless.
     """
 
-    made: tuple[Mapping[str, Any] | str, ...]
+    images: tuple[Mapping[str, Any] | str, ...]
     pixels: NDArray[np.uint8]
     features: NDArray[np.float32]
 
 
 def split(stream: Iterable[SourceItem], prefix: str) -> Iterator[Shard]:
-    """What is built at once."""
+    """Cut a stream of images into shards. prefix: put before each id."""
     items: Shard = []
     size = 0
     for item in stream:
@@ -63,14 +63,14 @@ def split(stream: Iterable[SourceItem], prefix: str) -> Iterator[Shard]:
 
 
 class _Pictures(Sequence[Image.Image]):
-    """A shard's images, opened when they are asked for: in the encoder's threads, while it computes.
+    """A shard's images, opened on access, so that an encoder decodes them in its own threads while it computes.
 
-    A broken one is a grey field, whose features are thrown away.
+    An unreadable image is replaced with a grey one, whose features are discarded.
     """
 
     def __init__(self, items: Sequence[SourceItem]) -> None:
         self._items = items
-        self.made: list[dict[str, Any] | str | None] = [None] * len(items)
+        self.results: list[dict[str, Any] | str | None] = [None] * len(items)
         self.pixels = np.zeros((len(items), 3 * SIDE * SIDE), dtype=np.uint8)
 
     def __len__(self) -> int:
@@ -85,33 +85,33 @@ class _Pictures(Sequence[Image.Image]):
                 raise InvalidImageError(item.problem)
             picture = read_image(item.data)
         except InvalidImageError as error:
-            self.made[k] = str(error)
+            self.results[k] = str(error)
             return Image.new("RGB", (64, 64), "grey")
         size = picture.size
         picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-        if self.made[k] is None:
+        if self.results[k] is None:
             self.pixels[k] = signature(picture)
-            self.made[k] = {"width": size[0], "height": size[1], "image": {"bytes": _thumbnail(picture)}}
+            self.results[k] = {"width": size[0], "height": size[1], "image": {"bytes": _thumbnail(picture)}}
         return picture
 
 
 def encode(items: Shard, encoder: ImageEncoder) -> Encoded:
-    """Open and encode a shard's images; writes nothing."""
+    """Open and encode a shard's images; nothing is written."""
     pictures = _Pictures([item for _, item in items])
     features = np.asarray(encoder.encode(pictures), dtype=np.float32)
-    made: list[Mapping[str, Any] | str] = []
+    results: list[Mapping[str, Any] | str] = []
     for k in range(len(items)):
-        if pictures.made[k] is None:  # an encoder of one's own may look at fewer
+        if pictures.results[k] is None:  # a user's own encoder may not look at every image
             _ = pictures[k]
-        made.append(pictures.made[k] or "")
-    return Encoded(tuple(made), pictures.pixels, features)
+        results.append(pictures.results[k] or "")
+    return Encoded(tuple(results), pictures.pixels, features)
 
 
 def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number: int) -> None:
-    """Write a shard's rows, signatures and features, and last what is told of it: then it is done."""
+    """Write a shard's rows, signatures and features, and last its summary, which makes it complete."""
     good: list[int] = []
     rows: list[dict[str, Any]] = []
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "ids": [name for name, _ in items],
         "skipped": [],
         "notes": [],
@@ -119,15 +119,15 @@ def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number:
         "joined": {},
         "unmatched": [],
     }
-    for k, ((name, item), made) in enumerate(zip(items, encoded.made, strict=True)):
+    for k, ((name, item), result) in enumerate(zip(items, encoded.images, strict=True)):
         row = join.row(name, item.id, item.names) if join else None
         if row is not None:
-            told["joined"][row] = name
-        if isinstance(made, str):
-            told["skipped"].append({"file": name, "reason": made})
+            summary["joined"][row] = name
+        if isinstance(result, str):
+            summary["skipped"].append({"file": name, "reason": result})
             continue
         if join and row is None:
-            told["unmatched"].append(name)
+            summary["unmatched"].append(name)
         text = {**item.text, **(join.table.rows[row] if join and row is not None else {})}
         notes = [item.note] if item.note else []
         notes += [
@@ -136,14 +136,14 @@ def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number:
             if UNREADABLE in value
         ]
         if notes:
-            told["notes"].append({"file": name, "reason": "; ".join(notes)})
+            summary["notes"].append({"file": name, "reason": "; ".join(notes)})
         good.append(k)
-        rows.append({**text, **made, "id": name, "image": {**made["image"], "path": f"{name}.webp"}})
+        rows.append({**text, **result, "id": name, "image": {**result["image"], "path": f"{name}.webp"}})
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):
             write_array_atomic(work / f"{number:05d}{suffix}", values[good])
-    write_json_atomic(work / f"{number:05d}{SUMMARY}", told)
+    write_json_atomic(work / f"{number:05d}{SUMMARY}", summary)
 
 
 def _thumbnail(image: Image.Image) -> bytes:

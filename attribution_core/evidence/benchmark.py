@@ -1,4 +1,4 @@
-"""What stands behind a collection's shares: how its methods did where the answer was known, read from its folder.
+"""Measurements of a collection's methods on images whose exemplars are known, read from the collection's folder.
 
 `evidence/evidence.json` of a collection is written by a recipe (`python -m pocket.evidence` for the pocket collection);
 `benchmark/` holds the images that it is about, one manifest a test case.
@@ -66,10 +66,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it. scores: every encoder and mapper on every test case and kind of prompt. methods: those to choose from.
+    """All measurements. scores: of every encoder and mapper on every test case and kind of prompt. methods: on offer.
 
-    told: the rest of the file: validation, agreement of metrics, how often tuning took, what it was made from. scaling:
-    what the own method's temperature is worth with other numbers of candidates, empty where nobody asked.
+    told: the rest of the file: validation, agreement of metrics, how often tuning succeeded, what it was made from.
+    layout: of the collection. scaling: how the own method's temperature does with other numbers of candidates; empty
+    if it was not measured.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
@@ -80,7 +81,7 @@ class Evidence:
 
     @classmethod
     def open(cls, collection: Path | str) -> Evidence | None:
-        """Read a collection's evidence; None where it has none. Raises `CheckpointError` where it is damaged."""
+        """Read a collection's evidence; None if it has none. Raises `CheckpointError` if the file is damaged."""
         layout = CollectionLayout(Path(collection))
         path, more = layout.evidence(FILE), layout.evidence(SCALING)
         if not path.exists():
@@ -116,19 +117,19 @@ class Evidence:
         return tuple(dict.fromkeys(score.kind for score in self.scores if score.case == case))
 
     def models(self, case: str) -> tuple[ManifestEntry, ...]:
-        """The tuned models of a test case, empty where the benchmark does not ship. Raises `CheckpointError`."""
+        """The tuned models of a test case; empty without the benchmark. Raises `CheckpointError`."""
         path = self.layout.benchmark / f"{case}.json"
         return read_manifest(path) if path.exists() else ()
 
     def method(self, name: str) -> Method:
-        """A method by its name. Raises `UnknownNameError`."""
+        """Return a method by its name. Raises `UnknownNameError`."""
         names = [method.name for method in self.methods]
         if name not in names:
             raise unknown_name("method", name, names)
         return self.methods[names.index(name)]
 
     def exemplars(self, model: ManifestEntry) -> list[Added]:
-        """A model's exemplars with their credits, to join the candidates. Raises `CheckpointError`."""
+        """Return a model's exemplars with their credits, to add to the candidates. Raises `CheckpointError`."""
         return [Added(self.images[path], self._credit(path)) for path in model.exemplars]
 
     def _credit(self, path: str) -> Credit:

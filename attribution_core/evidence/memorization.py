@@ -1,6 +1,6 @@
-"""What a collection's own generator was measured to memorize, read from its folder.
+"""Measurements of what a collection's own generator memorizes, read from the collection's folder.
 
-`python -m pocket.evidence.memorization` writes it for the pocket collection.
+`python -m pocket.evidence.memorization` makes them for the pocket collection.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ GROUPS = {
     "training": "other training prompts",
     "fresh": "prompts that the generator never saw",
 }
-"""What the measured prompts are, for people."""
+"""Descriptions of the groups of prompts, for people."""
 
 
 @dataclass(frozen=True, eq=False)
 class Signals:
     """The text-conditional noise signal over groups of prompts.
 
-    means: of each group, (n,) the signal of each image. steps: of each group, (s,) the median at each step. auc: of
-    the planted ones against each other group, 0.5 is chance. at: (steps, guidance) of the images.
+    means: per group, (n,) the signal of each image. steps: per group, (s,) the median at each step. auc: of planted
+    prompts against each other group; 0.5 is chance. at: (steps, guidance) of the images.
     """
 
     means: Mapping[str, NDArray[np.float64]]
@@ -44,12 +44,12 @@ class Signals:
     at: tuple[int, float]
 
     def above(self, group: str, value: float) -> float:
-        """The part of a group's images whose signal is below `value`; equal ones count half."""
+        """Return the fraction of a group's images whose signal is below `value`; equal ones count half."""
         means = self.means[group]
         return float(((means < value).sum() + 0.5 * (means == value).sum()) / len(means))
 
     def sentence(self, signal: NoiseSignal) -> str:
-        """Where a signal stands among the groups."""
+        """Say how a signal compares with the groups."""
         parts = [
             f"{self.above(group, signal.mean):.0%} of images of {GROUPS.get(group, group)}"
             for group in ("fresh", "training", "planted")
@@ -60,7 +60,7 @@ class Signals:
 
 @dataclass(frozen=True, eq=False)
 class MemorizationEvidence:
-    """All of it. generator_sha256: of the one that was measured. told: the whole file."""
+    """All measurements. generator_sha256: of the generator that was measured. told: the content of the file."""
 
     generator_sha256: str
     signals: Signals
@@ -68,7 +68,7 @@ class MemorizationEvidence:
 
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read it from a collection's folder; None if it has none. Raises `CheckpointError` if the file is damaged."""
         path = CollectionLayout(Path(collection)).evidence(FILE)
         if not path.exists():
             return None
@@ -85,7 +85,7 @@ class MemorizationEvidence:
             if "training" not in signals.auc or not whole:
                 raise ValueError("a group of prompts holds no numbers")
             read = cls(str(told["generator_sha256"]), signals, told)
-            _ = read.how_copies, read.stands_apart(1, 0.0)  # what is missing is said at once
+            _ = read.how_copies, read.stands_apart(1, 0.0)  # fail now if a value is missing
             return read
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
@@ -94,12 +94,12 @@ class MemorizationEvidence:
             ) from error
 
     def stands_apart(self, after: int, drop: float) -> bool:
-        """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
+        """Whether one training image stands out more than in 95 % of images of ordinary training prompts."""
         return after == 1 and drop > float(self.told["copies"]["groups"]["training"]["drop_95"])
 
     @property
     def how_copies(self) -> str:
-        """How well copies are told among this generator's own images."""
+        """Say how well copies are recognised among this generator's own images."""
         made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
         right = (
             ""
@@ -119,7 +119,7 @@ class MemorizationEvidence:
 
     @property
     def how(self) -> str:
-        """How the noise signal is known, and how far it can be trusted."""
+        """Say how the noise signal is measured, and how far it can be trusted."""
         told, auc = self.signals, self.signals.auc["training"]
         return (
             f"{HOW_SIGNAL} Of a planted and of another training prompt, the planted one has the stronger signal in "

@@ -1,4 +1,4 @@
-"""What was measured of regions: how often a drawing that was pasted into another is found."""
+"""Measurements of regions: how often a drawing that was pasted into another is found."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ViewRecall:
 
 @dataclass(frozen=True)
 class RegionEvidence:
-    """The measured test of a collection: what was done, and how often each method found the drawing."""
+    """The test of one collection: its settings, and how often each method found the drawing."""
 
     cases: int
     candidates: int
@@ -33,7 +33,7 @@ class RegionEvidence:
 
     @classmethod
     def open(cls, collection: Path) -> RegionEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read it from a collection's folder; None if it has none. Raises `CheckpointError` if the file is damaged."""
         path = CollectionLayout(collection).evidence(FILE)
         if not path.exists():
             return None

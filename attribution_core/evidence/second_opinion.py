@@ -1,4 +1,4 @@
-"""What was measured of similarity against unlearning, where the right image is known."""
+"""Measurements of similarity against unlearning, on images whose exemplar is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FirstPlaces:
 
     @classmethod
     def of(cls, kind: str, stored: dict[str, Any]) -> FirstPlaces:
-        """From what the recipe wrote of a kind."""
+        """Read what the recipe wrote for a kind."""
         first = [Estimate(**stored["found"][method]["first 1"]) for method in ("similarity", "unlearning")]
         decoy = Estimate(**stored["unlearning: above the decoy"])
         return cls(kind, stored["images"], first[0], first[1], decoy)
@@ -34,7 +34,7 @@ class FirstPlaces:
 
 @dataclass(frozen=True)
 class SecondOpinionEvidence:
-    """The measured test of a collection. generator_sha256: of the generator that it was made with."""
+    """The test of one collection. generator_sha256: of the generator that was used."""
 
     date: str
     method: str
@@ -43,7 +43,7 @@ class SecondOpinionEvidence:
 
     @classmethod
     def open(cls, collection: Path) -> SecondOpinionEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read it from a collection's folder; None if it has none. Raises `CheckpointError` if the file is damaged."""
         path = CollectionLayout(collection).evidence(FILE)
         if not path.exists():
             return None

@@ -1,4 +1,4 @@
-"""Nearest training images by cosine, and what is known of all others, from one full scan."""
+"""Search for the nearest training images by cosine similarity, with bounds on all others."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class IndexCard(PartCard):
 class TrainingIndex:
     """The training images' mapped features, searchable by cosine.
 
-    Made by `build` or `load`, never changed afterwards.
+    Use `build` or `load` to make one; it never changes afterwards.
     """
 
     def __init__(self, backend: Backend, encoder: str = "") -> None:
-        """Store the parts; use `build` or `load` instead."""
+        """Store the parts; use `build` or `load` instead of this."""
         self._backend = backend
         self.encoder = encoder
 
@@ -67,12 +67,12 @@ class TrainingIndex:
             train: (n, d) float32 unit rows, from `MapperPair.map_training`.
             factory: A name in `BACKENDS`, or the address of a Milvus store.
             encoder: Name of the encoder that made the features; kept with the index.
-            home: The folder that it will be saved to. A store's relative file lies beside it, and what is made in a
-                store is noted in it first, so that nothing is left there by a run that is cut off (see `discard`).
+            home: The folder that it will be saved to. A store's relative file is put next to it. Whatever is created in
+                a store is first noted in it, so that `discard` can delete what an interrupted run left.
 
         Raises:
             UnknownNameError: No such backend.
-            InvalidInputError: Rows are not of unit length, not finite, or there are none; no address of a store.
+            InvalidInputError: Rows are not of unit length, not finite, or there are none; the address is not valid.
             CheckpointError: A store cannot be reached.
         """
         return cls.build_from([train], factory, encoder, home=home)
@@ -86,10 +86,10 @@ class TrainingIndex:
         count: int | None = None,
         home: Path | None = None,
     ) -> TrainingIndex:
-        """The same from blocks of rows, each of which is let go before the next is asked for.
+        """Build from blocks of rows, of which only one is in memory at a time.
 
-        count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
-        raises, and `InvalidInputError` where not so many rows come.
+        count: number of rows in all, if known, to allocate their memory once. Raises what `build` raises, and
+        `InvalidInputError` if the blocks hold another number of rows.
         """
         factory = check_factory(factory)
         backend: Backend | None = None
@@ -106,16 +106,16 @@ class TrainingIndex:
             if backend is None:
                 raise InvalidInputError("train has no rows; an index needs at least one training image.")
             if count is not None and len(backend) != count:
-                raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
+                raise InvalidInputError(f"the blocks hold {len(backend)} rows, expected {count}.")
         except BaseException:
             if backend is not None:
-                with contextlib.suppress(AttributionError):  # what went wrong first is what is to be told
+                with contextlib.suppress(AttributionError):  # the first error is the one to report
                     backend.delete()
             raise
         return cls(backend, encoder)
 
     def nearest(self, query: ArrayLike, top: int = 100) -> Nearest:
-        """Find the nearest training images of each query, without what is known of the others.
+        """Find the nearest training images of each query, without bounds on the others.
 
         Takes and raises what `search` does. Returns ids and similarity (q, top), descending in [-1, 1].
         """
@@ -128,7 +128,7 @@ class TrainingIndex:
         Args:
             query: (q, d) unit rows, from `MapperPair.map_query`.
             top: How many to list, 1..len(self).
-            bins: How finely the rest is kept; 4096 bound its sum to 1e-4 at temperature 0.02.
+            bins: Resolution of the rest; 4096 bound its sum to 1e-4 at temperature 0.02.
 
         Returns:
             Hits with ids and similarity (q, top), descending in [-1, 1], and the rest of each query.
@@ -142,7 +142,7 @@ class TrainingIndex:
         return self._backend.search(unit_rows("query", query, self.dim), top, bins)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
+        """Write the backend's file and card.json into a folder, made if missing; delete what they replace."""
         folder, ours = Path(directory), spec_of(self.factory)
         folder.mkdir(parents=True, exist_ok=True)
         self._backend.save(folder)
@@ -162,9 +162,9 @@ class TrainingIndex:
 
     @staticmethod
     def discard(directory: str | os.PathLike[str]) -> None:
-        """Delete a saved or half-built index with all that is its own, in a store, too; none there is no error.
+        """Delete a saved or half-built index, including what it keeps in a store; a missing one is not an error.
 
-        Where a store cannot be reached, a note of what is in it is left in the folder for the next call.
+        If a store cannot be reached, a note of what is in it stays in the folder for the next call.
         """
         folder = Path(directory)
         notes = [spec.note for spec in earlier_specs(folder) if not spec.load().clean_up(folder)]

@@ -160,7 +160,7 @@ def test_a_data_set_of_json_lines_names_its_image_files(tmp_path: Path) -> None:
 
 def test_a_data_set_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    with pytest.raises(InvalidInputError, match="neither here nor a data set that can be loaded") as caught:
+    with pytest.raises(InvalidInputError, match="neither a path nor a data set that can be loaded") as caught:
         open_source(f"datasets:{tmp_path / 'nothing'}")
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Ray for the length of one build: joined or started, what each worker gets of it, and left as it was found."""
+"""Ray for the length of one build: joining or starting a cluster, and what each worker gets of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 
 @dataclass(frozen=True)
 class Share:
-    """What workers get. count: workers; cpus, gpus: of each, as Ray counts them; threads: that each computes in."""
+    """How a cluster is divided. count: workers; cpus, gpus: per worker, as Ray counts them; threads: per worker."""
 
     count: int
     cpus: float
@@ -32,7 +32,7 @@ class Share:
 
 
 def library() -> Any:
-    """Ray with its part for data. Raises `MissingDependencyError`."""
+    """Import Ray with Ray Data. Raises `MissingDependencyError`."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -47,10 +47,10 @@ def library() -> Any:
 
 @contextmanager
 def running() -> Iterator[Any]:
-    """Ray as this program runs it, else the cluster of RAY_ADDRESS or of this machine, else one that is started.
+    """Use the Ray that this program runs, else the cluster of RAY_ADDRESS or of this machine, else start one.
 
-    What was joined is left, what was started is ended. Raises `MissingDependencyError`, `InvalidInputError` where the
-    cluster cannot be reached.
+    A cluster that was joined keeps running, one that was started is stopped. Raises `MissingDependencyError`, and
+    `InvalidInputError` if the cluster cannot be reached.
     """
     ray = library()
     if ray.is_initialized():
@@ -64,7 +64,7 @@ def running() -> Iterator[Any]:
     )  # of Ray Data, for a short source
     try:
         try:
-            # Workers run this library as it is here, installed over there or not.
+            # Workers run this copy of the library, whether or not it is installed on their machines.
             with _silent():
                 ray.init(
                     runtime_env={"py_modules": [str(PACKAGE)]},
@@ -85,9 +85,9 @@ def running() -> Iterator[Any]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep the part of Ray that is not Python off the terminal, while it starts and afterwards.
+    """Keep Ray's C++ core off the terminal, while it starts and afterwards.
 
-    Else it tells an error of every worker (Ray's issue 53727), which is none; and that it was told to keep silent.
+    It would report a spurious error for every worker (Ray's issue 53727), and that its log level was changed.
     """
     name, before = "RAY_BACKEND_LOG_LEVEL", os.environ.get("RAY_BACKEND_LOG_LEVEL")
     terminal, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -104,7 +104,7 @@ def _silent() -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raise `InvalidInputError` where nobody answers at host:port."""
+    """Raise `InvalidInputError` if nothing answers at host:port."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:
         return  # Ray says itself what is wrong with another kind of address
@@ -118,11 +118,11 @@ def _reach(address: str) -> None:
 
 
 def share(machines: Sequence[Mapping[str, float]], workers: int | None, device: str) -> Share:
-    """Share a cluster out among workers.
+    """Divide a cluster among workers.
 
-    machines: resources of each, as Ray names them ("CPU", "GPU"). workers: None for one a GPU; without GPUs, as many as
-    the smallest machine's cores go into the others', which is one a machine where all are alike. device: "auto" or
-    "cuda" take GPUs. Raises `InvalidInputError` where nothing is left to compute with.
+    machines: resources of each, as Ray names them ("CPU", "GPU"). workers: None for one per GPU; without GPUs, one for
+    each time that the smallest machine's cores fit into a machine, which is one per machine if all are alike. device:
+    "auto" and "cuda" use GPUs. Raises `InvalidInputError` if there are no cores.
     """
     if device == "auto" or device.startswith("cuda"):
         with_gpus = [m for m in machines if m.get("GPU", 0) >= 1]
@@ -142,5 +142,5 @@ def share(machines: Sequence[Mapping[str, float]], workers: int | None, device: 
 
 
 def _whole(amount: float) -> float:
-    """As Ray takes it: a whole number, or below one a part that fits as often as it is meant to."""
+    """Round down to what Ray accepts: a whole number, or four digits below one."""
     return float(int(amount)) if amount >= 1 else math.floor(amount * 1e4) / 1e4

@@ -1,9 +1,9 @@
-"""Encodes the shards of a build on Ray Data: on all machines of a cluster, in order, a few in memory at a time.
+"""Encodes the shards of a build with Ray Data: on all machines of a cluster, in order, a few in memory at a time.
 
-The driver (the program that builds) reads the source, keeps the books and writes, as it does without Ray. It lays
-shards in a queue, an actor that knows where each is; Ray Data streams their numbers to workers, which fetch shards from
-the driver's machine, encode them and send back what was made. A shard stays in the queue until its result is here, so
-that Ray may encode it again where a machine was lost.
+The driver (the program that builds) reads the source and writes the results, as without Ray. It puts shards into a
+queue, an actor that knows where each one is. Ray Data streams their numbers to workers, which fetch shards from the
+driver's machine, encode them and send the results back. A shard stays in the queue until its result arrives, so that
+Ray can encode it again if a machine is lost.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import AttributionError, InvalidInputError, unknown_name
 
 AHEAD = 3
-"""Shards in memory for each worker: one that it encodes, one that waits for it, one that waits to be written."""
+"""Shards in memory per worker: one being encoded, one waiting for it, one waiting to be written."""
 TRIES = 3
-"""Ray begins a shard again whose worker died, for ever; it is given up after so many."""
+"""Attempts at a shard whose worker dies, before it is given up; Ray alone would try for ever."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a worker gets its encoder.
 
-    name, device: as `load_encoder` takes them. weights: files of an encoder that ships, by their path in the folder of
-    encoders. own: an encoder object, pickled, in place of all that.
+    name, device: as `load_encoder` takes them. weights: files of a bundled encoder, by their path in the folder of
+    encoders. own: a pickled encoder object, used instead of all that.
     """
 
     name: str
@@ -51,7 +51,10 @@ class Recipe:
 
     @classmethod
     def of(cls, name: str, device: str, loaded: ImageEncoder | None = None) -> Recipe:
-        """Raises `UnknownNameError`, `InvalidInputError` for an encoder object that cannot be pickled."""
+        """Make the recipe of an encoder.
+
+        Raises `UnknownNameError`, and `InvalidInputError` for an encoder object that cannot be pickled.
+        """
         device = device.split(":")[0]  # a worker sees no GPU but its own
         if loaded is None:
             if name not in ENCODERS:
@@ -70,7 +73,7 @@ class Recipe:
             ) from error
 
     def load(self) -> ImageEncoder:
-        """Load it here. Raises what `load_encoder` does."""
+        """Load the encoder in this process. Raises what `load_encoder` does."""
         if self.own is not None:
             encoder: ImageEncoder = pickle.loads(self.own)  # of the same user's driver
             return encoder
@@ -86,8 +89,8 @@ class Recipe:
 class _Answer:
     """What a worker sends back.
 
-    result: what was made; or what was raised, with its traceback; or None where the shard is given up. unseen: which
-    images' files cannot be opened on its machine.
+    result: the encoded shard; or the exception, with its traceback; or None if the shard is given up. unseen: positions
+    of images whose files cannot be opened on the worker's machine.
     """
 
     result: Encoded | Exception | None
@@ -97,13 +100,13 @@ class _Answer:
 
 
 class _ShardQueue:
-    """An actor: where shards are that are under way, and whether more will come."""
+    """An actor that knows where the shards under way are, and whether more will come."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._shards: dict[int, list[Any]] = {}
         self._begun: Counter[int] = Counter()
-        self._laid, self._complete = 0, False
+        self._count, self._complete = 0, False
         self._changed = asyncio.Condition()
 
     async def recipe(self) -> Recipe:
@@ -111,7 +114,7 @@ class _ShardQueue:
 
     async def put(self, number: int, reference: list[Any]) -> None:
         async with self._changed:
-            self._shards[number], self._laid = reference, number + 1
+            self._shards[number], self._count = reference, number + 1
             self._changed.notify_all()
 
     async def complete(self) -> None:
@@ -120,13 +123,13 @@ class _ShardQueue:
             self._changed.notify_all()
 
     async def wait_for(self, number: int) -> bool:
-        """Wait until a shard is there, or it is known that it will not be."""
+        """Wait for a shard; False if there are no more."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._laid > number or self._complete)
-            return self._laid > number
+            await self._changed.wait_for(lambda: self._count > number or self._complete)
+            return self._count > number
 
     async def get(self, number: int) -> list[Any]:
-        """Empty where it was fetched `TRIES` times, and is given up."""
+        """Return a shard, or an empty list if it was fetched `TRIES` times and is given up."""
         self._begun[number] += 1
         return self._shards[number] if self._begun[number] <= TRIES else []
 
@@ -135,22 +138,22 @@ class _ShardQueue:
         self._begun.pop(number, None)
 
 
-def _numbers(_: Any, shelf: Any) -> Iterator[Any]:
-    """Runs as a task: a row for each shard as soon as it is on the shelf; begun again, the same rows."""
+def _numbers(_: Any, queue: Any) -> Iterator[Any]:
+    """Run as a task: yield a row for each shard as soon as it is queued; the same rows if Ray runs it again."""
     import pyarrow as pa
     import ray
 
     number = 0
-    while ray.get(shelf.wait_for.remote(number)):
+    while ray.get(queue.wait_for.remote(number)):
         yield pa.table({"number": [number]})
         number += 1
 
 
 class _Worker:
-    """An actor of Ray Data's: loads the encoder once, then turns a shard's number into what was made of the shard."""
+    """An actor of Ray Data: loads the encoder once, then turns the numbers of shards into their results."""
 
-    def __init__(self, shelf: Any, threads: int) -> None:
-        self._shards, self._threads = shelf, threads
+    def __init__(self, queue: Any, threads: int) -> None:
+        self._queue, self._threads = queue, threads
         self._encoder: ImageEncoder | None = None
 
     def __call__(self, batch: Any) -> Iterator[Any]:
@@ -158,7 +161,7 @@ class _Worker:
         import ray
 
         for number in batch["number"].to_pylist():
-            reference = ray.get(self._shards.get.remote(number))
+            reference = ray.get(self._queue.get.remote(number))
             answer = self._answer(ray.get(reference[0])) if reference else _Answer(None, "")
             data = _pickled(answer)
             yield pa.table({"number": [number], "answer": pa.array([data], pa.large_binary())})
@@ -169,21 +172,21 @@ class _Worker:
             if self._encoder is None:
                 self._encoder = self._load()
             encoded = encode(items, self._encoder)
-        except Exception as error:  # Ray would raise another one in its place
+        except Exception as error:  # Ray would raise a different one
             return _Answer(error, machine, traceback=traceback.format_exc())
         unseen = tuple(
             k
-            for k, ((_, item), made) in enumerate(zip(items, encoded.made, strict=True))
-            if isinstance(made, str) and isinstance(item.data, Path) and not _opens(item.data)
+            for k, ((_, item), result) in enumerate(zip(items, encoded.images, strict=True))
+            if isinstance(result, str) and isinstance(item.data, Path) and not _opens(item.data)
         )
         return _Answer(encoded, machine, unseen)
 
     def _load(self) -> ImageEncoder:
         import ray
 
-        recipe: Recipe = ray.get(self._shards.recipe.remote())
+        recipe: Recipe = ray.get(self._queue.recipe.remote())
         encoder = recipe.load()
-        if "torch" in sys.modules:  # this worker's part of the cores
+        if "torch" in sys.modules:  # its share of the cores
             sys.modules["torch"].set_num_threads(self._threads)
         return encoder
 
@@ -191,39 +194,39 @@ class _Worker:
 def encode_shards(
     stream: Iterator[Shard], recipe: Recipe, workers: int | None = None
 ) -> Generator[tuple[Shard, Encoded], None, None]:
-    """Encode shards on Ray, in order; close what is returned to stop early.
+    """Encode shards on Ray, in order; close the generator to stop early.
 
-    stream: read in the calling thread, at most `AHEAD` shards a worker before what is returned. workers: see `share`.
-    Each shard comes back without its images' bytes. Raises what the encoder does; `InvalidInputError` for a cluster
-    that cannot be reached or broke off, and for an image file that a worker's machine does not have.
+    stream: read in the calling thread, at most `AHEAD` shards per worker ahead of the results. workers: see `share`.
+    Each shard is returned without its images' bytes. Raises what the encoder raises, and `InvalidInputError` if the
+    cluster cannot be reached or fails, or a worker's machine does not have an image file.
     """
     first = next(stream, None)
     if first is None:
-        return  # all is done: nothing to start Ray for
+        return  # no need to start Ray
     with running() as ray:
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        given = share(machines, workers, recipe.device)
+        shares = share(machines, workers, recipe.device)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
-        shelf = (
+        queue = (
             ray.remote(_ShardQueue)
             .options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
             .remote(recipe)
         )
         try:
-            with closing(_results(ray, shelf, given)) as results:
-                yield from _in_order(ray, chain([first], stream), shelf, results, AHEAD * given.count)
+            with closing(_results(ray, queue, shares)) as results:
+                yield from _in_order(ray, chain([first], stream), queue, results, AHEAD * shares.count)
         except ray.exceptions.RayError as error:
             raise InvalidInputError(
                 f"Ray broke off ({message_of(error, 200)}); the same command goes on where it stopped."
             ) from error
         finally:
-            ray.kill(shelf)
+            ray.kill(queue)
 
 
-def _results(ray: Any, shelf: Any, given: Share) -> Generator[Any, None, None]:
-    """Rows that workers send back, in order."""
+def _results(ray: Any, queue: Any, shares: Share) -> Generator[Any, None, None]:
+    """Yield what the workers send back, in order."""
     import pyarrow as pa
 
     context = ray.data.DataContext.get_current().copy()
@@ -232,48 +235,49 @@ def _results(ray: Any, shelf: Any, given: Share) -> Generator[Any, None, None]:
     context.execution_options.preserve_order = True
     with ray.data.DataContext.current(context):
         numbers = ray.data.from_arrow(pa.table({"begin": [0]})).map_batches(
-            _numbers, fn_args=(shelf,), batch_size=None, num_cpus=0
+            _numbers, fn_args=(queue,), batch_size=None, num_cpus=0
         )
         answers = numbers.map_batches(
             _Worker,
-            fn_constructor_args=(shelf, given.threads),
+            fn_constructor_args=(queue, shares.threads),
             batch_size=1,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=given.count),
-            num_cpus=given.cpus,
-            num_gpus=given.gpus,
+            compute=ray.data.ActorPoolStrategy(size=shares.count),
+            num_cpus=shares.cpus,
+            num_gpus=shares.gpus,
         )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield from batch.to_pylist()
 
 
 def _in_order(
-    ray: Any, stream: Iterator[Shard], shelf: Any, results: Iterator[Any], most: int
+    ray: Any, stream: Iterator[Shard], queue: Any, results: Iterator[Any], most: int
 ) -> Iterator[tuple[Shard, Encoded]]:
+    """Queue shards, at most `most` at a time, and return each with its result."""
     under_way: deque[Shard] = deque()
-    laid, more = 0, True
+    count, more = 0, True
     while True:
         while more and len(under_way) < most:
             items = next(stream, None)
             if items is None:
-                ray.get(shelf.complete.remote())
+                ray.get(queue.complete.remote())
                 more = False
                 break
-            ray.get(shelf.put.remote(laid, [ray.put([(name, _portable(item)) for name, item in items])]))
+            ray.get(queue.put.remote(count, [ray.put([(name, _portable(item)) for name, item in items])]))
             under_way.append(
                 [
                     (name, replace(item, data=None) if isinstance(item.data, bytes) else item)
                     for name, item in items
                 ]
             )
-            laid += 1
+            count += 1
         if not under_way:
             return
-        row, expected = next(results, None), laid - len(under_way)
+        row, expected = next(results, None), count - len(under_way)
         if row is None or row["number"] != expected:
             raise RuntimeError(f"Ray Data gave {row and row['number']}, expected shard {expected}")
         items = under_way.popleft()
-        ray.get(shelf.drop.remote(row["number"]))
+        ray.get(queue.drop.remote(row["number"]))
         yield items, _checked(items, pickle.loads(row["answer"]))
 
 
@@ -302,13 +306,13 @@ def _pickled(answer: _Answer) -> bytes:
     if isinstance(answer.result, Exception):
         try:
             pickle.loads(pickle.dumps(answer.result))
-        except Exception:  # one that does not come out as it went in
+        except Exception:  # it cannot be pickled, or not back
             answer = replace(answer, result=RuntimeError(repr(answer.result)))
     return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _portable(item: SourceItem) -> SourceItem:
-    """Workers run in other folders."""
+    """Make a path absolute, since workers run in other folders."""
     return replace(item, data=item.data.absolute()) if isinstance(item.data, Path) else item
 
 

@@ -1,1 +1,1 @@
-"""Where the images of a new collection come from: folders, archives, tables, streams."""
+"""Sources of images for a collection: folders, tar archives, Parquet files, Hugging Face data sets."""

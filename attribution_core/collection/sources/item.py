@@ -1,4 +1,4 @@
-"""What a source of images gives, one image after the other, and how its columns become a corpus's own."""
+"""What a source of images yields, and how its columns map to those of the corpus."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "licence": ("licence", "license"),
     "link": ("link", "url"),
 }
-"""Names that a column goes by elsewhere, in the order in which they are looked for; see `plain_name`."""
+"""Other names for a column, in the order in which they are tried; see `plain_name`."""
 
 
 @dataclass(frozen=True)
 class SourceItem:
     """One image of a source.
 
-    id: unlike that of every other. data: a file, or its bytes; None where there is nothing to read, and problem says
-    why. text: columns of the corpus. names: what else a metadata file may call it, the fullest first. note: what was
-    left aside.
+    id: unique in the source. data: a file, or its bytes; None if there is nothing to read, and `problem` says why.
+    text: columns of the corpus. names: other names that metadata may use, the longest first. note: what was ignored.
     """
 
     id: str
@@ -44,10 +43,10 @@ Wanted = Callable[[str], bool]
 
 
 class Source(Protocol):
-    """Images in an order that is the same each time.
+    """Images, always in the same order.
 
-    title: what the collection is called. mark: what tells it from another source, as plain JSON. unread: files that lie
-    there and are none of its images, with the reason.
+    title: name for a collection of them. mark: JSON that identifies the source and its files. unread: files that are
+    not its images, with the reason.
     """
 
     title: str
@@ -55,20 +54,20 @@ class Source(Protocol):
     unread: Sequence[tuple[str, str]]
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
-        """All images. wanted: asked once for each id, in order; what it refuses is passed over unread."""
+        """Yield images. wanted: called once with each id, in order; images that it rejects are not read."""
 
     def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """(id, other names) of all images, without reading them; nothing where only reading them would tell."""
+        """Yield (id, other names) of all images without reading them; nothing if only reading them would tell."""
 
     def total(self, done: int) -> int | None:
-        """How many images there are; an estimate, or None, where nobody knows before the end. done: read so far."""
+        """Return the number of images, an estimate, or None if it is unknown. done: images read so far."""
 
 
 class Columns:
-    """Which of a source's columns fills which of the corpus's."""
+    """A mapping from the corpus's columns to those of a source."""
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
-        """chosen: the corpus's column -> the source's; others by their own name or an alias."""
+        """chosen: the corpus's column -> the source's; all others are found by name or alias."""
         self.chosen = dict(chosen or {})
         for ours in self.chosen:
             if ours not in OWN:
@@ -88,37 +87,37 @@ class Columns:
         return cls(chosen)
 
     def of(self, known: Sequence[str], where: str = "") -> dict[str, str]:
-        """The corpus's column -> the source's, of those that it has.
+        """Return the corpus's column -> the source's, for the columns in `known`.
 
-        where: if given, a column that was chosen and is not there raises `InvalidInputError`.
+        where: the source, for errors; if given, a chosen column that is missing raises `InvalidInputError`.
         """
         chosen = {ours: find_column(theirs, known) for ours, theirs in self.chosen.items()}
         missing = [self.chosen[ours] for ours, theirs in chosen.items() if theirs is None]
         if where and missing:
             raise InvalidInputError(f"{where} has no column '{missing[0]}'; it has {', '.join(known)}.")
         by_name = {plain_name(name): name for name in reversed(known)}
-        found = {}
+        columns = {}
         for ours in OWN:
             if ours in chosen:
                 theirs = chosen[ours]
             else:
                 theirs = next((by_name[n] for n in ALIASES.get(ours, (ours,)) if n in by_name), None)
             if theirs is not None:
-                found[ours] = theirs
-        return found
+                columns[ours] = theirs
+        return columns
 
     def pick(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """The corpus's columns of one row; what is empty is left out."""
+        """Return the corpus's columns of one row, without empty ones."""
         return take(row, self.of(list(row)))
 
 
 def take(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
-    """The corpus's columns of one row, by the source's names; what is empty is left out."""
+    """Return the corpus's columns of one row, without empty ones. columns: as of `Columns.of`."""
     texts = {ours: as_text(row.get(theirs), ours) for ours, theirs in columns.items()}
     return {ours: text for ours, text in texts.items() if text}
 
 
 def path_names(path: str | None) -> tuple[str, ...]:
-    """What a table may call an image by its path: the whole, the last part, and that without its ending."""
+    """Return the names by which metadata may refer to a path: all of it, its last part, that without the ending."""
     plain = PurePosixPath((path or "").replace("\\", "/"))
     return (str(plain), plain.name, plain.stem) if path else ()

@@ -1,4 +1,4 @@
-"""Images in a folder of this machine, with what stands beside them."""
+"""Images in a local folder, with captions and metadata in files next to them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CAPTIONS = (".txt", ".caption")
 
 
 class FolderSource:
-    """Image files of a folder and its sub-folders, in the order of their paths, which are their ids."""
+    """Image files of a folder and its sub-folders, ordered by their paths, which are their ids."""
 
     def __init__(self, survey: Survey, files: Sequence[str], columns: Columns) -> None:
-        """Reads no file. files: paths of the images in the folder."""
+        """Read nothing yet. files: paths of the images, relative to the folder."""
         self.folder, self.title = survey.folder, survey.folder.resolve().name
         self.files, self._columns = sorted(files), columns
         self._problems = sorted(survey.problems)
@@ -46,14 +46,14 @@ class FolderSource:
             self.mark = {**self.mark, "columns": columns.chosen}
 
     def check(self) -> None:
-        """Raise `InvalidInputError` where there are none."""
+        """Raise `InvalidInputError` if there are no images."""
         if not self.files and not self._problems:
             raise InvalidInputError(
                 f"'{self.folder}' holds no images; expected files ending in {', '.join(sorted(SUFFIXES))}."
             )
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
-        """One a file, with what `a.txt`, `a.json` or `a.png.json` beside `a.png` say; and what cannot be reached."""
+        """Yield one item per file, with the text of `a.txt`, `a.json` or `a.png.json` next to `a.png`."""
         for name, reason in self._problems:
             if wanted(file_name(name)):
                 yield SourceItem(file_name(name), None, problem=reason)
@@ -66,10 +66,12 @@ class FolderSource:
                     "source": file_name(self.title),
                     "link": (self.folder / name).resolve().as_uri(),
                 }
-                told, notes = self._told(name)
+                sidecar_text, notes = self._read_sidecars(name)
                 if image != name:
                     notes.append("its name is not UTF-8, and written as in an address")
-                yield SourceItem(image, self.folder / name, text | told, _names(image), note="; ".join(notes))
+                yield SourceItem(
+                    image, self.folder / name, text | sidecar_text, _names(image), note="; ".join(notes)
+                )
 
     def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """See `Source`."""
@@ -77,11 +79,11 @@ class FolderSource:
             yield name, _names(name)
 
     def total(self, done: int) -> int | None:
-        """How many files."""
+        """Return the number of files."""
         return len(self.files) + len(self._problems)
 
     def _beside(self, name: str) -> list[str]:
-        """Sidecars of an image, the one that counts last."""
+        """Return the sidecars of an image; later ones override earlier ones."""
         stem = str(PurePosixPath(name).with_suffix(""))
         return [
             beside
@@ -90,8 +92,8 @@ class FolderSource:
             if (beside := start + suffix) in self._sidecars
         ]
 
-    def _told(self, name: str) -> tuple[dict[str, str], list[str]]:
-        """What sidecars say of an image, and what of them was left aside."""
+    def _read_sidecars(self, name: str) -> tuple[dict[str, str], list[str]]:
+        """Return the text columns from an image's sidecars, and notes on what was ignored."""
         text: dict[str, str] = {}
         notes = []
         stem = str(PurePosixPath(name).with_suffix(""))
@@ -114,6 +116,6 @@ class FolderSource:
 
 
 def _names(image: str) -> tuple[str, ...]:
-    """What else a table may call a file: without its ending, without its folder."""
+    """Return the names by which metadata may refer to a file: without its ending, without its folder."""
     path = PurePosixPath(image)
     return str(path.with_suffix("")), path.name, path.stem

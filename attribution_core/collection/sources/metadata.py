@@ -1,4 +1,4 @@
-"""Creators, licences, links and captions from a table beside the images."""
+"""Creators, licences, links and captions from a table that comes with the images."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from attribution_core.common.files import sha256_file
 from attribution_core.common.tables import Table, find_column, plain_name
 from attribution_core.errors import InvalidInputError
 
-_DIGITS_LOST = 2.0**53  # from there on, a float may stand for its neighbours, too
+_DIGITS_LOST = 2.0**53  # from here on, a float cannot represent every integer
 KEYS = ("file", "file_name", "filename", "path", "id", "key")
-"""Columns that may name the image, in the order in which they are looked for."""
+"""Columns that may name the image, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Rows by the image that they name; in memory, some hundred bytes each.
+    """Rows by the name of their image; kept in memory, a few hundred bytes each.
 
-    digest: SHA-256 of the file. unnamed: how many rows name no image. unused: columns that fill none of the corpus's.
+    digest: SHA-256 of the file. unnamed: number of rows that name no image. unused: columns that fill none of the
+    corpus's.
     """
 
     rows: Mapping[str, Mapping[str, str]]
@@ -35,8 +36,8 @@ class Metadata:
     def read(cls, path: Path | str, columns: Columns | None = None, key: str | None = None) -> Metadata:
         """Read a CSV (UTF-8, with a header), Parquet or JSON file; see `Table`.
 
-        columns: which of its columns fills which. key: the one that names the image; default: the first of `KEYS`.
-        Raises `InvalidInputError` for what is none of these, has no such column, fills no column of the corpus, or has
+        columns: which of its columns to use. key: the column that names the image; by default the first of `KEYS`.
+        Raises `InvalidInputError` if the file is none of these, lacks a column, fills no column of the corpus, or has
         two rows for one image.
         """
         table = Table.open(path, [key] if key else KEYS)
@@ -54,7 +55,7 @@ class Metadata:
                 f"{', '.join(names)}; name the right one with --key."
             )
         used = (columns or Columns()).of(names, f"'{path}'")
-        for name in (column, *used.values()):  # of a CSV file they are refused when it is opened
+        for name in (column, *used.values()):  # a CSV file with such columns cannot be opened
             alike = next((n for n in names if n != name and plain_name(n) == plain_name(name)), None)
             if alike is not None:
                 raise InvalidInputError(
@@ -65,7 +66,7 @@ class Metadata:
                 f"'{path}' has no column that says anything of an image, but {', '.join(names)}; expected caption, "
                 "creator, licence or link, or name the right ones with --columns creator=artist."
             )
-        found: dict[str, Mapping[str, str]] = {}
+        by_image: dict[str, Mapping[str, str]] = {}
         unnamed = 0
         for number, row in (first, *rows):
             cell = row.get(column)
@@ -77,22 +78,22 @@ class Metadata:
             name = _plain(as_text(cell))
             if not name:
                 unnamed += 1
-            elif name in found:
+            elif name in by_image:
                 raise InvalidInputError(f"'{path}' has two rows for '{name}'; an image needs at most one.")
             else:
-                found[name] = take(row, used)
+                by_image[name] = take(row, used)
         unused = tuple(n for n in names if n and n != column and n not in used.values())
-        return cls(found, str(path), sha256_file(path), unnamed, unused)
+        return cls(by_image, str(path), sha256_file(path), unnamed, unused)
 
     def of(self, item: SourceItem) -> str | None:
-        """Which row names the image: by its id, else by the fullest of its other names; None where there is none.
+        """Return the row of an image, found by its id or else its longest other name; None if it has none.
 
-        Raises `InvalidInputError` where two rows that say different things name it equally well.
+        Raises `InvalidInputError` if two rows with different content name it equally well.
         """
         return next(iter(self.candidates(item.id, item.names)), None)
 
     def candidates(self, image: str, names: Sequence[str]) -> list[str]:
-        """Rows that name an image, the best first. Raises as `of` does."""
+        """Return all rows that name an image, the best first. Raises as `of` does."""
         hits = [n for n in dict.fromkeys(map(_plain, (image, *names))) if n in self.rows]
         if hits and hits[0] != _plain(image):
             rival = next(
@@ -106,22 +107,22 @@ class Metadata:
 
 
 class Join:
-    """Gives each image its row, and no row to two images.
+    """Assigns rows to images, each row to one image at most.
 
-    A row belongs to the image whose id it names. By a shorter name (a file's without its folder, a sample's without its
-    shard) it joins only where one image goes by it.
+    A row belongs to the image whose id it names. A shorter name (a file without its folder, a sample without its shard)
+    counts only if it fits a single image.
     """
 
     def __init__(self, table: Metadata, taken: Mapping[str, str] | None = None) -> None:
-        """taken: row -> image that has it from an earlier run."""
+        """taken: row -> image, as assigned by earlier runs."""
         self.table = table
         self.taken = dict(taken or {})
 
     def plan(self, images: Iterable[tuple[str, str, Sequence[str]]]) -> None:
-        """Join all images before any is encoded: (id in the collection, id in the source, other names) of each.
+        """Assign rows before any image is encoded.
 
-        Raises `InvalidInputError` where a row would go to two images, or no row joins any image. Nothing is known, and
-        nothing raised, where there are no images: a stream names them when they come.
+        images: (id in the collection, id in the source, other names) of each; none for a stream, whose names are not
+        known yet. Raises `InvalidInputError` if a row would go to two images, or no row fits any image.
         """
         known = list(images)
         for name, image, _ in known:
@@ -134,9 +135,9 @@ class Join:
             raise self.nothing_joined(known[0][1])
 
     def row(self, name: str, image: str, others: Sequence[str]) -> str | None:
-        """The row of an image, which is its own from now on; None where it has none.
+        """Return the row of an image and assign it; None if there is none.
 
-        name: id in the collection. image: id in the source. Raises `InvalidInputError` where the row is another's.
+        name: id in the collection. image: id in the source. Raises `InvalidInputError` if another image has the row.
         """
         for row in self.table.candidates(image, others):
             owner = self.taken.setdefault(row, name)
@@ -153,7 +154,7 @@ class Join:
         )
 
     def nothing_joined(self, image: str) -> InvalidInputError:
-        """Make (not raise) the error for a table that names none of the images. image: one of them, for example."""
+        """Return the error for a table that names none of the images. image: one of them, as an example."""
         return InvalidInputError(
             f"none of the {len(self.table.rows):,} rows of '{self.table.path}' names an image: the first is called "
             f"'{next(iter(self.table.rows), '')}', an image '{image}'; correct the names, or give the right --key."
@@ -161,11 +162,11 @@ class Join:
 
 
 def _plain(name: str) -> str:
-    """A name as it is compared: slashes of one kind, letters composed as most programs write them."""
+    """Normalise a name for comparison: forward slashes, no leading "./", composed Unicode (NFC)."""
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names differ in their endings at most."""
+    """Whether two names are equal except for an ending."""
     first, second = PurePosixPath(one), PurePosixPath(other)
     return one in (other, str(second.with_suffix(""))) or other == str(first.with_suffix(""))

@@ -1,4 +1,4 @@
-"""WebDataset tar shards, streamed: a sample is an image with its texts, in whatever order its members lie."""
+"""WebDataset tar shards, streamed: a sample is an image with its texts, in any order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class _Member:
-    """A file in an archive. data: of a text in a compressed archive, which is not gone back to."""
+    """A file in an archive. data: content of a text in a compressed archive, where seeking back is slow."""
 
     name: str
     place: int
@@ -45,7 +45,7 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Sample:
-    """An image of a shard, or a key without one, with the texts that go with it."""
+    """An image of a shard with its texts, or a key without an image."""
 
     key: str
     place: int
@@ -57,17 +57,17 @@ class _Sample:
 
 @dataclass
 class _Scan:
-    """What lies in an archive: samples in the order of their images; where it is damaged, and what that means."""
+    """The content of an archive: samples in the order of their images, and what is wrong with the file."""
 
     samples: list[_Sample] = field(default_factory=list)
     damage: str = ""
 
 
 class TarSource:
-    """Tar shards: what has one name up to the first dot of its last part is one sample, as WebDataset has it.
+    """Tar shards: as in WebDataset, files with equal names up to the first dot of the last part are one sample.
 
-    Where several images share such a key, as in "Shot at 10.30.15.jpg", each is a sample by its whole name, which is
-    said in a note; texts of the key alone go with each of them.
+    If several images share such a key, as in "Shot at 10.30.15.jpg", each is a sample under its full name, which a note
+    says; a text that has only the key belongs to each of them.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TarSource:
         columns: Columns,
         unread: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """names: of the files, for ids. Raises `InvalidInputError` for a file that is no tar archive."""
+        """names: of the files, for ids. Raises `InvalidInputError` if a file is not a tar archive."""
         self.files, self.title, self._columns, self.unread = list(files), title, columns, unread
         self._names = [file_name(name) for name in names]
         for file in files:
@@ -90,7 +90,7 @@ class TarSource:
                     f"'{file}' cannot be read as a tar archive; check the file."
                 ) from error
         self._sizes = [f.stat().st_size for f in files]
-        self._read = 0  # bytes of the archives, nearly
+        self._read = 0  # approximate bytes of the archives
         self.mark: Mapping[str, Any] = {
             "tar": [
                 f"{name} {file_name(str(f.resolve()))} {size}"
@@ -100,7 +100,7 @@ class TarSource:
         }
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
-        """One a sample; its id is the shard's name and the sample's. What is cut off is told at its end."""
+        """Yield one item per sample; its id is shard/sample. A damaged shard ends with an item that says so."""
         for number, (file, name) in enumerate(zip(self.files, self._names, strict=True)):
             before = sum(self._sizes[:number])
             scan = _scan(file)
@@ -110,9 +110,9 @@ class TarSource:
                     for sample in scan.samples:
                         if wanted(f"{name}/{sample.key}"):
                             yield self._item(name, sample, handle)
-                        # Of a compressed archive the place is that in what it unpacks to: all of it at most.
+                        # In a compressed archive, places count unpacked bytes, which can exceed its size.
                         self._read = before + min(sample.place, self._sizes[number])
-            except _DAMAGED as error:  # a scan passes over what it does not unpack
+            except _DAMAGED as error:  # the scan does not unpack images
                 scan.damage = scan.damage or f"'{file}' is damaged ({error}); what follows is not read"
             if scan.damage and wanted(f"{name}/..."):
                 yield SourceItem(f"{name}/...", None, problem=scan.damage)
@@ -129,19 +129,19 @@ class TarSource:
         notes = list(sample.notes)
         problem = sample.problem
         data = None
-        # Images are read in the order in which they lie, so that a compressed archive is unpacked once.
+        # Images are read in the order of the archive, so that a compressed one is unpacked only once.
         if sample.image is not None and not problem:
             if sample.image.size > _LARGEST:
                 problem = "the file is too large to be an image"
             else:
                 data = _content(sample.image, handle)
         for member in sample.texts:
-            told = _content(member, handle) if member.data is None else member.data
+            content = _content(member, handle) if member.data is None else member.data
             if member.suffix != ".json":
-                text["caption"] = as_text(" ".join(told.decode("utf-8-sig", "replace").split()))
+                text["caption"] = as_text(" ".join(content.decode("utf-8-sig", "replace").split()))
                 continue
             try:
-                row = parse_json(told)
+                row = parse_json(content)
                 text |= self._columns.pick(row) if isinstance(row, dict) else {}
             except (ValueError, RecursionError):  # also what is not UTF-8
                 notes.append(f"'{member.name}' cannot be read and was left aside")
@@ -149,12 +149,12 @@ class TarSource:
         return SourceItem(f"{shard}/{sample.key}", data, text, _names(sample), problem, "; ".join(notes))
 
     def total(self, done: int) -> int | None:
-        """Estimated from how much of the archives is read."""
+        """Estimate from the part of the archives that has been read."""
         return None if not self._read else max(done, round(done * sum(self._sizes) / self._read))
 
 
 def _names(sample: _Sample) -> tuple[str, ...]:
-    """What else a table may call a sample: without its shard, without its folder, with its image's ending."""
+    """Return the names by which metadata may refer to a sample: without shard or folder, with or without ending."""
     key = PurePosixPath(sample.key)
     if sample.image is None:
         return str(key), key.name
@@ -171,16 +171,16 @@ def _content(member: _Member, handle: BinaryIO) -> bytes:
 
 
 def _scan(file: Path) -> _Scan:
-    """Look at all headers of an archive, and keep texts of a compressed one."""
+    """Read all headers of an archive, and the texts if it is compressed."""
     groups: dict[str, list[_Member]] = {}
     links: list[_Sample] = []
-    found = _Scan()
+    scan = _Scan()
     last = ""
     try:
         with tarfile.open(file) as archive:
             compressed = type(archive.fileobj).__module__ in ("gzip", "bz2", "lzma")
             while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # else it keeps one for every file that it passes
+                archive.members = []  # type: ignore[attr-defined]  # or it would keep every header in memory
                 name = file_name(member.name)
                 if is_litter(name.removeprefix("./")) or member.isdir():
                     continue
@@ -197,18 +197,18 @@ def _scan(file: Path) -> _Scan:
                     kept = _content(entry, cast(BinaryIO, archive.fileobj))
                 groups.setdefault(last, []).append(_Member(entry.name, entry.place, entry.size, kept))
     except _DAMAGED as error:
-        groups.pop(last, None)  # nobody knows whether it is whole
-        found.damage = (
+        groups.pop(last, None)  # it may be incomplete
+        scan.damage = (
             f"'{file}' is damaged or cut off in or behind its sample '{last}' ({error}); "
             "what follows is not read"
         )
-    found.samples = [sample for key, members in groups.items() for sample in _samples(key, members)]
-    found.samples = sorted([*found.samples, *links], key=lambda sample: sample.place)
-    return found
+    scan.samples = [sample for key, members in groups.items() for sample in _samples(key, members)]
+    scan.samples = sorted([*scan.samples, *links], key=lambda sample: sample.place)
+    return scan
 
 
 def _samples(key: str, members: Sequence[_Member]) -> Iterator[_Sample]:
-    """The samples among the members of one WebDataset key."""
+    """Yield the samples among the members of one WebDataset key."""
     images = [m for m in members if m.suffix in SUFFIXES]
     texts = [m for m in members if m.suffix in (*_TEXTS, ".json") and m.size <= _LARGEST_TEXT]
     if not images:
@@ -238,14 +238,14 @@ def _samples(key: str, members: Sequence[_Member]) -> Iterator[_Sample]:
 
 
 def _names_another(text: _Member, image: _Member, key: str) -> bool:
-    """Whether a text is that of an image of another number, which lies in another shard or nowhere.
+    """Whether a text belongs to another numbered image, in another shard or missing.
 
-    "Shot at 10.30.45.json" says nothing of "Shot at 10.30.15.jpg", but "001.meta.json" does of "001.image.jpg".
+    "Shot at 10.30.45.json" does not describe "Shot at 10.30.15.jpg", but "001.meta.json" does describe "001.image.jpg".
     """
     return text.stem != image.stem and bool(_NUMBER.search(text.stem.removeprefix(key)))
 
 
 def _one_of_each(image: _Member, texts: Sequence[_Member]) -> list[_Member]:
-    """Of metadata and captions the one that is named most like the image; metadata first, as captions outdo it."""
+    """Pick the metadata and the caption whose names are closest to the image's; captions last, as they override."""
     kinds = ([t for t in texts if t.suffix == ".json"], [t for t in texts if t.suffix != ".json"])
     return [max(kind, key=lambda t: (t.stem == image.stem, t.suffix == ".txt")) for kind in kinds if kind]
