@@ -1,4 +1,4 @@
-"""Nearest training images by cosine, and what is known of all others, from one full scan."""
+"""Cosine search over training images that also summarises all unlisted ones."""
 
 from __future__ import annotations
 
@@ -24,13 +24,10 @@ from attribution_core.retrieval.rest import DEFAULT_BINS
 
 
 class TrainingIndex:
-    """The training images' mapped features, searchable by cosine.
-
-    Made by `build` or `load`, never changed afterwards.
-    """
+    """The training images' mapped features, searchable by cosine; immutable after `build` or `load`."""
 
     def __init__(self, backend: Backend, encoder: str = "") -> None:
-        """Store the parts; use `build` or `load` instead."""
+        """Wrap a backend; use `build` or `load` instead."""
         self._backend = backend
         self.encoder = encoder
 
@@ -61,13 +58,14 @@ class TrainingIndex:
         Args:
             train: (n, d) float32 unit rows, from `MapperPair.map_training`.
             factory: A name in `BACKENDS`, or the address of a Milvus store.
-            encoder: Name of the encoder that made the features; kept with the index.
-            home: The folder that it will be saved to. A store's relative file lies beside it, and what is made in a
-                store is noted in it first, so that nothing is left there by a run that is cut off (see `discard`).
+            encoder: Name of the encoder that computed the features; saved with the index.
+            home: The folder that the index will be saved to. A store's relative file lies beside it. It notes what is
+                created in a store beforehand, so that `discard` can delete what an interrupted run left there.
 
         Raises:
             UnknownNameError: No such backend.
-            InvalidInputError: Rows are not of unit length, not finite, or there are none; no address of a store.
+            InvalidInputError: There are no rows, they are not finite or not unit length, or a store's address is
+                invalid.
             CheckpointError: A store cannot be reached.
         """
         return cls.build_from([train], factory, encoder, home=home)
@@ -81,10 +79,10 @@ class TrainingIndex:
         count: int | None = None,
         home: Path | None = None,
     ) -> TrainingIndex:
-        """The same from blocks of rows, each of which is let go before the next is asked for.
+        """Index rows that come in blocks; only one block is held at a time.
 
-        count: how many rows there are in all, where that is known: their memory is then taken once. Raises what `build`
-        raises, and `InvalidInputError` where not so many rows come.
+        count: total number of rows, if known, to allocate their memory once. Other arguments and errors are those of
+        `build`; also raises `InvalidInputError` if the number of rows is not `count`.
         """
         factory = check_factory(factory)
         backend: Backend | None = None
@@ -101,18 +99,18 @@ class TrainingIndex:
             if backend is None:
                 raise InvalidInputError("train has no rows; an index needs at least one training image.")
             if count is not None and len(backend) != count:
-                raise InvalidInputError(f"the blocks hold {len(backend)} rows, {count} were said to come.")
+                raise InvalidInputError(f"the blocks hold {len(backend)} rows, expected {count}.")
         except BaseException:
             if backend is not None:
-                with contextlib.suppress(AttributionError):  # what went wrong first is what is to be told
+                with contextlib.suppress(AttributionError):  # report the first error, not this one
                     backend.delete()
             raise
         return cls(backend, encoder)
 
     def nearest(self, query: ArrayLike, top: int = 100) -> Nearest:
-        """Find the nearest training images of each query, without what is known of the others.
+        """Find the nearest training images of each query, without the rest.
 
-        Takes and raises what `search` does. Returns ids and similarity (q, top), descending in [-1, 1].
+        Arguments and errors are those of `search`. Returns ids and similarity (q, top), descending in [-1, 1].
         """
         top = whole("top", top, 1, len(self))
         return self._backend.nearest(unit_rows("query", query, self.dim), top)
@@ -123,21 +121,24 @@ class TrainingIndex:
         Args:
             query: (q, d) unit rows, from `MapperPair.map_query`.
             top: How many to list, 1..len(self).
-            bins: How finely the rest is kept; 4096 bound its sum to 1e-4 at temperature 0.02.
+            bins: Number of bins of the rest; 4096 bound its sum to 1e-4 at temperature 0.02.
 
         Returns:
             Hits with ids and similarity (q, top), descending in [-1, 1], and the rest of each query.
 
         Raises:
             CollectionMismatchError: `d != self.dim`.
-            InvalidInputError: `top` is out of range, or rows are not of unit length or not finite.
+            InvalidInputError: `top` is out of range, or rows are not finite or not unit length.
         """
         top = whole("top", top, 1, len(self))
         bins = whole("bins", bins, 1)
         return self._backend.search(unit_rows("query", query, self.dim), top, bins)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the backend's file and card.json into a folder, made if it is missing; what they replace is deleted."""
+        """Write the backend's file and card.json into a folder, and delete the index they replace.
+
+        A missing folder is created.
+        """
         folder, ours = Path(directory), spec_of(self.factory)
         folder.mkdir(parents=True, exist_ok=True)
         self._backend.save(folder)
@@ -157,9 +158,9 @@ class TrainingIndex:
 
     @staticmethod
     def discard(directory: str | os.PathLike[str]) -> None:
-        """Delete a saved or half-built index with all that is its own, in a store, too; none there is no error.
+        """Delete a saved or half-built index, including its rows in a store; a missing one is not an error.
 
-        Where a store cannot be reached, a note of what is in it is left in the folder for the next call.
+        If a store cannot be reached, the folder keeps the note of what is there for the next call.
         """
         folder = Path(directory)
         notes = [spec.note for spec in earlier_specs(folder) if not spec.load().clean_up(folder)]
@@ -198,7 +199,7 @@ class TrainingIndex:
         factory = check_factory(str(card["factory"]))
         backend = spec_of(factory).load().open(folder, factory)
         index = cls(backend, card["encoder"])
-        given, expected = (len(index), backend.dim), (card["count"], card["dim"])
-        if given != expected:
-            raise CheckpointError(f"'{folder}' holds {given} rows and columns, its card says {expected}.")
+        shape, expected = (len(index), backend.dim), (card["count"], card["dim"])
+        if shape != expected:
+            raise CheckpointError(f"'{folder}' has shape {shape}, but its card says {expected}.")
         return index

@@ -144,7 +144,7 @@ def test_bad_blocks(backend):
         TrainingIndex.build_from(iter([]), backend)
     with pytest.raises(CollectionMismatchError, match="6 columns, expected 4"):
         TrainingIndex.build_from([unit(3, 4), unit(50, 6)], backend)
-    with pytest.raises(InvalidInputError, match="hold 3 rows, 4 were said"):
+    with pytest.raises(InvalidInputError, match="hold 3 rows, expected 4"):
         TrainingIndex.build_from([unit(3, 4)], backend, count=4)
 
 
