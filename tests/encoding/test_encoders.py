@@ -230,7 +230,7 @@ def test_rows_without_weights_say_where_to_put_them(
 ) -> None:
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"are not here; run '.* download .*', or put '.*' from .* into"
+        CheckpointError, match=r"are missing; run '.* download .*', or put '.*' from .* into"
     ):
         load_encoder(name, device="cpu")
 
