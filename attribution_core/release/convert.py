@@ -1,7 +1,7 @@
-"""Turns the paper's released files, or files of their formats, into the folder of a collection.
+"""Converts the paper's released files, or files in the same formats, into a collection folder.
 
-Features are read and mapped block by block, so that a million images take the memory of their index and no more.
-Pictures are not in the release: rows hold captions and links, and pictures only where a folder of them is given.
+Features are read and mapped block by block, so that a million images need no more memory than their index. The
+release has no pictures: rows hold captions and links, and pictures only if a folder of them is passed.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ SHORT_NAMES = {
     "sscd": "sscd",
     "aladin": "aladin",
 }
-"""What the release calls encoders, and their rows here."""
+"""The release's short names of encoders -> names in `ENCODERS`."""
 SOURCE = "LAION subset of the paper's release"
 SHARD = 50_000
 _PLAN = "from_release.json"
-_LOOKED_AT = 100
+_SAMPLE = 100
 
 
 @dataclass(frozen=True)
 class ReleasedParts:
-    """Files of one encoder in a folder that `download` filled. captions: None where they were not fetched."""
+    """One encoder's released files in a download folder. captions: None if they were not fetched."""
 
     encoder: str
     features: Path
@@ -55,7 +55,7 @@ class ReleasedParts:
 
 
 def row_of(encoder: str) -> str:
-    """The row in `ENCODERS` of a row's name or of the release's short one. Raises `UnknownNameError`."""
+    """Return the name in `ENCODERS` of an encoder name or short name of the release. Raises `UnknownNameError`."""
     name = SHORT_NAMES.get(encoder, encoder)
     if name not in ENCODERS:
         raise unknown_name("encoder", encoder, [*SHORT_NAMES, *ENCODERS])
@@ -63,10 +63,10 @@ def row_of(encoder: str) -> str:
 
 
 def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedParts:
-    """The files of an encoder that the release has. folder: of the downloads, the usual one by default.
+    """Find an encoder's released files. folder: of the downloads; default `RELEASED`.
 
-    encoder: "clip", "dino", "moco", "vit", "sscd" or the row's name. Raises `UnknownNameError`, and `CheckpointError`
-    that says what to fetch.
+    encoder: "clip", "dino", "moco", "vit", "sscd", or a name in `ENCODERS`. Raises `UnknownNameError`, or a
+    `CheckpointError` that says what to fetch.
     """
     root, name = Path(folder) if folder else RELEASED, row_of(encoder)
     short = next((s for s, row in SHORT_NAMES.items() if row == name), None)
@@ -87,8 +87,7 @@ def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedPart
     ):
         if not path.is_file():
             raise CheckpointError(
-                f"'{path}' is not there; run 'python -m attribution_core download {download}', or "
-                "name the files."
+                f"'{path}' does not exist; run 'python -m attribution_core download {download}', or name the files."
             )
     return parts
 
@@ -106,38 +105,38 @@ def write_release(
     name: str = "LAION subset",
     on_progress: OnProgress | None = None,
 ) -> Path:
-    """Write a collection's folder from released files; returns it. What `Collection.from_release` does, unopened.
+    """Write a collection folder from released files and return it, without opening the collection.
 
-    Arguments and errors as there. A call after an interrupted one begins anew; the card, without which nothing opens
-    the folder, is written last.
+    Arguments and errors are those of `Collection.from_release`. A call after an interrupted one starts over; the card,
+    which is required to open the folder, is written last.
     """
     folder, row = Path(directory), SHORT_NAMES.get(encoder, encoder)
     stored = ReleasedTrainingFeatures.open(features)
     count, dim = (int(side) for side in stored.features.shape)
     if not count:
-        raise CheckpointError(f"'{features}' holds no features.")
+        raise CheckpointError(f"'{features}' contains no features.")
     if row in ENCODERS and ENCODERS[row].dim != dim:
         raise CollectionMismatchError(
             f"'{features}' holds features of {dim} values, encoder '{row}' gives "
-            f"{ENCODERS[row].dim}; name the encoder that they were made with."
+            f"{ENCODERS[row].dim}; name the encoder that computed them."
         )
     pair = MapperPair.from_release(mappers, row) if mappers else MapperPair.identity(dim, row)
     if pair.dim != dim:
         raise CollectionMismatchError(
             f"'{features}' holds features of {dim} values, '{mappers}' takes {pair.dim}; "
-            "give mappers of the same encoder."
+            "use mappers for the same encoder."
         )
-    fitted = Calibrator.from_release(calibrator, row) if calibrator else None
+    fitted_calibrator = Calibrator.from_release(calibrator, row) if calibrator else None
     texts = open_texts(Path(captions), stored.paths) if captions else None
     picture = _pictures(Path(images), stored.paths) if images else None
-    given = {
+    inputs = {
         "features": features,
         "mappers": mappers,
         "calibrator": calibrator,
         "captions": captions,
         "images": images,
     }
-    _claim(folder, {key: Path(path).name for key, path in given.items() if path})
+    _claim(folder, {key: Path(path).name for key, path in inputs.items() if path})
 
     def show(what: str, done: int) -> None:
         if on_progress:
@@ -145,12 +144,12 @@ def write_release(
 
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)
-        told = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
+        rows = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
         Corpus.write(
             folder / f"corpus/train-{start // SHARD:05d}.parquet",
             (
-                {"source": SOURCE, **more, "id": path, "image": picture(path) if picture else None}
-                for path, more in zip(stored.paths[start:stop], told, strict=True)
+                {"source": SOURCE, **text, "id": path, "image": picture(path) if picture else None}
+                for path, text in zip(stored.paths[start:stop], rows, strict=True)
             ),
         )
         show("captions", stop)
@@ -160,9 +159,9 @@ def write_release(
         with written_to(folder / "corpus/images"):
             (folder / "corpus/images").symlink_to(Path(images).resolve(), target_is_directory=True)
     pair.save(folder / "mappers")
-    if fitted is not None:
-        fitted.save(folder / "calibrator")
-    blocks = _mapped(stored, pair, features, lambda done: show("features", done))
+    if fitted_calibrator is not None:
+        fitted_calibrator.save(folder / "calibrator")
+    blocks = _map_blocks(stored, pair, features, lambda done: show("features", done))
     TrainingIndex.build_from(blocks, factory, row, count, home=folder / "index").save(folder / "index")
     write_card(
         folder,
@@ -175,27 +174,27 @@ def write_release(
             "encoder": row,
             "n_training": count,
             "licence": f"{PAPER_LICENCE} where the files are the paper's; each picture's own",
-            "made_from": {key: Path(path).name for key, path in given.items() if path},
+            "made_from": {key: Path(path).name for key, path in inputs.items() if path},
         },
     )
     return folder
 
 
 def _claim(folder: Path, plan: dict[str, str]) -> None:
-    """Start in an empty folder, or anew in one that an interrupted call left. Raises `CheckpointError`."""
+    """Prepare an empty folder, or one that an interrupted call left. Raises `CheckpointError` for any other."""
     if (folder / CARD_NAME).exists():
         read_card(folder)
-        raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
+        raise CheckpointError(f"'{folder}' already holds a collection; give another folder, or delete it.")
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another one.")
     others = [p for p in folder.iterdir() if not is_partial(p, _PLAN)] if folder.exists() else []
     if others and not (folder / _PLAN).exists():
         raise CheckpointError(
-            f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
+            f"'{folder}' is not empty and was not started by 'from-release'; give another folder."
         )
-    for half in folder.glob(".*") if folder.exists() else ():  # a plan that was being written
-        if is_partial(half, _PLAN):
-            half.unlink(missing_ok=True)
+    for partial in folder.glob(".*") if folder.exists() else ():  # a half-written plan
+        if is_partial(partial, _PLAN):
+            partial.unlink(missing_ok=True)
     write_json_atomic(folder / _PLAN, plan)
     (folder / "corpus/images").unlink(missing_ok=True)
     TrainingIndex.discard(folder / "index")
@@ -203,7 +202,7 @@ def _claim(folder: Path, plan: dict[str, str]) -> None:
         shutil.rmtree(folder / part, ignore_errors=True)
 
 
-def _mapped(
+def _map_blocks(
     stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str, show: Callable[[int], None]
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
@@ -218,17 +217,20 @@ def _mapped(
 
 
 def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
-    """How the release's paths are called in a folder: as they are or by their last part, PNG, or JPEG in its place."""
-    for last in (False, True):
+    """Return a function from released paths to image cells, after finding out how a folder names its pictures.
+
+    A folder may use full paths or file names only, with the original suffix, .jpg, .jpeg or .webp.
+    """
+    for flat in (False, True):
         for suffix in ("", ".jpg", ".jpeg", ".webp"):
 
-            def named(path: str, last: bool = last, suffix: str = suffix) -> str:
-                kept = path.rsplit("/", 1)[-1] if last else path.lstrip("/")
-                return kept.rsplit(".", 1)[0] + suffix if suffix else kept
+            def local(path: str, flat: bool = flat, suffix: str = suffix) -> str:
+                name = path.rsplit("/", 1)[-1] if flat else path.lstrip("/")
+                return name.rsplit(".", 1)[0] + suffix if suffix else name
 
-            if any((folder / named(path)).is_file() for path in paths[:_LOOKED_AT]):
-                return lambda path, named=named: {"bytes": None, "path": named(path)}  # type: ignore[misc]
+            if any((folder / local(path)).is_file() for path in paths[:_SAMPLE]):
+                return lambda path, local=local: {"bytes": None, "path": local(path)}  # type: ignore[misc]
     raise InvalidInputError(
-        f"'{folder}' holds none of the first {min(_LOOKED_AT, len(paths))} images "
-        f"('{paths[0]}', ...), as PNG or JPEG; give the folder that these paths begin in."
+        f"'{folder}' holds none of the first {min(_SAMPLE, len(paths))} images ('{paths[0]}', ...) as PNG, JPEG or "
+        "WebP; give the folder that these paths are relative to."
     )
