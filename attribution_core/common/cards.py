@@ -1,4 +1,4 @@
-"""Cards (`card.json`) of stored folders: read, written, and checked against the files beside them."""
+"""Cards (`card.json`) of stored folders: reading, writing, and verifying the files they list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attribution_core.errors import CheckpointError
 
 CARD_NAME = "card.json"
 _VERIFIED: dict[tuple[str, int, int], str] = {}
-"""(path, size, time of change in ns) of files that were read -> their SHA-256."""
+"""(path, size, modification time in ns) of hashed files -> SHA-256."""
 
 
 def write_card(directory: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
@@ -39,21 +39,23 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError as error:
         what = "has no card.json" if folder.is_dir() else "does not exist"
         raise CheckpointError(
-            f"'{folder}' {what}; give the folder that a `save` or a download made, or make it again."
+            f"'{folder}' {what}; give a folder written by `save` or a download, or create it again."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"'{path}' cannot be read ({error}); restore or make it again.") from error
+        raise CheckpointError(f"'{path}' cannot be read ({error}); restore or create it again.") from error
     if not isinstance(card, dict):
-        raise CheckpointError(f"'{path}' holds {type(card).__name__}, expected a JSON object; make it again.")
+        raise CheckpointError(
+            f"'{path}' holds {type(card).__name__}, expected a JSON object; create it again."
+        )
     return card
 
 
 def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool] = lambda _: True) -> None:
-    """Compare every file named under "files" in the card with its SHA-256.
+    """Verify the SHA-256 of every file under "files" in the card.
 
-    names: which of them. A file is read once a process, and again where its size or time of change is another. A card
-    without "files" has nothing to compare. Raises `CheckpointError` that names the first file that is missing,
-    differs, or lies outside of the folder.
+    names: selects files to verify. A file is hashed once per process, and again if its size or modification time
+    changes. A card without "files" passes. Raises a `CheckpointError` that names the first file that is missing,
+    differs, or lies outside the folder.
     """
     folder = Path(directory)
     files = read_card(folder).get("files", {})
@@ -65,16 +67,18 @@ def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool]
             continue
         path = folder / name
         if not path.resolve().is_relative_to(root):
-            raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside of its folder.")
+            raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside its folder.")
         if not path.is_file():
-            raise CheckpointError(f"'{path}' is named in card.json but missing; download or make it again.")
-        told = path.stat()
-        seen = (str(path.resolve()), told.st_size, told.st_mtime_ns)
-        if _VERIFIED.get(seen) == expected:
-            continue
-        given = _VERIFIED[seen] = sha256_file(path)
-        if given != expected:
             raise CheckpointError(
-                f"'{path}' differs from its card (sha256 {given[:12]}..., expected {str(expected)[:12]}...); "
-                "download or make it again."
+                f"'{path}' is listed in card.json but missing; download or create it again."
+            )
+        status = path.stat()
+        version = (str(path.resolve()), status.st_size, status.st_mtime_ns)
+        if _VERIFIED.get(version) == expected:
+            continue
+        actual = _VERIFIED[version] = sha256_file(path)
+        if actual != expected:
+            raise CheckpointError(
+                f"'{path}' differs from its card (sha256 {actual[:12]}..., expected {str(expected)[:12]}...); "
+                "download or create it again."
             )
