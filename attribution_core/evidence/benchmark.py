@@ -1,7 +1,7 @@
-"""What stands behind a collection's shares: how its methods did where the answer was known, read from its folder.
+"""The evidence behind a collection's shares: how well its methods did on test cases with known answers.
 
-`evidence/evidence.json` of a collection is written by a recipe (`python -m pocket.evidence` for the pocket collection);
-`benchmark/` holds the images that it is about, one manifest a test case.
+A recipe writes `evidence/evidence.json` into the collection (`python -m pocket.evidence` for the pocket collection);
+`benchmark/` holds the test cases' images, with one manifest per test case.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _BENCHMARK, _CORPUS = "benchmark", "corpus"
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A method's influences on one test case. nll: mean -log influence of the exemplars in nats, with intervals.
+    """Mean -log influence of a test case's exemplars, in nats, and reliability, before and after calibration.
 
-    uniform: what equal shares give. uncalibrated: of temperature 1. calibrated: of the fitted one. gain: how much less
-    that is. before, after: reliability of both.
+    uniform: with equal shares. uncalibrated: at temperature 1. calibrated: at the fitted temperature. gain: how much
+    lower calibrated is than uncalibrated. before, after: reliability without and with calibration.
     """
 
     case: str
@@ -46,7 +46,7 @@ class Calibrated:
 
     @property
     def better_than_even(self) -> bool | None:
-        """Whether fitted shares give the exemplars more than equal ones; None where the interval leaves it open."""
+        """Whether calibrated shares favour the exemplars over equal shares; None if the interval includes both."""
         if self.calibrated.low <= self.uniform <= self.calibrated.high:
             return None
         return self.calibrated.high < self.uniform
@@ -54,7 +54,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to attribute: an encoder with mappers. name: among the collection's methods. temperature: fitted."""
+    """An attribution method: an encoder with mappers. name: as in the collection. temperature: the fitted one."""
 
     name: str
     encoder: str
@@ -65,10 +65,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it. scores: every encoder and mapper on every test case and kind of prompt. methods: those to choose from.
+    """All evidence of a collection. scores: of every encoder and mapper on every test case and kind of prompt.
 
-    told: the rest of the file: validation, agreement of metrics, how often tuning took, what it was made from. scaling:
-    what the own method's temperature is worth with other numbers of candidates, empty where nobody asked.
+    methods: those that a user can choose. told: the rest of the file (validation, agreement of metrics, success rate of
+    tuning, inputs). scaling: the temperature's worth for other numbers of candidates; empty if not measured.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
@@ -79,17 +79,17 @@ class Evidence:
 
     @classmethod
     def open(cls, collection: Path | str) -> Evidence | None:
-        """Read a collection's evidence; None where it has none. Raises `CheckpointError` where it is damaged."""
+        """Read a collection's evidence; None if it has none. Raises `CheckpointError` if it is damaged."""
         path = Path(collection) / "evidence/evidence.json"
-        more = path.with_name("scaling.json")
+        scaling_path = path.with_name("scaling.json")
         if not path.exists():
             return None
         try:
-            told = read_json(path)
-            scaling = read_json(more) if more.exists() else {}
+            stored = read_json(path)
+            scaling = read_json(scaling_path) if scaling_path.exists() else {}
             if scaling and not (scaling["numbers"] and scaling["method"] and scaling["fitted_with"]):
-                raise ValueError(f"{more.name} holds no numbers")
-            scores = tuple(_score(row) for row in told.pop("scores"))
+                raise ValueError(f"{scaling_path.name} holds no numbers")
+            scores = tuple(_score(row) for row in stored.pop("scores"))
             methods = tuple(
                 Method(
                     row["name"],
@@ -98,12 +98,13 @@ class Evidence:
                     float(row["temperature"]),
                     tuple(_calibrated(c) for c in row["calibrated"]),
                 )
-                for row in told.pop("methods")
+                for row in stored.pop("methods")
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            words = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
-        return cls(scores, methods, told, Path(collection), scaling)
+            raise CheckpointError(
+                f"'{path}' is not an evidence file ({type(error).__name__}: {error}); build it again."
+            ) from error
+        return cls(scores, methods, stored, Path(collection), scaling)
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -111,41 +112,42 @@ class Evidence:
         return tuple(dict.fromkeys(score.case for score in self.scores))
 
     def kinds(self, case: str) -> tuple[str, ...]:
-        """Kinds of prompt of a test case."""
+        """Return the kinds of prompt of a test case."""
         return tuple(dict.fromkeys(score.kind for score in self.scores if score.case == case))
 
     def models(self, case: str) -> tuple[ManifestEntry, ...]:
-        """The tuned models of a test case, empty where the benchmark does not ship. Raises `CheckpointError`."""
+        """Return the tuned models of a test case; empty if the benchmark is missing. Raises `CheckpointError`."""
         path = self.collection / _BENCHMARK / f"{case}.json"
         return read_manifest(path) if path.exists() else ()
 
     def method(self, name: str) -> Method:
-        """A method by its name. Raises `UnknownNameError`."""
+        """Return a method by name. Raises `UnknownNameError`."""
         names = [method.name for method in self.methods]
         if name not in names:
             raise unknown_name("method", name, names)
         return self.methods[names.index(name)]
 
     def exemplars(self, model: ManifestEntry) -> list[Added]:
-        """A model's exemplars with their credits, to join the candidates. Raises `CheckpointError`."""
+        """Return a model's exemplars with their credits, as extra candidates. Raises `CheckpointError`."""
         return [Added(self.images[path], self._credit(path)) for path in model.exemplars]
 
     def _credit(self, path: str) -> Credit:
-        place = self._places.get(path)
-        return Credit(id=path) if place is None else self._corpus.credit(place)
+        position = self._positions.get(path)
+        return Credit(id=path) if position is None else self._corpus.credit(position)
 
     @cached_property
     def _corpus(self) -> Corpus:
         return Corpus.open(self.collection / _CORPUS, "exemplars")
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        there = any((self.collection / _CORPUS).glob("exemplars-*.parquet"))
-        return {name: i for i, name in enumerate(self._corpus.column("id"))} if there else {}
+    def _positions(self) -> dict[str, int]:
+        if not any((self.collection / _CORPUS).glob("exemplars-*.parquet")):
+            return {}
+        return {name: i for i, name in enumerate(self._corpus.column("id"))}
 
     @cached_property
     def images(self) -> ImageStore:
-        """Images by the manifests' paths: made ones and exemplars. Raises `CheckpointError`."""
+        """Generated images and exemplars by the manifests' paths. Raises `CheckpointError`."""
         return ImageStore.open(self.collection / _BENCHMARK, self.collection / _CORPUS)
 
 

@@ -1,6 +1,6 @@
-"""What a collection's own generator was measured to memorize, read from `evidence/memorization.json` in its folder.
+"""Measurements of how much a collection's generator memorizes, from `evidence/memorization.json` in its folder.
 
-`python -m pocket.evidence.memorization` writes it for the pocket collection.
+`python -m pocket.evidence.memorization` writes the file for the pocket collection.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ GROUPS = {
     "training": "other training prompts",
     "fresh": "prompts that the generator never saw",
 }
-"""What the measured prompts are, for people."""
+"""Descriptions of the measured groups of prompts, for users."""
 
 
 @dataclass(frozen=True, eq=False)
 class Signals:
     """The text-conditional noise signal over groups of prompts.
 
-    means: of each group, (n,) the signal of each image. steps: of each group, (s,) the median at each step. auc: of
-    the planted ones against each other group, 0.5 is chance. at: (steps, guidance) of the images.
+    means: (n,) signal of each image, by group. steps: (s,) median at each step, by group. auc: of planted prompts
+    against each other group; 0.5 is chance. at: (steps, guidance) of the images.
     """
 
     means: Mapping[str, NDArray[np.float64]]
@@ -43,12 +43,12 @@ class Signals:
     at: tuple[int, float]
 
     def above(self, group: str, value: float) -> float:
-        """The part of a group's images whose signal is below `value`; equal ones count half."""
+        """Return the fraction of a group's images whose signal is below `value`; ties count half."""
         means = self.means[group]
         return float(((means < value).sum() + 0.5 * (means == value).sum()) / len(means))
 
     def sentence(self, signal: NoiseSignal) -> str:
-        """Where a signal stands among the groups."""
+        """Return a sentence that ranks a signal among the groups."""
         parts = [
             f"{self.above(group, signal.mean):.0%} of images of {GROUPS.get(group, group)}"
             for group in ("fresh", "training", "planted")
@@ -59,7 +59,7 @@ class Signals:
 
 @dataclass(frozen=True, eq=False)
 class MemorizationEvidence:
-    """All of it. generator_sha256: of the one that was measured. told: the whole file."""
+    """The measurements. generator_sha256: of the measured generator. told: the whole file."""
 
     generator_sha256: str
     signals: Signals
@@ -67,67 +67,70 @@ class MemorizationEvidence:
 
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read the file in a collection's folder; None if there is none. Raises `CheckpointError` if it is damaged."""
         path = Path(collection) / FILE
         if not path.exists():
             return None
         try:
-            told = read_json(path)
-            found = told["signal"]
+            stored = read_json(path)
+            signal = stored["signal"]
             signals = Signals(
-                {name: np.array(values, dtype=np.float64) for name, values in found["means"].items()},
-                {name: np.array(values, dtype=np.float64) for name, values in found["steps"].items()},
-                {name: Estimate(**value) for name, value in found["auc"].items()},
-                (int(told["steps"]), float(told["guidance"])),
+                {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
+                {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
+                {name: Estimate(**value) for name, value in signal["auc"].items()},
+                (int(stored["steps"]), float(stored["guidance"])),
             )
-            whole = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
-            if "training" not in signals.auc or not whole:
+            complete = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            if "training" not in signals.auc or not complete:
                 raise ValueError("a group of prompts holds no numbers")
-            read = cls(str(told["generator_sha256"]), signals, told)
-            _ = read.how_copies, read.stands_apart(1, 0.0)  # what is missing is said at once
-            return read
+            evidence = cls(str(stored["generator_sha256"]), signals, stored)
+            _ = evidence.how_copies, evidence.stands_apart(1, 0.0)  # fail now if a value is missing
+            return evidence
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
+                f"'{path}' cannot be read ({type(error).__name__}: {error}); build it again with "
                 "'python -m pocket.evidence.memorization', or delete it."
             ) from error
 
     def stands_apart(self, after: int, drop: float) -> bool:
-        """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
+        """Whether one training image stands out more than for 95 % of images of ordinary training prompts."""
         return after == 1 and drop > float(self.told["copies"]["groups"]["training"]["drop_95"])
 
     @property
     def how_copies(self) -> str:
-        """How well copies are told among this generator's own images."""
-        made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
-        right = (
+        """A sentence on how well copies are detected among this generator's own images."""
+        unchanged, changed, groups = (
+            self.told["copies"][name] for name in ("made", "made and changed", "groups")
+        )
+        precision = (
             ""
-            if made["precision"] is None
+            if unchanged["precision"] is None
             else (
-                f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a "
+                f" {unchanged['precision']['value']:.0%} of detected copies came from such a prompt rather than a "
                 "matched one that was not repeated;"
             )
         )
         return (
-            f"On this generator's own images: of those of prompts that were repeated in training on purpose "
-            f"{made['recall']['value']:.0%} are found to be copies, after changes such as mirroring and cropping "
-            f"{changed['recall']['value']:.0%};{right} of images of other training prompts "
-            f"{groups['training']['called']:.1%} are called copies, of those of prompts it never saw "
-            f"{groups['fresh']['called']:.1%}."
+            f"On this generator's own images: {unchanged['recall']['value']:.0%} of images from prompts that were "
+            f"repeated in training on purpose are detected as copies, and {changed['recall']['value']:.0%} after "
+            f"changes such as mirroring and cropping;{precision} {groups['training']['called']:.1%} of images from "
+            f"other training prompts and {groups['fresh']['called']:.1%} of images from prompts that it never saw are "
+            "called copies."
         )
 
     @property
     def how(self) -> str:
-        """How the noise signal is known, and how far it can be trusted."""
-        told, auc = self.signals, self.signals.auc["training"]
+        """A sentence on how the noise signal is computed and how reliable it is."""
+        (steps, guidance), auc = self.signals.at, self.signals.auc["training"]
         return (
-            f"{HOW_SIGNAL} Of a planted and of another training prompt, the planted one has the stronger signal in "
+            f"{HOW_SIGNAL} Given a planted and another training prompt, the planted one has the stronger signal in "
             f"{auc.value:.0%} of cases (95 % interval {auc.low:.0%} to {auc.high:.0%}); 50 % would be chance. "
-            f"Measured on this generator at {told.at[0]} steps and guidance {told.at[1]:g}."
+            f"Measured on this generator at {steps} steps and guidance scale {guidance:g}."
         )
 
 
 HOW_SIGNAL = (
-    "At each step the generator predicts the noise with and without the words. The signal is the length of "
-    "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."
+    "At each step the generator predicts the noise with and without the prompt. The signal is the length of the "
+    "difference, averaged over steps (Wen et al., ICLR 2024); prompts with a strong signal often reproduce a training "
+    "image."
 )

@@ -1,4 +1,4 @@
-"""What was measured of regions: how often a drawing that was pasted into another is found."""
+"""Measurements of region attribution: how often a drawing pasted into another one is found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = "evidence/regions.json"
 
 @dataclass(frozen=True)
 class ViewRecall:
-    """How often a pasted drawing came first, or among the first ten, through one view of an image."""
+    """How often the pasted drawing ranked first (`first`) or in the first ten (`ten`), for one view of an image."""
 
     view: str
     first: Estimate
@@ -23,7 +23,7 @@ class ViewRecall:
 
 @dataclass(frozen=True)
 class RegionEvidence:
-    """The measured test of a collection: what was done, and how often each method found the drawing."""
+    """The measurements of a collection: settings, and how often each method found the drawing."""
 
     cases: int
     candidates: int
@@ -32,7 +32,7 @@ class RegionEvidence:
 
     @classmethod
     def open(cls, collection: Path) -> RegionEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read the file in a collection's folder; None if there is none. Raises `CheckpointError` if it is damaged."""
         path = collection / FILE
         if not path.exists():
             return None

@@ -1,4 +1,4 @@
-"""What was measured of similarity against unlearning, where the right image is known."""
+"""Measurements of similarity against unlearning on images whose true source is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "evidence/second_opinion.json"
 
 @dataclass(frozen=True)
 class FirstPlaces:
-    """How often each method put the right image first. kind: of images, "planted" or "tuned"."""
+    """How often each method ranked the true source first. kind: of images, "planted" or "tuned"."""
 
     kind: str
     images: int
@@ -25,7 +25,7 @@ class FirstPlaces:
 
     @classmethod
     def of(cls, kind: str, stored: dict[str, Any]) -> FirstPlaces:
-        """From what the recipe wrote of a kind."""
+        """Read the recipe's entry of a kind."""
         first = [Estimate(**stored["found"][method]["first 1"]) for method in ("similarity", "unlearning")]
         decoy = Estimate(**stored["unlearning: above the decoy"])
         return cls(kind, stored["images"], first[0], first[1], decoy)
@@ -33,7 +33,7 @@ class FirstPlaces:
 
 @dataclass(frozen=True)
 class SecondOpinionEvidence:
-    """The measured test of a collection. generator_sha256: of the generator that it was made with."""
+    """The measurements of a collection. generator_sha256: of the generator used."""
 
     date: str
     method: str
@@ -42,7 +42,7 @@ class SecondOpinionEvidence:
 
     @classmethod
     def open(cls, collection: Path) -> SecondOpinionEvidence | None:
-        """Read it from a collection's folder; None where there is none. Raises `CheckpointError` if it is damaged."""
+        """Read the file in a collection's folder; None if there is none. Raises `CheckpointError` if it is damaged."""
         path = collection / FILE
         if not path.exists():
             return None
