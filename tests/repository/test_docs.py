@@ -54,7 +54,7 @@ def test_every_encoder_has_its_row(name: str) -> None:
 def test_every_generator_has_its_row(name: str) -> None:
     spec, cells = GENERATORS[name], row_of(name, "generators")
     usual = "by its card" if spec.defaults is None else f"{spec.defaults.steps}, {spec.defaults.guidance:g}"
-    where = f"`{spec.hub}`" if spec.hub else "ships with the repository"
+    where = f"`{spec.hub}`" if spec.hub else "bundled"
     assert cells[1:] == [
         where,
         spec.licence + (", accepted on its page" if spec.gated else ""),
