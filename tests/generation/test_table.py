@@ -173,7 +173,9 @@ def test_the_longest_reader_says_what_the_generator_did_not_see(tmp_path: Path) 
     words = " ".join(["red cat"] * 300)
     assert generation._notices(flux.pipeline, "a red cat", False) == ()
     assert any("reads 511 tokens" in n for n in generation._notices(flux.pipeline, words, False))
-    assert any("reads 255 tokens" in n for n in generation._notices(flux.pipeline, words, False, text_tokens=256))
+    assert any(
+        "reads 255 tokens" in n for n in generation._notices(flux.pipeline, words, False, text_tokens=256)
+    )
 
 
 def test_a_row_gives_its_generator_defaults_and_the_length_of_its_text(tmp_path: Path) -> None:
@@ -297,7 +299,10 @@ class GatedRepoError(
         ),
         (OSError(28, "No space left on device"), "the disk is full.*HF_HOME"),
         (ConnectionError("no route"), "the hub cannot be reached.*go online once"),
-        (RepositoryNotFoundError("404 Client Error"), "stabilityai/.*does not exist on the hub.*check the name"),
+        (
+            RepositoryNotFoundError("404 Client Error"),
+            "stabilityai/.*does not exist on the hub.*check the name",
+        ),
         (ValueError("odd"), "could not be fetched.*check the name and the connection"),
     ],
 )
