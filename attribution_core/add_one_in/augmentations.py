@@ -30,10 +30,10 @@ def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> li
     import torch
 
     whole("n", n, 1)
-    chosen = Augmentation(kind)
-    if chosen is Augmentation.NONE:
+    strength = Augmentation(kind)
+    if strength is Augmentation.NONE:
         return [image] * n
-    transform = _transform(chosen, image.height, image.width)
+    transform = _transform(strength, image.height, image.width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [transform(image) for _ in range(n)]

@@ -75,18 +75,20 @@ def evaluate(
             f"case '{wrong[0].name}' has features of {wrong[0].dim} columns, but the mappers of encoder "
             f"'{mappers.encoder}' take {mappers.dim}; use features and mappers of the same encoder."
         )
-    made = [case.made[kind] for case, kind in parts]
+    generated = [case.made[kind] for case, kind in parts]
     first = np.cumsum([0, *(len(case.exemplars) for case in cases)])
     first_model = np.cumsum([0, *(len(case.chunks) for case in cases)])
     place = {id(case): i for i, case in enumerate(cases)}
     places = exemplar_places(
         (mappers.map_training(block) for block in blocks() if len(block)),
-        mappers.map_query(np.concatenate([m.features for m in made])),
+        mappers.map_query(np.concatenate([m.features for m in generated])),
         mappers.map_training(np.concatenate([case.exemplars for case in cases])),
         np.concatenate([case.chunks + start for case, start in zip(cases, first, strict=False)]),
-        np.concatenate([m.model + first_model[place[id(c)]] for (c, _), m in zip(parts, made, strict=True)]),
+        np.concatenate(
+            [m.model + first_model[place[id(c)]] for (c, _), m in zip(parts, generated, strict=True)]
+        ),
     )
-    ends = np.cumsum([len(m.features) for m in made])
+    ends = np.cumsum([len(m.features) for m in generated])
     return tuple(
         _score(
             mappers.encoder,
@@ -97,7 +99,7 @@ def evaluate(
             places[end - len(m.model) : end],
             seed,
         )
-        for (case, kind), m, end in zip(parts, made, ends, strict=True)
+        for (case, kind), m, end in zip(parts, generated, ends, strict=True)
     )
 
 

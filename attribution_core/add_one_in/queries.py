@@ -62,11 +62,11 @@ def add_one_in(case: TestCase, mappers: MapperPair, index: TrainingIndex, listed
             f"case '{case.name}' has {case.dim} columns, the mappers map {mappers.dim} to {mappers.out_dim} and the "
             f"index has {index.dim}; use one encoder and its mappers."
         )
-    made = [m for m in case.made.values() if len(m.features)]
-    if not made:
+    groups = [m for m in case.made.values() if len(m.features)]
+    if not groups:
         raise InvalidInputError(f"case '{case.name}' has no generated images to fit or evaluate with.")
-    queries = mappers.map_query(np.concatenate([m.features for m in made]))
-    model = np.concatenate([m.model for m in made])
+    queries = mappers.map_query(np.concatenate([m.features for m in groups]))
+    model = np.concatenate([m.model for m in groups])
     exemplars = mappers.map_training(case.exemplars)
     count = np.diff(case.chunks, axis=1)[:, 0][model]
     # All rows have the same number of columns: a model with more exemplars gets fewer training images.

@@ -41,11 +41,11 @@ def download(
     with tqdm(
         unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty(), delay=0.1
     ) as bar:
-        shown = [""]
+        current = [""]
 
         def show(file: str, here: int, total: int | None) -> None:
-            if file != shown[0] or here < bar.n:
-                shown[0] = file
+            if file != current[0] or here < bar.n:
+                current[0] = file
                 bar.set_description(file, refresh=False)
                 bar.reset(total)
                 bar.n = bar.initial = here  # bytes of an earlier run count for neither rate nor time left

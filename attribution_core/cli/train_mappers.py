@@ -47,10 +47,10 @@ def train_mappers(
     store = ImageStore.open(*images)
     network, quiet = load_encoder(encoder, device), not sys.stderr.isatty()
     pairs = []
-    for part, chosen, n_views in zip(entries, (augmentation, Augmentation.NONE), (views, 1), strict=True):
+    for part, strength, n_views in zip(entries, (augmentation, Augmentation.NONE), (views, 1), strict=True):
         total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in part)
         with tqdm(total=total, unit="image", disable=quiet) as bar:
-            pairs.append(encode_pairs(network, part, store, chosen, n_views, seed, bar.update))
+            pairs.append(encode_pairs(network, part, store, strength, n_views, seed, bar.update))
     rigidities = RIGIDITIES if rigid else (0.0,)
     fits = len(TEMPERATURES) * (len(rigidities) if kind == "linear" else 1)
     with tqdm(total=fits * epochs, unit="epoch", disable=quiet) as bar:

@@ -28,7 +28,7 @@ def as_text(value: Any, column: str = "") -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
-        text = mended(value).strip()
+        text = replace_surrogates(value).strip()
         return "" if text in _MISSING else text
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
@@ -45,7 +45,7 @@ def as_text(value: Any, column: str = "") -> str:
         if not parts:
             return ""
         return listing(parts) if column == "creator" else "; ".join(parts)
-    return mended(str(value)).strip()
+    return replace_surrogates(str(value)).strip()
 
 
 def _object(value: Mapping[Any, Any], column: str) -> str:
@@ -57,11 +57,11 @@ def _object(value: Mapping[Any, Any], column: str) -> str:
     return "; ".join(f"{key}: {text}" if key else text for key, text in parts.items() if text)
 
 
-def mended(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which cannot be encoded in UTF-8, by U+FFFD."""
     return _SURROGATE.sub(UNREADABLE, text)
 
 
 def file_name(name: str) -> str:
     """Convert a file name to text, with non-UTF-8 bytes percent-encoded ("caf%E9.png") so that names stay unique."""
-    return mended(_ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name))
+    return replace_surrogates(_ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name))

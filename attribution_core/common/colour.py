@@ -39,13 +39,13 @@ def to_srgb(image: Image.Image) -> Image.Image:
     elif image.mode == "P" or image.has_transparency_data:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode in ("RGBA", "LA"):
-        shown = _with_profile(image.convert(image.mode.removesuffix("A")), profile)
+        rgb = _with_profile(image.convert(image.mode.removesuffix("A")), profile)
         canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(shown, mask=image.getchannel("A"))
+        canvas.paste(rgb, mask=image.getchannel("A"))
         return canvas
-    shown = _with_profile(image, profile)
-    shown.info.pop("icc_profile", None)
-    return shown
+    rgb = _with_profile(image, profile)
+    rgb.info.pop("icc_profile", None)
+    return rgb
 
 
 def _eight_bits(image: Image.Image) -> Any:

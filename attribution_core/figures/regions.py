@@ -38,7 +38,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
         sizing="stretch",
         layer="below",
     )
-    shown: list[tuple[str, str, str, tuple[str, ...], str]] = [
+    entries: list[tuple[str, str, str, tuple[str, ...], str]] = [
         (
             part.name,
             COLOURS[k],
@@ -49,7 +49,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
         for k, part in enumerate(grid.parts[: len(COLOURS)])
     ]
     if others := grid.parts[len(COLOURS) :]:
-        shown.append(
+        entries.append(
             (
                 f"{len(others)} others",
                 OTHERS,
@@ -58,7 +58,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
                 f"{sum(p.share for p in others):.0%} of the fields",
             )
         )
-    for name, colour, letter, names, note in shown:
+    for name, colour, letter, names, note in entries:
         mine = [
             (cell, caption)
             for cell, caption in zip(grid.cells, grid.captions, strict=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from attribution_core.common.cells import mended
+from attribution_core.common.cells import replace_surrogates
 from attribution_core.errors import InvalidInputError
 
 MAX_PROMPT = 10_000
@@ -38,9 +38,9 @@ class Recipe:
         """Raise an `InvalidInputError` that names the first value out of range."""
         if not isinstance(self.prompt, str):
             raise InvalidInputError(f"the prompt must be text, given {type(self.prompt).__name__}.")
-        if mended(self.prompt) != self.prompt:
+        if replace_surrogates(self.prompt) != self.prompt:
             raise InvalidInputError(
-                f"the prompt '{mended(self.prompt)}' is not valid text; write it in UTF-8."
+                f"the prompt '{replace_surrogates(self.prompt)}' is not valid text; write it in UTF-8."
             )
         if len(self.prompt) > MAX_PROMPT:
             raise InvalidInputError(

@@ -254,9 +254,9 @@ class Rest:
 
     def take(self, rows: ArrayLike) -> Rest:
         """Return the rest of the selected queries. rows: positions, a slice or a mask."""
-        chosen: Any = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
-        sample = None if self.sample is None else self.sample[chosen]
-        parts = (self.count[chosen], self.mean[chosen], self.low[chosen], self.high[chosen])
+        selection: Any = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        sample = None if self.sample is None else self.sample[selection]
+        parts = (self.count[selection], self.mean[selection], self.low[selection], self.high[selection])
         return Rest(*parts, self.kind, sample, self.sample_bin)
 
     def log_sum_exp(self, temperature: float) -> LogSum:
@@ -271,11 +271,11 @@ class Rest:
         weight = _chord_weight(self)
         chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
         certain_high = np.maximum(log_sum(log_count + chord), certain_low)
-        seen = _stratified(self)
-        if seen is None:
+        strata = _stratified(self)
+        if strata is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        peak = np.max(seen.sample, axis=1, initial=-1.0, keepdims=True)
-        low, estimate, high = log_sampled_sum(seen, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
+        peak = np.max(strata.sample, axis=1, initial=-1.0, keepdims=True)
+        low, estimate, high = log_sampled_sum(strata, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
         return _within(certain_low, low, estimate, high, certain_high)
 
     def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
@@ -288,10 +288,10 @@ class Rest:
             weight = _chord_weight(self)
             ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
             certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
-        seen = _stratified(self)
-        if seen is None:
+        strata = _stratified(self)
+        if strata is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        low, estimate, high = log_sampled_sum(seen, function, np.zeros(len(self)))
+        low, estimate, high = log_sampled_sum(strata, function, np.zeros(len(self)))
         return _within(certain_low, low, estimate, high, certain_high)
 
 

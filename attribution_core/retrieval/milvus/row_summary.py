@@ -1,4 +1,4 @@
-"""What a store keeps beside Milvus to bound the tail mass: the sum of all rows and an even sample of them."""
+"""What a store saves locally to bound the tail mass: the sum of all rows and an even sample of them."""
 
 from __future__ import annotations
 
