@@ -1,4 +1,4 @@
-# `make run` starts the app, `make test` checks everything; both make .venv first where it is missing.
+# `make run` starts the app, `make test` checks everything; both create .venv first if it is missing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup run test browser lint docs bench pocket screenshots deploy-space clean
@@ -25,12 +25,12 @@ $(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp-run
 	$(PY) -m pip install --quiet -r requirements-dev.txt -c $(PINS)
 	@touch $@
 
-setup: $(VENV)/.stamp-run  ## make .venv and install what the app needs (several GB, mostly torch)
+setup: $(VENV)/.stamp-run  ## create .venv and install what the app needs (several GB, mostly torch)
 
 run: $(VENV)/.stamp-run  ## start the app on http://127.0.0.1:7860
 	$(PY) app.py $(ARGS)
 
-test: $(VENV)/.stamp-dev browser  ## run all tests, offline, those in a browser too
+test: $(VENV)/.stamp-dev browser  ## run all tests offline, including those in a browser
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else  # a browser, its app and other tests would starve each other
@@ -49,25 +49,25 @@ browser:
 	  fi; \
 	fi
 
-lint: $(VENV)/.stamp-dev  ## ruff (format too), mypy, and who may import whom
+lint: $(VENV)/.stamp-dev  ## run ruff (also the format), mypy, and import-linter
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)
 	$(VENV)/bin/lint-imports --no-logo
 
-docs: $(VENV)/.stamp-dev  ## build the pages of docs/ into site/; a broken link is an error
+docs: $(VENV)/.stamp-dev  ## build docs/ into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
-bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line a figure
+bench: $(VENV)/.stamp-run  ## measure speed against a peer; one JSON line per measurement
 	$(PY) -m benchmarks.query $(ARGS)
 
-pocket: $(VENV)/.stamp-dev  ## make what ships in checkpoints/ anew where it is out of date (a day from nothing)
+pocket: $(VENV)/.stamp-dev  ## rebuild bundled files that are out of date (a day from scratch)
 	$(PY) -m doit -f pocket/build.py -d . $(ARGS)
 
-screenshots: $(VENV)/.stamp-dev browser  ## make the pictures of the app anew
+screenshots: $(VENV)/.stamp-dev browser  ## take the screenshots of the app again
 	$(PY) -m tools.screenshots
 
-deploy-space: $(VENV)/.stamp-run  ## put the app on a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
+deploy-space: $(VENV)/.stamp-run  ## upload the app to a Hugging Face Space: SPACE=user/name, ARGS=--dry-run
 	@test -n "$(SPACE)" || { echo "Name the Space: make deploy-space SPACE=user/name"; exit 1; }
 	$(PY) -m deploy.space $(SPACE) $(ARGS)
 

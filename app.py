@@ -22,25 +22,25 @@ def main(
     collection: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Collection folder; default: the pocket collection. Give more of them to compare with."
+            help="Collection folder; default: the pocket collection. Repeat to add collections to compare."
         ),
     ] = None,
     generator: Annotated[
         str | None,
         typer.Option(
-            help="In place of the collection's own: a name (see the command 'generators'), a "
-            "folder or a hub name."
+            help="Generator to use instead of the collection's own: a name (see the command "
+            "'generators'), a folder or a hub name."
         ),
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = None,
-    mcp: Annotated[bool | None, typer.Option("--mcp", help="Serve the API as MCP tools, too.")] = None,
+    mcp: Annotated[bool | None, typer.Option("--mcp", help="Also serve the API as MCP tools.")] = None,
 ) -> None:
     """Open a collection and serve the page."""
     from ui.services.folder import empty, private_folder
 
     signal.signal(signal.SIGTERM, _end)
     try:
-        private_folder()  # before Gradio is imported, which makes folders where it is told to
+        private_folder()  # before importing Gradio, which creates folders there
     except AttributionError as error:
         _fail(str(error))
     from ui.page import build, launch
@@ -85,7 +85,7 @@ def main(
 
 
 def _end(number: int, frame: object) -> NoReturn:
-    """Leave as at any other end, so that what visitors uploaded is deleted."""
+    """Exit normally, so that visitors' uploads are deleted."""
     sys.exit(128 + number)
 
 

@@ -1,6 +1,6 @@
-"""Estimated influence of training images on an image that a model made.
+"""Estimates the influence of training images on an image that a model generated.
 
-Importing this package loads neither torch nor FAISS nor a model: each name is imported when it is first used.
+Importing this package loads neither torch nor FAISS nor a model; each name is imported on first use.
 """
 
 from __future__ import annotations

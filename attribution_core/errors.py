@@ -1,4 +1,4 @@
-"""Errors: one base, few leaves; each message says what was given, what was expected, how to mend it."""
+"""All errors: one base class and a few subclasses, with messages that give the problem, expectation and remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class AttributionError(Exception):
-    """Base of every error that a user can mend; anything else that is raised is a defect of this library."""
+    """Base of every error that a user can fix; any other exception is a bug in this library."""
 
 
 class MissingDependencyError(AttributionError, ImportError):
@@ -15,23 +15,23 @@ class MissingDependencyError(AttributionError, ImportError):
 
 
 class CheckpointError(AttributionError):
-    """A weights file, a card or a stored folder is missing, damaged, or not what it says it is."""
+    """A weights file, card or stored folder is missing, damaged or not what it claims to be."""
 
 
 class OutputError(AttributionError):
-    """A file or folder cannot be written: no room, no permission, or something else is there."""
+    """A file or folder cannot be written: no space, no permission, or the path is taken."""
 
 
 class DownloadError(AttributionError):
-    """A file cannot be fetched: no network, not there, no room for it, or not what was expected."""
+    """A file cannot be fetched: no network, not found, no space, or not what was expected."""
 
 
 class CollectionMismatchError(AttributionError, ValueError):
-    """Two things that must belong together do not: encoders, dimensions or numbers of images differ."""
+    """Parts do not belong together: encoders, dimensions or numbers of images differ."""
 
 
 class UnknownNameError(AttributionError, LookupError):
-    """A name is in no table; the message suggests the nearest one and lists what is known."""
+    """A name is unknown; the message suggests the closest one and lists all known names."""
 
 
 class InvalidImageError(AttributionError, ValueError):
@@ -43,20 +43,20 @@ class InvalidInputError(AttributionError, ValueError):
 
 
 class NotEnoughMemoryError(AttributionError, MemoryError):
-    """A device has too little free memory; the message says how much is needed, or what takes less."""
+    """A device has too little free memory; the message says how much is needed or how to need less."""
 
 
 class NotFittedError(AttributionError):
-    """A learned value was asked for before it was fitted or loaded, or a fit found no solution."""
+    """A fitted value was used before fitting or loading, or a fit has no solution."""
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> UnknownNameError:
-    """Make (not raise) the error for a name that is in no table.
+    """Create (not raise) the error for an unknown name.
 
     Args:
-        kind: What the name stands for, in the singular ("encoder").
-        given: The name as it was given.
-        known: All names that would have been right.
+        kind: What is named, in the singular ("encoder").
+        given: The unknown name.
+        known: All valid names.
 
     Returns:
         An `UnknownNameError` such as "unknown encoder 'dino-b'; did you mean 'dino-vitb16'? Known: ...".

@@ -1,1 +1,1 @@
-"""Speed and quality measured against peers; each prints JSON lines with the machine and the date."""
+"""Benchmarks of speed and quality against peers; each prints JSON lines with the machine and date."""

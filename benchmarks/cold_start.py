@@ -1,8 +1,8 @@
-"""Seconds from starting the app to its first attributed page: `python -m benchmarks.cold_start --help`.
+"""Measures the seconds from starting the app to its first attributed page: `python -m benchmarks.cold_start --help`.
 
-Each run is a process of its own, as when a Space or a container wakes up. "Answers" is when the page loads,
-"attributed" when the page's own first call has given the example's attribution, asked for without a browser;
-"processor" are the seconds of computing until then, which a busy machine does not stretch. Prints one JSON line.
+Each run is a separate process, as when a Space or container wakes up. `answers_s` is when the page loads,
+`attributed_s` when the page's first call, made here without a browser, has returned the example's attribution, and
+`processor_s` the CPU time until then, which does not depend on the machine's load. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tools.serve import ROOT, serve
 
 
 def first_page(url: str) -> int:
-    """Ask for what the page asks when it opens; returns how many training images it lists. Raises `RuntimeError`."""
+    """Make the call of an opening page; returns how many training images it lists. Raises `RuntimeError`."""
     with urllib.request.urlopen(f"{url}/config", timeout=300) as answer:
         config: dict[str, Any] = json.load(answer)
     opening = next(call for call in config["dependencies"] if call["api_name"] == "open_page")
@@ -36,11 +36,11 @@ def first_page(url: str) -> int:
         f"{url}/gradio_api/queue/data?session_hash=cold-start", timeout=300
     ) as events:
         for line in events:
-            told = json.loads(line[5:]) if line.startswith(b"data:") else {}
-            if told.get("msg") == "process_completed":
+            event = json.loads(line[5:]) if line.startswith(b"data:") else {}
+            if event.get("msg") == "process_completed":
                 values = [
                     value.get("value") if isinstance(value, dict) else value
-                    for value in told["output"]["data"]
+                    for value in event["output"]["data"]
                 ]
                 galleries = [
                     value
@@ -50,7 +50,7 @@ def first_page(url: str) -> int:
                     and isinstance(value[0], dict)
                     and "image" in value[0]
                 ]
-                if told["success"] and galleries:
+                if event["success"] and galleries:
                     return max(map(len, galleries))
                 break
     raise RuntimeError(
@@ -62,10 +62,10 @@ def main(
     collection: Annotated[
         Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Starts, one after the other.")] = 3,
+    runs: Annotated[int, typer.Option(min=1, help="Number of starts, one after another.")] = 3,
     out: Annotated[Path | None, typer.Option(help="Also append the line to this file.")] = None,
 ) -> None:
-    """Start the app a few times and print how long each took."""
+    """Start the app a few times and print how long each start took."""
     answers: list[float] = []
     attributed: list[float] = []
     computed: list[float | None] = []

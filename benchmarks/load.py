@@ -1,8 +1,8 @@
-"""Many visitors at once, on this machine alone: `python -m benchmarks.load --help`.
+"""Load test with many simultaneous visitors on this machine: `python -m benchmarks.load --help`.
 
-The app is started as a user starts it. Each visitor opens the page, holds its heartbeat, uploads an image and has it
-attributed as the page does, thinks, and begins anew; one in ten also draws an image. Ends by itself after `--minutes`.
-Prints one JSON line: answers by kind of call and outcome, p50 and p95 in seconds, memory over time, files left behind.
+Starts the app as a user does. Each visitor opens the page, keeps its heartbeat, uploads and attributes an image as the
+page does, pauses, and starts over; one in ten also generates an image. Stops after `--minutes` and prints one JSON
+line: answers by kind of call and outcome, p50 and p95 in seconds, memory over time, and files left behind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENCE_S = 300.0
 
 
 class Load:
-    """What all visitors measure together. seconds: of answers, by kind. outcomes: by kind and outcome."""
+    """Measurements of all visitors. seconds: of answers, by kind of call. outcomes: counts by kind and outcome."""
 
     def __init__(self, web: httpx.AsyncClient, config: dict[str, Any], ends: float, think_s: float) -> None:
         self.web, self.ends, self.think_s = web, ends, think_s
@@ -40,7 +40,7 @@ class Load:
         self.outcomes: Counter[tuple[str, str]] = Counter()
 
     async def visit(self, number: int) -> None:
-        """One visitor until the end, who closes the page after every image, and draws one of ten."""
+        """Simulate one visitor until the end, who closes the page after every image."""
         chance = np.random.default_rng(number)
         await asyncio.sleep(chance.uniform(0, self.think_s))
         while time.monotonic() < self.ends:
@@ -49,7 +49,7 @@ class Load:
             await asyncio.sleep(min(chance.exponential(self.think_s), left_s))
 
     async def once(self, chance: np.random.Generator, draws: float) -> None:
-        """Open the page, have an image attributed, draw one with this probability, close the page."""
+        """Open the page, attribute an image, generate one with probability `draws`, and close the page."""
         name = secrets.token_hex(8)
         heart = asyncio.create_task(self._heartbeat(name))
         try:
@@ -57,8 +57,8 @@ class Load:
             file = await self.upload(chance)
             began = time.monotonic()
             read = await self._ask(name, "read_upload", [file])
-            told = await self._ask(name, self._after("read_upload"), []) if read == "answered" else read
-            self._count("attribute", told, began)
+            outcome = await self._ask(name, self._after("read_upload"), []) if read == "answered" else read
+            self._count("attribute", outcome, began)
             if chance.random() < draws and "generate" in self.calls:
                 prompt = ["red heart, fluent style", int(chance.integers(1e6)), 10, 3.0]
                 await self._timed("generate", name, "generate", prompt)
@@ -68,25 +68,25 @@ class Load:
             heart.cancel()
 
     async def call(self, chance: np.random.Generator) -> None:
-        """Have an image attributed by the documented API."""
+        """Attribute an image through the documented API."""
         try:
             file, began = await self.upload(chance), time.monotonic()
-            asked = await self.web.post("/gradio_api/call/attribute_image", json={"data": [file, 10, ""]})
-            told = await self.web.get(f"/gradio_api/call/attribute_image/{asked.json()['event_id']}")
-            self._count("call", "answered" if "event: complete" in told.text else "error", began)
+            job = await self.web.post("/gradio_api/call/attribute_image", json={"data": [file, 10, ""]})
+            answer = await self.web.get(f"/gradio_api/call/attribute_image/{job.json()['event_id']}")
+            self._count("call", "answered" if "event: complete" in answer.text else "error", began)
         except (httpx.HTTPError, ValueError, KeyError, IndexError) as error:
             self.outcomes["any", type(error).__name__] += 1
 
     async def upload(self, chance: np.random.Generator) -> dict[str, Any]:
-        """An image that nobody sent before, as the page hands it over."""
+        """Upload a new random image; returns it in the form that the page passes to handlers."""
         buffer = io.BytesIO()
         pixels = chance.integers(0, 255, (96, 96, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((256, 256)).save(buffer, "PNG")
         answer = await self.web.post("/gradio_api/upload", files={"files": ("a.png", buffer.getvalue())})
         return {"path": answer.json()[0], "meta": META}
 
-    def waited(self) -> dict[str, Any]:
-        """Answers by kind, with their p50 and p95 in seconds."""
+    def latencies(self) -> dict[str, Any]:
+        """Return the number of answers by kind, with p50 and p95 in seconds."""
         return {
             kind: {
                 "answered": len(seconds),
@@ -96,8 +96,8 @@ class Load:
             for kind, seconds in self.seconds.items()
         }
 
-    def counted(self) -> dict[str, int]:
-        """Calls by kind and outcome."""
+    def counts(self) -> dict[str, int]:
+        """Return the number of calls by kind and outcome."""
         return {f"{kind} {outcome}": count for (kind, outcome), count in sorted(self.outcomes.items())}
 
     async def _timed(self, kind: str, visit: str, call: str, data: list[Any]) -> None:
@@ -110,7 +110,7 @@ class Load:
             self.seconds[kind].append(time.monotonic() - began)
 
     def _after(self, name: str) -> str:
-        """The call that attributes what another brought."""
+        """Return the name of the call that attributes the result of another."""
         number = self.calls[name]["id"]
         return next(
             one["api_name"]
@@ -126,16 +126,16 @@ class Load:
     async def _ask(self, visit: str, call: str, data: list[Any]) -> str:
         """Call a handler as the page does. Returns "answered", "busy" or "error"."""
         about = self.calls[call]
-        given = data + [None] * (len(about["inputs"]) - len(data))
-        body = {"fn_index": about["id"], "data": given, "session_hash": visit}
+        values = data + [None] * (len(about["inputs"]) - len(data))
+        body = {"fn_index": about["id"], "data": values, "session_hash": visit}
         joined = await self.web.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             return "busy" if joined.status_code in (429, 503) else "error"
         async with self.web.stream("GET", f"/gradio_api/queue/data?session_hash={visit}") as lines:
             async for line in lines.aiter_lines():
-                told = json.loads(line[6:]) if line.startswith("data: ") else {}
-                if told.get("msg") == "process_completed":
-                    return "answered" if told["success"] else "error"
+                event = json.loads(line[6:]) if line.startswith("data: ") else {}
+                if event.get("msg") == "process_completed":
+                    return "answered" if event["success"] else "error"
         return "error"
 
 
@@ -150,18 +150,18 @@ async def _all(served: Served, visitors: int, minutes: float, think_s: float) ->
             memory.append(megabytes(served.process))
             await asyncio.sleep(max(1.0, 6 * minutes))
         await asyncio.wait(tasks, timeout=PATIENCE_S)
-        await asyncio.sleep(5)  # in which the app looks for visits whose page is closed
+        await asyncio.sleep(5)  # gives the app time to clean up closed visits
         return load, [*memory, megabytes(served.process)]
 
 
 def megabytes(process: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process in MB."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return round(pages * 4096 / 1e6, 1)
 
 
 def uploads_in(folder: str) -> int:
-    """How many files of visitors lie in the app's temporary folder."""
+    """Count the visitors' files in the app's temporary folder."""
     return sum(1 for path in Path(folder).rglob("*") if path.is_file() and "uploads-" in str(path))
 
 
@@ -171,10 +171,10 @@ def main(
     ] = None,
     visitors: Annotated[int, typer.Option(min=1, max=200)] = 50,
     minutes: Annotated[float, typer.Option(min=0.1, max=30)] = 10,
-    think: Annotated[float, typer.Option(help="Seconds between two images of a visitor, on average.")] = 10,
+    think: Annotated[float, typer.Option(help="Mean seconds between two images of a visitor.")] = 10,
     short: Annotated[bool, typer.Option("--short", help="10 visitors for half a minute.")] = False,
 ) -> None:
-    """Measure, and print one JSON line."""
+    """Run the load test and print one JSON line."""
     if short:
         visitors, minutes, think = 10, 0.5, 3
     with tempfile.TemporaryDirectory() as folder:
@@ -187,8 +187,8 @@ def main(
             {
                 "visitors": visitors,
                 "minutes": minutes,
-                "seconds": load.waited(),
-                "outcomes": load.counted(),
+                "seconds": load.latencies(),
+                "outcomes": load.counts(),
                 "memory_mb": memory,
                 "uploads_left": left,
                 "files_after_the_end": after,

@@ -1,8 +1,8 @@
-"""Speed of one query beside a peer in the same run: `python -m benchmarks.query --help`.
+"""Measures the speed of a query against a peer in the same run: `python -m benchmarks.query --help`.
 
-The peer is what the paper's released demo does: the query against all features, a softmax over all of them,
-and a sort of all of them, here in NumPy. Both get the same query vectors, in turn, so that another program on
-the machine slows both. Prints one JSON line a figure, with the machine and the date.
+The peer does what the paper's released demo does, in NumPy: compare the query with all features, take the softmax over
+all of them, and sort them all. Both alternate on the same query vectors, so that other load slows both equally. Prints
+one JSON line per measurement, with the machine and date.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on: processor, cores, load, versions."""
+    """Describe the machine: processor, cores, load and versions."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
 
 
 def summary(seconds: list[float]) -> dict[str, Any]:
-    """Median and spread, in milliseconds."""
+    """Return the median and spread in milliseconds."""
     low, middle, high = np.percentile(np.array(seconds) * 1000, [10, 50, 90])
     return {
         "median_ms": round(middle, 2),
@@ -64,14 +64,14 @@ def summary(seconds: list[float]) -> dict[str, Any]:
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that a call took, and what it returned."""
+    """Return the seconds that a call took, and its result."""
     start = time.perf_counter()
     value = call()
     return time.perf_counter() - start, value
 
 
 def exhaustive(features: np.ndarray, query: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """The peer: every similarity, softmax over all, all sorted. Returns (ids, influences), most first."""
+    """Compute the peer's answer: the softmax over all similarities, sorted. Returns (ids, influences), descending."""
     similarity = features @ query
     scaled = similarity / temperature
     share = np.exp(scaled - scaled.max())
@@ -81,7 +81,7 @@ def exhaustive(features: np.ndarray, query: np.ndarray, temperature: float) -> t
 
 
 def measure_query(say: Callable[..., None], collection_path: Path, runs: int, top: int) -> None:
-    """Encode, search and score apart, and the peer's search and score on the same vectors."""
+    """Time encoding, search and scoring separately, and the peer's search and scoring on the same vectors."""
     from attribution_core import Attributor, Collection, Corpus
 
     opening, collection = timed(lambda: Collection.open(collection_path))
@@ -157,7 +157,7 @@ def measure_generation(say: Callable[..., None], collection_path: Path, runs: in
 
 
 def measure_app(say: Callable[..., None], collection_path: Path) -> None:
-    """From the command to a page that answers, and to one whose images are seen in Chromium."""
+    """Time from the command to the first answer, and to a page whose images are visible in Chromium."""
     with serve(collection_path) as served:
         seen = _first_gallery(served.url)
     say(
@@ -191,12 +191,12 @@ def _first_gallery(url: str) -> float | None:
 @app.command()
 def main(
     collection: Annotated[Path, typer.Option(help="Collection folder.")] = ROOT / "checkpoints/pocket",
-    runs: Annotated[int, typer.Option(help="Queries, and a tenth as many generated images.")] = 50,
-    top: Annotated[int, typer.Option(help="Training images listed.")] = 100,
+    runs: Annotated[int, typer.Option(help="Number of queries; a tenth as many images are generated.")] = 50,
+    top: Annotated[int, typer.Option(help="Number of training images to list.")] = 100,
     part: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(PARTS)}; default: all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also append the lines to this file.")] = None,
 ) -> None:
-    """Measure and print JSON lines."""
+    """Run the benchmarks and print JSON lines."""
     facts, date = machine(), datetime.now(UTC).isoformat(timespec="seconds")
 
     def say(what: str, **figures: Any) -> None:

@@ -1,8 +1,8 @@
-"""How few steps will do: `python -m benchmarks.samplers --help`.
+"""Measures how few sampling steps are enough: `python -m benchmarks.samplers --help`.
 
-Deterministic samplers follow the same curve from noise to image; more steps follow it closer. Each is held
-against the peer, DDIM with 200 steps from the same noise, in root mean square difference of 8-bit pixels, and
-timed one image at a time beside 25 steps of DDIM. Prints one JSON line a figure.
+Deterministic samplers follow the same trajectory from noise to image, and more steps follow it more closely. Each is
+compared with DDIM at 200 steps from the same noise, by the root mean square difference of 8-bit pixels, and timed
+against 25 steps of DDIM, one image at a time. Prints one JSON line per measurement.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 def main(
     generator: Annotated[Path, typer.Option(help="A StableDiffusionPipeline.")] = ROOT
     / "checkpoints/pocket/generator",
-    images: Annotated[int, typer.Option(help="How many of the fixed prompts.")] = 16,
+    images: Annotated[int, typer.Option(help="Number of fixed prompts to use.")] = 16,
 ) -> None:
     """Measure all samplers."""
-    made = Generator.open(generator).load()
+    opened = Generator.open(generator).load()
     prompts, seeds = SHEET[:: len(SHEET) // images][:images], list(range(images))
-    config = made.pipeline.scheduler.config
-    made.pipeline.scheduler = diffusers.DDIMScheduler.from_config(config, **SAMPLERS["DDIM"][1])
-    pixels = np.stack([np.asarray(g.image, float) for g in made.generate_batch(prompts, seeds, steps=200)])
-    peer, _ = timed(lambda: [made.generate(prompts[0], seed, 25) for seed in range(5)])
+    config = opened.pipeline.scheduler.config
+    opened.pipeline.scheduler = diffusers.DDIMScheduler.from_config(config, **SAMPLERS["DDIM"][1])
+    pixels = np.stack([np.asarray(g.image, float) for g in opened.generate_batch(prompts, seeds, steps=200)])
+    peer, _ = timed(lambda: [opened.generate(prompts[0], seed, 25) for seed in range(5)])
     for name, (kind, options) in SAMPLERS.items():
         for steps in STEPS:
-            made.pipeline.scheduler = kind.from_config(config, **options)
+            opened.pipeline.scheduler = kind.from_config(config, **options)
             seconds, _ = timed(
-                lambda steps=steps: [made.generate(prompts[0], seed, steps) for seed in range(5)]
+                lambda steps=steps: [opened.generate(prompts[0], seed, steps) for seed in range(5)]
             )
-            batch = made.generate_batch(prompts, seeds, steps=steps)
+            batch = opened.generate_batch(prompts, seeds, steps=steps)
             rms = [
                 np.sqrt(np.square(np.asarray(g.image, float) - p).mean())
                 for g, p in zip(batch, pixels, strict=True)

@@ -1,9 +1,9 @@
-"""An index in Milvus beside one in memory: `python -m benchmarks.stores --help`.
+"""Compares an index in Milvus with one in memory: `python -m benchmarks.stores --help`.
 
-The same rows and queries go to Milvus (Milvus Lite in a temporary file, or a server) and to the peer, FAISS `Flat`, in
-turn. Prints one JSON line for each number of rows: seconds to build and to search, as a ratio to the peer's, too; how
-wide the intervals of Milvus's shares are against the shares, and whether the peer's lie within. Rows are random unit
-vectors with a common part, so that similarities spread as those of images do: from about 0 to 0.9.
+The same rows and queries go to Milvus (Milvus Lite in a temporary file, or a server) and to FAISS `Flat` as the peer.
+Prints one JSON line per number of rows: seconds to build and search, also relative to the peer; the relative width of
+the intervals of Milvus's shares; and whether they contain the peer's shares. Rows are random clustered unit vectors
+whose similarities are spread like those of images, from about 0 to 0.9.
 """
 
 from __future__ import annotations
@@ -26,24 +26,22 @@ TEMPERATURES = (0.05, 0.02)
 
 
 def rows(count: int, dim: int, seed: int) -> np.ndarray:
-    """(count, dim) float32 unit rows of 200 kinds."""
+    """Draw (count, dim) float32 unit rows in 200 clusters."""
     rng = np.random.default_rng(seed)
-    kinds = np.random.default_rng(0).standard_normal((200, dim), dtype=np.float32)
+    centres = np.random.default_rng(0).standard_normal((200, dim), dtype=np.float32)
     closeness = rng.uniform(0.2, 3, (count, 1)).astype(np.float32)
-    made = closeness * kinds[rng.integers(0, len(kinds), count)] + rng.standard_normal(
-        (count, dim), dtype=np.float32
-    )
-    return normalized(made)
+    noise = rng.standard_normal((count, dim), dtype=np.float32)
+    return normalized(closeness * centres[rng.integers(0, len(centres), count)] + noise)
 
 
 def main(
-    counts: Annotated[str, typer.Option(help="Numbers of rows, with commas.")] = "10000,100000",
+    counts: Annotated[str, typer.Option(help="Numbers of rows, separated by commas.")] = "10000,100000",
     dim: Annotated[int, typer.Option(min=2)] = 256,
     queries: Annotated[int, typer.Option(min=1)] = 7,
     top: Annotated[int, typer.Option(min=1)] = 100,
     store: Annotated[str, typer.Option(help="milvus://HOST:PORT; default: Milvus Lite.")] = "",
 ) -> None:
-    """Measure both."""
+    """Measure both indexes."""
     for count in map(int, counts.split(",")):
         train, asked = rows(count, dim, 1), rows(queries, dim, 2)
         with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""Bringing the app elsewhere: which files it needs (`files`), and up to a Hugging Face Space (`space`)."""
+"""Deployment: which files the app needs (`files`), and the upload to a Hugging Face Space (`space`)."""

@@ -1,4 +1,4 @@
-"""Which tracked files a deployed app needs; the Dockerfile copies the same, and a test runs the app from them."""
+"""Lists the tracked files that a deployed app needs; the Dockerfile copies the same files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ APP = (
     "requirements.txt",
     "ui/",
 )
-"""Files, and folders with all that is in them, that the app runs from."""
+"""Files and whole folders that the app runs from."""
 SPACE = (*APP, "*.md", "CITATION.cff", "docs/*.md", "assets/*.png", "assets/*.svg")
-"""What a Space shows beside it: the README, whose front matter configures it, what that links to, and pictures."""
+"""Files for a Space: those of the app, the README, whose front matter configures the Space, linked pages, pictures."""
 
 
 def tracked(root: Path = ROOT) -> list[str]:
-    """Paths of all files that git keeps. Raises `subprocess.CalledProcessError` where that is no checkout."""
+    """Return the paths of all tracked files. Raises `subprocess.CalledProcessError` outside a git checkout."""
     done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True, timeout=60)
     return sorted(name for name in done.stdout.decode().split("\0") if name)
 
 
 def uncommitted(names: list[str], root: Path = ROOT) -> list[str]:
-    """Those of the files that differ from the last commit."""
+    """Return the files that differ from the last commit."""
     done = subprocess.run(
         ["git", "diff", "--name-only", "-z", "HEAD"], cwd=root, capture_output=True, check=True, timeout=60
     )
@@ -37,22 +37,22 @@ def uncommitted(names: list[str], root: Path = ROOT) -> list[str]:
 
 
 def revision(root: Path = ROOT) -> str:
-    """The last commit, in short."""
+    """Return the abbreviated hash of the last commit."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True, timeout=60
     )
     return done.stdout.decode().strip()
 
 
-def chosen(names: list[str], wanted: tuple[str, ...]) -> list[str]:
-    """Those of the names that a list such as `APP` means."""
+def matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
+    """Return the names that match a list of patterns such as `APP`."""
     return [
         name
         for name in names
         if any(
-            name.startswith(one)
-            if one.endswith("/")
-            else PurePosixPath(name).match(one) and name.count("/") == one.count("/")
-            for one in wanted
+            name.startswith(pattern)
+            if pattern.endswith("/")
+            else PurePosixPath(name).match(pattern) and name.count("/") == pattern.count("/")
+            for pattern in patterns
         )
     ]

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Attribute an image to a folder of training images
 #
-# A folder of images becomes a *collection*: encoded once, kept in a folder of its own, opened by the app, the command
-# line and this library alike. Run it as a script, `python examples/attribute_a_folder.py`, or cell by cell.
+# This example turns a folder of images into a *collection*: encoded once, stored in its own folder, and usable from
+# the app, the command line and Python. Run it as a script, `python examples/attribute_a_folder.py`, or cell by cell.
 
 # %%
 import csv
@@ -21,8 +21,8 @@ WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))
 # %% [markdown]
 # ## The training images
 #
-# Any folder will do: set `FOLDER` to yours. Here eighty of the drawings that ship are written into one, with a table of
-# who made what. The table is optional; its first column names the files.
+# Any folder will do: set `FOLDER` to yours. Here, eighty of the bundled drawings are written to one, with a table of
+# their creators. The table is optional; its first column names the files.
 
 # %%
 FOLDER, CREDITS = WORK / "drawings", WORK / "credits.csv"
@@ -40,9 +40,9 @@ with CREDITS.open("w", newline="", encoding="utf-8") as table:
 # %% [markdown]
 # ## The collection
 #
-# `pocket-clip` ships with the repository; `efficientnet-lite0` suits photographs. Stop it whenever you like: the same
-# call goes on where it was. The temperature, which turns similarities into shares, is borrowed from the pocket
-# collection here, and the notice says so; `calibrate_on_tuned_models.py` fits one.
+# `pocket-clip` is bundled with the repository; `efficientnet-lite0` suits photographs. You can stop at any time: the
+# same call resumes. The temperature, which turns similarities into shares, is borrowed from the pocket collection, as
+# the notice says; `calibrate_on_tuned_models.py` shows how to fit one.
 
 # %%
 report = build_collection(
@@ -53,8 +53,8 @@ print(f"{len(report.collection.index)} images, {len(report.skipped)} skipped; {r
 # %% [markdown]
 # ## One query
 #
-# The image to attribute: a file or a PIL image. Here one of the drawings, mirrored and with less colour, so that the
-# right answer is known.
+# The image to attribute may be a file or a PIL image. Here it is one of the drawings, mirrored and posterized, so that
+# the correct answer is known.
 
 # %%
 known = 250

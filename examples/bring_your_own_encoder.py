@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Bring your own encoder
 #
-# Anything with a name, a length and `encode` can stand in for the encoders of the table: a network of yours, another
-# library, or plain arithmetic as here. `python examples/bring_your_own_encoder.py`, or cell by cell.
+# Anything with `name`, `dim` and `encode` can replace the built-in encoders: your own network, another library, or
+# plain arithmetic as here. Run `python examples/bring_your_own_encoder.py`, or cell by cell.
 
 # %%
 import tempfile
@@ -22,13 +22,13 @@ WORK = Path(tempfile.mkdtemp(prefix="attribution-example-"))
 # %% [markdown]
 # ## The encoder
 #
-# It is given RGB images of any size and gives back one row of numbers for each, float32. They need not be of length 1.
-# The name is written into what is made with it: change it whenever the numbers change.
+# `encode` takes RGB images of any size and returns one float32 row per image, which need not be a unit vector.
+# The name is saved with everything built from the features: change it whenever the features change.
 
 
 # %%
 class Colours:
-    """How often each of 8 x 8 x 8 colours occurs, in the upper and in the lower half; the root tames large areas."""
+    """Square roots of the counts of 8 x 8 x 8 colours, in the upper and the lower half of an image."""
 
     name = "colours-8"
     dim = 2 * 8**3
@@ -47,10 +47,10 @@ class Colours:
 encoder = Colours()
 
 # %% [markdown]
-# A PyTorch network needs a few lines more: resize and normalise in `encode`, then
+# A PyTorch network needs a few more lines: resize and normalise in `encode`, then
 # `with torch.inference_mode(): return network(pixels).float().cpu().numpy()`.
 #
-# ## A collection made with it
+# ## Build a collection with it
 
 # %%
 FOLDER = WORK / "drawings"
@@ -65,9 +65,9 @@ print(f"{len(report.collection.index)} images; note: {report.notice}")
 # %% [markdown]
 # ## Attribute with it
 #
-# No temperature was fitted for this encoder, so the scale of the shares is a guess until
-# `calibrate_on_tuned_models.py` has fitted one: similarities and their order need none. The encoder is handed over
-# whenever the collection is used; another one is refused.
+# No temperature has been fitted for this encoder, so the scale of the shares is a guess until you fit one as in
+# `calibrate_on_tuned_models.py`; similarities and ranks need none. Pass the encoder whenever you use the collection;
+# any other encoder raises an error.
 
 # %%
 query = ImageOps.mirror(drawings.image(250))
@@ -76,7 +76,7 @@ for credit, similarity, share in zip(result.credits, result.similarity, result.i
     print(f"{credit.caption:12s} similarity {similarity:.3f}, share {share:.1%} at a temperature of 0.02")
 
 # %% [markdown]
-# A temperature that you trust, from anywhere, is kept in the collection by a calibrator.
+# A calibrator stores a temperature from any source in the collection.
 
 # %%
 Calibrator.from_temperature(0.02, encoder.name).save(report.collection.layout.calibrator())

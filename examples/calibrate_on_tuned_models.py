@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Calibrate on your own tuned models
 #
-# A share is worth what it was calibrated on: images whose influence is known, because a model was tuned on one exemplar
-# that it had never seen ("add-one-in"). `python -m attribution_core customize` tunes such models; a manifest says which
-# image came from which. Here the benchmark that ships stands in for yours.
-# `python examples/calibrate_on_tuned_models.py`, or cell by cell.
+# Shares are calibrated on images whose influence is known, because a model was tuned on one exemplar that it had never
+# seen ("add-one-in"). `python -m attribution_core customize` tunes such models; a manifest lists which images came
+# from which exemplars. This example uses the bundled benchmark in place of yours.
+# Run `python examples/calibrate_on_tuned_models.py`, or cell by cell.
 
 # %%
 import tempfile
@@ -21,8 +21,8 @@ from attribution_core.settings import shipped
 # %% [markdown]
 # ## The manifest
 #
-# JSON, as the paper's data set has it: for each tuned model its exemplars, and the images that it made by kind of
-# prompt. Paths are those of a folder of images, or of Parquet files with an image column.
+# A JSON file in the format of the paper's data set: the exemplars of each tuned model, and the images that it generated
+# by kind of prompt. Paths refer to a folder of images, or to Parquet files with an image column.
 
 # %%
 POCKET = CollectionLayout(shipped("pocket"))
@@ -36,8 +36,8 @@ print(f"{len(entries)} tuned models; the first: {entries[0].exemplars[0]}, {entr
 # %% [markdown]
 # ## Encode, and search among all training images
 #
-# Each made image is a query; the candidates are all training images of the collection and the exemplars of its own
-# model.
+# Each generated image is a query; its candidates are all training images of the collection and the exemplars of its
+# own model.
 
 # %%
 collection = Collection.open(shipped("pocket"))
@@ -51,11 +51,11 @@ print(
 )
 
 # %% [markdown]
-# ## Fit the temperature, and ask what it is worth
+# ## Fit the temperature and test it
 #
-# The temperature under which the true exemplars are likeliest. What counts is the other models: by how much less
-# surprising their exemplars are (-log influence, in nats) than at a temperature of 1. An interval above 0 says that the
-# gain is no accident of the few models.
+# The fit maximises the likelihood of the true exemplars. The test on other models shows how much lower -log influence
+# of their exemplars (in nats) is than at a temperature of 1. An interval above 0 means that the gain is not due to
+# the small number of models.
 
 # %%
 calibrator = fitted_on.fit(collection.encoder_name)
@@ -65,9 +65,9 @@ print(f"temperature {calibrator.temperature_:.4f}: {after.mean():.2f} nats, {bef
 print(f"gain {gain}")
 
 # %% [markdown]
-# ## Keep it
+# ## Save it
 #
-# Into the folder `calibrator` of your own collection; here into one that is thrown away. The command
+# For your own collection, save to its folder `calibrator`; here it goes to a temporary one. The command
 # `python -m attribution_core calibrate MANIFEST --collection DIR --images DIR` does all of this at once.
 
 # %%

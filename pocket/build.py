@@ -1,9 +1,9 @@
-"""Stages of the pocket collection for doit: what each is made from, and whether it still is. `make pocket`.
+"""The build of the pocket collection as doit stages with their inputs and outputs: `make pocket`.
 
-`checkpoints/pocket/built.json` ships with what the stages made; in it, doit keeps the MD5 of all that each was
-made from. So a fresh clone has nothing to do, and after a change only what depends on it is made again. Every
-stage goes on where it was stopped. Code is left out on purpose: a renamed variable must not cost a day of training;
-`make pocket ARGS="forget train"` and then `make pocket` makes that stage again.
+`checkpoints/pocket/built.json` is bundled with the results; in it, doit stores the MD5 of all inputs of each
+stage. So a fresh clone has nothing to do, and after a change only dependent stages are rebuilt. Every
+stage resumes after an interruption. Code is deliberately not an input: a renamed variable must not cost a day of
+training. `make pocket ARGS="forget train"` and then `make pocket` rebuilds that stage.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _EXAMPLES = [str(_LAYOUT.examples / file_name(k, prompt)) for k, (prompt, _) in 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the build. settings: what else changes its result; another value makes it again."""
+    """One step of the build. settings: other inputs; a changed value causes a rebuild."""
 
     name: str
     doc: str
@@ -76,7 +76,7 @@ class Stage:
     settings: Any = None
 
     def task(self) -> dict[str, Any]:
-        """The stage as doit reads it."""
+        """Return the stage as a doit task."""
         return {
             "basename": self.name,
             "doc": self.doc,
@@ -99,7 +99,7 @@ STAGES = (
     Stage("encoders", "the encoder's weights as safetensors", ("pocket.encoders",), [], [ENCODER], PACKAGE),
     Stage(
         "sscd",
-        "the encoder that tells copies",
+        "train the encoder that detects copies",
         ("pocket.encoders.sscd",),
         [_TRAIN],
         _TRAINED[:1],
@@ -107,7 +107,7 @@ STAGES = (
     ),
     Stage(
         "clip",
-        "the encoder of images and texts",
+        "train the encoder of images and texts",
         ("pocket.encoders.clip",),
         [_TRAIN],
         _TRAINED[1:],
@@ -115,7 +115,7 @@ STAGES = (
     ),
     Stage(
         "encoder_report",
-        "what the encoders are good for",
+        "measure the encoders",
         ("pocket.encoders.report",),
         [ENCODER, *_TRAINED, *_CORPUS],
         [_ENCODER_REPORT],
@@ -123,7 +123,7 @@ STAGES = (
     ),
     Stage(
         "train",
-        "autoencoder and UNet, written as a diffusers pipeline",
+        "train autoencoder and UNet, write them as a diffusers pipeline",
         tuple(f"pocket.generator {step}" for step in ("autoencoder", "train", "export")),
         [_TRAIN],
         [_GENERATOR],
@@ -131,7 +131,7 @@ STAGES = (
     ),
     Stage(
         "report",
-        "what the generator reaches, and its sheets",
+        "measure the generator and draw its contact sheets",
         ("pocket.generator report",),
         [_GENERATOR, *_CORPUS, ENCODER, *_TRAINED],
         [str(SHEET_PATH), str(COLOURED_PATH), str(_LAYOUT.generator / HISTORY)],
@@ -139,7 +139,7 @@ STAGES = (
     ),
     Stage(
         "benchmark",
-        "tune on exemplars and draw: images whose influence is known",
+        "tune on exemplars and generate images whose influence is known",
         ("pocket.benchmark",),
         [_GENERATOR, *_CORPUS],
         _BENCHMARK,
@@ -152,7 +152,7 @@ STAGES = (
     ),
     Stage(
         "evidence",
-        "learn mappers, index, fit temperatures, and tell how well they do",
+        "learn mappers, index, fit temperatures, and evaluate them",
         ("pocket.evidence",),
         [*_BENCHMARK, *_CORPUS, ENCODER, *_TRAINED],
         [_INDEX, _CALIBRATOR, _EVIDENCE],
@@ -165,7 +165,7 @@ STAGES = (
     ),
     Stage(
         "scaling",
-        "what a temperature is worth with other numbers of candidates",
+        "evaluate temperatures for other numbers of candidates",
         ("pocket.evidence.scaling",),
         [*_BENCHMARK, _TRAIN, _INDEX, _CALIBRATOR, *_TRAINED],
         [_SCALING],
@@ -173,7 +173,7 @@ STAGES = (
     ),
     Stage(
         "regions",
-        "whether a region of an image finds what it shows",
+        "measure whether a region of an image finds what it shows",
         ("pocket.evidence.regions",),
         [*_CORPUS, ENCODER, *_TRAINED, _INDEX, _EVIDENCE],
         [str(regions.OUT)],
@@ -181,7 +181,7 @@ STAGES = (
     ),
     Stage(
         "second_opinion",
-        "similarity against unlearning, where the right image is known",
+        "compare similarity with unlearning where the true source is known",
         ("pocket.evidence.second_opinion",),
         [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX],
         [str(second_opinion.OUT)],
@@ -189,7 +189,7 @@ STAGES = (
     ),
     Stage(
         "memorization",
-        "what the generator memorized, and how well that is told",
+        "measure what the generator memorized, and how well that is detected",
         ("pocket.evidence.memorization",),
         [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT],
         [_MEMORIZATION],
@@ -197,7 +197,7 @@ STAGES = (
     ),
     Stage(
         "examples",
-        "the images that the app opens on",
+        "generate the example images of the app",
         ("pocket.examples",),
         [_GENERATOR],
         _EXAMPLES,
@@ -205,14 +205,14 @@ STAGES = (
     ),
     Stage(
         "screenshots",
-        "pictures of the app for README and docs",
+        "take the screenshots for README and docs",
         ("tools.screenshots",),
         [*_EXAMPLES, _CALIBRATOR, _INDEX, _EVIDENCE, _SCALING, _MEMORIZATION],
         [f"assets/screenshot-{name}.png" for name, *_ in SHOTS],
     ),
     Stage(
         "results",
-        "the figures in docs/results.md",
+        "write the tables in docs/results.md",
         ("pocket.results",),
         [
             str(_LAYOUT.generator / HISTORY),
@@ -229,6 +229,6 @@ STAGES = (
 
 
 def task_pocket() -> Iterator[dict[str, Any]]:
-    """All stages; doit works out what is out of date."""
+    """Yield all stages; doit determines which are out of date."""
     for stage in STAGES:
         yield stage.task()

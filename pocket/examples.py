@@ -1,6 +1,6 @@
-"""Makes the example images that the app opens on: `python -m pocket.examples`.
+"""Generates the example images of the app: `python -m pocket.examples`.
 
-They are made by the shipped generator and carry their recipe, so that anyone can make them again.
+The bundled generator draws them, and each contains its recipe, so anyone can reproduce them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 
 
 def file_name(place: int, prompt: str) -> str:
-    """The prompt as a file name: 2, "red apple, noto style" -> "2-red-apple-noto-style.png"."""
+    """Return the file name of an example: 2, "red apple, noto style" -> "2-red-apple-noto-style.png"."""
     return f"{place}-{re.sub(r'[^a-z0-9]+', '-', prompt.lower()).strip('-')}.png"
 
 
 def make_examples(generator: Generator, out: Path) -> list[Path]:
-    """Write one PNG with its recipe for each of `EXAMPLES`; returns the files in order.
+    """Generate one PNG with its recipe for each of `EXAMPLES`; returns the files in order.
 
-    Made one by one, as the app makes them: a user who enters the recipe sees the same pixels.
+    They are generated singly, as in the app, so that a user who enters the recipe gets the same pixels.
     """
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.png"):

@@ -1,4 +1,4 @@
-"""The fixed prompts of the pocket recipes; those of tuning, training and test are disjoint.
+"""The fixed prompts of the pocket recipes; tuning, training and test prompts are disjoint.
 
 `{token}` is the new token of a tuned model (V*), `{category}` the exemplar's word, `{object}` a thing to draw. Prompts
 of the benchmark change medium, style, colour, number, size and setting, so that layout alone does not find the
@@ -145,7 +145,7 @@ STYLE_PROCEDURAL = (
 
 
 def benchmark_prompts(part: str, style: bool) -> dict[str, tuple[str, ...]]:
-    """All templates of a part ("train" or "test") by kind ("written", "procedural"), for objects or for styles."""
+    """Return all templates of a part ("train" or "test") by kind ("written", "procedural"), for objects or styles."""
     if style:
         things = STYLE_OBJECTS[part]
         return {

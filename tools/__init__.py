@@ -1,1 +1,1 @@
-"""What the tests, benchmarks and recipes share: start the app, take its pictures."""
+"""Tools shared by tests, benchmarks and recipes: start the app and take screenshots of it."""

@@ -1,4 +1,4 @@
-"""Makes the pictures of README and docs: `make screenshots` starts the app and photographs it in headless Chromium."""
+"""Takes the screenshots for README and docs in headless Chromium: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.serve import ROOT, serve
 OUT = ROOT / "assets"
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=412, height=900)
 Scheme = Literal["light", "dark"]
-# what a tab draws last
+# selector of the last element that a tab draws
 DRAWN = {
     "Generate": "#examples img",
     "Attribution": "#gallery img",
@@ -45,7 +45,7 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 
 
 def shoot(browser: Browser, url: str, tab: str, scheme: Scheme, window: ViewportSize) -> bytes:
-    """One PNG of one tab, after everything on it is drawn. Raises what the page threw."""
+    """Take a PNG screenshot of a tab once everything on it is drawn. Raises the page's first error, if any."""
     page = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
     errors: list[Exception] = []
     page.on("pageerror", lambda error: errors.append(error))
@@ -62,16 +62,16 @@ def shoot(browser: Browser, url: str, tab: str, scheme: Scheme, window: Viewport
 
 
 def shrink(png: bytes) -> Image.Image:
-    """256 colours: a third of the bytes, and no difference to be seen."""
+    """Reduce a PNG to 256 colours: a third of the bytes without a visible difference."""
     return Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
 
 
 @app.command()
 def main(
     collection: Annotated[Path, typer.Option(help="Collection folder.")] = ROOT / "checkpoints/pocket",
-    out: Annotated[Path, typer.Option(help="Where screenshot-*.png are written.")] = OUT,
+    out: Annotated[Path, typer.Option(help="Folder for screenshot-*.png.")] = OUT,
 ) -> None:
-    """Write all pictures."""
+    """Write all screenshots."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("'chromium' is not on the PATH; Debian: apt-get install chromium fonts-liberation")

@@ -1,4 +1,4 @@
-"""Starts the app as a user does, on a free port, for as long as a block lasts."""
+"""Starts the app as a user does, on a free port, for the duration of a context."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PATIENCE_S = 300
 
 @dataclass(frozen=True)
 class Served:
-    """A running app. seconds: from the command to the first page that answers. process: its number."""
+    """A running app. seconds: from the command to the first answer. process: its process id."""
 
     url: str
     seconds: float
     process: int
 
     def computed(self) -> float | None:
-        """Processor seconds that it has used, which other programs do not stretch; None where that is not told."""
-        told = Path(f"/proc/{self.process}/stat")
-        if not told.exists():
+        """Return its CPU seconds, which do not depend on the machine's load; None if the system has no /proc."""
+        stat = Path(f"/proc/{self.process}/stat")
+        if not stat.exists():
             return None
-        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
@@ -43,10 +43,10 @@ def serve(
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
-    """Run `python app.py`; it is stopped when the block ends.
+    """Run `python app.py` within the context, then stop it.
 
-    root: the folder that it runs from. prefix: a command that starts it. environment: more variables. Raises
-    `RuntimeError` with the app's last words.
+    root: working folder. prefix: a command that runs it. environment: additional variables. Raises `RuntimeError` with
+    the end of the app's log if it does not start.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

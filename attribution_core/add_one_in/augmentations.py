@@ -1,4 +1,4 @@
-"""Random views of images for the training of mappers: mild ones, and strong ones after DINO."""
+"""Random views of images for training mappers: mild ones, and strong ones as in DINO."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from attribution_core.common.arrays import whole
 if TYPE_CHECKING:
     from PIL import Image
 
-_LEAST_AREA = {"mild": 0.6, "strong": 0.25}  # of the part that a view shows
+_LEAST_AREA = {"mild": 0.6, "strong": 0.25}  # smallest fraction of the image that a view shows
 
 
 class Augmentation(StrEnum):
-    """How far views differ from their image."""
+    """Strength of the augmentation."""
 
     NONE = "none"
     MILD = "mild"
@@ -22,7 +22,7 @@ class Augmentation(StrEnum):
 
 
 def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> list[Image.Image]:
-    """Return n random views of an RGB image, of its size; the same seed gives the same views.
+    """Return n random views of an RGB image at its size; the same seed gives the same views.
 
     kind: "mild" flips, resizes and crops; "strong" also changes colours, blurs and solarises, as DINO does (without
     multi-crop); "none" repeats the image.
@@ -30,10 +30,10 @@ def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> li
     import torch
 
     whole("n", n, 1)
-    chosen = Augmentation(kind)
-    if chosen is Augmentation.NONE:
+    strength = Augmentation(kind)
+    if strength is Augmentation.NONE:
         return [image] * n
-    transform = _transform(chosen, image.height, image.width)
+    transform = _transform(strength, image.height, image.width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [transform(image) for _ in range(n)]

@@ -1,4 +1,4 @@
-"""Test cases of add-one-in benchmarks: exemplars, the images made after tuning on them, and their features."""
+"""Test cases of add-one-in benchmarks: exemplars, the images generated after tuning on them, and their features."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _BATCH = 64
 
 
 class Images(Protocol):
-    """Whatever gives the RGB image of a path: an `ImageStore`, or a dict."""
+    """A mapping from paths to RGB images: an `ImageStore`, or a dict."""
 
     def __getitem__(self, path: str) -> Image.Image:
-        """Read one image."""
+        """Return the image of a path."""
 
 
 @dataclass(frozen=True)
 class MadeImages:
-    """Raw features of images that the models of a case made with one kind of prompt.
+    """Raw features of images that a case's models generated with one kind of prompt.
 
-    features: (q, d) float32. model: (q,) int64, place in the case's chunks. paths: (q,) as the source names them.
+    features: (q, d) float32. model: (q,) int64, index into the case's chunks. paths: (q,) as named by the source.
     """
 
     features: NDArray[np.float32] = field(repr=False)
@@ -44,12 +44,13 @@ class MadeImages:
 
 @dataclass(frozen=True)
 class TestCase:
-    """One test case: models, their exemplars, and made images by kind of prompt.
+    """A test case: models, their exemplars, and generated images by kind of prompt.
 
-    exemplars: (e, d) float32, raw. chunks: (m, 2) int64, the rows of each model's exemplars. made: by kind.
+    exemplars: (e, d) float32, raw. chunks: (m, 2) int64, start and stop row of each model's exemplars. made: generated
+    images by kind of prompt.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # keeps pytest from collecting this class
 
     name: str
     exemplars: NDArray[np.float32] = field(repr=False)
@@ -58,7 +59,7 @@ class TestCase:
     exemplar_paths: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        """Check that everything fits. Raises `InvalidInputError`."""
+        """Check all shapes and ranges. Raises `InvalidInputError`."""
         exemplars = float_matrix("exemplars", self.exemplars)
         chunks = np.asarray(self.chunks, dtype=np.int64)
         if chunks.ndim != 2 or chunks.shape[1] != 2 or len(chunks) == 0:
@@ -68,19 +69,17 @@ class TestCase:
             or (chunks[:, 1] > len(exemplars)).any()
             or (chunks[:, 0] >= chunks[:, 1]).any()
         ):
-            raise InvalidInputError(
-                f"case '{self.name}': chunks lie outside of its {len(exemplars)} exemplars."
-            )
+            raise InvalidInputError(f"case '{self.name}': chunks lie outside its {len(exemplars)} exemplars.")
         for kind, made in self.made.items():
             rows = float_matrix(f"features of '{kind}'", made.features)
             if rows.shape[1] != exemplars.shape[1] or made.model.shape != (len(rows),):
                 raise InvalidInputError(
-                    f"case '{self.name}', '{kind}': features {rows.shape} and models {made.model.shape} do not fit "
-                    f"exemplars of {exemplars.shape[1]} columns."
+                    f"case '{self.name}', '{kind}': features {rows.shape} and models {made.model.shape} do not match "
+                    f"each other or exemplars of {exemplars.shape[1]} columns."
                 )
             if len(rows) and not (0 <= made.model.min() and made.model.max() < len(chunks)):
                 raise InvalidInputError(
-                    f"case '{self.name}', '{kind}': a model is none of the {len(chunks)}."
+                    f"case '{self.name}', '{kind}': a model number is not in 0..{len(chunks) - 1}."
                 )
         object.__setattr__(self, "exemplars", exemplars)
         object.__setattr__(self, "chunks", chunks)
@@ -95,7 +94,7 @@ class TestCase:
         """Read `feats/<encoder>/test_*.pth` of the paper's release.
 
         Raises:
-            CheckpointError: The file is missing, damaged, or no such test case.
+            CheckpointError: The file is missing, damaged, or not a test case.
             MissingDependencyError: torch is not installed.
         """
         stored = read_tensors(path)
@@ -113,14 +112,14 @@ class TestCase:
             return cls(Path(path).stem, float_rows(stored["exemplar_tensors"]), chunks, made, paths)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
-                f"'{path}' is no released test case ({type(error).__name__}: {error}); expected exemplar_paths, "
+                f"'{path}' is not a released test case ({type(error).__name__}: {error}); expected exemplar_paths, "
                 "exemplar_chunks, exemplar_tensors, and synth_paths, synth_ids, synth_tensors by kind of prompt."
             ) from error
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One tuned model in a manifest: exemplars, made images by kind of prompt, class and category, and the rest."""
+    """A tuned model in a manifest. made: paths of generated images by kind of prompt. more: all other fields."""
 
     exemplars: tuple[str, ...]
     made: Mapping[str, tuple[str, ...]]
@@ -129,7 +128,7 @@ class ManifestEntry:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as the released JSON has it; more fields follow its own."""
+        """Return the entry in the released JSON format, followed by its other fields."""
         return {
             "exemplar": list(self.exemplars),
             "synth": {kind: list(paths) for kind, paths in self.made.items()},
@@ -146,10 +145,10 @@ def encode_case(
     images: Images,
     on_image: Callable[[], object] | None = None,
 ) -> TestCase:
-    """Encode the exemplars and made images of some models, as they are, into a test case.
+    """Encode the exemplars and generated images of some models, without augmentation, into a test case.
 
     encoder: anything with `.dim` and `encode(images) -> (n, d) float32`. images: reads the manifest's paths. on_image:
-    called for each image that was read. Raises `InvalidInputError` where there are no models, and what reading raises.
+    called after each image is read. Raises `InvalidInputError` if there are no models, and whatever `images` raises.
     """
     if not entries:
         raise InvalidInputError(f"case '{name}' has no models; give a manifest with entries.")
@@ -179,7 +178,7 @@ def encode_case(
 
 
 def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:
-    """Read `dataset/json/test_*.json` of the release, or one of ours. Raises `CheckpointError`."""
+    """Read a manifest: `dataset/json/test_*.json` of the release, or a bundled one. Raises `CheckpointError`."""
     try:
         rows = read_json(path)
         entries = tuple(
@@ -193,10 +192,10 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:
             for row in _list(rows)
         )
     except FileNotFoundError as error:
-        raise CheckpointError(f"'{path}' does not exist; download the benchmark or make one.") from error
+        raise CheckpointError(f"'{path}' does not exist; download or build the benchmark.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"'{path}' is no manifest ({type(error).__name__}: {error}); expected a list of entries with exemplar, "
+            f"'{path}' is not a manifest ({type(error).__name__}: {error}); expected a list of entries with exemplar, "
             "synth, class_id and category."
         ) from error
     return entries
@@ -204,5 +203,5 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[ManifestEntry, ...]:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{type(value).__name__} where a list was expected")
+        raise TypeError(f"expected a list, found {type(value).__name__}")
     return value

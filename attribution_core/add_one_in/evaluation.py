@@ -1,4 +1,4 @@
-"""How well features find the exemplars: recall and mean average precision, with intervals over models, in tables."""
+"""Evaluation of features by how well they retrieve exemplars: recall and mAP with intervals over models, as tables."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one encoder and mapper on one test case and kind of prompt.
+    """Metrics of one encoder and mapper on one test case and kind of prompt.
 
-    recall, ceiling: in the order of `RECALL_AT`; a ceiling is below 1 where models have more exemplars than that.
+    recall, ceiling: at each k of `RECALL_AT`; the ceiling is below 1 if models have more than k exemplars.
     mean_ap: mean average precision over the whole ranking.
     """
 
@@ -48,17 +48,17 @@ class Score:
 def evaluate(
     blocks: Blocks, cases: Sequence[TestCase], mappers: MapperPair, mapper: str = "", seed: int = 0
 ) -> tuple[Score, ...]:
-    """Rank all training images and each query's exemplars, and score the ranks.
+    """Rank the training images together with each query's exemplars, and score the exemplars' ranks.
 
-    The pool of a query is the training set and the exemplars of its own model, as in the paper's `eval.py`. The
-    training set is read once for all cases; never are more than 256 MB of similarities held.
+    A query's candidates are the training set and the exemplars of its own model, as in the paper's `eval.py`. The
+    training set is read once for all cases; at most 256 MB of similarities are held at a time.
 
     Args:
-        blocks: Called once; gives the training set's raw features, (n, d) float32 block by block.
-        cases: Test cases in the same features.
-        mappers: Both heads; their `encoder` stands in the table.
-        mapper: What the table calls them; the kind of their heads by default.
-        seed: Of the bootstrap.
+        blocks: Called once; yields the training set's raw features in (n, d) float32 blocks.
+        cases: Test cases with features of the same encoder.
+        mappers: Both heads; their `encoder` is the name in the table.
+        mapper: Name of the mappers in the table; by default the kind of their heads.
+        seed: Random seed for the bootstrap.
 
     Raises:
         CollectionMismatchError: Dimensions differ.
@@ -66,25 +66,29 @@ def evaluate(
     """
     parts = [(case, kind) for case in cases for kind in case.made]
     if not parts or any(len(case.made[kind].features) == 0 for case, kind in parts):
-        raise InvalidInputError("there is nothing to evaluate: give at least one test case with made images.")
+        raise InvalidInputError(
+            "there is nothing to evaluate; give at least one test case with generated images."
+        )
     wrong = [case for case in cases if case.dim != mappers.dim]
     if wrong:
         raise CollectionMismatchError(
-            f"case '{wrong[0].name}' has features of {wrong[0].dim} columns, the mappers of encoder "
-            f"'{mappers.encoder}' take {mappers.dim}; use those of one encoder."
+            f"case '{wrong[0].name}' has features of {wrong[0].dim} columns, but the mappers of encoder "
+            f"'{mappers.encoder}' take {mappers.dim}; use features and mappers of the same encoder."
         )
-    made = [case.made[kind] for case, kind in parts]
+    generated = [case.made[kind] for case, kind in parts]
     first = np.cumsum([0, *(len(case.exemplars) for case in cases)])
     first_model = np.cumsum([0, *(len(case.chunks) for case in cases)])
     place = {id(case): i for i, case in enumerate(cases)}
     places = exemplar_places(
         (mappers.map_training(block) for block in blocks() if len(block)),
-        mappers.map_query(np.concatenate([m.features for m in made])),
+        mappers.map_query(np.concatenate([m.features for m in generated])),
         mappers.map_training(np.concatenate([case.exemplars for case in cases])),
         np.concatenate([case.chunks + start for case, start in zip(cases, first, strict=False)]),
-        np.concatenate([m.model + first_model[place[id(c)]] for (c, _), m in zip(parts, made, strict=True)]),
+        np.concatenate(
+            [m.model + first_model[place[id(c)]] for (c, _), m in zip(parts, generated, strict=True)]
+        ),
     )
-    ends = np.cumsum([len(m.features) for m in made])
+    ends = np.cumsum([len(m.features) for m in generated])
     return tuple(
         _score(
             mappers.encoder,
@@ -95,7 +99,7 @@ def evaluate(
             places[end - len(m.model) : end],
             seed,
         )
-        for (case, kind), m, end in zip(parts, made, ends, strict=True)
+        for (case, kind), m, end in zip(parts, generated, ends, strict=True)
     )
 
 
@@ -125,16 +129,17 @@ def _score(
 
 
 def rank_agreement(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
-    """Spearman's correlation between metrics over all rows: do they put the methods in one order?
+    """Compute Spearman's correlation between metrics over all rows, that is, how far they agree on the order.
 
-    Returns {metric: {metric: correlation}}; NaN where a metric is the same in all rows.
+    Returns {metric: {metric: correlation}}; NaN for a metric that is constant. Raises `InvalidInputError` for fewer
+    than three rows.
     """
     from scipy.stats import spearmanr
 
     names = _metric_names()
     columns = np.array([[*(r.value for r in s.recall), s.mean_ap.value] for s in scores])
     if len(columns) < 3:
-        raise InvalidInputError(f"an order of {len(columns)} rows says nothing; give three or more.")
+        raise InvalidInputError(f"a rank correlation needs three or more rows, given {len(columns)}.")
     table: dict[str, dict[str, float]] = {}
     for i, one in enumerate(names):
         table[one] = {}
@@ -146,12 +151,12 @@ def rank_agreement(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
 
 
 def to_json(scores: Sequence[Score]) -> str:
-    """All figures with intervals and ceilings."""
+    """Return all metrics with intervals and ceilings as JSON."""
     return json.dumps([asdict(score) | {"recall_at": RECALL_AT} for score in scores], indent=1) + "\n"
 
 
 def to_csv(scores: Sequence[Score]) -> str:
-    """One line a score; each metric has three columns: value, low, high."""
+    """Return CSV with one line per score and three columns per metric: value, low, high."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ends = ("", "_low", "_high")
@@ -185,17 +190,20 @@ def to_csv(scores: Sequence[Score]) -> str:
 
 
 def to_markdown(scores: Sequence[Score]) -> str:
-    """Laid out as the supplement's Tables 2 and 3: a row a method, a group of columns a case and kind of prompt."""
+    """Return a Markdown table laid out like the supplement's Tables 2 and 3.
+
+    One row per method, one group of columns per test case and kind of prompt.
+    """
     groups = list(dict.fromkeys((s.case, s.kind) for s in scores))
     methods = list(dict.fromkeys((s.encoder, s.mapper) for s in scores))
-    found = {(s.encoder, s.mapper, s.case, s.kind): s for s in scores}
+    by_cell = {(s.encoder, s.mapper, s.case, s.kind): s for s in scores}
     names = [*(f"R@{k}" for k in RECALL_AT), "mAP"]
     header = ["encoder", "mapper", *(f"{case}, {kind}: {n}" for case, kind in groups for n in names)]
     lines = [_line(header), _line(["---"] * len(header))]
     for encoder, mapper in methods:
         cells = [encoder, mapper]
         for case, kind in groups:
-            score = found.get((encoder, mapper, case, kind))
+            score = by_cell.get((encoder, mapper, case, kind))
             cells += [""] * len(names) if score is None else _cells(score)
         lines.append(_line(cells))
     ceilings = {(s.case, s.kind): s.ceiling for s in scores}

@@ -1,4 +1,4 @@
-"""Images by the paths that a manifest names: files in folders, or rows of Parquet files that hold them."""
+"""A manifest's images by path, from files in folders or rows of Parquet files."""
 
 from __future__ import annotations
 
@@ -19,33 +19,31 @@ _KEYS = ("path", "id")  # columns that name an image, in this order
 
 
 class ImageStore:
-    """Read-only; `store[path]` is the RGB image that a manifest calls `path`."""
+    """A read-only mapping; `store[path]` is the RGB image with that path in a manifest."""
 
     def __init__(
         self, folders: Sequence[Path], rows: Mapping[str, tuple[int, int]], columns: Sequence[object]
     ) -> None:
-        """Use `open`."""
+        """Use `open` instead."""
         self._folders, self._rows, self._columns = folders, rows, columns
 
     @classmethod
     def open(cls, *folders: str | os.PathLike[str]) -> ImageStore:
-        """Look in these folders: for files, and in their Parquet files for rows with an image.
+        """Open a store over the files of some folders and the rows of their Parquet files.
 
-        A Parquet file counts where it has a column "image" (encoded, or {"bytes", "path"} as Hugging Face `datasets`
-        write it, one of which may be empty) and a column "path" or "id" that names it. Raises `CheckpointError` where a
-        folder is missing.
+        A Parquet file is used if it has a column "image" (encoded bytes, or {"bytes", "path"} as Hugging Face
+        `datasets` writes it, one of which may be empty) and a column "path" or "id" with its name. Raises
+        `CheckpointError` if a folder is missing or a Parquet file cannot be read.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        places = [Path(folder) for folder in folders]
+        roots = [Path(folder) for folder in folders]
         rows: dict[str, tuple[int, int]] = {}
         columns: list[object] = []
-        for folder in places:
+        for folder in roots:
             if not folder.is_dir():
-                raise CheckpointError(
-                    f"'{folder}' is no folder; expected one that holds the manifest's images."
-                )
+                raise CheckpointError(f"'{folder}' is not a folder; expected one with the manifest's images.")
             for file in sorted(f for f in folder.glob("*.parquet") if not is_litter(f.name)):
                 try:
                     names = pq.read_schema(file).names
@@ -60,10 +58,10 @@ class ImageStore:
                 for row, name in enumerate(table[key].to_pylist()):
                     rows.setdefault(name, (len(columns), row))
                 columns.append(table["image"])
-        return cls(places, rows, columns)
+        return cls(roots, rows, columns)
 
     def __getitem__(self, path: str) -> Image.Image:
-        """Read one image. Raises `CheckpointError` where there is none, `InvalidImageError` where it is damaged."""
+        """Read an image. Raises `CheckpointError` if it is missing, `InvalidImageError` if it is damaged."""
         if path in self._rows:
             column, row = self._rows[path]
             stored = self._columns[column][row].as_py()  # type: ignore[index]
@@ -76,12 +74,12 @@ class ImageStore:
                 return read_image(folder / path)
         raise CheckpointError(
             f"there is no image '{path}' in {', '.join(map(str, self._folders))}; give the folder that the manifest's "
-            "paths are relative to, or that holds its Parquet files."
+            "paths are relative to, or the one with its Parquet files."
         )
 
 
 def write_images(path: str | os.PathLike[str], images: Iterable[tuple[str, bytes]]) -> None:
-    """Write (path, encoded image) pairs as one Parquet file that `ImageStore` and `datasets` open."""
+    """Write (path, encoded image) pairs as one Parquet file for `ImageStore` and Hugging Face `datasets`."""
     import json
 
     import pyarrow as pa

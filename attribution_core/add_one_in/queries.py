@@ -1,7 +1,7 @@
-"""Add-one-in queries against a whole index: what a temperature is fitted on, and what it is judged by.
+"""Add-one-in queries against a whole index, used to fit and evaluate temperatures.
 
-For each image that a tuned model made, the candidates are all training images and the model's own exemplars. The
-nearest are listed one by one, the others enter by the bins of their `Rest`, so that a million candidates fit.
+The candidates of each image that a tuned model generated are all training images and the model's own exemplars. The
+nearest are listed individually and the others summarised by their `Rest`, which scales to a million candidates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LISTED = 1000
 class AddOneIn:
     """Queries of a test case. similarity: (q, k) of exemplars and of the nearest training images.
 
-    is_exemplar: (q, k) bool. rest: all other training images. model: (q,) which tuned model made the query.
+    is_exemplar: (q, k) bool. rest: all other training images. model: (q,) the tuned model that generated the query.
     """
 
     similarity: NDArray[np.float32] = field(repr=False)
@@ -35,60 +35,62 @@ class AddOneIn:
     model: NDArray[np.int64] = field(repr=False)
 
     def fit(self, encoder: str = "") -> Calibrator:
-        """Fit the temperature. Raises `NotFittedError` where none is best."""
+        """Fit the temperature. Raises `NotFittedError` if the likelihood has no maximum."""
         return Calibrator(encoder).fit(self.similarity, self.is_exemplar, self.rest)
 
     def nll(self, calibrator: Calibrator, temperature: float | None = None) -> NDArray[np.float64]:
-        """(q,) -log influence of the exemplars, in nats; temperature: in place of the fitted one."""
+        """Return the (q,) -log influence of the exemplars, in nats. temperature: replaces the fitted one."""
         return calibrator.nll(self.similarity, self.is_exemplar, self.rest, temperature)
 
 
 def add_one_in(case: TestCase, mappers: MapperPair, index: TrainingIndex, listed: int = LISTED) -> AddOneIn:
-    """Search all made images of a case among the training images, each with its own model's exemplars.
+    """Search for all generated images of a case among the training images and their own model's exemplars.
 
     Args:
-        case: Raw features of exemplars and made images.
+        case: Raw features of exemplars and generated images.
         mappers: Both heads.
         index: The mapped training set.
-        listed: Training images listed for a query, about; cut to what there are.
+        listed: Approximate number of training images to list per query; at most all.
 
     Raises:
         CollectionMismatchError: Dimensions differ.
-        InvalidInputError: The case has no made images, or `listed` is below 1.
+        InvalidInputError: The case has no generated images, or `listed` is below 1 or too small for its exemplars.
     """
     whole("listed", listed, 1)
     if case.dim != mappers.dim or mappers.out_dim != index.dim:
         raise CollectionMismatchError(
-            f"case '{case.name}' has {case.dim} columns, the mappers turn {mappers.dim} into {mappers.out_dim} and the "
-            f"index holds {index.dim}; use one encoder and its mappers."
+            f"case '{case.name}' has {case.dim} columns, the mappers map {mappers.dim} to {mappers.out_dim} and the "
+            f"index has {index.dim}; use one encoder and its mappers."
         )
-    made = [m for m in case.made.values() if len(m.features)]
-    if not made:
-        raise InvalidInputError(f"case '{case.name}' has no made images to fit or judge with.")
-    queries = mappers.map_query(np.concatenate([m.features for m in made]))
-    model = np.concatenate([m.model for m in made])
+    groups = [m for m in case.made.values() if len(m.features)]
+    if not groups:
+        raise InvalidInputError(f"case '{case.name}' has no generated images to fit or evaluate with.")
+    queries = mappers.map_query(np.concatenate([m.features for m in groups]))
+    model = np.concatenate([m.model for m in groups])
     exemplars = mappers.map_training(case.exemplars)
     count = np.diff(case.chunks, axis=1)[:, 0][model]
-    # Every row has as many columns: where a model has more exemplars, fewer training images are listed.
+    # All rows have the same number of columns: a model with more exemplars gets fewer training images.
     columns = min(listed, len(index)) + int(count.min())
     parts = []
     for own in np.unique(count):
         rows = np.flatnonzero(count == own)
-        place = case.chunks[model[rows], 0][:, None] + np.arange(own)
-        near = np.einsum("qed,qd->qe", exemplars[place], queries[rows])
+        positions = case.chunks[model[rows], 0][:, None] + np.arange(own)
+        near = np.einsum("qed,qd->qe", exemplars[positions], queries[rows])
         if own >= columns:
-            raise InvalidInputError(f"a model has {own} exemplars; list more than {columns} images.")
+            raise InvalidInputError(
+                f"a model has {own} exemplars, too many for listed={listed}; increase listed."
+            )
         hits = index.search(queries[rows], columns - int(own))
         parts.append((rows, np.concatenate([near, hits.similarity], axis=1), int(own), hits.rest))
     order = np.argsort(np.concatenate([rows for rows, *_ in parts]))
     similarity = np.concatenate([s for _, s, _, _ in parts])[order]
     own_of = np.repeat([own for *_, own, _ in parts], [len(rows) for rows, *_ in parts])[order]
-    rest = _joined([rest for *_, rest in parts]).take(order)
+    rest = _concatenate([rest for *_, rest in parts]).take(order)
     return AddOneIn(similarity.astype(np.float32), np.arange(columns) < own_of[:, None], rest, model)
 
 
-def _joined(parts: list[Rest]) -> Rest:
-    """The rests of several groups of queries, all of one index, as one."""
+def _concatenate(parts: list[Rest]) -> Rest:
+    """Concatenate the rests of several groups of queries against the same index."""
     first = parts[0]
     count, mean, low, high = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "mean", "low", "high")

@@ -1,4 +1,4 @@
-"""Trains mappers on add-one-in models: images to features, features to heads, settings chosen on validation."""
+"""Trains mappers on add-one-in models: encodes images, fits heads, and selects settings on validation models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Trial:
-    """One choice of settings and what it reached: mean of 1 / place of the right exemplar, in (0, 1]."""
+    """A choice of settings and its mean reciprocal rank on validation, in (0, 1]."""
 
     settings: FitSettings
     reciprocal_rank: float
@@ -36,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrainedMappers:
-    """The pair that did best on validation, all trials, and what no mapper reaches there."""
+    """The best pair on validation, all trials, and the mean reciprocal rank without mappers (`untrained`)."""
 
     pair: MapperPair
     best: Trial
@@ -44,7 +44,7 @@ class TrainedMappers:
     untrained: float
 
     def card(self) -> dict[str, Any]:
-        """For the pair's card: settings, and how they were chosen."""
+        """Return entries for the pair's card: its settings, and how they were selected."""
         return {
             "settings": asdict(self.best.settings),
             "validation": {
@@ -64,31 +64,31 @@ def encode_pairs(
     seed: int = 0,
     on_image: Callable[[], object] | None = None,
 ) -> FeaturePairs:
-    """Encode random views of all exemplars and made images of some models.
+    """Encode random views of all exemplars and generated images of some models.
 
     Args:
         encoder: Anything with `encode(images) -> (n, d) float32`.
-        entries: The models, of `read_manifest`.
+        entries: The models, from `read_manifest`.
         images: Reads the manifest's paths: an `ImageStore`.
         augmentation: "none", "mild" or "strong".
-        n_views: Views of each image.
-        seed: Fixes the views.
-        on_image: Called for each image that was read.
+        n_views: Views per image.
+        seed: Random seed for the views.
+        on_image: Called after each image is read.
 
     Raises:
-        InvalidInputError: There are no models, or a model lacks exemplars or made images.
-        CheckpointError: There is no image of a path.
+        InvalidInputError: There are no models, or a model lacks exemplars or generated images.
+        CheckpointError: An image is missing.
         InvalidImageError: An image cannot be read.
     """
     whole("n_views", n_views, 1)
     if not entries:
         raise InvalidInputError("there are no models to learn from; give a manifest with entries.")
     sides = []
-    for side in ("exemplar", "made"):
+    for side in ("exemplar", "generated"):
         files = [(k, path) for k, entry in enumerate(entries) for path in _paths(entry, side)]
-        features = list(_encoded(encoder, files, images, augmentation, n_views, seed, on_image))
+        features = list(_encode(encoder, files, images, augmentation, n_views, seed, on_image))
         if not features:
-            raise InvalidInputError(f"the models have no {side} images; see the manifest.")
+            raise InvalidInputError(f"the models have no {side} images; check the manifest.")
         sides.append((np.concatenate(features), np.repeat([k for k, _ in files], n_views)))
     return FeaturePairs(*sides[0], *sides[1])
 
@@ -99,7 +99,7 @@ def _paths(entry: ManifestEntry, side: str) -> tuple[str, ...]:
     )
 
 
-def _encoded(
+def _encode(
     encoder: Any,
     files: Sequence[tuple[int, str]],
     store: Images,
@@ -128,34 +128,34 @@ def train_mappers(
     work: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> TrainedMappers:
-    """Fit heads with every choice of temperature and rigidity, and keep the pair that does best on validation.
+    """Fit heads with every combination of temperature and rigidity, and return the best pair on validation.
 
     Args:
         training: Pairs to learn from.
         validation: Pairs of other models, without augmentation.
         encoder: Name of the encoder of both.
-        kind: "linear", "channel" or "mlp"; rigidity is tried for linear heads alone.
-        temperatures: To try.
-        rigidities: To try; (0,) fits without the regulariser.
+        kind: "linear", "channel" or "mlp"; rigidity applies to linear heads only.
+        temperatures: Temperatures to try.
+        rigidities: Rigidities to try; (0,) fits without the regulariser.
         on_epoch: Called after each epoch of each fit with its number and loss.
-        work: Folder of finished fits and of the one that was interrupted: the same call goes on there.
-        **settings: The others of `FitSettings`.
+        work: Folder for finished and interrupted fits, from which the same call resumes.
+        **settings: Other fields of `FitSettings`.
 
     Raises:
-        InvalidInputError: A setting is out of its range, or there is none to try.
+        InvalidInputError: A setting is out of range, or there is none to try.
     """
     grid = itertools.product(temperatures, rigidities if kind == "linear" else (0.0,))
     start = MapperPair.identity(training.dim, encoder)
     best: tuple[MapperPair, Trial] | None = None
     trials = []
     for number, (temperature, rigidity) in enumerate(grid):
-        chosen = FitSettings(kind=kind, temperature=temperature, rigidity=rigidity, **settings)
-        pair = _fit(start, training, chosen, on_epoch, None if work is None else Path(work) / str(number))
-        trials.append(Trial(chosen, reciprocal_rank(pair, validation)))
+        candidate = FitSettings(kind=kind, temperature=temperature, rigidity=rigidity, **settings)
+        pair = _fit(start, training, candidate, on_epoch, None if work is None else Path(work) / str(number))
+        trials.append(Trial(candidate, reciprocal_rank(pair, validation)))
         if best is None or trials[-1].reciprocal_rank > best[1].reciprocal_rank:
             best = pair, trials[-1]
     if best is None:
-        raise InvalidInputError("there is nothing to try: give at least one temperature and one rigidity.")
+        raise InvalidInputError("there is nothing to try; give at least one temperature and one rigidity.")
     return TrainedMappers(best[0], best[1], tuple(trials), reciprocal_rank(start, validation))
 
 
@@ -166,7 +166,7 @@ def _fit(
     on_epoch: Callable[[int, float], None] | None,
     folder: Path | None,
 ) -> MapperPair:
-    """One fit; in its folder it is found again, whole or in part."""
+    """Fit a pair, or load a finished one or resume a partial one from its folder."""
     options = {name: value for name, value in asdict(settings).items() if name != "kind"}
     if folder is None:
         return start.fit(pairs, settings.kind, on_epoch, **options)
@@ -180,7 +180,7 @@ def _fit(
 
 
 def reciprocal_rank(pair: MapperPair, pairs: FeaturePairs) -> float:
-    """Mean over made images of 1 / place of the first of their own exemplars among all models' exemplars."""
+    """Compute the mean over generated images of 1 / rank of their own first exemplar among all models' exemplars."""
     models, number = np.unique(pairs.synth_model, return_inverse=True)
     order = np.argsort(pairs.real_model, kind="stable")
     real, ends = (

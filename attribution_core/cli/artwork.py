@@ -1,4 +1,4 @@
-"""The command `artwork`: would an artist be credited, and which prompts come close to the artist's work?"""
+"""The command `artwork`: would an artist be credited, and which prompts come close to their work?"""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from attribution_core.settings import Settings
 
 
 def artwork(
-    images: Annotated[Path, typer.Argument(help="An image of the artist, or a folder of 1 to 30.")],
-    artist: Annotated[str, typer.Option(help="Whose images these are.")] = "the artist",
+    images: Annotated[Path, typer.Argument(help="An image by the artist, or a folder of 1 to 30.")],
+    artist: Annotated[str, typer.Option(help="Name of the artist.")] = "the artist",
     image: Annotated[
-        list[Path] | None, typer.Option(help="A generated image to ask about; again for more.")
+        list[Path] | None, typer.Option(help="A generated image to attribute; may be repeated.")
     ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="Text file of prompts to draw, one a line.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the images that are drawn.")] = 1,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Text file of prompts to generate, one per line.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the generated images.")] = 1,
     collection: Annotated[
         Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method of the collection; default: its own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")] = False,
 ) -> None:
-    """Say where an artist's IMAGES would stand among the training images; nothing of them is stored.
+    """Show where an artist's IMAGES would rank among the training images, without storing them.
 
-    Without --image and --prompts, the captions of the training images closest to them are drawn.
+    Without --image and --prompts, images are generated from the captions of the closest training images.
     """
     from attribution_core.analyses.artwork.standing import Artwork, embed, would_be_credited
     from attribution_core.analyses.artwork.survey import close_prompts, survey
@@ -42,24 +44,24 @@ def artwork(
     from attribution_core.generation.generator import Generator
 
     files = [path for _, path in image_files([images])]
-    asked = None if prompts is None else read_lines(prompts, "the prompts")
+    own_prompts = None if prompts is None else read_lines(prompts, "the prompts")
     opened = Collection.open(collection or Settings().collection, method)
     attributor = Attributor(opened, device=device)
     candidates = embed(attributor, Artwork.read(files, artist))
     answers = {str(path): would_be_credited(attributor, path, candidates) for path in image or ()}
-    told = None
+    result = None
     if prompts is not None or not image:
-        wanted = close_prompts(attributor, candidates) if asked is None else asked
+        texts = close_prompts(attributor, candidates) if own_prompts is None else own_prompts
         if opened.generator_path is None:
             raise CheckpointError(
-                f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
+                f"collection '{opened.name}' has no generator for prompts; give --image FILE."
             )
         with progress_bar("step") as on_step:
-            told = survey(
+            result = survey(
                 attributor,
                 Generator.open(opened.generator_path, device),
                 candidates,
-                wanted,
+                texts,
                 seed=seed,
                 on_step=on_step,
             )
@@ -70,7 +72,7 @@ def artwork(
                     "collection": opened.name,
                     "method": opened.method,
                     "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
-                    "survey": None if told is None else told.to_dict(),
+                    "survey": None if result is None else result.to_dict(),
                 },
                 indent=2,
                 ensure_ascii=False,
@@ -79,10 +81,10 @@ def artwork(
         return
     for name, standing in answers.items():
         typer.echo(one_line(f"{name}: {standing.sentence}"))
-    if told is not None:
-        typer.echo(one_line(told.sentence))
+    if result is not None:
+        typer.echo(one_line(result.sentence))
         typer.echo("   share  closest at  of      prompt")
-        for row in told.ranked:
+        for row in result.ranked:
             s = row.standing
             typer.echo(
                 f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {one_line(row.prompt)}"

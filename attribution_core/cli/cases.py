@@ -1,4 +1,4 @@
-"""What the commands `calibrate` and `evaluate` share: test cases, from released features or from manifests."""
+"""Test cases for the commands `calibrate` and `evaluate`, from released features or manifests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> TestCase:
-    """A released test case (.pth) as it is, or a manifest whose images are encoded, with progress.
+    """Read a released test case (.pth), or encode the images of a manifest, with a progress bar.
 
-    Raises `InvalidInputError` for a manifest without a folder of images, and what reading raises.
+    Raises `InvalidInputError` for a manifest without a folder of images, and as `TestCase.from_release` and
+    `encode_case` do.
     """
     from tqdm import tqdm
 
@@ -40,7 +41,7 @@ def read_case(path: Path, encoder: str, images: Sequence[Path], device: str) -> 
 
 
 def encode_images(corpus: Corpus, encoder: str, device: str) -> NDArray[np.float32]:
-    """(n, d) raw features of all its images, with progress."""
+    """Encode all images of a corpus to (n, d) raw features, with a progress bar."""
     from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.encode import encode_corpus
     from attribution_core.encoding.encoders import load_encoder

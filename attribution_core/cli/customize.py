@@ -1,4 +1,4 @@
-"""The command `customize`: tune a generator on a few images from the command line."""
+"""The command `customize`: tune a generator on a few images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from attribution_core.settings import Settings
 
 
 def customize(
-    images: Annotated[list[Path], typer.Argument(help="Images of one thing or style, or a folder of them.")],
+    images: Annotated[list[Path], typer.Argument(help="Images of one object or style, or a folder of them.")],
     category: Annotated[str, typer.Option(help="What they show, in words: 'cat', 'red car'.")],
-    out: Annotated[Path, typer.Option(help="Folder for what is learned, a few megabytes.")],
-    style: Annotated[bool, typer.Option("--style", help="The images share a style, not a thing.")] = False,
+    out: Annotated[Path, typer.Option(help="Output folder, a few megabytes.")],
+    style: Annotated[
+        bool, typer.Option("--style", help="The images share a style rather than an object.")
+    ] = False,
     steps: Annotated[int, typer.Option(help="Tuning steps.")] = 125,
-    batch_size: Annotated[int, typer.Option(help="Views in a step.")] = 8,
-    learning_rate: Annotated[float | None, typer.Option(help="Default: by the generator's size.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Views per step.")] = 8,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate; default: by the generator's size.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
     generator: Annotated[
         str,
@@ -28,7 +32,7 @@ def customize(
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Tune a generator on IMAGES: it learns them as a new token, and nothing else of it changes."""
+    """Tune a generator on IMAGES with Custom Diffusion, so that a new token stands for them."""
     from tqdm import tqdm
 
     from attribution_core.collection.layout import CollectionLayout
@@ -48,7 +52,7 @@ def customize(
         typer.echo(opened.licence_notice, err=True)
     exemplars = [read_image(file) for _, file in image_files(images)]
     with tqdm(total=steps, unit="step", disable=not sys.stderr.isatty()) as bar:
-        learned = tune(
+        customization = tune(
             opened,
             exemplars,
             category,
@@ -60,10 +64,10 @@ def customize(
             seed=seed,
             on_step=lambda _: bar.update(),
         )
-    learned.save(out)
+    customization.save(out)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     count = "1 image" if len(exemplars) == 1 else f"{len(exemplars)} images"
     typer.echo(
-        f"{out}: learned from {count}, {size:.1f} MB; prompts name it "
+        f"{out}: learned from {count}, {size:.1f} MB; in prompts, write "
         f"'{prompt_for(captions[0], category, TOKEN)}'"
     )

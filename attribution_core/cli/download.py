@@ -1,4 +1,4 @@
-"""The command `download`: released files by name, with their licence shown and agreed to."""
+"""The command `download`: fetch released files by name after the user has accepted their licence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def download(
-    name: Annotated[str, typer.Argument(help="What to fetch; without it, all that there is is listed.")] = "",
+    name: Annotated[str, typer.Argument(help="What to fetch; without a name, list everything.")] = "",
     out: Annotated[
-        Path | None, typer.Option(help="Folder, in place of the usual one; not of encoders.")
+        Path | None, typer.Option(help="Folder to use instead of the default; not for encoders.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON alone on stdout.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without a prompt.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON, and only that.")] = False,
 ) -> None:
-    """Fetch released files by NAME: what the paper released, and encoders' weights; run it again to go on."""
+    """Fetch released files by NAME: the paper's files and encoder weights; run again to resume."""
     from tqdm import tqdm
 
     from attribution_core.errors import InvalidInputError
@@ -34,36 +34,33 @@ def download(
     release = released(name)
     if out is not None and release.encoder:
         raise InvalidInputError(
-            f"'{name}' is an encoder's weights, which are looked for in '{release.folder}' alone; "
-            "leave --out away."
+            f"'{name}' is an encoder's weights, which are only loaded from '{release.folder}'; omit --out."
         )
     if not is_here(release, out):
-        _agree(release, out or release.folder, yes)
+        _accept_licence(release, out or release.folder, yes)
     with tqdm(
         unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty(), delay=0.1
     ) as bar:
-        shown = [""]
+        current = [""]
 
         def show(file: str, here: int, total: int | None) -> None:
-            if file != shown[0] or here < bar.n:
-                shown[0] = file
+            if file != current[0] or here < bar.n:
+                current[0] = file
                 bar.set_description(file, refresh=False)
                 bar.reset(total)
-                bar.n = bar.initial = (
-                    here  # what was there before counts neither for the rate nor for the time left
-                )
+                bar.n = bar.initial = here  # bytes of an earlier run count for neither rate nor time left
             bar.total = total
             bar.update(here - bar.n)
 
         done = fetch_all(name, out, show)
     typer.echo(
         f"{done.folder}: {len(done.files)} files of '{name}'"
-        + (", all there already" if done.already else "")
+        + (", all already present" if done.already else "")
     )
 
 
-def _agree(release: Release, folder: Path, yes: bool) -> None:
-    """Show what is about to be fetched, and ask. Raises `InvalidInputError` where nobody can answer or says no."""
+def _accept_licence(release: Release, folder: Path, yes: bool) -> None:
+    """Show what will be fetched and ask for consent. Raises `InvalidInputError` without consent."""
     from attribution_core.errors import InvalidInputError
 
     for line in (
@@ -71,18 +68,18 @@ def _agree(release: Release, folder: Path, yes: bool) -> None:
         f"from {release.source}",
         f"size: {release.about}",
         f"licence: {release.licence}",
-        f"goes to {folder}",
+        f"folder: {folder}",
     ):
         typer.echo(line, err=True)
     if yes:
         return
-    if not _somebody_there():
-        raise InvalidInputError("nobody is there to agree to the licence; say --yes if you agree.")
-    if not typer.confirm("Do you agree to the licence?", err=True):
-        raise InvalidInputError("the licence was not agreed to; nothing was fetched.")
+    if not _is_terminal():
+        raise InvalidInputError("not a terminal: pass --yes to accept the licence.")
+    if not typer.confirm("Do you accept the licence?", err=True):
+        raise InvalidInputError("the licence was not accepted, so nothing was fetched.")
 
 
-def _somebody_there() -> bool:
+def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 

@@ -25,21 +25,21 @@ def evaluate(
         Path | None, typer.Option(help="Training features: the release's feats/ENCODER/laion_subset.pth.")
     ] = None,
     collection: Annotated[
-        Path | None, typer.Option(help="In their place: a collection, whose images are encoded.")
+        Path | None, typer.Option(help="Instead of --training: a collection whose images are encoded.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Of the features; default: the collection's own.")
+        str | None, typer.Option(help="Encoder of the features; default: the collection's own.")
     ] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of manifests' images, as files or Parquet; repeat it for more."),
+        typer.Option(help="Folder of the manifests' images, as files or Parquet; may be repeated."),
     ] = None,
     mappers: Annotated[
         list[Path] | None,
-        typer.Option(help="Mapper folder or released .pth; repeat it for more. Without: none."),
+        typer.Option(help="Mapper folder or released .pth; may be repeated. Default: none."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for table.md, table.csv and table.json.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Score encoders and mappers: recall@1/5/10/100 and mAP, with 95 % intervals over models."""
@@ -56,17 +56,19 @@ def evaluate(
     from attribution_core.release.features import ReleasedTrainingFeatures
 
     if (training is None) == (collection is None):
-        raise InvalidInputError("give either --training, a file of features, or --collection, a folder.")
+        raise InvalidInputError(
+            "give either --training, a file of features, or --collection, a folder, but not both."
+        )
     opened = None if collection is None else Collection.open(collection)
     name = encoder or (opened.encoder_name if opened else "")
     if name not in ENCODERS:
         raise (
             unknown_name("encoder", name, ENCODERS)
             if name
-            else InvalidInputError("the features' encoder is not known; name it with --encoder.")
+            else InvalidInputError("the encoder of the features is unknown; name it with --encoder.")
         )
     tests = [read_case(path, name, images or [], device) for path in cases]
-    pairs = [("pretrained", MapperPair.identity(tests[0].dim, name)), *_learned(opened, name)]
+    pairs = [("pretrained", MapperPair.identity(tests[0].dim, name)), *_learned_mappers(opened, name)]
     for path in mappers or []:
         released = path.suffix == ".pth"
         pairs.append(
@@ -81,7 +83,7 @@ def evaluate(
     scores: list[Score] = []
     for label, pair in pairs:
         with tqdm(total=count, unit="image", desc=label, disable=not sys.stderr.isatty()) as bar:
-            scores += score(_counted(blocks, bar), tests, pair, label, seed)
+            scores += score(_with_progress(blocks, bar), tests, pair, label, seed)
     typer.echo(to_markdown(scores), nl=False)
     for ending, text in (("md", to_markdown(scores)), ("csv", to_csv(scores)), ("json", to_json(scores))):
         if out is not None:
@@ -89,8 +91,8 @@ def evaluate(
                 temporary.write_text(text, encoding="utf-8")
 
 
-def _learned(collection: Collection | None, encoder: str) -> list[tuple[str, MapperPair]]:
-    """The mappers that a collection has learned for an encoder, by the names of its methods."""
+def _learned_mappers(collection: Collection | None, encoder: str) -> list[tuple[str, MapperPair]]:
+    """Return a collection's learned mappers for an encoder, by the names of its methods."""
     from attribution_core.mapping.pair import MapperPair
 
     if collection is None:
@@ -99,7 +101,7 @@ def _learned(collection: Collection | None, encoder: str) -> list[tuple[str, Map
     return [(name, pair) for name, pair in pairs if pair.encoder == encoder and pair.kind != "identity"]
 
 
-def _counted(
+def _with_progress(
     blocks: Callable[[], Iterable[NDArray[np.float32]]], bar: Any
 ) -> Callable[[], Iterator[NDArray[np.float32]]]:
     def counted() -> Iterator[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""The command `from-release`: a collection from the paper's released files."""
+"""The command `from-release`: build a collection from the paper's released files."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import typer
 
 def from_release(
     encoder: Annotated[
-        str, typer.Argument(help="clip, dino, moco, vit or sscd; or a row's name and --features.")
+        str, typer.Argument(help="clip, dino, moco, vit or sscd; or, with --features, any encoder's name.")
     ],
     out: Annotated[Path, typer.Option(help="Collection folder to write.")],
     release: Annotated[
-        Path | None, typer.Option(help="Folder of the downloads, if not the usual one.")
+        Path | None, typer.Option(help="Folder of the downloads, if not the default one.")
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(help="A feats/ENCODER/laion_subset.pth, in place of the downloads.")
+        Path | None, typer.Option(help="A feats/ENCODER/laion_subset.pth to use instead of the downloads.")
     ] = None,
-    mappers: Annotated[Path | None, typer.Option(help="Beside --features: a released mapper .pth.")] = None,
+    mappers: Annotated[Path | None, typer.Option(help="With --features: a released mapper .pth.")] = None,
     calibrator: Annotated[
-        Path | None, typer.Option(help="Beside --features: a released calibrator .pth.")
+        Path | None, typer.Option(help="With --features: a released calibrator .pth.")
     ] = None,
     captions: Annotated[
-        Path | None, typer.Option(help=".txt, a line an image; or CSV or Parquet: file,caption,link,licence.")
+        Path | None,
+        typer.Option(help=".txt with one line per image; or CSV or Parquet: file,caption,link,licence."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; only linked to, not copied.")
+        Path | None, typer.Option(help="Folder of the images, which is linked to, not copied.")
     ] = None,
     factory: Annotated[str | None, typer.Option(help="Flat or SQfp16; default: SQfp16.")] = None,
     store: Annotated[
-        str | None, typer.Option(help="In place of --factory: milvus://HOST:PORT, or milvus:FILE.db.")
+        str | None, typer.Option(help="Instead of --factory: milvus://HOST:PORT, or milvus:FILE.db.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the app calls it.")] = "LAION subset",
+    name: Annotated[str, typer.Option(help="Name of the collection in the app.")] = "LAION subset",
 ) -> None:
-    """Make a collection that the app opens from released features, mappers, calibrator and captions."""
-    from attribution_core.cli.index import chosen
+    """Build a collection for the app from released features, mappers, calibrator and captions."""
+    from attribution_core.cli.index import factory_or_store
     from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
     from attribution_core.collection.from_release import find_release, row_of
@@ -45,13 +46,13 @@ def from_release(
     if features is None:
         if mappers or calibrator:
             raise InvalidInputError(
-                "--mappers and --calibrator go with --features; the downloads bring their own."
+                "--mappers and --calibrator require --features; the downloads include their own."
             )
-        found = find_release(encoder, release)
-        features, mappers, calibrator = found.features, found.mappers, found.calibrator
-        captions = captions or found.captions
+        parts = find_release(encoder, release)
+        features, mappers, calibrator = parts.features, parts.mappers, parts.calibrator
+        captions = captions or parts.captions
     with progress_bar("image") as show:
-        made = Collection.from_release(
+        collection = Collection.from_release(
             out,
             features=features,
             encoder=row_of(encoder),
@@ -59,15 +60,13 @@ def from_release(
             calibrator=calibrator,
             captions=captions,
             images=images,
-            factory=chosen(factory, store, "SQfp16"),
+            factory=factory_or_store(factory, store, "SQfp16"),
             name=name,
             on_progress=show,
         )
     if captions is None:
-        typer.echo(
-            "note: without captions, images are called by their file names; give --captions.", err=True
-        )
-    if not made.calibrator.is_fitted:
-        typer.echo("note: without a calibrator, attribute with --temperature.", err=True)
-    typer.echo(f"{out}: {len(made.index):,} images")
+        typer.echo("note: without --captions, images are labelled with their file names.", err=True)
+    if not collection.calibrator.is_fitted:
+        typer.echo("note: without a calibrator, 'attribute' needs --temperature.", err=True)
+    typer.echo(f"{out}: {len(collection.index):,} images")
     typer.echo(f"open it with: python app.py --collection {out}")

@@ -30,8 +30,7 @@ def index(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="See the command 'encoders'; default: efficientnet-lite0, or "
-            "that of the collection that is added to."
+            help="See the command 'encoders'; default: efficientnet-lite0, or the collection's own with --add."
         ),
     ] = None,
     mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
@@ -39,7 +38,7 @@ def index(
     store: Annotated[
         str | None,
         typer.Option(
-            help="In place of --factory: milvus://HOST:PORT, or milvus:FILE.db for a file in the collection."
+            help="Instead of --factory: milvus://HOST:PORT, or milvus:FILE.db for a file in the collection."
         ),
     ] = None,
     metadata: Annotated[
@@ -48,40 +47,42 @@ def index(
     key: Annotated[
         str | None,
         typer.Option(
-            help="Its column that names the images; default: file, file_name, filename, path, id or key."
+            help="Metadata column with image names; default: file, file_name, filename, path, id or key."
         ),
     ] = None,
     columns: Annotated[
-        str, typer.Option(help="Other names of columns, such as creator=artist,caption=TEXT.")
+        str, typer.Option(help="Names of your columns, such as creator=artist,caption=TEXT.")
     ] = "",
     image_column: Annotated[
-        str | None, typer.Option(help="Of a table; default: image, else one of that type.")
+        str | None, typer.Option(help="Image column of a table; default: image, else one of that type.")
     ] = None,
     read_as: Annotated[
         str | None,
-        typer.Option("--as", help="What a folder is read as: folder (of images), parquet or tar."),
+        typer.Option("--as", help="How to read a folder: as folder (of images), parquet or tar."),
     ] = None,
     id_from_file: Annotated[
         bool,
         typer.Option(
-            "--id-from-file", help="The Parquet file's name before each id, where ids restart in every file."
+            "--id-from-file", help="Prefix ids with their Parquet file's name, if ids restart in every file."
         ),
     ] = False,
-    split: Annotated[str | None, typer.Option(help="Of a data set; default: train.")] = None,
-    config: Annotated[str | None, typer.Option(help="Of a data set that has several.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a data set; default: train.")] = None,
+    config: Annotated[str | None, typer.Option(help="Configuration of a data set that has several.")] = None,
     prefix: Annotated[
-        str, typer.Option(help="Before each id, so that two folders' images do not share one.")
+        str, typer.Option(help="Prefix of all ids, to keep ids of several folders apart.")
     ] = "",
     near_duplicates: Annotated[
-        str | None, typer.Option(help="What counts as one work: 0 (equal) to 0.5, or off; default: 0.1.")
+        str | None,
+        typer.Option(help="Threshold for near-duplicates: 0 (identical) to 0.5, or off; default: 0.1."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="local, or ray: encode on a Ray cluster.")] = "local",
     workers: Annotated[
-        int | None, typer.Option(help="Encoders at once on Ray; default: one a GPU, else one a machine.")
+        int | None,
+        typer.Option(help="Parallel encoders on Ray; default: one per GPU, or else one per machine."),
     ] = None,
 ) -> None:
-    """Make a collection of your own images, or add to it; run it again after an interruption to go on."""
+    """Build a collection of your own images, or add to it; run again after an interruption to resume."""
     from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.build import Engine, IndexOptions, SourceOptions, build_collection
     from attribution_core.collection.sources.item import Columns
@@ -95,14 +96,14 @@ def index(
         raise InvalidInputError(
             f"--near-duplicates is '{near_duplicates}', expected 0 to 0.5, or off."
         ) from error
-    kept = {
+    fixed = {
         "--mappers": mappers,
         "--factory": factory,
         "--store": store,
         "--near-duplicates": near_duplicates,
     }
-    for option in (name for name, given in kept.items() if add and given is not None):
-        raise CheckpointError(f"a collection that is added to keeps its own; leave {option} away with --add.")
+    for option in (name for name, value in fixed.items() if add and value is not None):
+        raise CheckpointError(f"{option} cannot be changed with --add; the collection keeps its own.")
     done = 0
 
     try:
@@ -131,25 +132,28 @@ def index(
                     read_as=read_as,
                     id_from_file=id_from_file,
                 ),
-                index=IndexOptions(chosen(factory, store, "Flat"), threshold),
+                index=IndexOptions(factory_or_store(factory, store, "Flat"), threshold),
                 engine=Engine(engine, workers),
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
-        before = " the collection is as it was, and" if add else ""
-        typer.echo(f"stopped; {done:,} images are done,{before} the same command goes on there", err=True)
+        unchanged = " and the collection is unchanged" if add else ""
+        typer.echo(
+            f"interrupted; {done:,} images are done{unchanged}; run the same command again to resume",
+            err=True,
+        )
         raise typer.Exit(130) from None
-    _tell(report, out, metadata is not None, add)
+    _print_report(report, out, metadata is not None, add)
 
 
-def chosen(factory: str | None, store: str | None, default: str) -> str:
-    """Return the factory that two options name. Raises `InvalidInputError` if both are given or one is not valid."""
+def factory_or_store(factory: str | None, store: str | None, default: str) -> str:
+    """Return the factory for --factory or --store. Raises `InvalidInputError` for both, or for an invalid store."""
     from attribution_core.errors import InvalidInputError
     from attribution_core.retrieval.backends import BACKENDS, check_factory
 
     if factory is not None and store is not None:
         raise InvalidInputError(
-            f"--factory {factory} keeps features in the collection, --store in Milvus; give one of the two."
+            f"--factory {factory} keeps features in the collection, --store in Milvus; give only one of them."
         )
     if store is None:
         return factory or default
@@ -160,56 +164,56 @@ def chosen(factory: str | None, store: str | None, default: str) -> str:
     return check_factory(store)
 
 
-def _tell(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
-    _name("skipped ", report.skipped, out / "skipped.json")
-    _name("note: ", report.notes, None)
-    _name("not read: ", report.unread, out / "unread.json")
+def _print_report(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
+    _print_files("skipped ", report.skipped, out / "skipped.json")
+    _print_files("note: ", report.notes, None)
+    _print_files("not read: ", report.unread, out / "unread.json")
     if joined and (report.unmatched_rows or report.unmatched_images):
         typer.echo(
-            f"metadata: rows without an image that was read here: {len(report.unmatched_rows):,}, images "
-            f"without a row: {len(report.unmatched_images):,}; {out / 'unmatched.json'} names them",
+            f"metadata: rows without an image: {len(report.unmatched_rows):,}, images without a row: "
+            f"{len(report.unmatched_images):,}; see {out / 'unmatched.json'}",
             err=True,
         )
     if report.unnamed_rows:
-        typer.echo(f"metadata: rows that name no image: {report.unnamed_rows:,}", err=True)
+        typer.echo(f"metadata: rows without an image name: {report.unnamed_rows:,}", err=True)
     if report.unused_columns:
         typer.echo(
-            f"metadata: columns that are not used: {one_line(', '.join(report.unused_columns))}; "
-            "--columns creator=COLUMN takes one",
+            f"metadata: unused columns: {one_line(', '.join(report.unused_columns))}; "
+            "use --columns creator=COLUMN to map one",
             err=True,
         )
     if report.notice:
         typer.echo(f"note: {report.notice}", err=True)
     words = f", {report.added:,} of them new" if add else ""
     if add and report.known:
-        words += f", {report.known:,} were there already (same id; --prefix tells two folders apart, "
-        words += "--id-from-file two Parquet files)"
+        words += f", {report.known:,} already present (same id; use --prefix to keep folders apart, "
+        words += "--id-from-file for Parquet files)"
     typer.echo(f"{out}: {len(report.collection.index)} images{words}, {len(report.skipped)} skipped")
     if report.repeated:
-        typer.echo(f"near-duplicates of another image, credited as one work with it: {report.repeated:,}")
+        typer.echo(f"near-duplicates of other images, credited as one work with them: {report.repeated:,}")
     typer.echo(f"open it with: python app.py --collection {out}")
 
 
-def _name(word: str, files: Sequence[Skipped], listed: Path | None) -> None:
-    """Print the first files with their reasons, and how many more there are. listed: the file that lists them all."""
+def _print_files(word: str, files: Sequence[Skipped], listing: Path | None) -> None:
+    """Print the first files with their reasons, and the number of others. listing: file that lists all."""
     for entry in files[:NAMED]:
         typer.echo(f"{word}{one_line(entry.file)}: {one_line(entry.reason)}", err=True)
     if len(files) > NAMED:
-        where = f", all in {listed}" if listed else ""
+        where = f", all in {listing}" if listing else ""
         typer.echo(f"... and {len(files) - NAMED:,} more{where}", err=True)
 
 
 def remove(
-    collection: Annotated[Path, typer.Argument(help="A collection that 'index' made.")],
+    collection: Annotated[Path, typer.Argument(help="A collection built by 'index'.")],
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Ids of images, as 'attribute --json' lists them.")
+        list[str] | None, typer.Argument(help="Ids of images, as listed by 'attribute --json'.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A text file of more ids, one a line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A text file with more ids, one per line.")] = None,
 ) -> None:
-    """Take images out of a collection of your own; nothing is encoded again."""
+    """Remove images from a collection of your own, without encoding the others again."""
     from attribution_core.collection.editions import remove_images
     from attribution_core.common.text_files import read_lines
 
-    every = [*(ids or ()), *([] if file is None else read_lines(file, "the ids"))]
-    done = remove_images(collection, every)
+    all_ids = [*(ids or ()), *([] if file is None else read_lines(file, "the ids"))]
+    done = remove_images(collection, all_ids)
     typer.echo(f"{collection}: {done.images} removed, {len(done.collection.index)} images left")

@@ -1,4 +1,4 @@
-"""Commands of `python -m attribution_core`; each ends with one line on stderr and exit code 2 on an error."""
+"""Commands of `python -m attribution_core`; an error prints one line on stderr and exits with code 2."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ app = typer.Typer(
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's mistake into one line on stderr and exit code 2."""
+    """Print expected errors as one line on stderr and exit with code 2."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -50,12 +50,12 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         except AttributionError as error:
             typer.echo(f"error: {one_line(message_of(error))}", err=True)
             raise typer.Exit(2) from error
-        except OSError as error:  # a disk that is full or locked where nobody else has said so
+        except OSError as error:  # such as a full or read-only disk, where no other code has caught it
             where = f"'{error.filename}': " if error.filename is not None else ""
             typer.echo(f"error: {one_line(where + (error.strerror or str(error)))}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
-            typer.echo("stopped; the same command goes on where it was", err=True)
+            typer.echo("interrupted; run the same command again to resume", err=True)
             raise typer.Exit(130) from None
 
     return wrapped
@@ -66,9 +66,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 def attribute(
     image: Annotated[Path, typer.Argument(help="The generated image: PNG, JPEG, WebP, ...")],
     collection: Collections = None,
-    top: Annotated[int, typer.Option(help="Training images to list.")] = 10,
-    temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
-    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
+    top: Annotated[int, typer.Option(help="Number of training images to list.")] = 10,
+    temperature: Annotated[float | None, typer.Option(help="Use instead of the fitted temperature.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method of the collection; default: its own.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -86,10 +86,10 @@ def attribute(
     typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
     for work in result.works:
         first = work.places[0]
-        credit, alike = result.credits[first], work.words()
+        credit, duplicates = result.credits[first], work.words()
         words = (
             f"{credit.caption or credit.id}; {credit.creator or 'unknown'}, "
-            f"{credit.licence or 'licence unknown'}{f' ({alike})' if alike else ''}"
+            f"{credit.licence or 'licence unknown'}{f' ({duplicates})' if duplicates else ''}"
         )
         typer.echo(
             f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
@@ -101,19 +101,19 @@ def attribute(
 @app.command()
 @one_line_errors
 def generate(
-    prompt: Annotated[str, typer.Argument(help='What to draw; "" makes an unconditional image.')],
+    prompt: Annotated[str, typer.Argument(help='What to draw; "" generates an unconditional image.')],
     seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+        float | None, typer.Option(help="Guidance scale; default: the generator's own.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="PNG to write; it carries the recipe.")] = Path("generated.png"),
+    out: Annotated[Path, typer.Option(help="PNG file to write, with the recipe.")] = Path("generated.png"),
     generator: Annotated[
-        str, typer.Option(help="Name (see 'generators'), folder or hub name of another one.")
+        str, typer.Option(help="Another generator: a name (see 'generators'), folder or hub name.")
     ] = "",
     device: Device = "auto",
 ) -> None:
-    """Make an image from PROMPT and write it with its recipe."""
+    """Generate an image from PROMPT and save it with its recipe."""
     from tqdm import tqdm
 
     from attribution_core.collection.layout import CollectionLayout
@@ -128,25 +128,25 @@ def generate(
     )
     if opened.licence_notice:
         typer.echo(opened.licence_notice, err=True)
-    if spared := str(opened.load().plan):
-        typer.echo(spared, err=True)
+    if savings := str(opened.load().plan):
+        typer.echo(savings, err=True)
     with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
-        made = opened.generate(
+        result = opened.generate(
             prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update()
         )
-    made.save(out)
-    for notice in made.notices:
+    result.save(out)
+    for notice in result.notices:
         typer.echo(notice, err=True)
     typer.echo(
-        f"{out}: {made.image.width} x {made.image.height} px, seed {seed}, {made.recipe.steps} steps, "
-        f"guidance {made.recipe.guidance:g}"
+        f"{out}: {result.image.width} x {result.image.height} px, seed {seed}, {result.recipe.steps} steps, "
+        f"guidance {result.recipe.guidance:g}"
     )
 
 
 @app.command()
 @one_line_errors
 def encoders(as_json: AsJson = False) -> None:
-    """List the encoders: name, dimension, input size, licence, and whether the weights ship."""
+    """List the encoders: name, dimension, input size, licence, and whether the weights are bundled."""
     from attribution_core.encoding.encoders import ENCODERS
 
     rows = [
@@ -182,7 +182,7 @@ def encoders(as_json: AsJson = False) -> None:
 @app.command()
 @one_line_errors
 def generators(as_json: AsJson = False) -> None:
-    """List the generators that have a name: where they come from, their licence, and what they draw with."""
+    """List the named generators: source, licence, and default settings."""
     from attribution_core.generation.generator import Generator
     from attribution_core.generation.table import GENERATORS
 
@@ -193,12 +193,12 @@ def generators(as_json: AsJson = False) -> None:
             "licence": s.licence,
             "gated": s.gated,
             "size": s.size,
-            "steps": usual.steps,
-            "guidance": usual.guidance,
+            "steps": defaults.steps,
+            "guidance": defaults.guidance,
             "safety_checker": s.safety_checker,
         }
         for s in GENERATORS.values()
-        for usual in [s.defaults or Generator.open(s.name).defaults]
+        for defaults in [s.defaults or Generator.open(s.name).defaults]
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -233,7 +233,7 @@ app.command()(one_line_errors(train_mappers))
 
 
 def main() -> None:
-    """Run the command line; the hub's telemetry is off."""
+    """Run the command line, with the hub's telemetry off."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     printable_streams()
     app()

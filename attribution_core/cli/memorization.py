@@ -1,4 +1,4 @@
-"""The command `memorization`: which images, or which prompts' images, are copies of training images."""
+"""The command `memorization`: find images, given or generated from prompts, that copy training images."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from attribution_core.generation.recipe import Recipe
     from attribution_core.reports.scan import ScannedImage
 
-_BLOCK = 16  # images between two steps of the bar
+_BLOCK = 16  # images per update of the progress bar
 
 
 def memorization(
     images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="Text file, one prompt a line: images are made of each and looked at.")
+        Path | None, typer.Option(help="Text file of prompts to generate images from, one per line.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Images of each prompt, from seeds 1, 2, ...")] = 4,
+    seeds: Annotated[int, typer.Option(help="Images per prompt, with seeds 1, 2, ...")] = 4,
     steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="How closely to follow the prompt; likewise.")
+        float | None, typer.Option(help="Guidance scale; default: the generator's own.")
     ] = None,
     collection: Annotated[
         Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the same with pictures as one HTML file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")] = False,
+    html: Annotated[Path | None, typer.Option(help="HTML file to write, with pictures.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Tell which images are copies of training images, and how often prompts bring the same one back."""
+    """Report which images are copies of training images, and how often prompts reproduce the same one."""
     from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
     from attribution_core.common.files import atomic_path
@@ -47,18 +47,16 @@ def memorization(
     from attribution_core.settings import Settings
 
     if not images and prompts is None:
-        raise InvalidInputError(
-            "there is nothing to look at; give image files or folders, or --prompts FILE."
-        )
+        raise InvalidInputError("there is nothing to check; give image files or folders, or --prompts FILE.")
     if html is not None and html.is_dir():
         raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
     whole("seeds", seeds, 1, 10_000)
     files = list(image_files(images or []))
-    asked = [] if prompts is None else _lines(prompts)
+    texts = [] if prompts is None else _read_prompts(prompts)
     opened = Collection.open(collection or Settings().collection)
-    items = [*_read(files, opened, device)]
-    if asked:
-        items += _made(asked, seeds, steps, guidance, opened, device)
+    items = [*_scan_files(files, opened, device)]
+    if texts:
+        items += _scan_prompts(texts, seeds, steps, guidance, opened, device)
     scan = Scan.of(items, opened)
     if html is not None:
         with atomic_path(html) as temporary:
@@ -76,26 +74,26 @@ def memorization(
             f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  "
             f"{one_line(f'{item.title}; {verdict.name}')}"
         )
-    for prompt, told in scan.prompts().items():
-        typer.echo(one_line(f"“{prompt}”: {told.sentence}"))
+    for prompt, summary in scan.prompts().items():
+        typer.echo(one_line(f"“{prompt}”: {summary.sentence}"))
     typer.echo(one_line(scan.sentence))
     typer.echo(f"How do we know? {scan.items[0].verdict.how}")
     if scan.how_signal:
         typer.echo(f"The noise signal: {scan.how_signal}")
 
 
-def _lines(path: Path) -> list[str]:
+def _read_prompts(path: Path) -> list[str]:
     from attribution_core.common.text_files import read_lines
     from attribution_core.errors import InvalidInputError
 
-    kept = list(dict.fromkeys(" ".join(line.split()) for line in read_lines(path, "the prompts")))
-    if not kept:
-        raise InvalidInputError(f"there is no prompt in '{path}'; write one a line.")
-    return kept
+    prompts = list(dict.fromkeys(" ".join(line.split()) for line in read_lines(path, "the prompts")))
+    if not prompts:
+        raise InvalidInputError(f"there is no prompt in '{path}'; write one per line.")
+    return prompts
 
 
-def _read(files: list[tuple[str, Path]], opened: Collection, device: str) -> Iterator[ScannedImage]:
-    """Files that cannot be read are said and left out, where there are others."""
+def _scan_files(files: list[tuple[str, Path]], opened: Collection, device: str) -> Iterator[ScannedImage]:
+    """Check image files; if there are several, unreadable ones are reported and skipped."""
     from tqdm import tqdm
 
     from attribution_core.analyses.memorization.verdict import Memorization
@@ -128,11 +126,11 @@ def _recipe(path: Path) -> Recipe | None:
     try:
         values = read_recipe(path)
         return None if values is None else Recipe.from_dict(values)
-    except AttributionError:  # what made it is a courtesy here; the verdict stands without it
+    except AttributionError:  # the recipe is optional; the verdict does not need it
         return None
 
 
-def _made(
+def _scan_prompts(
     prompts: list[str], seeds: int, steps: int | None, guidance: float | None, opened: Collection, device: str
 ) -> Iterator[ScannedImage]:
     from tqdm import tqdm
@@ -143,20 +141,18 @@ def _made(
     from attribution_core.reports.scan import ScannedImage
 
     if opened.generator_path is None:
-        raise CheckpointError(
-            f"the collection '{opened.name}' has no generator to ask the prompts of; give images."
-        )
+        raise CheckpointError(f"the collection '{opened.name}' has no generator for prompts; give images.")
     generator, checker = Generator.open(opened.generator_path, device), Memorization(opened, device)
-    _ = checker.index  # what is wrong with the copy encoder is said before anything is made
+    _ = checker.index  # fail before generating if the copy encoder is unusable
     with tqdm(total=len(prompts) * seeds, unit="image", disable=not sys.stderr.isatty()) as bar:
         for prompt in prompts:
             for seed in range(1, seeds + 1):
-                made = generator.generate(prompt, seed, steps, guidance)
+                result = generator.generate(prompt, seed, steps, guidance)
                 yield ScannedImage(
                     f"“{prompt}”, seed {seed}",
-                    made.image,
-                    checker.check(made.image),
-                    made.recipe,
-                    made.noise_signal,
+                    result.image,
+                    checker.check(result.image),
+                    result.recipe,
+                    result.noise_signal,
                 )
                 bar.update()

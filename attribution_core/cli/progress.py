@@ -1,4 +1,4 @@
-"""The bar that every long command shows on a terminal, and nowhere else."""
+"""The progress bar of long commands, shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from attribution_core.common.progress import OnProgress, Progress
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[OnProgress]:
-    """A bar on stderr; gives the function that moves it."""
+    """Show a bar on stderr; yields the function that updates it."""
     from tqdm import tqdm
 
-    # A rate smoothed over many steps, so that the time that is left holds.
+    # Smooth the rate over many steps, for a steady estimate of the time left.
     with tqdm(unit=unit, disable=not sys.stderr.isatty(), smoothing=0.1, dynamic_ncols=True) as bar:
 
         def show(step: Progress) -> None:
-            if step.done < bar.n:  # the next stage, which counts anew
+            if step.done < bar.n:  # the next stage, which starts at zero
                 bar.reset(step.total)
             if step.resumed > bar.n:
-                bar.initial = bar.n = step.resumed  # of an earlier run: no part of this one's rate
+                bar.initial = bar.n = step.resumed  # done by an earlier run, so excluded from the rate
             bar.total = step.total
             bar.set_description(step.stage, refresh=False)
             bar.update(step.done - bar.n)

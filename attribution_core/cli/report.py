@@ -1,4 +1,4 @@
-"""The command `report`: one attributed image as a file to take away."""
+"""The command `report`: write the attribution of an image as a self-contained file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import typer
 
 def report(
     image: Annotated[
-        Path, typer.Argument(help="The generated image; a PNG that was made here brings its recipe.")
+        Path, typer.Argument(help="The generated image; the recipe is read from PNG files of this program.")
     ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     collection: Annotated[
         Path | None, typer.Option(help="Collection folder; default: the pocket collection.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Another of the collection's methods.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method of the collection; default: its own.")] = None,
     top: Annotated[
-        int, typer.Option(help="Training images to list; the first 12 are shown with a picture.")
+        int, typer.Option(help="Number of training images to list; the first 12 have pictures.")
     ] = 50,
-    temperature: Annotated[float | None, typer.Option(help="In place of the fitted one.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the same as JSON, too.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Use instead of the fitted temperature.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Attribute IMAGE and write everything that is known of it as one HTML file without scripts or links to load."""
+    """Attribute IMAGE and write one HTML file, without scripts or external resources, with all results."""
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.collection.collection import Collection
     from attribution_core.common.files import atomic_path
@@ -40,16 +40,16 @@ def report(
             raise InvalidInputError(f"'{path}' is a folder; give the name of a file to write.")
     query = read_image(image)
     values = read_recipe(image)
-    known = None
+    recipe = None
     if values is not None:
         try:
-            known = Recipe.from_dict(values)
+            recipe = Recipe.from_dict(values)
         except InvalidInputError as error:
-            typer.echo(f"note: the recipe in '{image.name}' is left aside: {error}", err=True)
+            typer.echo(f"note: the recipe in '{image.name}' is ignored: {error}", err=True)
     opened = Collection.open(collection or Settings().collection, method)
     result = Attributor(opened, device=device).attribute(query, top=top, temperature=temperature)
-    told = make_report(query, result, opened, title=known.prompt if known else image.stem, recipe=known)
-    files = {out: report_page(told), **({json: told.to_json()} if json else {})}
+    content = make_report(query, result, opened, title=recipe.prompt if recipe else image.stem, recipe=recipe)
+    files = {out: report_page(content), **({json: content.to_json()} if json else {})}
     for path, text in files.items():
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

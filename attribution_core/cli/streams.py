@@ -1,4 +1,4 @@
-"""Streams that take any character: a pipe or a file may be in an encoding that lacks most."""
+"""Lets output streams of any encoding write any character."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _HANDLER = "attribution_core.json_escapes"
 
 
 def printable_streams() -> None:
-    """Let stdout and stderr write what they cannot encode as JSON does: by its number, which JSON reads back."""
-    codecs.register_error(_HANDLER, _escaped)
+    """Make stdout and stderr write characters that they cannot encode as JSON escapes."""
+    codecs.register_error(_HANDLER, _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
 
 
-def _escaped(error: UnicodeError) -> tuple[str, int]:
+def _escape(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -1,4 +1,4 @@
-"""The command `train-mappers`: from a manifest of tuned models to a mapper pair."""
+"""The command `train-mappers`: learn a mapper pair from a manifest of tuned models."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def train_mappers(
     manifest: Annotated[
         Path, typer.Argument(help="Models to learn from: the released dataset/json, or your own.")
     ],
-    validation: Annotated[Path, typer.Option(help="Manifest of other models, on which settings are chosen.")],
+    validation: Annotated[Path, typer.Option(help="Manifest of other models, to select settings on.")],
     images: Annotated[
         list[Path],
-        typer.Option(help="Folder of the manifests' images, as files or Parquet; repeat it for more."),
+        typer.Option(help="Folder of the manifests' images, as files or Parquet; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the mapper pair.")],
     encoder: Annotated[str, typer.Option(help="See the command 'encoders'.")] = "efficientnet-lite0",
     kind: Annotated[str, typer.Option(help="linear, channel or mlp.")] = "linear",
     augmentation: Annotated[
-        Augmentation, typer.Option(help="Of the images to learn from.")
+        Augmentation, typer.Option(help="Augmentation of the images to learn from.")
     ] = Augmentation.MILD,
-    views: Annotated[int, typer.Option(help="Random views of each image.")] = 2,
+    views: Annotated[int, typer.Option(help="Random views per image.")] = 2,
     rigid: Annotated[bool, typer.Option(help="Keep linear heads near a rigid transform.")] = True,
-    epochs: Annotated[int, typer.Option(help="Of each fit.")] = 100,
+    epochs: Annotated[int, typer.Option(help="Epochs per fit.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pair.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Learn mappers from tuned models; run it again after an interruption to go on."""
+    """Learn mappers from tuned models; run again after an interruption to resume."""
     from tqdm import tqdm
 
     from attribution_core.add_one_in.cases import read_manifest
@@ -47,14 +47,14 @@ def train_mappers(
     store = ImageStore.open(*images)
     network, quiet = load_encoder(encoder, device), not sys.stderr.isatty()
     pairs = []
-    for part, chosen, n_views in zip(entries, (augmentation, Augmentation.NONE), (views, 1), strict=True):
+    for part, strength, n_views in zip(entries, (augmentation, Augmentation.NONE), (views, 1), strict=True):
         total = sum(len(e.exemplars) + sum(map(len, e.made.values())) for e in part)
         with tqdm(total=total, unit="image", disable=quiet) as bar:
-            pairs.append(encode_pairs(network, part, store, chosen, n_views, seed, bar.update))
+            pairs.append(encode_pairs(network, part, store, strength, n_views, seed, bar.update))
     rigidities = RIGIDITIES if rigid else (0.0,)
     fits = len(TEMPERATURES) * (len(rigidities) if kind == "linear" else 1)
     with tqdm(total=fits * epochs, unit="epoch", disable=quiet) as bar:
-        trained = train(
+        result = train(
             pairs[0],
             pairs[1],
             encoder,
@@ -66,10 +66,10 @@ def train_mappers(
             epochs=epochs,
             seed=seed,
         )
-    trained.pair.save(
+    result.pair.save(
         out,
         {
-            **trained.card(),
+            **result.card(),
             "augmentation": str(augmentation),
             "views": views,
             "seed": seed,
@@ -77,6 +77,6 @@ def train_mappers(
         },
     )
     typer.echo(
-        f"{out}: {kind} mappers of {encoder} from {len(pairs[0].models)} models; own exemplar's mean 1 / place "
-        f"on validation {trained.best.reciprocal_rank:.3f}, untrained {trained.untrained:.3f}"
+        f"{out}: {kind} mappers of {encoder} from {len(pairs[0].models)} models; mean reciprocal rank "
+        f"on validation {result.best.reciprocal_rank:.3f}, untrained {result.untrained:.3f}"
     )

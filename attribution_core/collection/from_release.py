@@ -41,7 +41,7 @@ SHORT_NAMES = {
 SOURCE = "LAION subset of the paper's release"
 SHARD = 50_000
 _PLAN = "from_release.json"
-_LOOKED_AT = 100
+_SAMPLE = 100
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def find_release(encoder: str, folder: Path | str | None = None) -> ReleasedPart
     ):
         if not path.is_file():
             raise CheckpointError(
-                f"'{path}' is not there; run 'python -m attribution_core download {download}', or "
-                "name the files."
+                f"'{path}' does not exist; run 'python -m attribution_core download {download}', or name the files."
             )
     return parts
 
@@ -116,29 +115,29 @@ def write_release(
     stored = ReleasedTrainingFeatures.open(features)
     count, dim = (int(side) for side in stored.features.shape)
     if not count:
-        raise CheckpointError(f"'{features}' holds no features.")
+        raise CheckpointError(f"'{features}' contains no features.")
     if row in ENCODERS and ENCODERS[row].dim != dim:
         raise CollectionMismatchError(
             f"'{features}' holds features of {dim} values, encoder '{row}' gives "
-            f"{ENCODERS[row].dim}; name the encoder that they were made with."
+            f"{ENCODERS[row].dim}; name the encoder that computed them."
         )
     pair = MapperPair.from_release(mappers, row) if mappers else MapperPair.identity(dim, row)
     if pair.dim != dim:
         raise CollectionMismatchError(
             f"'{features}' holds features of {dim} values, '{mappers}' takes {pair.dim}; "
-            "give mappers of the same encoder."
+            "use mappers for the same encoder."
         )
-    fitted = Calibrator.from_release(calibrator, row) if calibrator else None
+    fitted_calibrator = Calibrator.from_release(calibrator, row) if calibrator else None
     texts = open_texts(Path(captions), stored.paths) if captions else None
     picture = _pictures(Path(images), stored.paths) if images else None
-    given = {
+    inputs = {
         "features": features,
         "mappers": mappers,
         "calibrator": calibrator,
         "captions": captions,
         "images": images,
     }
-    made_from = {key: Path(path).name for key, path in given.items() if path}
+    made_from = {key: Path(path).name for key, path in inputs.items() if path}
     _claim(layout, made_from)
 
     def show(what: str, done: int) -> None:
@@ -163,9 +162,9 @@ def write_release(
         with written_to(link):
             link.symlink_to(Path(images).resolve(), target_is_directory=True)
     pair.save(layout.mappers())
-    if fitted is not None:
-        fitted.save(layout.calibrator())
-    blocks = _mapped(stored, pair, features, lambda done: show("features", done))
+    if fitted_calibrator is not None:
+        fitted_calibrator.save(layout.calibrator())
+    blocks = _map_blocks(stored, pair, features, lambda done: show("features", done))
     TrainingIndex.build_from(blocks, factory, row, count, home=layout.index()).save(layout.index())
     what = f"{count:,} training images as {row} sees them, by files in the formats of the paper's release"
     write_card(
@@ -187,13 +186,13 @@ def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
     folder = layout.folder
     if (folder / CARD_NAME).exists():
         read_card(folder)
-        raise CheckpointError(f"'{folder}' holds a collection already; give another folder, or delete it.")
+        raise CheckpointError(f"'{folder}' already holds a collection; give another folder, or delete it.")
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"'{folder}' is a file, expected a folder to write to; give another one.")
     others = [p for p in folder.iterdir() if not is_partial(p, _PLAN)] if folder.exists() else []
     if others and not (folder / _PLAN).exists():
         raise CheckpointError(
-            f"'{folder}' is not empty and was not begun by 'from-release'; give another folder."
+            f"'{folder}' is not empty and was not started by 'from-release'; give another folder."
         )
     for half in folder.glob(".*") if folder.exists() else ():  # a partly written plan
         if is_partial(half, _PLAN):
@@ -205,7 +204,7 @@ def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _mapped(
+def _map_blocks(
     stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str, show: Callable[[int], None]
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
@@ -221,16 +220,16 @@ def _mapped(
 
 def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
     """Find how a folder names the release's pictures: by path or last part, as PNG, or as JPEG or WebP instead."""
-    for last in (False, True):
+    for flat in (False, True):
         for suffix in ("", ".jpg", ".jpeg", ".webp"):
 
-            def named(path: str, last: bool = last, suffix: str = suffix) -> str:
-                kept = path.rsplit("/", 1)[-1] if last else path.lstrip("/")
-                return kept.rsplit(".", 1)[0] + suffix if suffix else kept
+            def local(path: str, flat: bool = flat, suffix: str = suffix) -> str:
+                name = path.rsplit("/", 1)[-1] if flat else path.lstrip("/")
+                return name.rsplit(".", 1)[0] + suffix if suffix else name
 
-            if any((folder / named(path)).is_file() for path in paths[:_LOOKED_AT]):
-                return lambda path, named=named: {"bytes": None, "path": named(path)}  # type: ignore[misc]
+            if any((folder / local(path)).is_file() for path in paths[:_SAMPLE]):
+                return lambda path, local=local: {"bytes": None, "path": local(path)}  # type: ignore[misc]
     raise InvalidInputError(
-        f"'{folder}' holds none of the first {min(_LOOKED_AT, len(paths))} images "
-        f"('{paths[0]}', ...), as PNG or JPEG; give the folder that these paths begin in."
+        f"'{folder}' holds none of the first {min(_SAMPLE, len(paths))} images ('{paths[0]}', ...) as PNG, JPEG or "
+        "WebP; give the folder that these paths are relative to."
     )

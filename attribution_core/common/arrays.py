@@ -1,4 +1,4 @@
-"""Checks of arrays and numbers at the library's doors, each with one clear sentence when it fails; log-sum-exp."""
+"""Validation of arrays and numbers in public functions, with errors of one plain sentence; log-sum-exp."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_ROWS = 65_536
 
 
 def float_matrix(name: str, value: ArrayLike, dtype: Any = np.float32) -> NDArray[Any]:
-    """Return `value` as a finite, C-contiguous (n, m) matrix of `dtype`; a copy only where one is needed.
+    """Return `value` as a finite, C-contiguous (n, m) matrix of `dtype`, copied only if necessary.
 
     Raises `InvalidInputError` if it is not a two-dimensional array of real numbers, or holds NaN or infinity.
     """
@@ -27,20 +27,20 @@ def float_matrix(name: str, value: ArrayLike, dtype: Any = np.float32) -> NDArra
         finite = np.isfinite(matrix[start : start + _BLOCK_ROWS])
         if not finite.all():
             row = start + int(np.flatnonzero(~finite.all(axis=1))[0])
-            raise InvalidInputError(f"{name} holds NaN or infinity, first in row {row}; leave such rows out.")
+            raise InvalidInputError(f"{name} holds NaN or infinity, first in row {row}; remove such rows.")
     return matrix
 
 
 def normalized(rows: NDArray[Any]) -> NDArray[Any]:
-    """(n, d) floating rows scaled to length 1, in their own precision; a row of zeros stays one."""
+    """Scale (n, d) floating-point rows to length 1, keeping their dtype; zero rows stay zero."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def unit_rows(name: str, value: ArrayLike, dim: int | None = None) -> NDArray[np.float32]:
-    """Return `value` as an (n, d) float32 matrix of unit rows, without changing a value.
+    """Return `value` as an (n, d) float32 matrix after checking that its rows are unit rows.
 
     Raises `CollectionMismatchError` if `d != dim`, `InvalidInputError` if a row's length is not 1 (within
-    0.002), if there are no columns, or for what `float_matrix` refuses.
+    0.002), if there are no columns, or as `float_matrix` does.
     """
     matrix = float_matrix(name, value)
     if dim is not None and matrix.shape[1] != dim:
@@ -73,7 +73,7 @@ def bool_matrix(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[
 
 
 def positive(name: str, value: Any) -> float:
-    """Return `value` as a finite float above zero. Raises `InvalidInputError` otherwise."""
+    """Return `value` as a finite float above zero; otherwise raise `InvalidInputError`."""
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
@@ -84,7 +84,7 @@ def positive(name: str, value: Any) -> float:
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in low..high. Raises `InvalidInputError` otherwise (booleans included)."""
+    """Return `value` as an int in low..high; otherwise, and for booleans, raise `InvalidInputError`."""
     limit = f"from {low} up" if high is None else f"in {low}..{high}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise InvalidInputError(f"{name} is {value!r}, expected a whole number {limit}.")
@@ -94,13 +94,13 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def safe_log(values: Any) -> FloatArray:
-    """Return the logarithm, -inf of 0 without a warning."""
+    """Return the natural logarithm, with -inf for 0 and no warning."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(values), dtype=np.float64)
 
 
 def log_sum(values: FloatArray) -> FloatArray:
-    """Return log of the sum of exp over the last axis of (q, m), (q,); -inf for an empty or all -inf row."""
+    """Return the log of the sum of exp over each row of (q, m), as (q,); -inf for an empty or all -inf row."""
     peak = np.max(values, axis=1, initial=-np.inf, keepdims=True)
     safe = np.where(np.isfinite(peak), peak, 0.0)
     return np.asarray(safe_log(np.exp(values - safe).sum(axis=1)) + safe[:, 0])

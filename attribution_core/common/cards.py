@@ -63,12 +63,14 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError as error:
         what = "has no card.json" if folder.is_dir() else "does not exist"
         raise CheckpointError(
-            f"'{folder}' {what}; give the folder that a `save` or a download made, or make it again."
+            f"'{folder}' {what}; give a folder written by `save` or a download, or create it again."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"'{path}' cannot be read ({error}); restore or make it again.") from error
+        raise CheckpointError(f"'{path}' cannot be read ({error}); restore or create it again.") from error
     if not isinstance(card, dict):
-        raise CheckpointError(f"'{path}' holds {type(card).__name__}, expected a JSON object; make it again.")
+        raise CheckpointError(
+            f"'{path}' holds {type(card).__name__}, expected a JSON object; create it again."
+        )
     return card
 
 
@@ -113,7 +115,7 @@ def load_part(
 
 
 def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool] = lambda _: True) -> None:
-    """Compare every file named under "files" in the card with its SHA-256.
+    """Verify the SHA-256 of every file under "files" in the card.
 
     names: which of them. A file is read once per process, and again if its size or modification time changes. A card
     without "files" has nothing to compare. Raises `CheckpointError` that names the first file that is missing,
@@ -126,7 +128,7 @@ def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool]
             continue
         path = folder / name
         if not path.resolve().is_relative_to(root):
-            raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside of its folder.")
+            raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside its folder.")
         if not path.is_file():
             raise CheckpointError(f"'{path}' is named in card.json but missing; download or make it again.")
         stat = path.stat()

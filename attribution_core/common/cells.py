@@ -1,4 +1,4 @@
-"""Cells of other people's tables as plain text: lists, objects, missing values, text that is no text."""
+"""Converts cells of third-party tables to plain text: lists, objects, missing values, invalid characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from attribution_core.common.text import listing
 
 UNREADABLE = "\ufffd"
-"""Stands where a character could not be read."""
+"""Replaces characters that could not be decoded."""
 _MISSING = frozenset({"nan", "NaN", "<NA>", "NaT"})  # what pandas writes into text columns
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
@@ -20,22 +20,22 @@ _ADDRESSES = ("url", "href", "link", "@id")
 
 
 def as_text(value: Any, column: str = "") -> str:
-    """A cell as text without spaces around it; "" for what is missing: None, NaN, empty lists and objects.
+    """Convert a cell to stripped text; "" for missing values: None, NaN, empty lists and objects.
 
-    column: the corpus's, by which several values are joined: creators as "Ada and Ben", others by "; ". Of an object
-    its name is taken (for a link its address), else all that it holds. Lone surrogates become U+FFFD.
+    column: the corpus column, which decides how values are joined: creators as "Ada and Ben", others with "; ". An
+    object becomes its name (for a link its URL), or else all its content. Lone surrogates become U+FFFD.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
-        text = mended(value).strip()
+        text = replace_surrogates(value).strip()
         return "" if text in _MISSING else text
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas makes whole numbers float where one is missing
+        return str(int(value))  # pandas turns integer columns with missing values into floats
     if isinstance(value, (datetime.datetime, datetime.date)):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -45,7 +45,7 @@ def as_text(value: Any, column: str = "") -> str:
         if not parts:
             return ""
         return listing(parts) if column == "creator" else "; ".join(parts)
-    return mended(str(value)).strip()
+    return replace_surrogates(str(value)).strip()
 
 
 def _object(value: Mapping[Any, Any], column: str) -> str:
@@ -57,11 +57,11 @@ def _object(value: Mapping[Any, Any], column: str) -> str:
     return "; ".join(f"{key}: {text}" if key else text for key, text in parts.items() if text)
 
 
-def mended(text: str) -> str:
-    """Text with U+FFFD in place of lone surrogates, which no file or stream in UTF-8 takes."""
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which cannot be encoded in UTF-8, by U+FFFD."""
     return _SURROGATE.sub(UNREADABLE, text)
 
 
 def file_name(name: str) -> str:
-    """A file's name as text: bytes that are not UTF-8 as in addresses ("caf%E9.png"), so that names stay apart."""
-    return mended(_ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name))
+    """Convert a file name to text, with non-UTF-8 bytes percent-encoded ("caf%E9.png") so that names stay unique."""
+    return replace_surrogates(_ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name))

@@ -1,4 +1,4 @@
-"""Pixels of any mode and colour profile as a screen shows them: 8-bit sRGB."""
+"""Converts images of any mode and colour profile to 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _MODES = {
     "RGB ": "RGB",
     "CMYK": "CMYK",
     "LAB ": "LAB",
-}  # colour spaces of profiles, and modes of pixels
-_FULL = (1.0, 255.0, 65535.0)  # what white is called in images of floats and of whole numbers
-_OVERSHOOT = 1.1  # resampling and sharpening go a little beyond white
-_EQUAL = 2  # levels: a profile that changes no colour by more is sRGB by another name
+}  # a profile's colour space -> Pillow's mode
+_FULL = (1.0, 255.0, 65535.0)  # possible values of white in float and integer images
+_OVERSHOOT = 1.1  # resampling and sharpening can exceed white a little
+_EQUAL = 2  # levels; a profile that changes no colour by more is effectively sRGB
 _LATTICE = 6
-_LARGEST = 4_000_000  # bytes of a profile; those of printing presses have two million
+_LARGEST = 4_000_000  # bytes of a profile; those of printing presses have about two million
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """An image in mode RGB, in sRGB, without a profile.
+    """Convert an image to mode RGB in sRGB, without a profile.
 
-    Colour profiles are applied, transparency is laid on white, grey of more than 8 bits keeps its levels: floats may
-    be 0 to 1, to 255 or to 65,535, with a few values beyond or missing. A profile that is damaged, over
-    4 MB, or of another colour space than the pixels, is left aside, as viewers do.
+    Colour profiles are applied, transparency is composited on white, and grey of more than 8 bits is scaled: white may
+    be 1, 255 or 65,535 in floats, with a few values beyond or missing. As in image viewers, a profile is ignored if it
+    is damaged, over 4 MB, or for another colour space than the pixels.
     """
     profile = image.info.get("icc_profile")
     if profile and len(profile) > _LARGEST:
@@ -39,23 +39,23 @@ def to_srgb(image: Image.Image) -> Image.Image:
     elif image.mode == "P" or image.has_transparency_data:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode in ("RGBA", "LA"):
-        shown = _with_profile(image.convert(image.mode.removesuffix("A")), profile)
+        rgb = _with_profile(image.convert(image.mode.removesuffix("A")), profile)
         canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(shown, mask=image.getchannel("A"))
+        canvas.paste(rgb, mask=image.getchannel("A"))
         return canvas
-    shown = _with_profile(image, profile)
-    shown.info.pop("icc_profile", None)
-    return shown
+    rgb = _with_profile(image, profile)
+    rgb.info.pop("icc_profile", None)
+    return rgb
 
 
 def _eight_bits(image: Image.Image) -> Any:
-    """(height, width) uint8 of grey in 16-bit or 32-bit whole numbers, or floats."""
+    """Scale grey in 16-bit or 32-bit integers, or floats, to (height, width) uint8."""
     values = np.asarray(image, dtype=np.float64)
     if image.mode.startswith("I;16"):
         full = 65535.0
     else:
         known = values[np.isfinite(values)]
-        # Of floats a few may stand for no data, as large as they get; whole numbers mean what they say.
+        # A few huge floats may mean "no data", so use a percentile; integers are taken as they are.
         high = 1.0 if not known.size else float(np.percentile(known, 99.5 if image.mode == "F" else 100))
         steps = [white * _OVERSHOOT for white in _FULL] if image.mode == "F" else _FULL[1:]
         full = next(
@@ -66,7 +66,7 @@ def _eight_bits(image: Image.Image) -> Any:
 
 
 def _with_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Mode RGB: by the profile where it fits the pixels, else as they are."""
+    """Convert to mode RGB, using the profile if it fits the pixels."""
     if image.mode in ("1", "YCbCr", "HSV"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     transform = _transform(profile, image.mode) if profile else None
@@ -81,7 +81,7 @@ def _with_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From pixels of a mode in a profile to sRGB; None where they belong not together, or nothing would change."""
+    """Return the transform from a profile to sRGB; None if the profile does not fit the mode or changes nothing."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _MODES.get(opened.profile.xcolor_space) != mode:

@@ -1,4 +1,4 @@
-"""Where networks run: one choice of device for everything, its free memory, and one error where that is short."""
+"""Devices that networks run on: choice of device, free memory, and one error for running out of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHORT = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def pick_device(device: str = "auto") -> str:
-    """Choose where networks run. device: "auto" (CUDA, else MPS, else CPU), or a name that is checked.
+    """Choose a device for networks. device: "auto" (CUDA, else MPS, else CPU), or a name to validate.
 
-    Raises `MissingDependencyError` without torch or where the named device is not there.
+    Raises `MissingDependencyError` without torch or if the device is unavailable, `UnknownNameError` for other names.
     """
     torch = _torch()
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -32,7 +32,7 @@ def pick_device(device: str = "auto") -> str:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that are free on a device of `pick_device`; of a container, what its limit leaves."""
+    """Return the free bytes on a device from `pick_device`, within a container's limit."""
     torch = _torch()
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
@@ -49,16 +49,15 @@ def free_memory(device: str) -> int:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether a device of `pick_device` computes in bfloat16 itself."""
+    """Whether a device from `pick_device` supports bfloat16."""
     return device.startswith("cpu") or (device.startswith("cuda") and bool(_torch().cuda.is_bf16_supported()))
 
 
 @contextmanager
-def memory_errors(what: str, mend: str) -> Iterator[None]:
-    """Turn running out of memory, which each device says in its own way, into one sentence.
+def memory_errors(activity: str, remedy: str) -> Iterator[None]:
+    """Turn any device's out-of-memory error into a `NotEnoughMemoryError` of one sentence; other errors propagate.
 
-    what: what was tried ("making an image of 1024 x 1024 px"). mend: what to do, as the rest of a sentence.
-    Raises `NotEnoughMemoryError`; other errors pass.
+    activity: what was being done ("generating an image of 1024 x 1024 px"). remedy: what to do, as a clause.
     """
     try:
         yield
@@ -71,11 +70,11 @@ def memory_errors(what: str, mend: str) -> Iterator[None]:
         torch = _torch()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        raise NotEnoughMemoryError(f"memory ran out while {what}; {mend}.") from error
+        raise NotEnoughMemoryError(f"memory ran out while {activity}; {remedy}.") from error
 
 
 def is_short(error: Exception) -> bool:
-    """Whether an error says that memory ran out, in any device's words."""
+    """Whether an error means that memory ran out, on any device."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORT)
     )

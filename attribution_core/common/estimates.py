@@ -1,4 +1,4 @@
-"""Figures with an interval: a mean over models, a proportion."""
+"""Estimates with 95 % intervals: means over models, and proportions."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; of a score: a mean over queries, its interval from drawing models again."""
+    """A value with its 95 % interval."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """Three digits, as in the paper's tables, and the interval."""
+        """Return the value to three digits, as in the paper's tables, and the interval."""
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def over_models(
     values: NDArray[np.float64], model: NDArray[np.int64], seed: int = 0, draws: int = DRAWS
 ) -> Estimate:
-    """Return the mean over queries; its interval comes from drawing whole models again.
+    """Return the mean over queries, with an interval from a bootstrap over whole models.
 
-    The queries of one model are alike, so drawing single queries would make the interval too narrow.
+    Queries of one model are correlated, so resampling single queries would give too narrow an interval.
 
     Args:
-        values: (q,) one figure a query.
-        model: (q,) the model that made it.
-        seed: Fixes the draws.
-        draws: How many.
+        values: (q,) one value per query.
+        model: (q,) the model that generated the query.
+        seed: Random seed for the bootstrap.
+        draws: Number of bootstrap samples.
     """
     whole("draws", draws, 1)
     _, number = np.unique(model, return_inverse=True)
-    total, many = np.bincount(number, values), np.bincount(number)
-    drawn = np.random.default_rng(seed).integers(0, len(many), size=(draws, len(many)))
-    means = total[drawn].sum(axis=1) / many[drawn].sum(axis=1)
+    total, count = np.bincount(number, values), np.bincount(number)
+    samples = np.random.default_rng(seed).integers(0, len(count), size=(draws, len(count)))
+    means = total[samples].sum(axis=1) / count[samples].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Estimate(float(values.mean()), float(low), float(high))
 
 
-def proportion(found: NDArray[np.bool_]) -> Estimate:
-    """The part of independent yes-or-no cases that is yes, with Wilson's 95 % interval, which is honest at 0 and 1.
+def proportion(outcomes: NDArray[np.bool_]) -> Estimate:
+    """Return the fraction of independent cases that are true, with Wilson's 95 % interval, valid even at 0 and 1.
 
-    Raises `InvalidInputError` where there is no case.
+    Raises `InvalidInputError` without cases.
     """
-    from scipy.stats import binomtest  # slow to load, so only where it is used
+    from scipy.stats import binomtest  # slow to import, so only where it is used
 
-    if not len(found):
-        raise InvalidInputError("a part of no cases says nothing; give one or more.")
-    interval = binomtest(int(np.sum(found)), len(found)).proportion_ci(method="wilson")
-    return Estimate(float(np.mean(found)), float(interval.low), float(interval.high))
+    if not len(outcomes):
+        raise InvalidInputError("a proportion needs at least one case.")
+    interval = binomtest(int(np.sum(outcomes)), len(outcomes)).proportion_ci(method="wilson")
+    return Estimate(float(np.mean(outcomes)), float(interval.low), float(interval.high))

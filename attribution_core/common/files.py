@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their SHA-256."""
+"""Atomic file writes and SHA-256 checksums."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _BLOCK = 1 << 20
 _REASON = re.compile(
     r"No space left on device|Disk quota exceeded|Permission denied|Read-only file system|File too large"
 )
-"""What the system said, in errors of libraries that have no `OSError`."""
+"""System messages within errors of libraries that do not raise `OSError`."""
 
 
 @contextlib.contextmanager
 def written_to(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says of writing there into `OutputError`, which names the path and the reason."""
+    """Turn system errors of writing to a path into an `OutputError` with the path and the reason."""
     try:
         yield
     except OSError as error:
@@ -41,11 +41,11 @@ def written_to(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _cannot(path: str | os.PathLike[str], reason: str) -> str:
-    return f"'{path}' cannot be written ({reason}); mend that, or give another place."
+    return f"'{path}' cannot be written ({reason}); fix this or choose another path."
 
 
 def is_partial(path: Path, name: str) -> bool:
-    """Whether a file is what `atomic_path` left of a file of that name when it was killed."""
+    """Whether a path is a leftover of an interrupted `atomic_path` for a file of that name."""
     target = Path(name)
     return (
         re.fullmatch(rf"\.{re.escape(target.stem)}\.[0-9a-f]+\.part{re.escape(target.suffix)}", path.name)
@@ -54,29 +54,29 @@ def is_partial(path: Path, name: str) -> bool:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder with those above it, where it is not there. Raises `OutputError` where it cannot be made."""
+    """Create a folder and its parents if missing. Raises `OutputError` if it cannot be created."""
     with written_to(path):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on a clean exit it is renamed to `path`, on an error removed.
+    """Yield a temporary path next to `path`, renamed to `path` on success and deleted on an error.
 
-    The temporary name keeps the suffix of `path`, because many writers choose a format by it. The folder is
-    made if it is missing. Raises `CheckpointError` if the block wrote nothing there, `OutputError` if it could not, and
-    for a folder or a device: renaming would put a file in the place of `/dev/null`.
+    The temporary name keeps the suffix of `path`, because many writers choose a format by it. A missing folder is
+    created. Raises `CheckpointError` if the block wrote nothing, and `OutputError` if writing fails or `path` is a
+    folder or device: renaming would replace `/dev/null` by a file.
     """
     target = Path(path)
     make_folder(target.parent)
     if target.exists() and not target.is_file():
-        raise OutputError(_cannot(target, "it is no regular file"))
+        raise OutputError(_cannot(target, "it is not a regular file"))
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(6)}.part{target.suffix}")
     try:
         with written_to(target):
             yield temporary
             if not temporary.is_file():
-                raise CheckpointError(f"nothing was written for '{target}'; the file is left as it was.")
+                raise CheckpointError(f"nothing was written for '{target}', so the file is unchanged.")
             with temporary.open("rb") as handle:
                 os.fsync(handle.fileno())
             temporary.replace(target)
@@ -86,24 +86,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_json_atomic(path: str | os.PathLike[str], obj: Any) -> None:
-    """Write `obj` as indented UTF-8 JSON; readers see the old file or the whole new one, never a part.
+    """Write `obj` atomically as indented UTF-8 JSON.
 
-    Raises `CheckpointError` if `obj` holds what JSON cannot (NaN and infinities included).
+    Raises `CheckpointError` if `obj` cannot be expressed in JSON, for instance because of NaN or infinity.
     """
     try:
         text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"'{path}' cannot be written as JSON ({error}); give plain finite numbers, text, lists and dicts."
+            f"'{path}' cannot be written as JSON ({error}); use finite numbers, text, lists and dicts only."
         ) from error
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_array_atomic(path: str | os.PathLike[str], values: NDArray[Any]) -> None:
-    """Write an array as `.npy`, whole or not at all.
+    """Write an array atomically as `.npy`.
 
-    By way of memory: where it writes to a file itself, NumPy says not why it cannot.
+    The array is serialised in memory first, because NumPy's own file errors do not give the reason.
     """
     buffer = io.BytesIO()
     np.save(buffer, values)

@@ -1,4 +1,4 @@
-"""HEIC photographs, which Pillow opens where `pillow-heif` is installed."""
+"""Support for HEIC photographs, which Pillow opens if `pillow-heif` is installed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ BRANDS = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1")
 
 
 def prepare_heif(data: bytes) -> bool:
-    """Let Pillow open an image where it is a HEIC one; False where it is, and the package is missing.
-
-    data: of the encoded image.
-    """
+    """Register Pillow's HEIC opener if an encoded image needs it; False if it does and `pillow-heif` is missing."""
     is_heif = data[4:8] == b"ftyp" and data[8:12] in BRANDS and b"avif" not in data[8:40]
-    return not is_heif or _registered()
+    return not is_heif or _register()
 
 
 @lru_cache(maxsize=1)
-def _registered() -> bool:
+def _register() -> bool:
     try:
         import pillow_heif
     except ImportError:

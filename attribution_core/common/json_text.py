@@ -1,4 +1,4 @@
-"""JSON of other people, whatever it holds."""
+"""Reads untrusted JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text holds. Raises `ValueError` where it is not JSON, or nested too deeply to be read."""
+    """Parse a JSON text. Raises `ValueError` if it is not JSON or nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -17,5 +17,5 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The same of a UTF-8 file, with a byte order mark or without. Raises `OSError`, too."""
+    """Parse a UTF-8 JSON file, with or without a byte order mark. Raises `OSError` or `ValueError`."""
     return parse_json(Path(path).read_text(encoding="utf-8-sig"))

@@ -1,4 +1,4 @@
-"""Tables of other people: CSV with any usual delimiter, JSON lines, a JSON list, Parquet; a row is never shifted."""
+"""Reads third-party tables strictly: CSV with any common delimiter, JSON lines, JSON lists and Parquet."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"})
 _DELIMITERS = (",", ";", "\t", "|")
-_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # a first line that Excel writes and hides
+_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # a first line that Excel interprets and hides
 _BATCH = 4096
 
 Row = Mapping[str, Any]
 
 
 def plain_name(column: str) -> str:
-    """A column's name as it is compared: without case, byte order mark and outer spaces, "File Name" as file_name."""
+    """Normalise a column name for comparison: no case, byte order mark or outer spaces; "File Name" is file_name."""
     return re.sub(r"[\s-]+", "_", column.replace("\ufeff", "").strip().casefold())
 
 
 def find_column(name: str, known: Sequence[str]) -> str | None:
-    """Which of the known columns is meant: the one of that very name, else the first that is alike; None for none."""
+    """Find a column by exact name, else the first with the same normalised name; None if there is none."""
     if name in known:
         return name
     return next((column for column in known if plain_name(column) == plain_name(name)), None)
@@ -39,9 +39,9 @@ def find_column(name: str, known: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns, and its rows as often as they are asked for.
+    """A table file; iterating reads its rows.
 
-    names: of all columns that any row has. numbered: what a row's number counts, "line" or "row".
+    names: of all columns in any row. numbered: what row numbers count: "line", "row" or "entry".
     """
 
     path: Path
@@ -52,13 +52,13 @@ class Table:
 
     @classmethod
     def open(cls, path: Path | str, keys: Sequence[str] = ()) -> Table:
-        """Read the names of the columns.
+        """Read the column names.
 
-        keys: columns of which the file is expected to have one; by them the delimiter of a CSV file is known. Raises
-        `InvalidInputError` for a file that cannot be read.
+        keys: columns of which one is expected, used to detect the delimiter of a CSV file. Raises `InvalidInputError`
+        for a file that cannot be read.
         """
         file = Path(path)
-        with _OneSentence(file):
+        with _ReadErrors(file):
             suffix = file.suffix.lower()
             if suffix == ".parquet":
                 import pyarrow.parquet as pq
@@ -73,8 +73,8 @@ class Table:
             return cls(file, names, "line", "csv", delimiter)
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
-        """(number, row) of each row that holds anything. Raises `InvalidInputError` for one that does not fit."""
-        with _OneSentence(self.path):
+        """Yield (number, row) of each non-empty row. Raises `InvalidInputError` for a malformed one."""
+        with _ReadErrors(self.path):
             if self._kind == "parquet":
                 yield from _parquet(self.path)
             elif self._kind == "csv":
@@ -83,8 +83,8 @@ class Table:
                 yield from _JSON[self._kind](self.path)
 
 
-class _OneSentence:
-    """Turns what readers raise into `InvalidInputError`."""
+class _ReadErrors:
+    """Turns readers' errors into an `InvalidInputError` of one sentence."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -101,7 +101,7 @@ class _OneSentence:
 
 
 def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of each row of a CSV file that is not empty, the header among them."""
+    """Yield (line, cells) of each non-empty row of a CSV file, including the header."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         start = 0
         if _SEPARATOR.fullmatch(lines.readline().strip("\r\n")):
@@ -117,26 +117,26 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(path: Path, keys: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """The columns of a CSV file and the delimiter under which they are one of `keys` and others, or at least most."""
+    """Return a CSV file's columns and delimiter: the one that gives a column in `keys`, or else the most columns."""
     with path.open(encoding="utf-8-sig") as lines:
-        told = _SEPARATOR.fullmatch(lines.readline().strip("\r\n"))
+        declared = _SEPARATOR.fullmatch(lines.readline().strip("\r\n"))
     headers = {}
-    for delimiter in (told[1],) if told else _DELIMITERS:
+    for delimiter in (declared[1],) if declared else _DELIMITERS:
         try:
             headers[delimiter] = [cell.strip() for cell in next(_records(path, delimiter), (0, []))[1]]
-        except csv.Error:  # quotes that are none under this delimiter
+        except csv.Error:  # invalid quotes under this delimiter
             continue
     if not headers:
-        raise ValueError("the quotes of its first line do not close")
+        raise ValueError("a quote in its first line is not closed")
     wanted = {plain_name(key) for key in keys}
     delimiter = max(
         headers, key=lambda d: (any(plain_name(n) in wanted for n in headers[d]), len(headers[d]))
     )
     names = headers[delimiter]
     plain = [plain_name(name) for name in names if name]
-    twice = next((name for name in names if name and plain.count(plain_name(name)) > 1), None)
-    if twice is not None:
-        raise InvalidInputError(f"'{path}' has two columns '{twice}'; rename or delete one of them.")
+    duplicate = next((name for name in names if name and plain.count(plain_name(name)) > 1), None)
+    if duplicate is not None:
+        raise InvalidInputError(f"'{path}' has two columns '{duplicate}'; rename or delete one of them.")
     return tuple(names), delimiter
 
 
@@ -148,13 +148,13 @@ def _csv(path: Path, delimiter: str, names: Sequence[str]) -> Iterator[tuple[int
             sign = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}.get(delimiter, f"'{delimiter}'")
             raise InvalidInputError(
                 f"'{path}', line {line}: {len(cells)} cells, but the header has {len(names)} columns "
-                f"({', '.join(names)}); put a text that holds {sign} or a line break into double quotes."
+                f"({', '.join(names)}); put text that contains {sign} or a line break in double quotes."
             )
         yield line, {name: cell for name, cell in zip(names, cells, strict=True) if name}
 
 
 def _is_lines(path: Path) -> bool:
-    """Whether a file named .json holds an object a line."""
+    """Whether a .json file holds one object per line."""
     try:
         read_json(path)
     except json.JSONDecodeError as error:
@@ -170,7 +170,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
             row = parse_json(line)
             if not isinstance(row, dict):
                 raise InvalidInputError(
-                    f"'{path}' holds no JSON object in line {number}; expected one a line."
+                    f"'{path}' has no JSON object in line {number}; expected one per line."
                 )
             yield number, row
 
@@ -179,7 +179,7 @@ def _json_list(path: Path) -> Iterator[tuple[int, Row]]:
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InvalidInputError(
-            f'\'{path}\' is no list of JSON objects; expected [{{"file": ..., "caption": ...}}, ...].'
+            f'\'{path}\' is not a list of JSON objects; expected [{{"file": ..., "caption": ...}}, ...].'
         )
     yield from enumerate(entries, 1)
 
@@ -204,7 +204,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def class_labels(schema: pa.Schema) -> dict[str, Sequence[str]]:
-    """Column -> names of its classes, where Hugging Face `datasets` has written them into the file."""
+    """Return the class names of each column, as Hugging Face `datasets` stores them in the schema."""
     try:
         features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         kinds = {name: kind.get("feature", kind) for name, kind in features.items() if isinstance(kind, dict)}
@@ -218,15 +218,15 @@ def class_labels(schema: pa.Schema) -> dict[str, Sequence[str]]:
 
 
 def with_labels(row: Row, labels: Mapping[str, Sequence[str]]) -> Row:
-    """A row with the names of classes in place of their numbers; a number outside of them is no class."""
+    """Replace class numbers in a row by class names; numbers out of range become None."""
 
-    def named(value: Any, names: Sequence[str]) -> Any:
+    def label(value: Any, names: Sequence[str]) -> Any:
         if isinstance(value, list):
-            return [named(part, names) for part in value]
+            return [label(part, names) for part in value]
         if isinstance(value, int) and not isinstance(value, bool):
             return names[value] if 0 <= value < len(names) else None
         return value
 
     return (
-        {n: named(value, labels[n]) if n in labels else value for n, value in row.items()} if labels else row
+        {n: label(value, labels[n]) if n in labels else value for n, value in row.items()} if labels else row
     )

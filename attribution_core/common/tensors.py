@@ -1,4 +1,4 @@
-"""Tensors of other people, read without running their code."""
+"""Reads third-party tensor files without running code in them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from attribution_core.errors import CheckpointError, MissingDependencyError
 
 
 def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
-    """Return what a `.pth` file of others holds: tensors, numbers, text, lists and dicts, nothing else.
+    """Read a `.pth` file that holds only tensors, numbers, text, lists and dicts.
 
-    mapped: leave tensors on the disk until they are used, where the file's format allows it.
-    Read with `weights_only=True`, so that a file cannot run code. Raises `CheckpointError` if it is missing,
-    damaged, or holds other objects, `MissingDependencyError` without torch.
+    mapped: memory-map the tensors if the file's format allows it. `weights_only=True` keeps the file from running
+    code. Raises `CheckpointError` if it is missing, damaged, or holds other objects, `MissingDependencyError` without
+    torch.
     """
     try:
         import torch
     except ImportError as error:
         raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
     try:
-        # Files of before torch 1.6 are no zip archives and cannot be mapped.
+        # Files from before torch 1.6 are not zip archives and cannot be mapped.
         in_place = mapped and zipfile.is_zipfile(path)
         return torch.load(Path(path), map_location="cpu", weights_only=True, mmap=in_place)
     except FileNotFoundError as error:
         raise CheckpointError(f"'{path}' does not exist; download the released weights first.") from error
-    except Exception as error:  # PyTorch's reader fails on damaged files in any way that there is
+    except Exception as error:  # PyTorch's reader raises all kinds of errors on damaged files
         raise CheckpointError(
-            f"'{path}' cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds "
-            "other objects, which are refused. Download it again."
+            f"'{path}' cannot be read as plain tensors ({type(error).__name__}); it is damaged or holds other "
+            "objects, which are not allowed, so download it again."
         ) from error
 
 
 def float_rows(tensor: Any) -> NDArray[np.float32]:
-    """A tensor as a C-contiguous float32 array, whether it is sparse or was saved with its gradients."""
+    """Convert a tensor, possibly sparse or with gradients, to a C-contiguous float32 array."""
     import torch
 
     plain = tensor.detach()

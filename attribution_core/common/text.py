@@ -1,4 +1,4 @@
-"""Numbers, lists and links as people read them: the same in the app, in reports and in the docs."""
+"""Formats numbers, lists and links for the app, reports and docs alike."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def message_of(error: BaseException, most: int | None = None) -> str:
-    """What an error of another library says, on one line. most: characters."""
+    """Return the message of another library's error on one line. most: characters to keep."""
     return " ".join(str(error).split())[:most]
 
 
 def one_line(text: str) -> str:
-    """A stranger's text as a terminal may show it: on one line, without codes that steer it or turn letters round."""
+    """Make untrusted text safe for a terminal: one line, without control or text-direction characters."""
     return _UNSEEN.sub(" ", text)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A CSV file with a header; what a row lacks is empty.
+    """Return a CSV file with a header; missing values are empty.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe, as such programs write it themselves.
+    Text that a spreadsheet would treat as a formula gets a leading apostrophe, as spreadsheets do themselves.
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(columns), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: _escape_formula(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 
-def _harmless(value: Any) -> Any:
+def _escape_formula(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n")  # which Python's writer would leave unquoted
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # Python's writer would leave these unquoted
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def percent(share: float) -> str:
-    """A share for people: two digits that matter, never a false 0 or 100%."""
+    """Format a share with significant digits, never rounded to 0% or 100%."""
     if share < 0.0001:
         return "< 0.01%"
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
 
 
 def listing(parts: Iterable[str], joined: str = "and") -> str:
-    """At least one part as a sentence lists them: "a, b and c"."""
+    """Join one or more parts as in a sentence: "a, b and c"."""
     *most, last = parts
     return f"{', '.join(most)} {joined} {last}" if most else last
 
 
 def web_link(link: str, name: str = "", *, new_tab: bool = False) -> str:
-    """A stranger's link as HTML, by its address or a name (HTML already); what is no web address stays text."""
+    """Render an untrusted link as HTML, labelled by its URL or a name (already HTML); other text stays plain."""
     shown = escape(link, quote=True)
     if not link.lower().startswith(("https://", "http://")):
         return shown

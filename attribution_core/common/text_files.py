@@ -1,4 +1,4 @@
-"""Text files of other people: UTF-8, with a byte order mark or without."""
+"""Reads third-party text files in UTF-8, with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path | str, what: str = "the text") -> str:
-    """The text of a file, without its byte order mark. what: stands in there, for the error.
+    """Read a text file, without its byte order mark. what: its content in words, for errors.
 
-    Raises `InvalidInputError` where the file cannot be read or is not UTF-8.
+    Raises `InvalidInputError` if the file cannot be read or is not UTF-8.
     """
     try:
         data = Path(path).read_bytes()
@@ -30,5 +30,5 @@ def read_text(path: Path | str, what: str = "the text") -> str:
 
 
 def read_lines(path: Path | str, what: str = "the text") -> list[str]:
-    """Lines that are not empty, without spaces around them. Raises `InvalidInputError` as `read_text` does."""
+    """Read the non-empty lines of a text file, stripped. Raises as `read_text` does."""
     return [line.strip() for line in read_text(path, what).splitlines() if line.strip()]

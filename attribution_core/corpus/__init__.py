@@ -1,1 +1,1 @@
-"""Training images with captions and credits; near duplicates, and pictures for missing ones."""
+"""Training images with captions and credits, near-duplicate groups, and placeholders for missing pictures."""

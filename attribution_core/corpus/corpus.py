@@ -1,6 +1,6 @@
-"""A training set as it is attributed over: images with captions and credits, in Parquet files.
+"""The training set that is attributed over: images with captions and credits, in Parquet files.
 
-One row an image; the files open in Hugging Face `datasets` as they are, with decoded images.
+One row per image; Hugging Face `datasets` opens the files directly, with decoded images.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ DUPLICATES = "duplicates.json"
 PICTURES = "images"
 """Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_JOINING = frozenset(
+_FUNCTION_WORDS = frozenset(
     """about above across after against all along among and any around another are before behind below
 beneath beside between both but can for from has have having her his into inside its like made near next not off onto
 other our out outside over own she some than that the their them then there these they this through two under upon very
 was were what when where which while who with within without your""".split()
 )
-"""Words that join others and show nothing."""
+"""Words that depict nothing."""
 _CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
 
 
 class Corpus:
-    """A read-only list of images with credits; a position in it is what an index calls an id.
+    """A read-only list of images with credits; an index's ids are positions in it.
 
-    Images are kept as they were encoded (about 2 kB each at 128 px) and decoded when asked for. A row may also name a
-    file in the folder `images` beside the Parquet files, or hold no picture at all.
+    Images stay encoded (about 2 kB each at 128 px) and are decoded on access. A row may also name a file in the folder
+    `images` next to the Parquet files, or hold no picture at all.
     """
 
     def __init__(self, table: pa.Table, path: Path) -> None:
-        """table: the columns of `TEXT_COLUMNS`, `SIZE_COLUMNS` and "image"; those that are missing are empty."""
+        """table: columns "image", `TEXT_COLUMNS` and `SIZE_COLUMNS`; all but "image" may be missing."""
         if "image" not in table.column_names:
             raise CheckpointError(
                 f"'{path}' has no column 'image'; expected Parquet files written by "
@@ -77,14 +77,14 @@ class Corpus:
         self.path = path
         self._table = table
         self._counts: dict[str, Counter[Any]] = {}
-        self._credited: dict[str, Mapping[str, str]] = {}
+        self._by_work: dict[str, Mapping[str, str]] = {}
         self._bytes = table["image"].combine_chunks()
 
     @classmethod
     def open(cls, directory: Path | str, split: str = "train") -> Corpus:
-        """Open `directory`/`split`-*.parquet, in the order of their names.
+        """Open all `directory`/`split`-*.parquet files, ordered by name.
 
-        Raises `CheckpointError` where there is none, one cannot be read, or one is not what the folder's card says.
+        Raises `CheckpointError` if there is none, or one cannot be read or differs from the folder's card.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -109,11 +109,11 @@ class Corpus:
 
     @staticmethod
     def write(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows as one Parquet file, under a temporary name first.
+        """Write rows as one Parquet file, atomically.
 
-        rows: each with "image": {"bytes": encoded image, "path": str} and any of the other columns; text
-        that is missing becomes "", sizes 0. "image" is None where there is no picture, its bytes are None where the
-        path is one in the folder `images`. Raises `InvalidInputError` on an unknown column.
+        rows: each with "image": {"bytes": encoded image, "path": str} and any of the other columns; missing text
+        becomes "", missing sizes 0. "image" is None if there is no picture; its bytes are None if the path is a file
+        in the folder `images`. Raises `InvalidInputError` for an unknown column.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -144,11 +144,11 @@ class Corpus:
             pq.write_table(table, temporary, compression="zstd", row_group_size=1000)
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return int(self._table.num_rows)
 
     def column(self, name: str) -> list[Any]:
-        """All values of a column in order; a text column that the files do not have is all ""."""
+        """Return all values of a column, in order; a missing column is all "" or 0."""
         if name in self._table.column_names:
             empty = 0 if name in SIZE_COLUMNS else ""
             return [empty if value is None else value for value in self._table[name].to_pylist()]
@@ -159,40 +159,40 @@ class Corpus:
         return [0 if name in SIZE_COLUMNS else ""] * len(self)
 
     def counts(self, name: str) -> Counter[Any]:
-        """How often each value of a column is credited with an image; counted once, near-duplicates by their work.
+        """Count the images credited to each value of a column; near-duplicates use their work's value (cached).
 
         Raises `InvalidInputError` for an unknown column.
         """
         if name not in self._counts:
-            values, told = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
-            if told:
+            values, by_work = self.column(name), self.credited(name) if name in TEXT_COLUMNS else {}
+            if by_work:
                 values = [
-                    told.get(self.works.get(image, ""), value)
+                    by_work.get(self.works.get(image, ""), value)
                     for image, value in zip(self.column("id"), values, strict=True)
                 ]
             self._counts[name] = Counter(values)
         return self._counts[name]
 
     def credited(self, name: str) -> Mapping[str, str]:
-        """Work -> what its images say in a column, so that near-duplicates are credited as one.
+        """Map each work to its images' value in a column, so that near-duplicates are credited as one.
 
-        Where they differ, nobody knows who is right: "Ada or Ben". Works as `works` names them.
+        If their values differ, all are named: "Ada or Ben". Keys are the works of `works`.
         """
-        if name not in self._credited:
-            told: dict[str, set[str]] = {}
+        if name not in self._by_work:
+            values_of: dict[str, set[str]] = {}
             if self.works:
                 for image, value in zip(self.column("id"), self.column(name), strict=True):
                     if work := self.works.get(image):
-                        told.setdefault(work, set()).update([value] if value else [])
-            self._credited[name] = {work: " or ".join(sorted(values)) for work, values in told.items()}
-        return self._credited[name]
+                        values_of.setdefault(work, set()).update([value] if value else [])
+            self._by_work[name] = {work: " or ".join(sorted(values)) for work, values in values_of.items()}
+        return self._by_work[name]
 
     def credit(self, position: int) -> Credit:
-        """Who made the image at `position`, and under which licence. Raises `InvalidInputError` outside."""
+        """Return the credit of the image at `position`. Raises `InvalidInputError` if it is out of range."""
         return self.credits([position])[0]
 
     def credits(self, positions: Sequence[int]) -> tuple[Credit, ...]:
-        """Credits of several images, in the order given. Raises `InvalidInputError` for a position outside."""
+        """Return the credits of several images, in order. Raises `InvalidInputError` for a position out of range."""
         for position in positions:
             self._check(position)
         names = [n for n in (*_CREDIT, *SIZE_COLUMNS) if n in self._table.column_names]
@@ -207,7 +207,7 @@ class Corpus:
         )
 
     @cached_property
-    def _said(self) -> frozenset[str]:
+    def _vocabulary(self) -> frozenset[str]:
         return frozenset(
             word
             for name in ("caption", "short_caption")
@@ -216,24 +216,25 @@ class Corpus:
         )
 
     def unsaid(self, text: str) -> tuple[str, ...]:
-        """Words of a text, in its order, that no caption has; none where there are no captions.
+        """Return the words of a text, in order, that occur in no caption; empty if there are no captions.
 
-        A plural in s is as good as its singular, and the other way round. Words that only join others do not count.
+        A plural in s matches its singular and vice versa. Function words are ignored.
         """
-        if not self._said:
+        if not self._vocabulary:
             return ()
         words = dict.fromkeys(_WORD.findall(text.casefold()))
         return tuple(
             word
             for word in words
-            if word not in _JOINING and not {word, f"{word}s", word.removesuffix("s")} & self._said
+            if word not in _FUNCTION_WORDS
+            and not {word, f"{word}s", word.removesuffix("s")} & self._vocabulary
         )
 
     @cached_property
     def works(self) -> Mapping[str, str]:
-        """Id of an image -> id of the first of its near-duplicates; of those that have any.
+        """Map each image with near-duplicates to its work: the id of the first image of its group.
 
-        Empty where nobody looked for them. Raises `CheckpointError` where that file is damaged.
+        Empty if near-duplicates were not searched for. Raises `CheckpointError` if `DUPLICATES` is damaged.
         """
         path = self.path / DUPLICATES
         try:
@@ -247,24 +248,24 @@ class Corpus:
             ) from error
 
     def has_image(self, position: int) -> bool:
-        """Whether the picture at `position` is at hand, not its caption and link alone."""
+        """Whether the picture at `position` is stored, not only its caption and link."""
         self._check(position)
         stored = self._bytes[position].as_py() or {}
         return bool(stored.get("bytes")) or self._file(stored.get("path")) is not None
 
     def image_bytes(self, position: int) -> bytes:
-        """The image at `position` as it is stored: an encoded file (WebP, PNG or JPEG)."""
+        """Return the stored image file at `position` (WebP, PNG, JPEG or GIF). Raises `InvalidImageError`."""
         self._check(position)
         stored = self._bytes[position].as_py() or {}
         data, file = stored.get("bytes"), self._file(stored.get("path"))
         if not data and file is not None:
             data = file.read_bytes()
             if not kind_of(data):
-                raise InvalidImageError(f"'{file}' is no image that can be shown (PNG, JPEG, WebP or GIF).")
+                raise InvalidImageError(f"'{file}' is not a PNG, JPEG, WebP or GIF image.")
         if not data:
             raise InvalidImageError(
-                f"image {position} of '{self.path}' has no bytes in the Parquet file, and no file "
-                "in the folder 'images' beside it: this collection holds no picture of it."
+                f"image {position} of '{self.path}' has no bytes in the Parquet file and no file in the folder "
+                "'images', so this collection does not hold the picture."
             )
         return bytes(data)
 
@@ -277,7 +278,7 @@ class Corpus:
         return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
 
     def image(self, position: int) -> Image.Image:
-        """The image at `position`, decoded, RGB."""
+        """Decode the image at `position` to RGB. Raises `InvalidImageError`."""
         data = self.image_bytes(position)
         try:
             return Image.open(io.BytesIO(data)).convert("RGB")
@@ -289,5 +290,5 @@ class Corpus:
     def _check(self, position: int) -> None:
         if not 0 <= position < len(self):
             raise InvalidInputError(
-                f"position {position} is outside of the corpus; expected 0 to {len(self) - 1}."
+                f"position {position} is outside the corpus; expected 0 to {len(self) - 1}."
             )

@@ -1,4 +1,4 @@
-"""Who made a training image, and under which terms."""
+"""The creator, source and licence of a training image."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Credit:
-    """Who made a training image and under which terms; what is unknown is an empty string, a size 0.
+    """The creator, source and licence of a training image; unknown text is "", an unknown size 0.
 
-    work: id of the first of its near-duplicates in the training set; empty where it has none.
+    work: id of the first image of its near-duplicate group; "" if it has no near-duplicates.
     """
 
     id: str = ""

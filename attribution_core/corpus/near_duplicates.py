@@ -1,8 +1,8 @@
-"""Near-duplicates: images that look the same but for size, encoding or a slight change of tone.
+"""Near-duplicates: images that differ only in size, encoding or slightly in tone.
 
-Each image is kept as 16 x 16 RGB pixels. Two are near-duplicates where the root mean square of what differs is at most
-`threshold` times the contrast of the one that has more of it (the root mean square about its mean colour): the same
-thing in other colours, or another thing in the same colours, is none.
+Each image is reduced to 16 x 16 RGB pixels. Two are near-duplicates if the root mean square of their difference is at
+most `threshold` times the contrast of the one with more contrast (the root mean square about its mean colour). The
+same object in other colours, or another object in the same colours, is therefore not a near-duplicate.
 """
 
 from __future__ import annotations
@@ -18,48 +18,50 @@ from attribution_core.errors import InvalidInputError
 
 THRESHOLD = 0.1
 LARGEST = 0.5
-"""A threshold above this would call images alike that are not."""
+"""Largest threshold; above it, different images would count as near-duplicates."""
 SIDE = 16
 METHOD = f"{SIDE} x {SIDE} RGB pixels, root mean square of the difference over contrast"
 FLATTEST = 1.0
-"""Grey levels; what has less contrast counts as having this much."""
+"""Minimum contrast in grey levels; flatter images are treated as having this much."""
 _BLOCK, _AXES = 512, 24
 Pixels = NDArray[np.uint8]
 
 
 def signature(image: Image.Image) -> Pixels:
-    """(768,) uint8: an RGB image made 16 x 16, each of its pixels the mean of what it covers."""
+    """Return the (768,) uint8 pixels of an RGB image reduced to 16 x 16 by averaging."""
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.uint8).reshape(-1)
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Sets of images that are one work. sets: positions, ascending, at least two each; in order of their first."""
+    """Near-duplicate groups. sets: ascending positions, at least two each; ordered by their first."""
 
     sets: tuple[tuple[int, ...], ...]
 
     @property
     def images(self) -> int:
-        """How many images repeat another one."""
+        """Number of images that repeat another one."""
         return sum(len(members) - 1 for members in self.sets)
 
 
 def near_duplicates(signatures: Sequence[Pixels] | Pixels, threshold: float = THRESHOLD) -> NearDuplicates:
-    """Group images by what `signature` gives.
+    """Group near-duplicates by their signatures.
 
-    In order of contrast (of equals, the first in the corpus) each image joins the first one that leads a set and is
-    alike, or leads a set of its own: so all of a set are like its leader, and no chain joins what is not. Exact; images
-    of other contrast are never compared. signatures: (n, 768). threshold: 0 groups equal ones only. Raises
-    `InvalidInputError` for a threshold outside of 0 to 0.5.
+    In order of contrast (ties: order in the corpus), each image joins the first group whose leader is similar enough,
+    or becomes the leader of a new group. All members thus resemble their leader, and chains cannot join different
+    images. The result is exact; images whose contrasts differ too much are never compared.
+
+    signatures: (n, 768), from `signature`. threshold: 0 groups identical signatures only. Raises `InvalidInputError`
+    for a threshold outside 0 to 0.5.
     """
     if not 0 <= threshold <= LARGEST:
         raise InvalidInputError(
-            f"the threshold of near-duplicates is {threshold:g}, expected 0 to {LARGEST:g}."
+            f"the threshold for near-duplicates is {threshold:g}, expected 0 to {LARGEST:g}."
         )
     rows = np.asarray(signatures, dtype=np.uint8).reshape(len(signatures), -1)
     if not len(rows):
         return NearDuplicates(())
-    # Equal ones are one before anything is compared: a thousand blank images cost nothing.
+    # Identical signatures are merged before any comparison: a thousand blank images cost nothing.
     _, first, owner = np.unique(
         rows.view(np.dtype((np.void, rows.shape[1]))).ravel(), return_index=True, return_inverse=True
     )
@@ -84,21 +86,21 @@ def _contrast(rows: Pixels) -> NDArray[np.float64]:
 
 
 def _leaders(rows: Pixels, contrast: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
-    """Which row leads each; rows in ascending contrast.
+    """Return the leader of each row; rows must be in ascending contrast.
 
-    What is centred cannot differ more than what is not, so the contrasts of two alike differ by no more than threshold
-    times the larger: leaders below that are not looked at. Nor can what is projected on a few axes, here those along
-    which images differ most: they tell most pairs apart. Those that are left are compared in full.
+    Two tests rule out most pairs before the full comparison. Centring cannot increase a difference, so the contrasts
+    of near-duplicates differ by at most threshold times the larger one. Neither can projection onto a few axes, here
+    those of most variance.
     """
     n = len(rows)
     lead = np.arange(n)
-    few = _projected(rows)
-    square = (few**2).sum(1)
-    # Squares of this size are rounded by a few units; the full comparison decides.
+    projected = _project(rows)
+    square = (projected**2).sum(1)
+    # The margin of 64 covers rounding of squares this large; the full comparison decides.
     most = ((threshold * contrast) ** 2 * rows.shape[1] + 64).astype(np.float32)
-    # One product of these tells of each pair: what it differs by, less what it may differ by.
-    ours = np.column_stack([-2 * few, np.ones(n, np.float32), square - most]).astype(np.float32)
-    theirs = np.column_stack([few, square, np.ones(n, np.float32)]).astype(np.float32)
+    # A product of these two matrices gives, for each pair, its squared difference minus the allowed one.
+    ours = np.column_stack([-2 * projected, np.ones(n, np.float32), square - most]).astype(np.float32)
+    theirs = np.column_stack([projected, square, np.ones(n, np.float32)]).astype(np.float32)
     leaders = np.empty(0, dtype=np.int64)
     for start in range(0, n, _BLOCK):
         block = np.arange(start, min(start + _BLOCK, n))
@@ -107,19 +109,19 @@ def _leaders(rows: Pixels, contrast: NDArray[np.float64], threshold: float) -> N
         row, column = np.nonzero(ours[block] @ theirs[against].T <= 0)
         ends = np.searchsorted(row, np.arange(len(block) + 1))
         for k, j in enumerate(block):
-            maybe = against[column[ends[k] : ends[k + 1]]]
-            maybe = maybe[(maybe < j) & (lead[maybe] == maybe)]
-            if maybe.size:
-                gap = rows[maybe].astype(np.float64) - rows[j]
+            candidates = against[column[ends[k] : ends[k + 1]]]
+            candidates = candidates[(candidates < j) & (lead[candidates] == candidates)]
+            if candidates.size:
+                gap = rows[candidates].astype(np.float64) - rows[j]
                 alike = np.sqrt((gap**2).mean(1)) <= threshold * contrast[j]
                 if alike.any():
-                    lead[j] = maybe[np.argmax(alike)]
+                    lead[j] = candidates[np.argmax(alike)]
         leaders = np.concatenate([leaders, block[lead[block] == block]])
     return lead
 
 
-def _projected(rows: Pixels) -> NDArray[np.float32]:
-    """(n, 24) along the orthonormal axes of most variance of up to 20,000 rows."""
+def _project(rows: Pixels) -> NDArray[np.float32]:
+    """Project onto the 24 principal axes of up to 20,000 of the rows: (n, 24)."""
     sample = rows[:: max(1, len(rows) // 20_000)].astype(np.float32)
     middle = sample.mean(0)
     _, axes = np.linalg.eigh((sample - middle).T @ (sample - middle))

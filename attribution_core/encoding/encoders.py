@@ -1,4 +1,4 @@
-"""Frozen feature encoders: one row each in `ENCODERS`, one loader per library.
+"""Frozen feature encoders: a row each in `ENCODERS`, with one loader per library.
 
 Rows follow the table of the paper's released code (*Evaluating Data Attribution for Text-to-Image Models*,
 ICCV 2023): names, resize filter, crop, normalisation and dimensions.
@@ -171,7 +171,7 @@ ENCODERS: Mapping[str, EncoderSpec] = {
             "Apache-2.0",
             "Tschannen et al., 2025",
         ),
-        # As its authors evaluate it. They trained on 518 px at last, which takes seven times as long.
+        # The authors' evaluation size. They finished training at 518 px, which takes seven times as long.
         EncoderSpec(
             "dinov2-vitb14",
             768,
@@ -209,12 +209,12 @@ ENCODERS: Mapping[str, EncoderSpec] = {
     )
 }
 
-# A processor's caches hold the activations of few images: 8 at a time were three times as fast as 64.
+# A CPU's caches hold the activations of only a few images: batches of 8 were three times as fast as 64.
 BATCH_CPU, BATCH_ACCELERATOR = 8, 64
 
 
 class Encoder:
-    """A loaded encoder. name, dim: as in its row; device: where it runs."""
+    """A loaded encoder. name, dim: as in its row of `ENCODERS`. device: where it runs."""
 
     def __init__(
         self, spec: EncoderSpec, forward: Callable[[NDArray[np.float32]], NDArray[np.float32]], device: str
@@ -234,11 +234,11 @@ class Encoder:
         return self.spec.dim
 
     def encode(self, images: Sequence[Image.Image], batch_size: int | None = None) -> NDArray[np.float32]:
-        """Features of RGB images, raw (neither mapped nor normalised).
+        """Compute raw features of RGB images (neither mapped nor normalised).
 
-        images: n of any size; more than a batch of them are asked for and made ready in other threads while the
-        network computes, so that a sequence that opens files when it is asked decodes them there. batch_size: images
-        at a time; None takes what is fast on the device. Returns (n, dim) float32.
+        images: n of any size. If there is more than one batch, items are accessed and preprocessed in other threads
+        while the network computes, so a sequence that opens files on access decodes them there. batch_size: None
+        chooses a fast size for the device. Returns (n, dim) float32.
         Raises `InvalidInputError` if `batch_size` is not positive, `CheckpointError` if the network's output
         does not have the row's dimension, `NotEnoughMemoryError`.
         """
@@ -258,8 +258,8 @@ class Encoder:
                 features = np.asarray(self._forward(batch), dtype=np.float32)
                 if features.shape != (len(batch), self.dim):
                     raise CheckpointError(
-                        f"encoder '{self.name}' gave features of shape {features.shape}, expected "
-                        f"{(len(batch), self.dim)}: its weights are not those of this row."
+                        f"encoder '{self.name}' returned features of shape {features.shape}, expected "
+                        f"{(len(batch), self.dim)}; its weights do not belong to this row."
                     )
                 rows.append(features)
         return np.concatenate(rows)
@@ -267,15 +267,15 @@ class Encoder:
     def _batches(
         self, images: Sequence[Image.Image], size: int
     ) -> Generator[NDArray[np.float32], None, None]:
-        """(b, 3, s, s) each; while one is used, the next is made ready."""
-        if len(images) <= size:  # a single query waits for no threads
+        """Yield batches (b, 3, s, s), preparing the next while one is in use."""
+        if len(images) <= size:  # a single query should not wait for threads
             if len(images):
                 yield np.stack([self.spec.preprocess(image) for image in images])
             return
         cores = os.cpu_count() or 1
         pool = ThreadPoolExecutor(min(2 if self.device == "cpu" else 8, cores), "preprocess")
 
-        def begin(start: int) -> tuple[NDArray[np.float32], list[Future[None]]]:
+        def submit(start: int) -> tuple[NDArray[np.float32], list[Future[None]]]:
             batch = self._buffer(min(size, len(images) - start))
 
             def fill(row: int) -> None:
@@ -284,14 +284,14 @@ class Encoder:
             return batch, [pool.submit(fill, row) for row in range(len(batch))]
 
         try:
-            ready = begin(0)
+            batch, futures = submit(0)
             for start in range(size, len(images) + size, size):
-                coming = begin(start) if start < len(images) else None
-                for filled in ready[1]:
-                    filled.result()
-                yield ready[0]
-                if coming is not None:
-                    ready = coming
+                following = submit(start) if start < len(images) else None
+                for future in futures:
+                    future.result()
+                yield batch
+                if following is not None:
+                    batch, futures = following
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -301,19 +301,19 @@ class Encoder:
             return np.empty(shape, dtype=np.float32)
         import torch
 
-        # Pinned memory is copied to the device while the processor goes on.
+        # Pinned memory is copied to the device asynchronously.
         return np.asarray(torch.empty(shape, pin_memory=True).numpy())
 
 
 def load_encoder(
     name: str, device: str = "auto", checkpoints: Path | str | None = None, precision: str = "auto"
 ) -> Encoder:
-    """Load one encoder by the name of its row.
+    """Load an encoder by its name in `ENCODERS`.
 
-    checkpoints: folder with a sub-folder per shipped encoder; default: `checkpoints/encoders` of this
+    checkpoints: folder with a sub-folder per bundled encoder; default: `checkpoints/encoders` of this
     repository. precision: "float32", "float16", "bfloat16" (both as autocast, with float32 features), or "auto":
     the row's half precision on CUDA, float32 elsewhere. Raises `UnknownNameError`, `MissingDependencyError` (a
-    package) or `CheckpointError` (weights that are not here and cannot be fetched), each with the mend.
+    missing package) or `CheckpointError` (weights that are missing and cannot be fetched), each with a remedy.
     """
     if name not in ENCODERS:
         raise unknown_name("encoder", name, ENCODERS)
@@ -322,14 +322,14 @@ def load_encoder(
     spec = ENCODERS[name]
     if spec.loader == "thumbnail":
         return Encoder(spec, lambda batch: batch.reshape(len(batch), -1), "cpu")
-    place = pick_device(device)
+    device = pick_device(device)
     network = load_network(spec, Path(checkpoints) if checkpoints else SHIPPED, ENCODERS)
-    return Encoder(spec, _forward(network, place, _precision(spec, place, precision)), place)
+    return Encoder(spec, _forward(network, device, _precision(spec, device, precision)), device)
 
 
-def _precision(spec: EncoderSpec, device: str, asked: str) -> str:
-    if asked != "auto":
-        return asked
+def _precision(spec: EncoderSpec, device: str, requested: str) -> str:
+    if requested != "auto":
+        return requested
     if not device.startswith("cuda"):
         return "float32"
     return spec.half if spec.half != "bfloat16" or has_bfloat16(device) else "float32"
@@ -340,7 +340,7 @@ def _forward(
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     import torch
 
-    # In PyTorch's own order of axes convolutions take half as long again; MPS was not tried with the other one.
+    # Convolutions take half as long again with PyTorch's default memory layout; channels_last is untested on MPS.
     order = torch.contiguous_format if device == "mps" else torch.channels_last
     network = network.eval().to(device, memory_format=order)
     kind, half = device.split(":")[0], None if precision == "float32" else getattr(torch, precision)
@@ -350,7 +350,7 @@ def _forward(
         with torch.inference_mode():
             with torch.autocast(kind, dtype=half, enabled=half is not None):
                 features = network(pixels).float()
-            # Some networks leave float16's range; such a batch is worth a second pass.
+            # Some networks overflow float16; recompute such a batch in float32.
             if half is not None and not bool(torch.isfinite(features).all()):
                 features = network(pixels).float()
             return np.asarray(features.cpu().numpy())

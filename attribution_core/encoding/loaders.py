@@ -1,7 +1,7 @@
-"""How the networks of `ENCODERS` are made and their weights read: one loader a library or kind of file.
+"""Loaders for the networks of `ENCODERS` and their weights: one per library or kind of file.
 
-Every loader holds each key of a state dict against the network's; one that is missing, left over or of another shape
-is an error, never a network that is partly random.
+Loaders require the state dict to match the network exactly. A missing or left-over key or another shape is an error;
+otherwise part of the network would stay random.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ if TYPE_CHECKING:
     from attribution_core.encoding.spec import EncoderSpec
 
 DOWNLOADED = Path.home() / ".cache/attribution-explorer/encoders"
-"""Weights that the command `download` fetches, or that are put in place by hand."""
+"""Folder for weights that the command `download` fetches or that are placed by hand."""
 
 EncoderTable = Mapping[str, "EncoderSpec"]
 
 
 def load_network(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    """The network of a row, with its weights, on the CPU.
+    """Load the network of a row, with its weights, on the CPU.
 
-    checkpoints: folder of the encoders that ship. rows: `ENCODERS`, for rows that hold another one's network.
+    checkpoints: folder of the bundled encoders. rows: `ENCODERS`, for rows that build on another row's network.
     Raises `MissingDependencyError` or `CheckpointError`.
     """
     return _LOADERS[spec.loader](spec, checkpoints, rows)
 
 
 def load_exactly(network: Any, state: Mapping[str, Any], name: str, assign: bool = False) -> None:
-    """Load a state dict; every key and shape must match, else `CheckpointError` names the first that do not.
+    """Load a state dict whose keys and shapes must all match; else raise a `CheckpointError` with the first mismatches.
 
-    assign: take the tensors themselves, for a network that was made without memory (on "meta").
+    assign: use the tensors themselves instead of copies, for a network on the "meta" device.
     """
     own = network.state_dict()
     wrong = sorted(set(own) ^ set(state)) + [k for k in own if k in state and own[k].shape != state[k].shape]
     if wrong:
         raise CheckpointError(
-            f"the weights given for '{name}' do not fit its network ({len(wrong)} keys differ, "
-            f"first: {', '.join(wrong[:3])}); they belong to another encoder."
+            f"the weights for '{name}' do not fit its network ({len(wrong)} keys differ, first: "
+            f"{', '.join(wrong[:3])}); they belong to another encoder."
         )
     network.load_state_dict(dict(state), assign=assign)
 
 
 def moco_backbone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The ViT inside a MoCo v3 checkpoint: prefix `module.base_encoder.` stripped, the projection head dropped."""
+    """Extract the ViT from a MoCo v3 checkpoint: strip `module.base_encoder.` and drop the projection head."""
     prefix = "module.base_encoder."
-    kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    return {key: value for key, value in kept.items() if not key.startswith("head.")}
+    backbone = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return {key: value for key, value in backbone.items() if not key.startswith("head.")}
 
 
 def csd_style_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The image tower of CLIP inside a CSD checkpoint, ending with the style head in place of CLIP's projection.
+    """Extract CLIP's image tower from a CSD checkpoint, with the style head in place of CLIP's projection.
 
-    The checkpoint holds `module.backbone.*` without a projection, and two heads that took the projection's place:
-    `last_layer_style` is kept, `last_layer_content` dropped. Keys of other names stay, for `load_exactly` to name.
+    The checkpoint holds `module.backbone.*` without a projection, and two heads that replace it: `last_layer_style`
+    is kept, `last_layer_content` dropped. Unknown keys stay, so that `load_exactly` reports them.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     plain.pop("last_layer_content", None)
@@ -93,11 +93,11 @@ _ALADIN = (
 
 
 def aladin_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """ALADIN's ViT-B/16 with its projection head, by the names of timm's: queries, keys and values in one matrix."""
+    """Rename the keys of ALADIN's ViT-B/16 and projection head to timm's, merging queries, keys and values."""
     torch, tower = _library("torch"), {}
     for key, value in state.items():
-        for theirs, ours in _ALADIN:
-            key = key.replace(theirs, ours)
+        for original, renamed in _ALADIN:
+            key = key.replace(original, renamed)
         tower[key] = value
     for key in [key for key in tower if ".attn.query." in key]:
         parts = [key.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
@@ -113,13 +113,13 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> A
         name = spec.weights.removeprefix("pocket-")
         recipe = "encoders" if name == spec.weights else f"encoders.{name}"
         raise CheckpointError(
-            f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository "
-            "(ATTRIBUTION_CHECKPOINTS names its folder 'checkpoints' where that lies elsewhere) or "
-            f"make them with 'python -m pocket.{recipe}'."
+            f"the weights of '{spec.name}' are not in '{folder}'; get them with the repository (set "
+            "ATTRIBUTION_CHECKPOINTS if its folder 'checkpoints' is elsewhere) or train them with "
+            f"'python -m pocket.{recipe}'."
         )
     verify_files(folder)
     state = safetensors.load_file(folder / "model.safetensors")
-    # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.
+    # Encoders trained here keep their last linear layer; converted ones end with the pooled features.
     network = timm.create_model(
         spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0
     )
@@ -128,9 +128,9 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> A
 
 
 def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    """Another row's network and, half as heavy, the picture itself in few pixels around grey: what is where in colour.
+    """Append the picture's colour layout, a few pixels at half the weight, to the features of another row's network.
 
-    Networks learn to see through colours and places; for mappers to learn what those are worth, they must be there.
+    Networks learn to ignore colour and position; mappers can only learn their worth if the features contain them.
     """
     functional, torch = _library("torch.nn.functional", "torch"), _library("torch")
     inner = rows[spec.model]
@@ -139,8 +139,8 @@ def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable)
 
     def forward(pixels: Any) -> Any:
         colours = functional.adaptive_avg_pool2d(pixels, side).flatten(1)
-        seen = functional.normalize(plain(pixels)), functional.normalize(colours) * 0.5**0.5
-        return torch.cat(seen, dim=1)
+        parts = functional.normalize(plain(pixels)), functional.normalize(colours) * 0.5**0.5
+        return torch.cat(parts, dim=1)
 
     network.forward = forward
     return network
@@ -150,14 +150,14 @@ def _load_timm(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     timm = _library("timm")
     try:
         return timm.create_model(spec.model, pretrained=True, num_classes=0, **dict(spec.options))
-    except Exception as error:  # the hub client's errors are of many kinds
+    except Exception as error:  # the hub client raises many kinds of errors
         raise _not_loaded(spec, f"timm's '{spec.model}' on the Hugging Face hub", error) from error
 
 
 def _load_open_clip(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     open_clip = _library("open_clip", "open_clip_torch")
     try:
-        # What reads text is left behind: it takes as much memory again, and more.
+        # Drop the text tower, which takes at least as much memory.
         return open_clip.create_model(spec.model, pretrained=spec.weights).visual
     except Exception as error:
         raise _not_loaded(spec, f"open_clip's '{spec.model}' ({spec.weights})", error) from error
@@ -181,7 +181,7 @@ def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> An
     state = read_tensors(_weights_file(spec))
     if not isinstance(state, dict):
         raise CheckpointError(
-            f"the file given for '{spec.name}' holds no weights; get it from the release again."
+            f"the file for '{spec.name}' does not contain weights; get it from the release again."
         )
     load_exactly(network, aladin_tower(state), spec.name)
     return network
@@ -191,8 +191,8 @@ def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
     open_clip, torch = _library("open_clip", "open_clip_torch"), _library("torch")
     functional = _library("torch.nn.functional", "torch")
     path = _weights_file(spec)
-    # Besides tensors the file holds the settings and counters of its training: plain data, which may be read.
-    data = [
+    # Besides tensors the file holds training settings and counters: plain data that is safe to read.
+    plain_types = [
         argparse.Namespace,
         np.dtype,
         np.dtypes.Float64DType,
@@ -200,7 +200,7 @@ def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
         (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
         np._core.multiarray.scalar,  # type: ignore[attr-defined]
     ]
-    with torch.serialization.safe_globals(data):
+    with torch.serialization.safe_globals(plain_types):
         state = _inside(read_tensors(path, mapped=True), "model_state_dict", spec)
     network = open_clip.create_model(spec.model, pretrained=None, load_weights=False, device="meta").visual
     load_exactly(network, csd_style_tower(state), spec.name, assign=True)
@@ -234,8 +234,8 @@ _LOADERS: Mapping[str, Callable[[EncoderSpec, Path, EncoderTable], Any]] = {
 def _inside(checkpoint: Any, key: str, spec: EncoderSpec) -> Mapping[str, Any]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), dict):
         raise CheckpointError(
-            f"the file given for '{spec.name}' holds no '{key}'; it is not the checkpoint of its "
-            f"authors. Get it from {spec.weights} again."
+            f"the file for '{spec.name}' has no '{key}', so it is not its authors' checkpoint; get it from "
+            f"{spec.weights} again."
         )
     inner: Mapping[str, Any] = checkpoint[key]
     return inner
@@ -245,7 +245,7 @@ def _weights_file(spec: EncoderSpec) -> Path:
     path = DOWNLOADED / spec.file
     if not path.exists():
         raise CheckpointError(
-            f"the weights of '{spec.name}' are not here; run 'python -m attribution_core download "
+            f"the weights of '{spec.name}' are missing; run 'python -m attribution_core download "
             f"{spec.name}', or put '{path.name}' from "
             f"{spec.weights if '/' in spec.weights else 'the release of DanRuta/ALADIN'} "
             f"into '{path.parent}'."
@@ -263,12 +263,12 @@ def _library(name: str, package: str = "") -> Any:
 
 
 def _not_loaded(spec: EncoderSpec, where: str, error: Exception) -> CheckpointError:
-    if "state_dict" in str(error):  # torch's own words where keys or shapes differ
+    if "state_dict" in str(error):  # torch's wording for mismatched keys or shapes
         return CheckpointError(
-            f"the weights of '{spec.name}' from {where} do not fit its network; they, or the "
-            "library, are of another version: install the versions in constraints.txt."
+            f"the weights of '{spec.name}' from {where} do not fit its network; the versions of the weights and "
+            "the library differ, so install the versions in constraints.txt."
         )
     return CheckpointError(
         f"the weights of '{spec.name}' come from {where}, which cannot be reached; go online "
-        "once so that they are cached, or use 'efficientnet-lite0', which ships."
+        "once so that they are cached, or use the bundled 'efficientnet-lite0'."
     )

@@ -1,4 +1,4 @@
-"""What a program may bring along in place of what this library has."""
+"""The protocol that custom encoders implement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL import Image
 
 
 class ImageEncoder(Protocol):
-    """Anything that turns images into features: what `load_encoder` gives, or an encoder of one's own.
+    """Anything that turns images into features: a result of `load_encoder`, or your own encoder.
 
-    name: it is written into what is made with the encoder, and compared when that is used again; name and weights must
-    belong together. dim: length of a feature.
+    name: saved with everything built from its features and compared on reuse, so give other weights another name.
+    dim: length of a feature.
     """
 
     @property
@@ -26,4 +26,4 @@ class ImageEncoder(Protocol):
         """Length of a feature."""
 
     def encode(self, images: Sequence[Image.Image], batch_size: int | None = None) -> NDArray[np.float32]:
-        """(n, dim) float32 of n RGB images of any size, neither mapped nor normalised; no value NaN or infinite."""
+        """Return (n, dim) finite float32 features of n RGB images of any size, neither mapped nor normalised."""

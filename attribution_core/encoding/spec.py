@@ -1,4 +1,4 @@
-"""What a row of `ENCODERS` says: how a picture becomes an input, and what network reads it."""
+"""Rows of `ENCODERS`: preprocessing and network of an encoder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ HALF: Normal = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OPENAI: Normal = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
-_LONGEST = 8  # times the shorter side; the crop never reaches further, whatever its filter
+_LONGEST = 8  # times the shorter side; no crop reaches further, whatever the filter
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes an input. resize: shorter side in px, both sides where `squash`; crop: centre, px.
+    """Preprocessing. resize: shorter side in px, or both sides with `squash`. crop: side of the centre crop in px.
 
-    as_torchvision: the longer side and the crop's place are rounded as torchvision rounds them, so that inputs equal
-    those of networks that were made with it bit by bit. Rows that ship were made before, and round to the nearest.
+    as_torchvision: round the longer side and the crop's position as torchvision does, so that inputs are bit-identical
+    to those of networks trained with it. The bundled encoders predate this and round to nearest.
     """
 
     resize: int
@@ -35,8 +35,8 @@ class Preprocess:
     as_torchvision: bool = False
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """RGB image -> (3, crop, crop) float32, normalised."""
-        image = self._without_ends(image)
+        """Convert an RGB image to a normalised (3, crop, crop) float32 array."""
+        image = self._middle(image)
         size = self._size(*image.size)
         if image.size != size:
             kind = Image.Resampling.BICUBIC if self.filter == "bicubic" else Image.Resampling.BILINEAR
@@ -49,8 +49,8 @@ class Preprocess:
         normal = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)
 
-    def _without_ends(self, image: Image.Image) -> Image.Image:
-        """The middle of a very long image: what is cropped away must not be scaled up first, to gigabytes."""
+    def _middle(self, image: Image.Image) -> Image.Image:
+        """Crop a very long image to its middle first, so that parts cropped later are not scaled up to gigabytes."""
         short, long = sorted(image.size)
         most = _LONGEST * short
         if self.squash or long <= most:
@@ -72,11 +72,11 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """One row of the table. dim: length of a feature; licence: of the weights, "" where none is stated.
+    """One row of the table. dim: length of a feature. licence: of the weights; "" if not stated.
 
-    weights: their folder, their name in a library, or where they are fetched from by hand. saved_as: their file's name
-    then, where it is not the address's last part. options: more arguments for the library. half: the half precision
-    that the network is known to compute in.
+    weights: their folder, their name in a library, or the URL to fetch them from by hand. saved_as: file name of the
+    latter, if not the URL's last part. options: more arguments for the library. half: a half precision in which the
+    network is known to work.
     """
 
     name: str
@@ -99,10 +99,10 @@ class EncoderSpec:
 
     @property
     def by_hand(self) -> bool:
-        """Whether the weights are a file that is put in place by hand."""
+        """Whether the weights are a file to be placed by hand."""
         return self.loader in ("moco", "aladin", "csd", "torchscript")
 
     @property
     def file(self) -> str:
-        """Name of the weights' file, of rows whose weights are put in place by hand."""
+        """Name of the weights' file, if they are placed by hand."""
         return self.saved_as or self.weights.rsplit("/", 1)[-1]

@@ -1,1 +1,1 @@
-"""What was measured of a collection and lies beside it."""
+"""Readers of the measurements stored with a collection."""

@@ -1,7 +1,7 @@
 """Measurements of a collection's methods on images whose exemplars are known, read from the collection's folder.
 
-`evidence/evidence.json` of a collection is written by a recipe (`python -m pocket.evidence` for the pocket collection);
-`benchmark/` holds the images that it is about, one manifest a test case.
+A recipe writes `evidence/evidence.json` into the collection (`python -m pocket.evidence` for the pocket collection);
+`benchmark/` holds the test cases' images, with one manifest per test case.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ FILE, SCALING = "evidence.json", "scaling.json"
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A method's influences on one test case. nll: mean -log influence of the exemplars in nats, with intervals.
+    """Mean -log influence of a test case's exemplars, in nats, and reliability, before and after calibration.
 
-    uniform: what equal shares give. uncalibrated: of temperature 1. calibrated: of the fitted one. gain: how much less
-    that is. before, after: reliability of both.
+    uniform: with equal shares. uncalibrated: at temperature 1. calibrated: at the fitted temperature. gain: how much
+    lower calibrated is than uncalibrated. before, after: reliability without and with calibration.
     """
 
     case: str
@@ -47,7 +47,7 @@ class Calibrated:
 
     @property
     def better_than_even(self) -> bool | None:
-        """Whether fitted shares give the exemplars more than equal ones; None where the interval leaves it open."""
+        """Whether calibrated shares favour the exemplars over equal shares; None if the interval includes both."""
         if self.calibrated.low <= self.uniform <= self.calibrated.high:
             return None
         return self.calibrated.high < self.uniform
@@ -55,7 +55,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to attribute: an encoder with mappers. name: among the collection's methods. temperature: fitted."""
+    """An attribution method: an encoder with mappers. name: as in the collection. temperature: the fitted one."""
 
     name: str
     encoder: str
@@ -83,15 +83,15 @@ class Evidence:
     def open(cls, collection: Path | str) -> Evidence | None:
         """Read a collection's evidence; None if it has none. Raises `CheckpointError` if the file is damaged."""
         layout = CollectionLayout(Path(collection))
-        path, more = layout.evidence(FILE), layout.evidence(SCALING)
+        path, scaling_path = layout.evidence(FILE), layout.evidence(SCALING)
         if not path.exists():
             return None
         try:
-            told = read_json(path)
-            scaling = read_json(more) if more.exists() else {}
+            stored = read_json(path)
+            scaling = read_json(scaling_path) if scaling_path.exists() else {}
             if scaling and not (scaling["numbers"] and scaling["method"] and scaling["fitted_with"]):
-                raise ValueError(f"{more.name} holds no numbers")
-            scores = tuple(_score(row) for row in told.pop("scores"))
+                raise ValueError(f"{scaling_path.name} holds no numbers")
+            scores = tuple(_score(row) for row in stored.pop("scores"))
             methods = tuple(
                 Method(
                     row["name"],
@@ -100,12 +100,13 @@ class Evidence:
                     float(row["temperature"]),
                     tuple(_calibrated(c) for c in row["calibrated"]),
                 )
-                for row in told.pop("methods")
+                for row in stored.pop("methods")
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            words = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
-        return cls(scores, methods, told, layout, scaling)
+            raise CheckpointError(
+                f"'{path}' is not an evidence file ({type(error).__name__}: {error}); build it again."
+            ) from error
+        return cls(scores, methods, stored, layout, scaling)
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ class Evidence:
         return tuple(dict.fromkeys(score.case for score in self.scores))
 
     def kinds(self, case: str) -> tuple[str, ...]:
-        """Kinds of prompt of a test case."""
+        """Return the kinds of prompt of a test case."""
         return tuple(dict.fromkeys(score.kind for score in self.scores if score.case == case))
 
     def models(self, case: str) -> tuple[ManifestEntry, ...]:
@@ -133,17 +134,18 @@ class Evidence:
         return [Added(self.images[path], self._credit(path)) for path in model.exemplars]
 
     def _credit(self, path: str) -> Credit:
-        place = self._places.get(path)
-        return Credit(id=path) if place is None else self._corpus.credit(place)
+        position = self._positions.get(path)
+        return Credit(id=path) if position is None else self._corpus.credit(position)
 
     @cached_property
     def _corpus(self) -> Corpus:
         return Corpus.open(self.layout.corpus, "exemplars")
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        there = any(self.layout.corpus.glob("exemplars-*.parquet"))
-        return {name: i for i, name in enumerate(self._corpus.column("id"))} if there else {}
+    def _positions(self) -> dict[str, int]:
+        if not any(self.layout.corpus.glob("exemplars-*.parquet")):
+            return {}
+        return {name: i for i, name in enumerate(self._corpus.column("id"))}
 
     @cached_property
     def images(self) -> ImageStore:

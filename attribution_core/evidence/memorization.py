@@ -73,23 +73,23 @@ class MemorizationEvidence:
         if not path.exists():
             return None
         try:
-            told = read_json(path)
-            found = told["signal"]
+            stored = read_json(path)
+            signal = stored["signal"]
             signals = Signals(
-                {name: np.array(values, dtype=np.float64) for name, values in found["means"].items()},
-                {name: np.array(values, dtype=np.float64) for name, values in found["steps"].items()},
-                {name: Estimate(**value) for name, value in found["auc"].items()},
-                (int(told["steps"]), float(told["guidance"])),
+                {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
+                {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
+                {name: Estimate(**value) for name, value in signal["auc"].items()},
+                (int(stored["steps"]), float(stored["guidance"])),
             )
-            whole = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
-            if "training" not in signals.auc or not whole:
+            complete = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            if "training" not in signals.auc or not complete:
                 raise ValueError("a group of prompts holds no numbers")
-            read = cls(str(told["generator_sha256"]), signals, told)
-            _ = read.how_copies, read.stands_apart(1, 0.0)  # fail now if a value is missing
-            return read
+            evidence = cls(str(stored["generator_sha256"]), signals, stored)
+            _ = evidence.how_copies, evidence.stands_apart(1, 0.0)  # fail now if a value is missing
+            return evidence
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
+                f"'{path}' cannot be read ({type(error).__name__}: {error}); build it again with "
                 "'python -m pocket.evidence.memorization', or delete it."
             ) from error
 
@@ -100,35 +100,38 @@ class MemorizationEvidence:
     @property
     def how_copies(self) -> str:
         """Say how well copies are recognised among this generator's own images."""
-        made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
-        right = (
+        unchanged, changed, groups = (
+            self.told["copies"][name] for name in ("made", "made and changed", "groups")
+        )
+        precision = (
             ""
-            if made["precision"] is None
+            if unchanged["precision"] is None
             else (
-                f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a "
+                f" {unchanged['precision']['value']:.0%} of detected copies came from such a prompt rather than a "
                 "matched one that was not repeated;"
             )
         )
         return (
-            f"On this generator's own images: of those of prompts that were repeated in training on purpose "
-            f"{made['recall']['value']:.0%} are found to be copies, after changes such as mirroring and cropping "
-            f"{changed['recall']['value']:.0%};{right} of images of other training prompts "
-            f"{groups['training']['called']:.1%} are called copies, of those of prompts it never saw "
-            f"{groups['fresh']['called']:.1%}."
+            f"On this generator's own images: {unchanged['recall']['value']:.0%} of images from prompts that were "
+            f"repeated in training on purpose are detected as copies, and {changed['recall']['value']:.0%} after "
+            f"changes such as mirroring and cropping;{precision} {groups['training']['called']:.1%} of images from "
+            f"other training prompts and {groups['fresh']['called']:.1%} of images from prompts that it never saw are "
+            "called copies."
         )
 
     @property
     def how(self) -> str:
         """Say how the noise signal is measured, and how far it can be trusted."""
-        told, auc = self.signals, self.signals.auc["training"]
+        (steps, guidance), auc = self.signals.at, self.signals.auc["training"]
         return (
-            f"{HOW_SIGNAL} Of a planted and of another training prompt, the planted one has the stronger signal in "
+            f"{HOW_SIGNAL} Given a planted and another training prompt, the planted one has the stronger signal in "
             f"{auc.value:.0%} of cases (95 % interval {auc.low:.0%} to {auc.high:.0%}); 50 % would be chance. "
-            f"Measured on this generator at {told.at[0]} steps and guidance {told.at[1]:g}."
+            f"Measured on this generator at {steps} steps and guidance scale {guidance:g}."
         )
 
 
 HOW_SIGNAL = (
-    "At each step the generator predicts the noise with and without the words. The signal is the length of "
-    "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."
+    "At each step the generator predicts the noise with and without the prompt. The signal is the length of the "
+    "difference, averaged over steps (Wen et al., ICLR 2024); prompts with a strong signal often reproduce a training "
+    "image."
 )

@@ -15,7 +15,7 @@ FILE = "regions.json"
 
 @dataclass(frozen=True)
 class ViewRecall:
-    """How often a pasted drawing came first, or among the first ten, through one view of an image."""
+    """How often the pasted drawing ranked first (`first`) or in the first ten (`ten`), for one view of an image."""
 
     view: str
     first: Estimate

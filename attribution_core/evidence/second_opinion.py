@@ -16,7 +16,7 @@ FILE = "second_opinion.json"
 
 @dataclass(frozen=True)
 class FirstPlaces:
-    """How often each method put the right image first. kind: of images, "planted" or "tuned"."""
+    """How often each method ranked the true source first. kind: of images, "planted" or "tuned"."""
 
     kind: str
     images: int

@@ -1,4 +1,4 @@
-"""Plotly figures of an artist's images beside a training set, drawn from its results and from nothing else."""
+"""Plotly figures of how an artist's images rank among the training images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 MINE, TRAINING = MARKED, CALIBRATED
 ROW = 30  # px of one row
 _SHORT = 22  # characters of a name beside an axis
-_TICKS = 4  # decades with a name, so that they stand apart on a phone
+_TICKS = 4  # labelled decades, so that labels do not overlap on a phone
 
 
 def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
-    """Shares of the artist's images together and each, beside the strongest training images, with their intervals.
+    """Plot the shares of the artist's images, together and singly, against the strongest training images.
 
-    top: training images, and at most as many of the artist's, closest first. Shares in decades.
+    top: number of training images, and at most as many of the artist's, closest first. Log scale, with intervals.
     """
     import plotly.graph_objects as go
 
-    told, rows = standing.attribution, []
+    result, rows = standing.attribution, []
     if len(standing.pieces) > 1:
         rows.append(
             ("your images together", standing.share, standing.share_low, standing.share_high, MINE, "")
@@ -38,16 +38,16 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
     ]
     rows += [
         (
-            told.credits[k].short_caption or told.name_of(k),
-            float(told.influence[k]),
-            float(told.influence_low[k]),
-            float(told.influence_high[k]),
+            result.credits[k].short_caption or result.name_of(k),
+            float(result.influence[k]),
+            float(result.influence_low[k]),
+            float(result.influence_high[k]),
             TRAINING,
-            f"number {int(told.rank[k]):,}",
+            f"number {int(result.rank[k]):,}",
         )
         for k in standing.strongest[:top]
     ]
-    even = 1 / told.n_training
+    even = 1 / result.n_training
     rows.sort(key=lambda row: row[1])
     least = min(even, min(row[1] for row in rows)) / 2
     figure = go.Figure()
@@ -81,7 +81,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
 
 def shares_by_prompt(survey: Survey) -> Figure:
-    """For each prompt, closest on top: the artist's share beside that of the strongest training image, in decades."""
+    """Plot, for each prompt, the artist's share and the strongest training image's, closest on top; log scale."""
     import plotly.graph_objects as go
 
     rows = survey.ranked[::-1]
@@ -120,7 +120,7 @@ def shares_by_prompt(survey: Survey) -> Figure:
 
 
 def ranks_by_prompt(survey: Survey) -> Figure:
-    """For each prompt, in the order of `shares_by_prompt`: where every image of the artist stands, ranks in decades."""
+    """Plot, for each prompt, the ranks of all the artist's images, in the order of `shares_by_prompt`; log scale."""
     import plotly.graph_objects as go
 
     rows = survey.ranked[::-1]
@@ -151,11 +151,11 @@ def ranks_by_prompt(survey: Survey) -> Figure:
     return figure
 
 
-def moved(told: WithAndWithout) -> Figure:
-    """For each prompt an arrow from the artist's share without to that with their images learned, in decades."""
+def moved(comparison: WithAndWithout) -> Figure:
+    """Plot, for each prompt, an arrow from the artist's share before learning their images to after; log scale."""
     import plotly.graph_objects as go
 
-    rows = told.pairs[::-1]
+    rows = comparison.pairs[::-1]
     even = len(rows[0].before.pieces) / rows[0].before.attribution.n_training
     least = min([even, *(s.share for r in rows for s in (r.before, r.after))]) / 2
     figure = go.Figure()
@@ -202,7 +202,7 @@ def moved(told: WithAndWithout) -> Figure:
 
 
 def _log(share: float) -> float:
-    """Plotly places arrows and words on a logarithmic axis by the exponent."""
+    """Return the exponent by which Plotly positions annotations on a log axis."""
     return log10(max(share, 1e-12))
 
 
@@ -211,9 +211,9 @@ def _short(name: str) -> str:
 
 
 def _below(figure: Any, height: int, least: float | None) -> None:
-    """Room for `height` px of rows; the legend stands below, where it may take two lines on a phone.
+    """Make room for `height` px of rows and put the legend below, where it may take two lines on a phone.
 
-    least: where an axis of shares begins; of many decades only some are named.
+    least: start of an axis of shares, on which only some decades are labelled; None for other axes.
     """
     figure.update_layout(
         height=158 + height,
@@ -243,7 +243,7 @@ def _prompt_rows(figure: Any, prompts: Sequence[str], least: float | None = None
 
 
 def _even_line(figure: Any, even: float) -> None:
-    """Where every share would be if all candidates had the same."""
+    """Mark the share that every candidate would have if all were equal."""
     figure.add_vline(x=even, line={"color": INK, "width": 1, "dash": "dash"})
     figure.add_annotation(
         x=_log(even),

@@ -1,6 +1,6 @@
-"""Plotly figures of one attribution, drawn from it and from nothing else.
+"""Plotly figures of one attribution.
 
-Backgrounds are transparent and inks are mid-grey, so that the same figure is read on a light and on a dark page.
+Backgrounds are transparent and text is mid-grey, so that a figure is legible on light and dark pages.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _HISTOGRAM_BARS = 80
-_LEAST = 0.01  # of an even share: there the influence axis ends
+_LEAST = 0.01  # lower end of the influence axis, as a fraction of an even share
 
 
 def influence_by_rank(result: Attribution) -> Figure:
-    """Influence of every training image, most influential first, calibrated and uncalibrated; both axes in decades.
+    """Plot the influence of all training images by rank, calibrated and uncalibrated, on log axes.
 
-    Listed images are dots with their captions; the others are drawn from the bins of the rest.
+    Listed images are dots with captions; the others are a curve from the bins of the rest.
     """
     ranks, captions = np.arange(1, len(result) + 1), [caption(result, k) for k in range(len(result))]
     traces: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ def influence_by_rank(result: Attribution) -> Figure:
 
 
 def cumulative_share(result: Attribution) -> Figure:
-    """Share held by the first so many training images, calibrated and uncalibrated."""
+    """Plot the cumulative share of the highest-ranked training images, calibrated and uncalibrated."""
     traces: list[dict[str, Any]] = []
     for name, colour, listed, others in _both(result):
         rank = np.concatenate([np.arange(1, len(result) + 1), others[0]])
@@ -83,7 +83,7 @@ def cumulative_share(result: Attribution) -> Figure:
 
 
 def similarity_histogram(result: Attribution) -> Figure:
-    """How similar all training images are to the query; the listed ones are marked. Counts in decades."""
+    """Plot a histogram of all training images' similarities, with the listed ones highlighted; log counts."""
     others = result.rest_bins.points
     used = others.weight[0] > 0
     means, counts = others.value[0][used], others.weight[0][used]
@@ -123,7 +123,7 @@ def similarity_histogram(result: Attribution) -> Figure:
 
 
 def _both(result: Attribution) -> Iterator[tuple[str, str, FloatArray, tuple[FloatArray, FloatArray]]]:
-    """Name, colour, shares of the listed images and curve of the others, calibrated first."""
+    """Yield name, colour, shares of the listed images and curve of the others, calibrated first."""
     yield "calibrated", CALIBRATED, result.influence, _rest_curve(result, result.temperature, result.rest)
     yield (
         "uncalibrated",
@@ -145,9 +145,9 @@ def _line(name: str, colour: str, x: FloatArray, y: FloatArray) -> dict[str, Any
 
 
 def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[FloatArray, FloatArray]:
-    """Rank of the last image and influence of each image of every bin of the rest, most similar bin first.
+    """Return, for each bin of the rest from most to least similar, its last rank and the influence per image.
 
-    Two arrays (b,). The bins' images share the rest as their mean similarities say; a sample image counts as a bin.
+    Two arrays (b,). The tail mass is split by the bins' mean similarities; a sample image counts as a bin.
     """
     others = result.rest_bins.points
     used = others.weight[0] > 0
@@ -161,5 +161,5 @@ def _rest_curve(result: Attribution, temperature: float, share: float) -> tuple[
 
 
 def caption(result: Attribution, place: int) -> str:
-    """The name of a listed image, from place 0 on, for Plotly."""
+    """Return the name of the listed image at `place`, from 0, escaped for Plotly."""
     return plain(result.name_of(place))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
-    """Ranks of the first images on both sides, rank 1 on top; a line joins the two places of an image on both.
+    """Plot the ranks of the first images on both sides, rank 1 on top, with lines between the ranks of the same image.
 
-    Blue lines keep or change by at most one place, red ones more; images that only one side lists are grey dots.
+    Lines are blue for a change of at most one rank, else red; images that only one side lists are grey dots.
     """
     import plotly.graph_objects as go
 
@@ -29,12 +29,12 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
         y: list[int | None] = []
         words: list[str | None] = []
         for s in chosen:
-            told = (
+            text = (
                 f"{caption(comparison.left, s.left - 1)}<br>rank {s.left} on the left, {s.right} on the right"
             )
             x += [0, 1, None]
             y += [s.left, s.right, None]
-            words += [told, told, None]
+            words += [text, text, None]
         if chosen:
             figure.add_scatter(
                 x=x,

@@ -1,4 +1,4 @@
-"""Plotly figures of a collection's evidence: all metrics side by side, reliability, copies told from others."""
+"""Plotly figures of a collection's evidence: metrics, reliability, numbers of candidates, and copy detection."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 COLOURS = ("#2f7fe0", "#d0483e", "#2f9e6e", "#c9852b", "#8a5cc7", "#7a8599")
-ROW = 24  # px of one method in the figure of metrics
+ROW = 24  # px per method in the figure of metrics
 PRETRAINED = "pretrained"
 
 
 def metrics(scores: Sequence[Score]) -> Figure:
-    """Every method's metrics side by side with 95 % intervals, one row a method (the supplement's Figure 6).
+    """Plot all metrics with 95 % intervals, one row per method (the supplement's Figure 6).
 
-    scores: of one test case and kind of prompt. Features as the encoder gives them are hollow, learned ones filled.
+    scores: of one test case and kind of prompt. Hollow markers are pretrained features, filled ones mapped features.
     """
     from plotly.subplots import make_subplots
 
@@ -69,23 +69,26 @@ def metrics(scores: Sequence[Score]) -> Figure:
 
 
 def reliability(calibrated: Calibrated) -> Figure:
-    """Of all images given an influence near p, what part are exemplars: before and after calibration.
+    """Plot the fraction of exemplars among images with an influence near p, before and after calibration.
 
-    Bins without a single exemplar stand as triangles at the upper end of their 95 % interval.
+    Bins without an exemplar are triangles at the upper end of their 95 % interval.
     """
     import plotly.graph_objects as go
 
     figure, least, rarest = go.Figure(), 1.0, 1.0
-    for name, colour, told in (
+    for name, colour, curve in (
         ("calibrated", CALIBRATED, calibrated.after),
         ("uncalibrated", UNCALIBRATED, calibrated.before),
     ):
-        low, high = told.interval()
-        some = told.observed > 0
-        least, rarest = min(least, float(told.predicted.min())), min(rarest, float(low[some].min(initial=1)))
+        low, high = curve.interval()
+        nonzero = curve.observed > 0
+        least, rarest = (
+            min(least, float(curve.predicted.min())),
+            min(rarest, float(low[nonzero].min(initial=1))),
+        )
         figure.add_scatter(
-            x=told.predicted[some],
-            y=told.observed[some],
+            x=curve.predicted[nonzero],
+            y=curve.observed[nonzero],
             mode="lines+markers",
             name=name,
             legendgroup=name,
@@ -94,27 +97,27 @@ def reliability(calibrated: Calibrated) -> Figure:
             error_y={
                 "type": "data",
                 "symmetric": False,
-                "array": (high - told.observed)[some],
-                "arrayminus": (told.observed - low)[some],
+                "array": (high - curve.observed)[nonzero],
+                "arrayminus": (curve.observed - low)[nonzero],
                 "color": colour,
                 "thickness": 1,
                 "width": 3,
             },
-            customdata=told.count[some],
-            hovertemplate="given %{x:.3%}, right %{y:.3%}<br>%{customdata:,.0f} candidates, "
+            customdata=curve.count[nonzero],
+            hovertemplate="influence %{x:.3%}, exemplars %{y:.3%}<br>%{customdata:,.0f} candidates, "
             + name
             + "<extra></extra>",
         )
         figure.add_scatter(
-            x=told.predicted[~some],
-            y=high[~some],
+            x=curve.predicted[~nonzero],
+            y=high[~nonzero],
             mode="markers",
             name=name,
             legendgroup=name,
             showlegend=False,
             marker={"color": colour, "size": 8, "symbol": "triangle-down-open"},
-            customdata=told.count[~some],
-            hovertemplate="given %{x:.4%}, none of %{customdata:,.0f} right: below %{y:.4%}, "
+            customdata=curve.count[~nonzero],
+            hovertemplate="influence %{x:.4%}, none of %{customdata:,.0f} are exemplars: below %{y:.4%}, "
             + name
             + "<extra></extra>",
         )
@@ -122,21 +125,21 @@ def reliability(calibrated: Calibrated) -> Figure:
         x=[least, 1],
         y=[least, 1],
         mode="lines",
-        name="as it should be",
+        name="perfect calibration",
         hoverinfo="skip",
         line={"color": INK, "width": 1, "dash": "dash"},
     )
-    finish(figure, "influence that was given", "part that are exemplars")
+    finish(figure, "influence", "fraction of exemplars")
     figure.update_xaxes(**share_axis(least))
     figure.update_yaxes(**share_axis(max(rarest, least)))
     return figure
 
 
 def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
-    """What a temperature is worth with other numbers of candidates: -log share of the exemplars, and the best one.
+    """Plot -log share of the exemplars and the best temperature against the number of candidates.
 
-    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as `pocket.evidence.scaling`
-    writes them.
+    numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as written by
+    `pocket.evidence.scaling`.
     """
     from plotly.subplots import make_subplots
 
@@ -144,13 +147,13 @@ def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
         rows=1,
         cols=2,
         horizontal_spacing=0.12,
-        subplot_titles=["-log share of the exemplars (nats)", "temperature that fits best"],
+        subplot_titles=["-log share of the exemplars (nats)", "best temperature"],
     )
     x = [row["candidates"] for row in numbers]
     for key, name, colour, dash, width in (
         ("nll_uniform", "even shares", INK, "dash", 1.5),
-        ("nll_fixed", "temperature as it was fitted", CALIBRATED, "solid", 5),
-        ("nll_best", "fitted again for each number", UNCALIBRATED, "solid", 2),
+        ("nll_fixed", "fitted temperature", CALIBRATED, "solid", 5),
+        ("nll_best", "refitted for each number", UNCALIBRATED, "solid", 2),
     ):
         figure.add_scatter(
             row=1,
@@ -183,24 +186,24 @@ def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def copies(encoders: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Precision against recall of copies, one curve an encoder.
+    """Plot precision against recall of copy detection, one curve per encoder.
 
     encoders: {name: {"copies": {"curve", "average_precision"}}}.
     """
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for (name, told), colour in zip(encoders.items(), _colours(len(encoders)), strict=True):
-        curve = np.asarray(told["copies"]["curve"])
+    for (name, entry), colour in zip(encoders.items(), _colours(len(encoders)), strict=True):
+        curve = np.asarray(entry["copies"]["curve"])
         figure.add_scatter(
             x=curve[:, 0],
             y=curve[:, 1],
             mode="lines",
             line={"color": colour, "width": 2},
-            name=f"{name} ({told['copies']['average_precision']:.2f})",
+            name=f"{name} ({entry['copies']['average_precision']:.2f})",
             hovertemplate="%{x:.0%} of the copies at precision %{y:.0%}<extra>" + name + "</extra>",
         )
-    finish(figure, "copies found (recall)", "right among those found (precision)")
+    finish(figure, "recall", "precision")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     return figure

@@ -1,4 +1,4 @@
-"""A Plotly figure of influences that were summed by creator, source, licence or style."""
+"""A Plotly treemap of influences summed by creator, source, licence or style."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FAINT, STRONG, REST = (86, 116, 159), (23, 62, 190), "#5f6b80"
 
 
 def group_map(groups: Groups) -> Figure:
-    """A treemap of shares: a field a group, shaded by its lift, and a grey one for everything else."""
+    """Plot a treemap of the groups' shares, shaded by lift, with everything else in grey."""
     names = [plain(g.name) for g in groups.groups]
-    # From a sixteenth of an even share to 64 times as much; white letters can be read on all of it.
+    # From 1/16 to 64 times an even share; white text is legible on the whole range.
     depth = [float(np.clip((np.log2(max(g.lift, 1e-9)) + 4) / 10, 0, 1)) for g in groups.groups]
     notes = [f"{g.listed} listed of {g.images:,}; {g.lift:.1f} times an even share" for g in groups.groups]
     colours = [

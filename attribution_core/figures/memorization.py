@@ -1,4 +1,4 @@
-"""Plotly figures about copies and the noise signal, drawn from results and from nothing else."""
+"""Plotly figures of copy detection and the noise signal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
     "fresh": "never seen",
 }
 _THIS = "#8e44c9"
-# Beside the plot's label there is no room for the legend on a phone.
+# On a phone there is no room for the legend next to the plot's label.
 _LEGEND_BELOW = {
     "margin": {"t": 40, "b": 70},
     "legend": {"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"},
@@ -31,9 +31,9 @@ _LEGEND_BELOW = {
 
 
 def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
-    """Similarity of the nearest training images in order, with the threshold and the largest fall (supplement, Fig. 2).
+    """Plot the nearest training images' similarities by rank, with threshold and largest drop (supplement, Fig. 2).
 
-    captions: of the nearest, for the words under the pointer.
+    captions: of the nearest images, for the hover text.
     """
     import plotly.graph_objects as go
 
@@ -93,7 +93,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
 
 def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
-    """The signal of every measured image, a row for each kind of prompt, and this image's as a line across."""
+    """Plot the signals of all measured images, one row per kind of prompt, with a line for this image's."""
     import plotly.graph_objects as go
 
     figure, rng = go.Figure(), np.random.default_rng(0)
@@ -136,7 +136,7 @@ def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
 
 
 def by_step(signals: Signals | None, signal: NoiseSignal | None) -> Figure:
-    """The signal step by step: this image's, and the medians of measured prompts where there are as many steps."""
+    """Plot the signal of each step for this image, and the medians of the measured prompts."""
     import plotly.graph_objects as go
 
     figure = go.Figure()

@@ -1,4 +1,4 @@
-"""A Plotly figure of a query whose fields are coloured by whose training image each is closest to."""
+"""A Plotly figure of a query whose fields are coloured by the creator of the closest training image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from attribution_core.figures.style import INK, finish, plain
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# Told apart by people who see colours otherwise, too (after Okabe and Ito); each also has a letter.
+# Distinguishable with colour-vision deficiency (after Okabe and Ito); each colour also has a letter.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b2558f", "#8a6d00", "#3a3ab8", "#a01c28", "#00707a")
 OTHERS = "#5f6b80"
 _LARGEST = 512  # px of the query in the page
 
 
 def grid_map(grid: Grid, image: Image.Image) -> Figure:
-    """The query under its fields; a colour and a letter a name, with its part of the fields in the legend.
+    """Plot the query under its fields, with a colour and letter per name and shares of the fields in the legend.
 
-    Fields that show nothing stay clear; names after the eighth share one grey.
+    Empty fields stay clear; names after the eighth share one grey.
     """
     import plotly.graph_objects as go
 
@@ -38,7 +38,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
         sizing="stretch",
         layer="below",
     )
-    shown: list[tuple[str, str, str, tuple[str, ...], str]] = [
+    entries: list[tuple[str, str, str, tuple[str, ...], str]] = [
         (
             part.name,
             COLOURS[k],
@@ -49,7 +49,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
         for k, part in enumerate(grid.parts[: len(COLOURS)])
     ]
     if others := grid.parts[len(COLOURS) :]:
-        shown.append(
+        entries.append(
             (
                 f"{len(others)} others",
                 OTHERS,
@@ -58,7 +58,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
                 f"{sum(p.share for p in others):.0%} of the fields",
             )
         )
-    for name, colour, letter, names, told in shown:
+    for name, colour, letter, names, note in entries:
         mine = [
             (cell, caption)
             for cell, caption in zip(grid.cells, grid.captions, strict=True)
@@ -95,7 +95,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
                 [plain(caption), f"{cell.similarity:.3f}", plain(cell.name)] for cell, caption in mine
             ],
             hovertemplate="closest to “%{customdata[0]}”<br>%{customdata[2]}, similarity %{customdata[1]}<br>"
-            + plain(told)
+            + plain(note)
             + "<extra></extra>",
         )
     finish(figure, "", "")

@@ -1,4 +1,4 @@
-"""A Plotly figure of two rankings: place by similarity against place by unlearning."""
+"""A Plotly scatter plot of ranks by similarity against ranks by unlearning."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
-    """A dot an image, place 1 at the top left; on the line both methods agree. Red: far apart; hollow: drawn at random.
+def rank_scatter(opinion: SecondOpinion, top: int = 10) -> Figure:
+    """Plot one dot per image, rank 1 at the top left; on the line both methods agree.
 
-    top: how far from the first place counts as among the first; see `SecondOpinion.apart`.
+    Red: far apart. Hollow: drawn at random. top: how many ranks count as the first; see `SecondOpinion.apart`.
     """
     import plotly.graph_objects as go
 
-    apart = set(told.apart(top))
-    figure, count = go.Figure(), len(told)
+    apart = set(opinion.apart(top))
+    figure, count = go.Figure(), len(opinion)
     figure.add_scatter(
         x=[1, count],
         y=[1, count],
@@ -32,12 +32,12 @@ def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
     for name, rows, marker in (
         (
             "on the list",
-            [k for k in every if told.listed[k] and k not in apart],
+            [k for k in every if opinion.listed[k] and k not in apart],
             {"color": CALIBRATED, "size": 8},
         ),
         (
             "drawn at random",
-            [k for k in every if not told.listed[k] and k not in apart],
+            [k for k in every if not opinion.listed[k] and k not in apart],
             {"color": "rgba(0, 0, 0, 0)", "size": 8, "line": {"color": INK, "width": 1.5}},
         ),
         ("far apart", sorted(apart), {"color": MARKED, "size": 10, "symbol": "diamond"}),
@@ -45,12 +45,12 @@ def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
         if not rows:
             continue
         figure.add_scatter(
-            x=[int(told.rank_similarity[k]) for k in rows],
-            y=[int(told.rank_unlearning[k]) for k in rows],
+            x=[int(opinion.rank_similarity[k]) for k in rows],
+            y=[int(opinion.rank_unlearning[k]) for k in rows],
             mode="markers",
             name=name,
             marker=marker,
-            customdata=[plain(told.credits[k].caption or told.credits[k].id) for k in rows],
+            customdata=[plain(opinion.credits[k].caption or opinion.credits[k].id) for k in rows],
             hovertemplate="%{customdata}<br>place %{x} by similarity, %{y} by unlearning<extra></extra>",
         )
     finish(figure, "place by similarity", "place by unlearning")

@@ -1,4 +1,4 @@
-"""The looks that all figures share: colours, axes, ground."""
+"""The shared style of all figures: colours, axes, background."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ HEIGHT = 380
 
 
 def plain(words: str) -> str:
-    """Plotly reads a subset of HTML in its texts, and captions and names are anybody's words."""
+    """Escape text for Plotly, which renders a subset of HTML; captions and names are untrusted."""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def error_bars(
     value: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str
 ) -> dict[str, Any]:
-    """Bars from low to high around each value."""
+    """Return Plotly's error bars from low to high around each value."""
     return {
         "type": "data",
         "symmetric": False,
@@ -36,7 +36,7 @@ def error_bars(
 
 
 def share_axis(least: float) -> dict[str, Any]:
-    """A logarithmic axis of shares in per cent, from `least` or the decade below it to 100 %."""
+    """Return a log axis of shares in per cent, from the decade of `least` to 100 %."""
     decades = range(0, -1 - int(np.ceil(-np.log10(least))), -1)
     return {
         "type": "log",
@@ -47,7 +47,7 @@ def share_axis(least: float) -> dict[str, Any]:
 
 
 _CLEAR = "rgba(0, 0, 0, 0)"
-_LOOKS: dict[str, Any] = {
+_STYLE: dict[str, Any] = {
     "template": "none",
     "paper_bgcolor": _CLEAR,
     "plot_bgcolor": _CLEAR,
@@ -69,35 +69,35 @@ _AXIS: dict[str, Any] = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False
 
 
 def draw(traces: list[dict[str, Any]], x: str, y: str, **layout: Any) -> Figure:
-    """A figure with the looks that all have, from plain traces and what its layout has beside the looks.
+    """Build a figure with the shared style from plain traces and further layout.
 
-    Plotly looks at every value that it is given, which takes ten times as long as to draw it, and a page has a dozen
-    figures: here it does not, and the tests let it look at each figure.
+    Plotly's validation is off here: it takes ten times as long as building the figure, and a page has a dozen. Tests
+    validate every figure instead.
     """
     import plotly.graph_objects as go
 
-    return go.Figure({"data": traces, "layout": _merged(_looks(layout, x, y), layout)}, _validate=False)
+    return go.Figure({"data": traces, "layout": _merge(_style(layout, x, y), layout)}, _validate=False)
 
 
 def finish(figure: Figure, x: str, y: str) -> None:
-    """Give a figure that was put together otherwise the same looks.
+    """Apply the shared style to an existing figure.
 
-    All of it in one assignment: Plotly's updates take five times as long.
+    The layout is assigned once, because Plotly's update methods take five times as long.
     """
     layout = figure.layout.to_plotly_json()
-    figure.layout = _merged(layout, _looks(layout, x, y))
+    figure.layout = _merge(layout, _style(layout, x, y))
 
 
-def _looks(layout: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
-    """Clear ground, mid-grey ink, titles of all axes that the layout has, of both at least."""
+def _style(layout: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
+    """Return the shared layout with titled axes: all that the layout has, and at least x and y."""
     axes = {"xaxis", "yaxis"} | {name for name in layout if name[1:5] == "axis"}
-    return _LOOKS | {
+    return _STYLE | {
         name: {**_AXIS, "title": {"text": x if name[0] == "x" else y, "font": {"size": 12}}} for name in axes
     }
 
 
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, the second where they differ; their dicts are joined in the same way."""
+def _merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two layouts and their nested dicts; the second wins."""
     return {
         **first,
         **{

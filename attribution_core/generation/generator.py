@@ -1,4 +1,4 @@
-"""Text-to-image generation with any diffusers pipeline of `PIPELINES`, step by step and repeatable."""
+"""Reproducible text-to-image generation with any diffusers pipeline in `PIPELINES`, with previews of each step."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 BLACKED_OUT = (
-    "The generator's own safety checker took this image for unsafe and blacked it out, so nothing about its "
-    "influences can be learned from it; try another seed or other words."
+    "The generator's safety checker flagged this image as unsafe and blacked it out, so its influences cannot be "
+    "determined; try another seed or prompt."
 )
-_LESS = (
-    "close other programs, make fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
+_SAVE_MEMORY = (
+    "close other programs, generate fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
     "command 'generators')"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class StepPreview:
-    """One denoising step: step counts from 1 to total; image is the predicted result, RGB at output size."""
+    """A denoising step, counted from 1 to total. image: the predicted result, RGB at output size."""
 
     step: int
     total: int
@@ -52,10 +52,11 @@ class StepPreview:
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A made image (RGB), its recipe, and sentences for the user about what the generator left aside.
+    """A generated image (RGB) with its recipe.
 
-    noise_signal: how strongly the words pulled on each step; None without guidance. blacked_out: whether the
-    generator's safety checker did so, which `notices` say, too.
+    notices: sentences for the user, such as about parts of the prompt that were ignored. noise_signal: how strongly
+    the text steered each step; None without guidance. blacked_out: whether the generator's safety checker blacked the
+    image out; `notices` then says so.
     """
 
     image: Image.Image
@@ -70,24 +71,24 @@ class GeneratedImage:
 
 
 class Generator:
-    """A text-to-image pipeline that loads on first use; one image is made at a time."""
+    """A text-to-image pipeline that loads on first use; a lock serialises its calls."""
 
     def __init__(self, folder: Path | None, name: str, device: str) -> None:
-        """Use `Generator.open`; folder None means that the pipeline is fetched from the hub by its name."""
+        """Use `Generator.open` instead. folder: None to fetch the pipeline from the hub by its name."""
         self.name = name
         self.device = device
         self.lock = threading.RLock()
         self._folder = folder
-        self._counting = threading.Lock()
+        self._hash_lock = threading.Lock()
         self._sha256: str | None = None
 
     @classmethod
     def open(cls, path_or_name: Path | str, device: str = "auto") -> Generator:
         """Open a generator by its name in `GENERATORS`, a pipeline folder, or a name on the Hugging Face hub.
 
-        path_or_name: "sd-1.5", a folder with `model_index.json`, or "owner/name". device: see `pick_device`. Nothing
-        heavy is read, and nothing fetched, before first use (or `load`); see `licence_notice` before that.
-        Raises `CheckpointError` where the folder holds no such pipeline, `UnknownNameError` for a name in no row.
+        path_or_name: "sd-1.5", a folder with `model_index.json`, or "owner/name". device: see `pick_device`. Weights
+        are fetched and read on first use or by `load`; show `licence_notice` before that.
+        Raises `CheckpointError` if the folder holds no supported pipeline, `UnknownNameError` for an unknown name.
         """
         path, text = Path(path_or_name), str(path_or_name)
         spec = None if isinstance(path_or_name, Path) else find(text)
@@ -102,14 +103,14 @@ class Generator:
             raise unknown_name("generator", text, GENERATORS)
         if path.exists() or isinstance(path_or_name, Path) or not _HUB_NAME.fullmatch(text):
             raise CheckpointError(
-                f"no generator in '{text}': expected a folder with model_index.json (a diffusers pipeline), a name "
+                f"'{text}' is not a generator; expected a folder with model_index.json (a diffusers pipeline), a name "
                 "that the command 'generators' lists, or a hub name such as 'owner/name'."
             )
         return cls(None, text, device)
 
     @property
     def licence_notice(self) -> str:
-        """What to know before `load` fetches it from the hub; "" where it is here already."""
+        """The licence notice to show before `load` fetches from the hub; "" if it is already on this machine."""
         if self._folder is not None:
             return ""
         from huggingface_hub import try_to_load_from_cache
@@ -122,8 +123,8 @@ class Generator:
 
     @property
     def folder(self) -> Path:
-        """The pipeline's folder; a hub pipeline is downloaded (or found in the hub's cache) by this."""
-        if self._folder is None:  # known folders are told while an image is being made, too
+        """The pipeline's folder; the first access downloads a hub pipeline or finds it in the hub's cache."""
+        if self._folder is None:  # without the lock, a known folder can be read during a generation
             with self.lock:
                 if self._folder is None:
                     self._folder = download(self.name)
@@ -131,7 +132,7 @@ class Generator:
 
     @cached_property
     def defaults(self) -> Defaults:
-        """Steps and guidance that suit this generator, by its card, its row or its kind; reads no weights."""
+        """Default steps and guidance, from the generator's row, its card or its kind; reads no weights."""
         spec = find(self.name)
         if spec is not None and spec.defaults is not None:
             return spec.defaults
@@ -143,9 +144,9 @@ class Generator:
 
     @property
     def sha256(self) -> str:
-        """One checksum of all weight files, which identifies the generator; counted once."""
-        folder = self.folder  # before the lock: who holds that one must wait for no other
-        with self._counting:
+        """One checksum over all weight files, which identifies the generator; computed once."""
+        folder = self.folder  # before taking the lock: its holder must not wait for another lock
+        with self._hash_lock:
             if self._sha256 is None:
                 digest = hashlib.sha256()
                 files = (p for kind in ("*.safetensors", "*.bin") for p in folder.rglob(kind))
@@ -155,50 +156,50 @@ class Generator:
             return self._sha256
 
     def load(self) -> Generator:
-        """Load the weights now, so that the first image does not wait for them. Returns self."""
+        """Load the weights now rather than with the first image. Returns self."""
         _ = self.pipeline
         return self
 
     @property
     def pipeline(self) -> Any:
-        """The diffusers pipeline, on the device, as `plan` says; loaded once.
+        """The diffusers pipeline, loaded once onto the device according to `plan`.
 
-        Raises `NotEnoughMemoryError` where it does not fit, `CheckpointError` where it cannot be fetched or read.
+        Raises `NotEnoughMemoryError` if it does not fit, `CheckpointError` if it cannot be fetched or read.
         """
         with self.lock:
             if "_pipeline" not in self.__dict__:
-                place = pick_device(self.device)
-                with memory_errors(f"the generator '{self.name}' was being loaded", _LESS):
-                    self._pipeline = load_pipeline(self.folder, self.name, place, self.plan)
+                device = pick_device(self.device)
+                with memory_errors(f"the generator '{self.name}' was being loaded", _SAVE_MEMORY):
+                    self._pipeline = load_pipeline(self.folder, self.name, device, self.plan)
             return self._pipeline
 
     @cached_property
     def plan(self) -> MemoryPlan:
-        """How it is made to fit into the memory that was free when this was first asked."""
-        place, folder = pick_device(self.device), self.folder
-        half = "bfloat16" if (folder / "transformer").is_dir() and has_bfloat16(place) else "float16"
+        """How the generator fits into memory, given what was free on first access."""
+        device, folder = pick_device(self.device), self.folder
+        half = "bfloat16" if (folder / "transformer").is_dir() and has_bfloat16(device) else "float16"
         return plan_memory(
-            weight_counts(folder), native_side(folder), place, free_memory(place), free_memory("cpu"), half
+            weight_counts(folder), native_side(folder), device, free_memory(device), free_memory("cpu"), half
         )
 
     @property
     def tunable(self) -> Any:
-        """The pipeline, for what changes its weights: tuning and a second opinion.
+        """The pipeline, for tuning and second opinions, which change its weights.
 
-        Raises `InvalidInputError` where that is not known to work: other networks than Stable Diffusion 1 and 2, or
-        half precision.
+        Raises `InvalidInputError` where these are unsupported: networks other than Stable Diffusion 1 and 2, or half
+        precision.
         """
         pipeline = self.pipeline
         kind = type(pipeline).__name__
         if kind != "StableDiffusionPipeline":
             raise InvalidInputError(
-                f"tuning and a second opinion change a StableDiffusionPipeline (Stable Diffusion 1 "
+                f"tuning and second opinions support a StableDiffusionPipeline only (Stable Diffusion 1 "
                 f"and 2, or the pocket generator); '{self.name}' is a {kind}."
             )
         if self.plan.precision != "float32":
             raise InvalidInputError(
-                f"tuning and a second opinion need float32, for which the memory that was free did "
-                f"not suffice for '{self.name}'; free memory and start again, or use device 'cpu'."
+                f"tuning and second opinions need float32, and there was not enough free memory to load "
+                f"'{self.name}' in it; free memory and start again, or use device 'cpu'."
             )
         return pipeline
 
@@ -210,10 +211,10 @@ class Generator:
         guidance: float | None = None,
         on_step: Callable[[StepPreview], None] | None = None,
     ) -> GeneratedImage:
-        """Make one image; the same arguments give the same pixels on the same machine.
+        """Generate an image; the same arguments give the same pixels on the same machine.
 
-        steps, guidance: None takes the generator's `defaults`. on_step: called after each step with a preview;
-        what it raises ends the generation and is passed on, and the generator stays usable. Raises
+        steps, guidance: None uses the generator's `defaults`. on_step: called after each step with a preview; an
+        exception from it aborts the generation and propagates, and the generator stays usable. Raises
         `InvalidInputError` for a value out of range (see `Recipe`).
         """
         return self._run([self._recipe(prompt, seed, steps, guidance)], on_step)[0]
@@ -226,10 +227,10 @@ class Generator:
         guidance: float | None = None,
         batch_size: int = 8,
     ) -> list[GeneratedImage]:
-        """Make many images in batches, each from its own seed, for recipes.
+        """Generate many images in batches, each from its own seed.
 
-        An image does not depend on its neighbours, but batched arithmetic may differ from `generate` by a
-        rounding step in a few pixels. Raises `InvalidInputError` where prompts and seeds differ in number.
+        An image does not depend on its batch, but rounding in batched arithmetic may change a few pixels by one
+        level compared with `generate`. Raises `InvalidInputError` if the numbers of prompts and seeds differ.
         """
         if len(prompts) != len(seeds) or batch_size < 1:
             raise InvalidInputError(
@@ -237,10 +238,10 @@ class Generator:
                 f"given {len(prompts)} prompts, {len(seeds)} seeds, batch_size {batch_size}."
             )
         recipes = [self._recipe(p, s, steps, guidance) for p, s in zip(prompts, seeds, strict=True)]
-        made: list[GeneratedImage] = []
+        images: list[GeneratedImage] = []
         for start in range(0, len(recipes), batch_size):
-            made += self._run(recipes[start : start + batch_size], None)
-        return made
+            images += self._run(recipes[start : start + batch_size], None)
+        return images
 
     def _run(
         self, recipes: list[Recipe], on_step: Callable[[StepPreview], None] | None
@@ -249,13 +250,13 @@ class Generator:
 
         with self.lock:
             pipeline = self.pipeline
-            # Noise is drawn on the CPU, so that a seed means the same on every device.
-            seeded = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
+            # Noise is drawn on the CPU, so that a seed gives the same noise on every device.
+            rngs = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
             call: dict[str, Any] = dict(
                 prompt=[r.prompt for r in recipes],
                 num_inference_steps=recipes[0].steps,
                 guidance_scale=float(recipes[0].guidance),
-                generator=seeded,
+                generator=rngs,
                 output_type="pil",
             )
             spec = find(self.name)
@@ -264,16 +265,16 @@ class Generator:
             with (
                 quiet(),
                 tap_noise_signal(pipeline, len(recipes)) as norms,
-                memory_errors(f"'{self.name}' was making {len(recipes)} at a time", _LESS),
+                memory_errors(f"'{self.name}' was generating {len(recipes)} at a time", _SAVE_MEMORY),
             ):
-                result = _called(pipeline, call, on_step)
+                result = _call_pipeline(pipeline, call, on_step)
             flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
-            room = call.get("max_sequence_length", 0)
+            text_tokens = call.get("max_sequence_length", 0)
             return [
                 GeneratedImage(
                     image,
-                    self._signed(recipe),
-                    _notices(pipeline, recipe.prompt, bad, room),
+                    self._with_provenance(recipe),
+                    _notices(pipeline, recipe.prompt, bad, text_tokens),
                     signal,
                     bool(bad),
                 )
@@ -283,19 +284,19 @@ class Generator:
             ]
 
     def _recipe(self, prompt: str, seed: int, steps: int | None, guidance: float | None) -> Recipe:
-        usual = self.defaults
+        defaults = self.defaults
         return Recipe(
             prompt,
             seed,
-            usual.steps if steps is None else steps,
-            usual.guidance if guidance is None else guidance,
+            defaults.steps if steps is None else steps,
+            defaults.guidance if guidance is None else guidance,
         )
 
-    def _signed(self, recipe: Recipe) -> Recipe:
+    def _with_provenance(self, recipe: Recipe) -> Recipe:
         return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())
 
 
-def _called(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview], None] | None) -> Any:
+def _call_pipeline(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview], None] | None) -> Any:
     if on_step is None:
         return pipeline(**call)
     with tap_predicted_original(pipeline.scheduler) as last:
@@ -312,7 +313,7 @@ def _called(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview]
 
 
 def _sha256(path: Path) -> str:
-    """Of a file; the hub's cache names large files by it, which spares reading them."""
+    """Return a file's SHA-256; the hub's cache names large files by theirs, so those need not be read."""
     name = path.resolve().name
     return name if path.is_symlink() and _SHA256.fullmatch(name) else sha256_file(path)
 
@@ -321,30 +322,29 @@ def _software() -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("diffusers", "torch"))
 
 
-def _notices(pipeline: Any, prompt: str, flagged: bool, room: int = 0) -> tuple[str, ...]:
-    """Sentences for the user. room: most tokens that the text encoders were asked for, 0 for their usual number."""
+def _notices(pipeline: Any, prompt: str, flagged: bool, text_tokens: int = 0) -> tuple[str, ...]:
+    """Return sentences for the user. text_tokens: limit passed to the text encoders; 0 for the pipeline's default."""
     notices = []
     tokenizers = [
         t for t in (getattr(pipeline, n, None) for n in ("tokenizer", "tokenizer_2", "tokenizer_3")) if t
     ]
-    asked = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
-    most = room or (asked.default if asked else 0)
+    parameter = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
+    most = text_tokens or (parameter.default if parameter else 0)
 
-    def reads(tokenizer: Any) -> int:
-        # T5 may read more than the pipelines ask of it, CLIP always reads as much as it can.
+    def capacity(tokenizer: Any) -> int:
+        # Pipelines limit T5 to fewer tokens than it can read; CLIP is always used at its full length of 77.
         longest = int(tokenizer.model_max_length)
         return min(longest, most) if most and longest > 77 else longest
 
-    tokenizer = max(tokenizers, key=reads)
+    tokenizer = max(tokenizers, key=capacity)
     ids = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
-    left = reads(tokenizer) - tokenizer.num_special_tokens_to_add()
-    if len(ids) > left:
+    room = capacity(tokenizer) - tokenizer.num_special_tokens_to_add()
+    if len(ids) > room:
         notices.append(
-            f"The generator reads {left} tokens; it did not see the end of the prompt: "
-            f"'{tokenizer.decode(ids[left:])}'."
+            f"The generator reads {room} tokens; it ignored the end of the prompt: '{tokenizer.decode(ids[room:])}'."
         )
     unknown = tokenizer.unk_token_id
-    # CLIP's tokenizer spells every word, and its "unknown" is the end mark.
+    # CLIP's tokenizer can spell any word; its "unknown" token is the end-of-text token.
     if (
         unknown is not None
         and unknown not in (tokenizer.eos_token_id, tokenizer.pad_token_id)

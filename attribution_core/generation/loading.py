@@ -1,4 +1,4 @@
-"""From a folder or a name on the hub to a diffusers pipeline in memory; what goes wrong is one clear sentence."""
+"""Loads diffusers pipelines from a folder or the hub, with errors of one plain sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attribution_core.errors import CheckpointError, MissingDependencyError
 from attribution_core.generation.memory import MemoryPlan, weight_counts
 from attribution_core.generation.table import PIPELINES, licence_notice
 
-_LARGE = 500_000_000  # weights; larger networks are not made twice on the way into memory
+_LARGE = 500_000_000  # weights; above this, low_cpu_mem_usage avoids holding them twice while loading
 _UNREACHABLE = {
     "ConnectError",
     "ConnectTimeout",
@@ -26,13 +26,13 @@ _UNREACHABLE = {
 
 
 def check_kind(folder: Path) -> str:
-    """The class of a folder's pipeline, a name of `PIPELINES`. Raises `CheckpointError` for any other."""
+    """Return the class name of a folder's pipeline. Raises `CheckpointError` if it is not in `PIPELINES`."""
     try:
         kind = read_json(folder / "model_index.json").get("_class_name")
     except (ValueError, AttributeError) as error:
         raise CheckpointError(
             f"'{folder / 'model_index.json'}' is not a pipeline's index ({error}); "
-            "copy or make the generator again."
+            "copy or build the generator again."
         ) from error
     if not isinstance(kind, str) or kind not in PIPELINES:
         raise CheckpointError(f"'{folder}' holds a {kind}; expected a diffusers {', '.join(PIPELINES)}.")
@@ -52,33 +52,32 @@ def _diffusers() -> Any:
 
 
 def download(name: str) -> Path:
-    """Fetch a pipeline from the hub, or find it in the hub's cache. Raises `CheckpointError` that says why not."""
+    """Fetch a pipeline from the hub or its cache; returns the folder. Raises a `CheckpointError` with the cause."""
     diffusers = _diffusers()
     try:
-        with quiet():  # of the hub's own progress bars nothing is hidden
+        with quiet():  # the hub's own progress bars stay visible
             folder = Path(diffusers.DiffusionPipeline.download(name))
     except Exception as error:
         causes = _causes(error)
         kinds = {type(e).__name__ for e in causes}
         if "GatedRepoError" in kinds:
             raise CheckpointError(
-                f"the hub did not give the generator '{name}': its licence was not accepted with "
+                f"the hub denied access to the generator '{name}': its licence was not accepted with "
                 f"this account. {licence_notice(name)}"
             ) from error
         if "RepositoryNotFoundError" in kinds:
             raise CheckpointError(
-                f"the hub knows no '{name}', or keeps it private; check the name, or log in with "
-                "'hf auth login'."
+                f"'{name}' does not exist on the hub or is private; check the name, or log in with 'hf auth login'."
             ) from error
         if kinds & _UNREACHABLE:
             raise CheckpointError(
-                f"the hub cannot be reached, and not all of '{name}' is in its cache here; "
+                f"the hub cannot be reached, and '{name}' is not complete in the local cache; "
                 "go online once, or give the folder of a downloaded diffusers pipeline."
             ) from error
         if any("no space left" in str(e).lower() for e in causes):
             raise CheckpointError(
-                f"the disk is full, so '{name}' was not fetched; make room, or set HF_HOME to a "
-                "folder on a larger one. What was fetched is kept."
+                f"the disk is full, so '{name}' was not fetched completely; make room, or set HF_HOME to a folder on "
+                "a larger disk. The download will resume."
             ) from error
         raise CheckpointError(
             f"the generator '{name}' could not be fetched from the hub ({_first_line(error)}); check the "
@@ -89,18 +88,18 @@ def download(name: str) -> Path:
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
         error = error.__cause__ or error.__context__
-    return found
+    return chain
 
 
 def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any:
-    """The pipeline of a folder, for inference, on a device of `pick_device` as a plan says.
+    """Load a folder's pipeline for inference, on a device from `pick_device`, as a plan says.
 
-    Its files are compared with its card, where it has one. Raises `CheckpointError` or `MissingDependencyError`;
-    running out of memory passes as it is.
+    If there is a card, files are verified against it. Raises `CheckpointError` or `MissingDependencyError`;
+    out-of-memory errors propagate unchanged.
     """
     diffusers = _diffusers()
     import torch
@@ -125,8 +124,7 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
                 "'pip install sentencepiece'."
             ) from error
         raise CheckpointError(
-            f"the generator '{name}' could not be loaded ({_first_line(error)}); copy or make "
-            "its folder again."
+            f"the generator '{name}' could not be loaded ({_first_line(error)}); copy or build its folder again."
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
@@ -147,7 +145,7 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the libraries' progress bars and their remarks, some of which quote the prompt into the log."""
+    """Silence the libraries' progress bars and log messages, some of which would log the prompt."""
     import diffusers.utils.logging
     import transformers.utils.logging
 

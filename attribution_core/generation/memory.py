@@ -1,4 +1,4 @@
-"""How a generator is made to fit into the memory that is free: precision, tiles, and parts that wait in main memory."""
+"""Plans how a generator fits into free memory: precision, tiling, and offloading to main memory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from attribution_core.common.json_text import parse_json, read_json
 from attribution_core.errors import CheckpointError, NotEnoughMemoryError
 
 SMALL = 2_000_000_000
-"""Weights. Below, as Stable Diffusion 1 and 2 are, float32 is affordable, and tuning and a second opinion need it."""
+"""Weights up to which float32 is affordable, as with Stable Diffusion 1 and 2; tuning and second opinions need it."""
 WORK_PER_PIXEL = 1600
-"""Values that an image takes while it is made, a pixel, mostly in the decoder: an estimate, on the safe side."""
+"""Activations per pixel of an image, mostly in the decoder; a conservative estimate."""
 TILE = 512
-"""Side in px of what a decoder with tiles holds at a time."""
+"""Side in px of a tile of the tiling decoder."""
 LAYERS = 500_000_000
-"""Bytes for the few layers that are on the device where all others wait in main memory."""
+"""Bytes of the few layers on the device with sequential offloading."""
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _VARIANT = re.compile(r"\.(fp16|bf16|fp8|non_ema|ema_only)[.-]")
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a generator is loaded. offload: "", "model" (a part at a time on the device) or "sequential" (a layer).
+    """How to load a generator. offload: "", "model" (one network at a time on the device) or "sequential" (one layer).
 
-    vae_slicing: images of a batch are decoded one by one. vae_tiling: an image is decoded in tiles, which can shift
-    colours slightly. needs: bytes on the device, estimated.
+    vae_slicing: decode the images of a batch one by one. vae_tiling: decode an image in tiles, which can shift
+    colours slightly. needs: estimated bytes on the device.
     """
 
     precision: str = "float32"
@@ -41,40 +41,37 @@ class MemoryPlan:
     needs: int = 0
 
     def __str__(self) -> str:
-        """One sentence for the user; "" where nothing was given up."""
-        spared = [
+        """Return one sentence for the user; "" if no savings were needed."""
+        savings = [
             words
             for words, used in (
                 (f"half precision ({self.precision})", self.precision != "float32"),
-                ("attention in slices", self.attention_slicing),
-                ("decoding in tiles", self.vae_tiling),
-                ("all but one part of the network waiting in main memory", self.offload == "model"),
-                (
-                    "all but one layer of the network waiting in main memory, which is slow",
-                    self.offload == "sequential",
-                ),
+                ("sliced attention", self.attention_slicing),
+                ("tiled decoding", self.vae_tiling),
+                ("one network at a time on the device", self.offload == "model"),
+                ("one layer at a time on the device, which is slow", self.offload == "sequential"),
             )
             if used
         ]
-        return f"To fit into the memory that is free, it runs with {', '.join(spared)}." if spared else ""
+        return f"To fit into free memory, the generator runs with {', '.join(savings)}." if savings else ""
 
 
 def plan_memory(
     parts: Mapping[str, int], side: int, device: str, free: int, main_free: int, half: str = "float16"
 ) -> MemoryPlan:
-    """The first plan that fits, from the one that gives up nothing to the one that gives up most.
+    """Return the first plan that fits, in order of increasing savings.
 
-    parts: name of each of the pipeline's networks -> number of weights. side: of an image, px. device: "cpu", "cuda"
-    or "mps", with a number or without. free: bytes free on it. main_free: bytes free in main memory. half: the half
-    precision that suits the network.
-    Raises `NotEnoughMemoryError` where none fits; it says what the last one needs.
+    parts: number of weights of each of the pipeline's networks, by name. side: of an image, px. device: "cpu", "cuda"
+    or "mps", with or without a number. free: bytes free on it. main_free: bytes free in main memory. half: half
+    precision to use.
+    Raises a `NotEnoughMemoryError` that says what the last plan needs if none fits.
     """
     weights, largest = sum(parts.values()), max(parts.values(), default=0)
     plain, tiled = WORK_PER_PIXEL * side**2, WORK_PER_PIXEL * min(side, TILE) ** 2
     kind = device.split(":")[0]
     full, halved = MemoryPlan(), MemoryPlan(half)
     sliced = replace(halved, vae_slicing=True, vae_tiling=True, attention_slicing=kind == "mps")
-    # (plan, weights and work on the device in values, bytes beside them, bytes in main memory)
+    # (plan, weights and activations on the device, further bytes there, weights in main memory)
     ladder: list[tuple[MemoryPlan, int, int, int]] = []
     if kind == "cpu":
         ladder = [
@@ -91,15 +88,15 @@ def plan_memory(
             (replace(sliced, offload="model"), largest + tiled, 0, weights),
             (replace(sliced, offload="sequential"), tiled, LAYERS, weights),
         ]
-    for plan, values, beside, waiting in ladder:
+    for plan, values, extra, offloaded in ladder:
         size = _BYTES[plan.precision]
-        plan = replace(plan, needs=values * size + beside)
-        if plan.needs <= free and waiting * size <= main_free:
+        plan = replace(plan, needs=values * size + extra)
+        if plan.needs <= free and offloaded * size <= main_free:
             return plan
     where = f"'{device}'" if kind != "cpu" else "main memory"
     short = f"{_gb(plan.needs)} on {where}, where {_gb(free)} are free"
     if plan.needs <= free:
-        short = f"{_gb(waiting * size)} of main memory, where {_gb(main_free)} are free"
+        short = f"{_gb(offloaded * size)} of main memory, where {_gb(main_free)} are free"
     raise NotEnoughMemoryError(
         f"this generator needs at least {short}; close other programs, or choose a smaller generator such as "
         "'sd-turbo' (see the command 'generators')."
@@ -107,23 +104,23 @@ def plan_memory(
 
 
 def weight_counts(folder: Path) -> dict[str, int]:
-    """Number of weights of each of a pipeline folder's networks, from the headers of its files.
+    """Count the weights of each network in a pipeline folder, from the headers of its files.
 
-    Files in other precisions beside the usual ones ("fp16") are left out. Raises `CheckpointError` for a damaged file.
+    Extra copies in other precisions ("fp16") are skipped. Raises `CheckpointError` for a damaged file.
     """
-    found = {}
+    counts = {}
     for part in sorted(p for p in folder.iterdir() if p.is_dir()):
         for suffix, count in ((".safetensors", _count), (".bin", lambda file: file.stat().st_size // 4)):
             files = [f for f in part.iterdir() if f.suffix == suffix]
             files = [f for f in files if not _VARIANT.search(f.name)] or files
             if files:
-                found[part.name] = sum(count(file) for file in files)
+                counts[part.name] = sum(count(file) for file in files)
                 break
-    return found
+    return counts
 
 
 def native_side(folder: Path) -> int:
-    """Side in px of the images that a pipeline folder's network was trained on, from its configuration."""
+    """Return the side in px of the images that a folder's network was trained on, from its configuration."""
     vae = _config(folder / "vae")
     channels = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or (0,) * 4
     network = _config(folder / "unet") or _config(folder / "transformer")
@@ -149,7 +146,7 @@ def _count(file: Path) -> int:
         return sum(math.prod(t["shape"]) for t in _tensors(header))
     except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise CheckpointError(
-            f"'{file.name}' could not be loaded, it is damaged; copy or fetch '{file.parent}' again."
+            f"'{file.name}' could not be loaded because it is damaged; copy or fetch '{file.parent}' again."
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""How strongly the words pull on each step of a generation: the signal by which memorized prompts stand out.
+"""How strongly the text steers each step of a generation, a signal that is high for memorized prompts.
 
 Source: *Detecting, Explaining, and Mitigating Memorization in Diffusion Models* (Wen, Liu, Chen and Lyu, ICLR 2024):
 the mean over steps of the norm of the difference between the noise predicted with and without the text. Guidance
-computes both for every step, so that reading the network's output along the way costs next to nothing.
+computes both at every step anyway, so the signal costs almost nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoiseSignal:
-    """steps: for each call of the network, first to last, the norm of the difference of the two noise predictions."""
+    """The signal of one image. steps: norm of the difference of the two noise predictions, per network call."""
 
     steps: tuple[float, ...]
 
@@ -30,37 +30,38 @@ class NoiseSignal:
 
 @contextmanager
 def tap_noise_signal(pipeline: Any, images: int) -> Iterator[list[torch.Tensor]]:
-    """Collect (images,) norms of every call of the pipeline's network in the yielded list.
+    """Yield a list that collects the (images,) norms of every call of the pipeline's network.
 
-    images: how many are made at a time. Calls whose batch is not twice as large, without guidance, are left out, so
-    that the list stays empty then; so it does of pipelines without a UNet, of which the signal is not known.
+    images: number of images per batch. Calls without guidance, whose batch is not twice that size, add nothing; nor do
+    pipelines without a UNet, for which the signal is not defined.
     """
-    kept: list[torch.Tensor] = []
+    norms: list[torch.Tensor] = []
     scheduler, network = pipeline.scheduler, getattr(pipeline, "unet", None)
     if network is None:
-        yield kept
+        yield norms
         return
 
-    def read(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+    def record(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         prediction = output[0]
         if len(prediction) != 2 * images:
             return
-        timestep = given[1] if len(given) > 1 else named["timestep"]
-        plain, told = prediction.float().chunk(2)
-        kept.append((told - plain).flatten(1).norm(dim=1) * noise_per_prediction(scheduler, timestep))
+        timestep = args[1] if len(args) > 1 else kwargs["timestep"]
+        unconditional, conditional = prediction.float().chunk(2)
+        difference = (conditional - unconditional).flatten(1).norm(dim=1)
+        norms.append(difference * noise_per_prediction(scheduler, timestep))
 
-    handle = network.register_forward_hook(read, with_kwargs=True)
+    handle = network.register_forward_hook(record, with_kwargs=True)
     try:
-        yield kept
+        yield norms
     finally:
         handle.remove()
 
 
 def noise_per_prediction(scheduler: Any, timestep: Any) -> float:
-    """By how much the predicted noise differs where the prediction differs by 1, of a variance-preserving scheduler.
+    """Return the change in predicted noise per unit change of the prediction, for a variance-preserving scheduler.
 
-    1 for "epsilon". v = sqrt(a) noise - sqrt(1 - a) x0 gives sqrt(a) for "v_prediction", and "sample" gives
-    sqrt(a / (1 - a)), with a the signal's share of the variance at that timestep.
+    "epsilon": 1. "v_prediction": sqrt(a), from v = sqrt(a) noise - sqrt(1 - a) x0. "sample": sqrt(a / (1 - a)). Here a
+    is the signal's share of the variance at that timestep.
     """
     kind = scheduler.config.prediction_type
     if kind == "epsilon":
@@ -69,11 +70,11 @@ def noise_per_prediction(scheduler: Any, timestep: Any) -> float:
     return alpha**0.5 if kind == "v_prediction" else (alpha / max(1.0 - alpha, 1e-8)) ** 0.5
 
 
-def signals_of(kept: list[torch.Tensor], images: int) -> list[NoiseSignal | None]:
-    """One signal for each image; None where nothing was collected."""
-    if not kept:
+def signals_of(norms: list[torch.Tensor], images: int) -> list[NoiseSignal | None]:
+    """Return one signal per image from the norms of `tap_noise_signal`; None for each if there are none."""
+    if not norms:
         return [None] * images
     import torch
 
-    table = torch.stack(kept, dim=1).cpu().tolist()
+    table = torch.stack(norms, dim=1).cpu().tolist()
     return [NoiseSignal(tuple(row)) for row in table]

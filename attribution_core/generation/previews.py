@@ -1,4 +1,4 @@
-"""What a generation will become: the predicted result of each step, as a small picture."""
+"""Previews of a generation: the predicted result of each step as a small picture."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-_FITTED: WeakKeyDictionary[Any, torch.Tensor] = WeakKeyDictionary()
-_SIDE, _FIELDS = 128, 8  # px, and coloured fields across, of the pictures that colours are fitted on
+_COLOUR_MAPS: WeakKeyDictionary[Any, torch.Tensor] = WeakKeyDictionary()
+_SIDE, _FIELDS = 128, 8  # side in px, and colour patches across, of the pictures that the map is fitted on
 
 
 @contextmanager
 def tap_predicted_original(scheduler: Any) -> Iterator[list[torch.Tensor]]:
-    """Keep the predicted result x0 of each scheduler step in the yielded list's first place."""
-    step, earlier = scheduler.step, vars(scheduler).get("step")
+    """Yield a list whose only item is the predicted result x0 of the latest scheduler step."""
+    step, own_step = scheduler.step, vars(scheduler).get("step")
     last: list[torch.Tensor] = []
 
     @wraps(step)
-    def tapped(
+    def tap(
         model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any
     ) -> Any:
         output = step(model_output, timestep, sample, *args, **{**kwargs, "return_dict": True})
@@ -33,23 +33,23 @@ def tap_predicted_original(scheduler: Any) -> Iterator[list[torch.Tensor]]:
         ]
         return (output.prev_sample,)
 
-    scheduler.step = tapped
+    scheduler.step = tap
     try:
         yield last
     finally:
-        if earlier is None:
+        if own_step is None:
             del scheduler.step
         else:
-            scheduler.step = earlier
+            scheduler.step = own_step
 
 
 def predicted_original(
     scheduler: Any, prediction: torch.Tensor, timestep: Any, sample: torch.Tensor
 ) -> torch.Tensor:
-    """The result x0 that a prediction at one timestep stands for.
+    """Compute the result x0 that a prediction at one timestep implies.
 
-    prediction, sample: (n, c, h, w), or packed (n, t, c). Handles "epsilon", "v_prediction" and "sample" of a
-    variance-preserving scheduler, and flow matching, whose prediction leads straight from x0 to noise.
+    prediction, sample: (n, c, h, w), or packed (n, t, c). Supports "epsilon", "v_prediction" and "sample" of
+    variance-preserving schedulers, and flow matching, whose prediction is the straight path from x0 to noise.
     """
     if not hasattr(scheduler, "alphas_cumprod"):
         return sample - float(timestep) / scheduler.config.num_train_timesteps * prediction
@@ -63,9 +63,9 @@ def predicted_original(
 
 
 def preview(pipeline: Any, latents: torch.Tensor) -> Image.Image:
-    """The first of the predicted latents (n, c, h, w), or packed (n, t, 4 c), as an RGB picture of the output's size.
+    """Render the first of the predicted latents (n, c, h, w), or packed (n, t, 4 c), as an RGB picture at output size.
 
-    A tiny autoencoder decodes them. Of a large one only colours are taken: see `latent_colours`.
+    A tiny autoencoder decodes them; for a large one, `latent_colours` approximates the colours.
     """
     import torch
     from PIL import Image
@@ -89,21 +89,21 @@ def preview(pipeline: Any, latents: torch.Tensor) -> Image.Image:
 
 
 def latent_colours(pipeline: Any) -> torch.Tensor:
-    """(c + 1, 3) the linear map, with its offset, from a pipeline's scaled latents to RGB in [-1, 1].
+    """Return the (c + 1, 3) linear map, offset last, from a pipeline's scaled latents to RGB in [-1, 1].
 
-    Fitted by least squares on coloured fields that the pipeline's own autoencoder encodes, so that any number of
-    channels is read, in one product a step; computed once for an autoencoder.
+    Fitted by least squares, once per autoencoder, on colour patches that it encodes, so it works for any number of
+    channels and costs one product per step.
     """
     import torch
 
     vae = pipeline.vae
-    if vae not in _FITTED:
-        drawing = torch.Generator("cpu").manual_seed(0)
-        fields = torch.rand(2, 3, _FIELDS, _FIELDS, generator=drawing) * 2 - 1
+    if vae not in _COLOUR_MAPS:
+        rng = torch.Generator("cpu").manual_seed(0)
+        fields = torch.rand(2, 3, _FIELDS, _FIELDS, generator=rng) * 2 - 1
         sharp = torch.nn.functional.interpolate(fields[:1], size=(_SIDE, _SIDE), mode="nearest")
         smooth = torch.nn.functional.interpolate(fields[1:], size=(_SIDE, _SIDE), mode="bicubic").clamp(-1, 1)
         pictures = torch.cat([sharp, smooth])
-        # As the pipelines do themselves where an autoencoder leaves float16's range.
+        # Pipelines do the same for autoencoders that overflow float16.
         upcast = vae.dtype == torch.float16 and bool(getattr(vae.config, "force_upcast", False))
         if upcast:
             vae.to(dtype=torch.float32)
@@ -113,8 +113,8 @@ def latent_colours(pipeline: Any) -> torch.Tensor:
             vae.to(dtype=torch.float16)
         shift = getattr(vae.config, "shift_factor", None) or 0.0
         code = ((code.float() - shift) * vae.config.scaling_factor).double().cpu()
-        known = torch.nn.functional.adaptive_avg_pool2d(pictures.double(), code.shape[2:])
+        targets = torch.nn.functional.adaptive_avg_pool2d(pictures.double(), code.shape[2:])
         rows = torch.cat([code, torch.ones_like(code[:, :1])], dim=1).movedim(1, -1).flatten(0, 2)
-        wanted = known.movedim(1, -1).flatten(0, 2)
-        _FITTED[vae] = torch.linalg.lstsq(rows, wanted, driver="gelsd").solution.float()
-    return _FITTED[vae]
+        targets = targets.movedim(1, -1).flatten(0, 2)
+        _COLOUR_MAPS[vae] = torch.linalg.lstsq(rows, targets, driver="gelsd").solution.float()
+    return _COLOUR_MAPS[vae]

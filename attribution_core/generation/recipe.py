@@ -1,4 +1,4 @@
-"""The recipe of a generated image: what repeats it, checked once, and carried in its PNG."""
+"""The recipe of a generated image: everything needed to reproduce it, validated and stored in its PNG."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from attribution_core.common.cells import mended
+from attribution_core.common.cells import replace_surrogates
 from attribution_core.errors import InvalidInputError
 
 MAX_PROMPT = 10_000
@@ -19,11 +19,11 @@ MAX_GUIDANCE = 30.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that repeats an image on the same machine to the pixel; stored in the PNG's text chunks.
+    """Everything needed to reproduce an image to the pixel on the same machine; stored in the PNG's text chunks.
 
-    prompt: up to `MAX_PROMPT` characters, may be empty (an unconditional image). seed: 0 to `MAX_SEED`.
-    steps: 1 to `MAX_STEPS`. guidance: 0 to `MAX_GUIDANCE`; 1 and less means no classifier-free guidance.
-    generator: a name, never a path. generator_sha256: of its weights. software: versions of what made the image.
+    prompt: up to `MAX_PROMPT` characters; "" for an unconditional image. seed: 0 to `MAX_SEED`.
+    steps: 1 to `MAX_STEPS`. guidance: guidance scale, 0 to `MAX_GUIDANCE`; up to 1 disables classifier-free guidance.
+    generator: a name, never a path. generator_sha256: of its weights. software: versions of the libraries used.
     """
 
     prompt: str
@@ -35,16 +35,16 @@ class Recipe:
     software: str = ""
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` that names the first value out of its range."""
+        """Raise an `InvalidInputError` that names the first value out of range."""
         if not isinstance(self.prompt, str):
             raise InvalidInputError(f"the prompt must be text, given {type(self.prompt).__name__}.")
-        if mended(self.prompt) != self.prompt:
+        if replace_surrogates(self.prompt) != self.prompt:
             raise InvalidInputError(
-                f"the prompt '{mended(self.prompt)}' holds bytes that are no text; write it in UTF-8."
+                f"the prompt '{replace_surrogates(self.prompt)}' is not valid text; write it in UTF-8."
             )
         if len(self.prompt) > MAX_PROMPT:
             raise InvalidInputError(
-                f"the prompt has {len(self.prompt):,} characters, at most {MAX_PROMPT:,} are taken; shorten it."
+                f"the prompt has {len(self.prompt):,} characters, more than the {MAX_PROMPT:,} allowed; shorten it."
             )
         _check_whole("seed", self.seed, 0, MAX_SEED)
         _check_whole("steps", self.steps, 1, MAX_STEPS)
@@ -55,14 +55,14 @@ class Recipe:
             )
 
     def to_dict(self) -> dict[str, str]:
-        """Every field as text, as PNG text chunks hold it."""
+        """Return every field as text, as stored in PNG text chunks."""
         return {key: str(value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """Read what `to_dict` wrote; other keys are left aside.
+        """Read what `to_dict` wrote; other keys are ignored.
 
-        Raises `InvalidInputError` where the prompt is missing or a number is not one.
+        Raises `InvalidInputError` if the prompt is missing or a number is malformed.
         """
         if "prompt" not in values:
             raise InvalidInputError(f"a recipe needs at least 'prompt', given {sorted(values)}.")

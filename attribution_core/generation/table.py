@@ -1,7 +1,7 @@
-"""Generators by name: one row each in `GENERATORS`, and the kinds of pipelines that can be opened.
+"""The table of generators, one row each in `GENERATORS`, and the supported kinds of pipelines.
 
-Steps and guidance follow each model's card, as far as they are known here: no hub is in reach where this is
-developed. A licence is shown before anything is fetched, with the page that has the last word.
+Steps and guidance follow each model's card as far as known (see docs/limits.md). Before anything is fetched, the user
+sees the licence and a link to the model's page, which is authoritative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STABILITY = "Stability AI Community License"
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a generator draws with unless told otherwise; its card's `default_steps` and `default_guidance`."""
+    """Default steps and guidance of a generator; its card's `default_steps` and `default_guidance`."""
 
     steps: int = 25
     guidance: float = 7.5
@@ -26,9 +26,9 @@ class Defaults:
 class GeneratorSpec:
     """One row of the table.
 
-    hub: its name on the Hugging Face hub, "" for what ships. size: side of its images in px. defaults: None where its
-    own card says them. gated: fetched only by who is logged in and has accepted the licence there. safety_checker:
-    whether it comes with one. text_tokens: most that its text encoder may be asked for, 0 for the pipeline's own.
+    hub: its name on the Hugging Face hub, "" if bundled. size: side of its images in px. defaults: None to read them
+    from its card. gated: whether fetching requires a login that has accepted the licence on the hub. safety_checker:
+    whether it comes with one. text_tokens: limit for its text encoder; 0 for the pipeline's default.
     """
 
     name: str
@@ -108,29 +108,26 @@ PIPELINES: Mapping[str, Defaults] = {
     "PixArtAlphaPipeline": Defaults(20, 4.5),
     "PixArtSigmaPipeline": Defaults(20, 4.5),
 }
-"""Kinds of diffusers pipelines that are read, with the defaults of one that no row and no card describes."""
+"""Supported diffusers pipelines, with defaults for generators that neither a row nor a card describes."""
 
 
 def find(name: str) -> GeneratorSpec | None:
-    """The row of a name, or of a name on the hub, in any case; None where there is none."""
-    asked = name.lower()
-    return next((s for s in GENERATORS.values() if asked in (s.name, s.hub.lower()) and asked), None)
+    """Return the row with this name or hub name, ignoring case; None if there is none."""
+    lower = name.lower()
+    return next((s for s in GENERATORS.values() if lower in (s.name, s.hub.lower()) and lower), None)
 
 
 def licence_notice(hub: str) -> str:
-    """What to know before a generator is fetched from the hub: its licence, and how to get at a gated one."""
+    """Return the notice to show before fetching from the hub: the licence, and how to access a gated model."""
     spec = find(hub)
     terms = f"under the {spec.licence} licence" if spec else "under the licence that its page states"
     if spec and spec.licence.lower().endswith("license"):
         terms = f"under the {spec.licence}"
     gate = (
         (
-            " It is given to those who have accepted this on its page: log in there, accept, then run 'hf auth login' "
-            "(or set HF_TOKEN)."
+            " Access is gated: log in on its page, accept the licence, then run 'hf auth login' (or set HF_TOKEN)."
         )
         if spec and spec.gated
         else ""
     )
-    return (
-        f"'{hub}' is fetched from the Hugging Face hub {terms}; whoever goes on accepts it: {HUB}{hub}.{gate}"
-    )
+    return f"'{hub}' is fetched from the Hugging Face hub {terms}; by continuing you accept it: {HUB}{hub}.{gate}"

@@ -1,1 +1,1 @@
-"""Features to a space where made and training images meet: a pair of heads, and the fit of both."""
+"""Mappers from features to a space shared by training and generated images: a pair of heads, and how it is fitted."""

@@ -1,7 +1,8 @@
-"""Fits mapper heads by contrast: an exemplar and an image made after tuning on it belong together.
+"""Contrastive fit of mapper heads: an exemplar and an image generated after tuning on it are a positive pair.
 
-After the paper: a batch holds one (exemplar, made image) pair of each of B tuned models; the loss is InfoNCE over
-the B x B similarities, both ways, with a regulariser that keeps a linear head near a rigid transform.
+Follows the paper: a batch holds one (exemplar, generated image) pair from each of B tuned models; the loss is
+InfoNCE over the B x B similarities in both directions, plus a regulariser that keeps a linear head near a rigid
+transform.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ _EVERY = 10  # epochs between checkpoints
 
 @dataclass(frozen=True)
 class FeaturePairs:
-    """Raw features of exemplars and of made images, each with the number of its tuned model.
+    """Raw features of exemplars and of generated images, each with the number of its tuned model.
 
-    real: (r, d) float32. real_model: (r,). synth: (s, d) float32. synth_model: (s,). Several rows of one model
-    are several exemplars, several made images, or several augmented views of them.
+    real: (r, d) float32. real_model: (r,). synth: (s, d) float32. synth_model: (s,). A model may have several
+    exemplars, generated images, or augmented views of them, one per row.
     """
 
     real: NDArray[np.float32] = field(repr=False)
@@ -42,7 +43,7 @@ class FeaturePairs:
     synth_model: NDArray[np.int64] = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Check that both sides tell of the same models. Raises `InvalidInputError`."""
+        """Check that both sides cover the same models. Raises `InvalidInputError`."""
         real, synth = float_matrix("real", self.real), float_matrix("synth", self.synth)
         if real.shape[1] != synth.shape[1]:
             raise InvalidInputError(
@@ -52,13 +53,13 @@ class FeaturePairs:
             if np.shape(model) != (len(rows),):
                 raise InvalidInputError(f"{name}_model has shape {np.shape(model)}, expected ({len(rows)},).")
         if set(np.unique(self.real_model)) != set(np.unique(self.synth_model)):
-            raise InvalidInputError("every model needs at least one exemplar and one made image.")
+            raise InvalidInputError("every model needs at least one exemplar and one generated image.")
         object.__setattr__(self, "real", real)
         object.__setattr__(self, "synth", synth)
 
     @property
     def models(self) -> NDArray[np.int64]:
-        """Numbers of the models, ascending."""
+        """Numbers of all models, ascending."""
         return np.unique(self.real_model)
 
     @property
@@ -67,7 +68,7 @@ class FeaturePairs:
         return int(self.real.shape[1])
 
     def of(self, models: NDArray[np.int64]) -> FeaturePairs:
-        """The part of some models."""
+        """Select the rows of some models, by their numbers."""
         real, synth = np.isin(self.real_model, models), np.isin(self.synth_model, models)
         return FeaturePairs(
             self.real[real], self.real_model[real], self.synth[synth], self.synth_model[synth]
@@ -76,10 +77,10 @@ class FeaturePairs:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How heads are fitted. The defaults are the paper's where it states them.
+    """Settings of a fit; defaults are the paper's where it states them.
 
-    temperature: of the contrast; the paper's is not known. rigidity: weight of the mean over rows of
-    ||W^T W - I||^2, linear heads only; 0 leaves it out. batch: models at once, at most. dropout: of the MLP.
+    temperature: of the contrastive loss; the paper does not state it. rigidity: weight of the mean over rows of
+    ||W^T W - I||^2, linear heads only; 0 omits it. batch: most models per batch. dropout: of the MLP.
     """
 
     kind: str = "linear"
@@ -92,7 +93,7 @@ class FitSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` that names the first value out of its range."""
+        """Raise an `InvalidInputError` that names the first value out of range."""
         if self.kind not in KINDS:
             raise InvalidInputError(f"kind is {self.kind!r}, expected one of {', '.join(KINDS)}.")
         positive("temperature", self.temperature)
@@ -106,8 +107,8 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Arrays of both heads, named as `Head` names them, and the mean loss of each epoch."""
+class FitResult:
+    """Arrays of both heads, by the names in `Head`, and the mean loss of each epoch."""
 
     real: dict[str, NDArray[np.float32]] = field(repr=False)
     synth: dict[str, NDArray[np.float32]] = field(repr=False)
@@ -119,14 +120,14 @@ def fit_heads(
     settings: FitSettings,
     on_epoch: Callable[[int, float], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-) -> Fitted:
+) -> FitResult:
     """Fit both heads; linear and channel heads start as the identity. The same seed gives the same heads.
 
     Args:
-        pairs: What belongs together.
-        settings: How.
+        pairs: Features of exemplars and generated images.
+        settings: Settings of the fit.
         on_epoch: Called with the number of the epoch, from 1, and its mean loss.
-        checkpoint: Where an interrupted fit of the same settings goes on; removed at the end.
+        checkpoint: File from which an interrupted fit with the same settings resumes; deleted at the end.
 
     Raises:
         InvalidInputError: There are fewer than two models.
@@ -135,7 +136,7 @@ def fit_heads(
     import torch
 
     if len(pairs.models) < 2:
-        raise InvalidInputError(f"a contrast needs two models or more, given {len(pairs.models)}.")
+        raise InvalidInputError(f"a contrastive fit needs at least two models, given {len(pairs.models)}.")
     random = torch.Generator().manual_seed(settings.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -155,7 +156,7 @@ def fit_heads(
                 state.save(checkpoint, losses)
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
-    return Fitted(_arrays(heads["real"]), _arrays(heads["synth"]), tuple(losses))
+    return FitResult(_arrays(heads["real"]), _arrays(heads["synth"]), tuple(losses))
 
 
 class _Side:
@@ -170,7 +171,7 @@ class _Side:
         self._first, self._count = torch.from_numpy(first), torch.from_numpy(count)
 
     def draw(self, models: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """One row of each model, by its place among the models: (b, d)."""
+        """Draw one row of each model, given by its position among the models: (b, d)."""
         import torch
 
         within = (torch.rand(len(models), generator=random) * self._count[models]).long()
@@ -183,11 +184,11 @@ class _Side:
 def _epoch(
     heads: Any, optimizer: Any, sides: list[_Side], settings: FitSettings, random: torch.Generator
 ) -> float:
-    """One pair of every model, in batches of equal size; returns the mean loss."""
+    """Train on one pair from every model, in batches of equal size; returns the mean loss."""
     import torch
 
     shuffled = torch.randperm(len(sides[0]), generator=random)
-    # No batch of one: there would be nothing to tell apart.
+    # A batch of one would have nothing to contrast.
     parts = min(-(-len(shuffled) // settings.batch), len(shuffled) // 2)
     batches = torch.tensor_split(shuffled, parts)
     total = 0.0
@@ -195,7 +196,7 @@ def _epoch(
         real, synth = (side.draw(models, random) for side in sides)
         loss = contrast(heads["real"](real), heads["synth"](synth), settings.temperature)
         if settings.kind == "linear" and settings.rigidity > 0:
-            loss = loss + settings.rigidity * sum(_bend(head.weight) for head in heads.values())
+            loss = loss + settings.rigidity * sum(_non_rigidity(head.weight) for head in heads.values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -204,7 +205,7 @@ def _epoch(
 
 
 def contrast(real: torch.Tensor, synth: torch.Tensor, temperature: float) -> torch.Tensor:
-    """InfoNCE both ways over mapped rows (b, m) that belong together row by row."""
+    """Compute InfoNCE in both directions between mapped rows (b, m); row k of both sides is a positive pair."""
     import torch
     from torch.nn import functional as F
 
@@ -213,8 +214,8 @@ def contrast(real: torch.Tensor, synth: torch.Tensor, temperature: float) -> tor
     return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
 
-def _bend(weight: torch.Tensor) -> torch.Tensor:
-    """Mean over rows of ||W^T W - I||^2: zero for rotations and mirrors."""
+def _non_rigidity(weight: torch.Tensor) -> torch.Tensor:
+    """Mean over rows of ||W^T W - I||^2: zero for rotations and reflections."""
     import torch
 
     return (weight.T @ weight - torch.eye(weight.shape[1])).square().sum(1).mean()
@@ -252,15 +253,15 @@ def _new_head(settings: FitSettings, dim: int) -> Any:
 
 
 def _arrays(head: Any) -> dict[str, NDArray[np.float32]]:
-    """The head's arrays; batch norms are folded into the layers before them."""
+    """Return the head's arrays; batch norms are folded into the layers before them."""
     if not hasattr(head, "weight"):
-        first, second = _folded(head[0], head[1]), _folded(head[4], head[5])
+        first, second = _fold(head[0], head[1]), _fold(head[4], head[5])
         return {"weight": second[0], "bias": second[1], "hidden_weight": first[0], "hidden_bias": first[1]}
     return {name: getattr(head, name).detach().numpy().copy() for name in ("weight", "bias")}
 
 
-def _folded(linear: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight and bias of a linear layer and the batch norm behind it, in evaluation."""
+def _fold(linear: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weight and bias of a linear layer combined with the batch norm after it, in evaluation mode."""
     scale = (norm.running_var + norm.eps).rsqrt()
     shift = -norm.running_mean * scale if linear.bias is None else (linear.bias - norm.running_mean) * scale
     if norm.affine:
@@ -270,18 +271,18 @@ def _folded(linear: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 @dataclass
 class _State:
-    """All that a fit is made of, for its checkpoint."""
+    """The complete state of a fit, for its checkpoint."""
 
     heads: Any
     optimizer: Any
     schedule: Any
     random: Any
-    identity: dict[str, Any]  # of the fit: a checkpoint of another one is refused
+    identity: dict[str, Any]  # of the fit; checkpoints of other fits are rejected
 
     def save(self, path: str | os.PathLike[str], losses: list[float]) -> None:
         import torch
 
-        # torch does not say why it cannot write to a path of its own
+        # given a path, torch does not say why it cannot write
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
             torch.save(
                 {
@@ -303,7 +304,7 @@ class _State:
             return []
         stored = read_tensors(path)
         if not isinstance(stored, dict) or stored.get("identity") != self.identity:
-            raise CheckpointError(f"'{path}' belongs to another fit; remove it to start anew.")
+            raise CheckpointError(f"'{path}' belongs to another fit; delete it to start over.")
         self.heads.load_state_dict(stored["heads"])
         self.optimizer.load_state_dict(stored["optimizer"])
         self.schedule.load_state_dict(stored["schedule"])

@@ -1,4 +1,4 @@
-"""Heads of mappers, and those of the paper's released mappers by the keys of its code."""
+"""Mapper heads, and how to read the heads of the paper's released mappers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Head:
     """x -> weight @ x + bias; with a hidden layer, x -> weight @ relu(hidden_weight @ x + hidden_bias) + bias.
 
     Attributes:
-        weight: (m, d) float32, or (m, h) behind a hidden layer; (d,) scales each of d channels.
+        weight: (m, d) float32, or (m, h) after a hidden layer; (d,) scales each of d channels.
         bias: (m,) float32.
         hidden_weight: (h, d) float32 or None.
         hidden_bias: (h,) float32 or None.
@@ -65,17 +65,17 @@ class Head:
 
     @property
     def dim(self) -> int:
-        """Number of columns it takes."""
+        """Number of input columns."""
         return int((self.weight if self.hidden_weight is None else self.hidden_weight).shape[-1])
 
     @property
     def out_dim(self) -> int:
-        """Number of columns it gives."""
+        """Number of output columns."""
         return int(self.bias.shape[0])
 
     @property
     def kind(self) -> MapperKind:
-        """The form that its arrays have."""
+        """The form, as its arrays imply."""
         if self.hidden_weight is not None:
             return MapperKind.MLP
         return MapperKind.CHANNEL if self.weight.ndim == 1 else MapperKind.LINEAR
@@ -87,39 +87,39 @@ class Head:
         return np.asarray((rows * self.weight if self.weight.ndim == 1 else rows @ self.weight.T) + self.bias)
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """All arrays by name, as they are stored."""
+        """Return all arrays by name, as they are stored."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-_EPSILON = 1e-5  # of torch's batch normalisation
+_EPSILON = 1e-5  # the default of torch's batch normalisation
 _LINEAR, _CHANNEL = {"weight", "bias"}, {"weights"}
 _STATISTICS = ("running_mean", "running_var")
 _MLP = {"0.weight", "1.weight", "1.bias", "4.weight", *(f"{n}.{s}" for n in (1, 5) for s in _STATISTICS)}
 
 
 def head_arrays(part: Any) -> dict[str, NDArray[np.float32]]:
-    """Arrays of a linear head {weight, bias}, a channel head {weights} or an MLP {0.weight, 1.*, 4.weight, 5.*}.
+    """Return the arrays of a linear head {weight, bias}, channel head {weights} or MLP {0.weight, 1.*, 4.weight, 5.*}.
 
-    part: state dict of one mapper. An MLP is linear without bias, batch normalisation, ReLU, dropout, linear, batch
-    normalisation; both normalisations use what they learned, as in use, and are folded into the layers before them.
-    Raises `TypeError` or `KeyError` for anything else.
+    part: state dict of one mapper. An MLP is a linear layer without bias, batch normalisation, ReLU, dropout, a linear
+    layer, and batch normalisation; both normalisations are folded, with their running statistics, into the layers
+    before them. Raises `TypeError` or `KeyError` for anything else.
     """
     if not isinstance(part, Mapping):
-        raise TypeError(f"{type(part).__name__} where a dict was expected")
+        raise TypeError(f"expected a dict, found {type(part).__name__}")
     values = {str(k): float_rows(v) for k, v in part.items() if not str(k).endswith("batches_tracked")}
     if set(values) == _CHANNEL:
         scale = values["weights"].reshape(-1)
         return {"weight": scale, "bias": np.zeros_like(scale)}
     if set(values) == _MLP:
-        hidden, hidden_bias = _folded(values, "0.weight", "1.", values["1.weight"], values["1.bias"])
-        weight, bias = _folded(values, "4.weight", "5.", np.float32(1), np.float32(0))
+        hidden, hidden_bias = _fold(values, "0.weight", "1.", values["1.weight"], values["1.bias"])
+        weight, bias = _fold(values, "4.weight", "5.", np.float32(1), np.float32(0))
         return {"weight": weight, "bias": bias, "hidden_weight": hidden, "hidden_bias": hidden_bias}
     if lacking := _LINEAR - set(values):
         raise KeyError(f"no {', '.join(sorted(lacking))}, but {', '.join(sorted(values)) or 'nothing'}")
     return {name: values[name] for name in ("weight", "bias")}
 
 
-def _folded(
+def _fold(
     values: Mapping[str, NDArray[np.float32]], layer: str, after: str, gain: Any, shift: Any
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     mean, variance = (values[after + name].astype(np.float64) for name in _STATISTICS)

@@ -33,12 +33,12 @@ class MappersCard(PartCard):
 
 @dataclass(frozen=True, eq=False)
 class MapperPair:
-    """Both heads, and the encoder whose raw features they take.
+    """Both heads and the name of the encoder whose raw features they map.
 
     Attributes:
         real: Head for training images.
-        synth: Head for queries, that is for made images.
-        encoder: Name of the encoder; two encoders can share a dimension.
+        synth: Head for queries, that is, generated images.
+        encoder: Name of the encoder, since two encoders can have the same dimension.
         kind: Form of the heads.
     """
 
@@ -48,13 +48,13 @@ class MapperPair:
     kind: MapperKind = MapperKind.LINEAR
 
     def __post_init__(self) -> None:
-        """Check that the heads fit each other."""
+        """Check that the heads match."""
         shapes = [
             {name: value.shape for name, value in head.tensors().items()} for head in (self.real, self.synth)
         ]
         if shapes[0] != shapes[1]:
             raise InvalidInputError(
-                f"the heads have shapes {self.real.weight.shape} and {self.synth.weight.shape}, expected one."
+                f"the heads have shapes {self.real.weight.shape} and {self.synth.weight.shape}, expected the same."
             )
         object.__setattr__(self, "kind", MapperKind(self.kind))
         if self.kind is not MapperKind.IDENTITY and self.kind is not self.real.kind:
@@ -72,7 +72,7 @@ class MapperPair:
 
     @classmethod
     def identity(cls, dim: int, encoder: str = "") -> MapperPair:
-        """Make the pair that only normalises."""
+        """Make the pair that only normalises rows of `dim` values."""
         whole("dim", dim, 1)
         head = Head(np.eye(dim, dtype=np.float32), np.zeros(dim, dtype=np.float32))
         return cls(head, head, encoder, MapperKind.IDENTITY)
@@ -85,18 +85,18 @@ class MapperPair:
         checkpoint: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> MapperPair:
-        """Return a pair of the same encoder, fitted to what belongs together.
+        """Return a new pair for the same encoder, fitted contrastively.
 
         Args:
-            pairs: Raw features of exemplars and of images made after tuning on them.
+            pairs: Raw features of exemplars and of images generated after tuning on them.
             kind: "linear", "channel" or "mlp".
-            on_epoch: Called with the number of the epoch and its mean loss.
-            checkpoint: Where an interrupted fit goes on.
-            **settings: Of `FitSettings`: temperature, rigidity, epochs, learning_rate, batch, dropout, seed.
+            on_epoch: Called with the number of the epoch, from 1, and its mean loss.
+            checkpoint: File from which an interrupted fit resumes.
+            **settings: Fields of `FitSettings`: temperature, rigidity, epochs, learning_rate, batch, dropout, seed.
 
         Raises:
             CollectionMismatchError: The pairs have another dimension.
-            InvalidInputError: A value is out of its range, or there are fewer than two models.
+            InvalidInputError: A value is out of range, or there are fewer than two models.
         """
         if pairs.dim != self.dim:
             raise CollectionMismatchError(
@@ -109,19 +109,19 @@ class MapperPair:
         """Map raw features of training images.
 
         Args:
-            features: (n, d) float32, as the encoder gives them.
+            features: (n, d) float32, as the encoder returns them.
 
         Returns:
             (n, m) float32 unit rows.
 
         Raises:
             CollectionMismatchError: `d != self.dim`.
-            InvalidInputError: Features are not finite, or a row maps to zero and has no direction.
+            InvalidInputError: Features are not finite, or a row maps to zero or overflows.
         """
         return self._map(self.real, features)
 
     def map_query(self, features: ArrayLike) -> NDArray[np.float32]:
-        """Map raw features of made images; shapes and errors as of `map_training`."""
+        """Map raw features of generated images; shapes and errors as for `map_training`."""
         return self._map(self.synth, features)
 
     def _map(self, head: Head, features: ArrayLike) -> NDArray[np.float32]:
@@ -129,22 +129,22 @@ class MapperPair:
         if rows.shape[1] != self.dim:
             raise CollectionMismatchError(
                 f"features have {rows.shape[1]} columns, these mappers of encoder {self.encoder!r} take "
-                f"{self.dim}; use the encoder they were made for."
+                f"{self.dim}; use the encoder they were fitted for."
             )
         mapped = rows if self.kind is MapperKind.IDENTITY else head(rows)
-        # In float64, so that very short and very long rows keep their direction.
+        # float64 keeps the direction of very short and very long rows.
         length = np.sqrt(np.einsum("ij,ij->i", mapped, mapped, dtype=np.float64))
         if (length == 0).any() or not np.isfinite(length).all():
             row = int(np.flatnonzero((length == 0) | ~np.isfinite(length))[0])
-            raise InvalidInputError(f"features row {row} maps to zero or overflows: it has no direction.")
+            raise InvalidInputError(f"features row {row} maps to zero or overflows, so it has no direction.")
         return np.asarray((mapped / length[:, None]).astype(np.float32))
 
     def save(self, directory: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> None:
         """Write card.json and, unless the pair is the identity, mappers.safetensors into a folder.
 
         Args:
-            directory: Made if it is missing.
-            card: More for the card: data, seed, metrics; it cannot replace what is needed to load.
+            directory: Created if missing.
+            card: More entries for the card (data, seed, metrics); they cannot override those needed to load.
         """
         from safetensors.numpy import save_file
 
@@ -210,18 +210,17 @@ class MapperPair:
         """Read `weights/mapper/*_tuned.pth` of the paper's release.
 
         Args:
-            path: A file that holds {"real_mapper", "synth_mapper"}, each {"weight", "bias"}, or what `head_arrays`
-                says of channel heads and MLPs.
-            encoder: Name of the encoder that the file belongs to; the file itself does not say.
+            path: A file with {"real_mapper", "synth_mapper"}, each {"weight", "bias"} or, for channel heads and MLPs,
+                the keys that `head_arrays` lists.
+            encoder: Name of the encoder that the file belongs to; the file does not record it.
 
         Raises:
-            CheckpointError: The file is missing, holds other keys or shapes, or anything but tensors.
-            CollectionMismatchError: It takes another number of values than the encoder of that name gives.
+            CheckpointError: The file is missing, holds other keys or shapes, or holds anything but tensors.
+            CollectionMismatchError: Its input size is not the dimension of that encoder.
             MissingDependencyError: torch is not installed.
         """
-        from attribution_core.encoding.encoders import (
-            ENCODERS,  # the table alone: rooms do not know each other else
-        )
+        # Only this table is imported from `encoding`: the packages are otherwise independent.
+        from attribution_core.encoding.encoders import ENCODERS
 
         stored = read_tensors(path)
         heads = []
@@ -237,16 +236,16 @@ class MapperPair:
                 InvalidInputError,
             ) as error:
                 raise CheckpointError(
-                    f"'{path}' is no released mapper ({name}: {error}); expected 'real_mapper' and "
+                    f"'{path}' is not a released mapper ({name}: {error}); expected 'real_mapper' and "
                     "'synth_mapper', each with 'weight' (m, d) and 'bias' (m,)."
                 ) from error
         try:
             pair = cls(heads[0], heads[1], encoder, heads[0].kind)
         except InvalidInputError as error:
-            raise CheckpointError(f"'{path}' is no released mapper: {error}") from error
+            raise CheckpointError(f"'{path}' is not a released mapper: {error}") from error
         if encoder in ENCODERS and ENCODERS[encoder].dim != pair.dim:
             raise CollectionMismatchError(
                 f"the mapper in '{path}' takes {pair.dim} values, encoder '{encoder}' gives "
-                f"{ENCODERS[encoder].dim}; name the encoder that it was made for."
+                f"{ENCODERS[encoder].dim}; name the encoder that it was fitted for."
             )
         return pair

@@ -1,4 +1,4 @@
-"""Unpacks tar archives of others: plain files only, none outside of the folder, nothing left half-written."""
+"""Unpacks third-party tar archives safely: regular files only, none outside the folder, all or nothing."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ _BLOCK = 1 << 20
 
 
 class BadArchiveError(DownloadError):
-    """An archive is damaged, or holds what must not be unpacked; fetching it again may help, keeping it does not."""
+    """The archive is damaged or holds members that must not be unpacked; the file should be deleted."""
 
 
 def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | None = None) -> tuple[Path, ...]:
-    """Unpack a tar archive, compressed or not, into a folder; files of the same name are replaced.
+    """Unpack a tar archive, compressed or not, into a folder; replaces files of the same name.
 
-    on_progress: called with the bytes that are unpacked so far. Returns the files, relative to the folder, in the
-    archive's order. Raises `BadArchiveError` for what is no archive or is cut off, and for members that are no plain
-    files or would lie outside of the folder, `DownloadError` for a full disk; the folder is then as it was.
+    on_progress: called with the bytes unpacked so far. Returns the files, relative to the folder, in the archive's
+    order. Raises `BadArchiveError` for an invalid or truncated archive, and for members that are not regular files or
+    would lie outside the folder; `DownloadError` for a full disk. The folder is then unchanged.
     """
-    inside = folder / f".unpacking-{archive.name.lstrip('.')}"  # on the same disk, so that moving is renaming
-    shutil.rmtree(inside, ignore_errors=True)  # of a call that was killed
+    temporary = (
+        folder / f".unpacking-{archive.name.lstrip('.')}"
+    )  # on the same disk, so that moving is renaming
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed call
     try:
-        inside.mkdir(parents=True)
+        temporary.mkdir(parents=True)
         try:
-            names = _extract(archive, inside, on_progress)
+            names = _extract(archive, temporary, on_progress)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise BadArchiveError(
-                f"'{archive.name}' is no whole archive ({message_of(error)}); fetch it again."
+                f"'{archive.name}' is not a complete archive ({message_of(error)}); fetch it again."
             ) from error
         except OSError as error:
             raise DownloadError(
@@ -45,9 +47,9 @@ def unpack(archive: Path, folder: Path, on_progress: Callable[[int], None] | Non
             ) from error
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (inside / name).replace(folder / name)
+            (temporary / name).replace(folder / name)
     finally:
-        shutil.rmtree(inside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return names
 
 
@@ -56,25 +58,26 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
     done = 0
     with tarfile.open(archive, "r:*") as tar:
         for member in tar:
-            name = _inside(archive, member)
+            name = _safe_path(archive, member)
             if member.isdir() or name is None:
                 continue
             source = tar.extractfile(member) if member.isfile() else None
             if source is None:
                 raise BadArchiveError(
-                    f"'{archive.name}' holds '{member.name}', which is no plain file (a link or a "
-                    "device); nothing of it was unpacked."
+                    f"'{archive.name}' holds '{member.name}', which is not a regular file (but a link or device); "
+                    "nothing was unpacked."
                 )
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target, _BLOCK)
             if (folder / name).stat().st_size != member.size:
-                raise EOFError(f"'{member.name}' is cut off")
+                raise EOFError(f"'{member.name}' is truncated")
             names[name] = None
             done += member.size
             if on_progress:
                 on_progress(done)
-        # Cut near the head of a member, an archive looks as if it ended there. Compressed ones end in a checksum.
+        # An archive truncated near a member's header looks complete. Reading compressed ones to the end checks their
+        # checksum.
         while tar.fileobj is not None and tar.fileobj.read(_BLOCK):
             pass
         if (
@@ -85,12 +88,11 @@ def _extract(archive: Path, folder: Path, on_progress: Callable[[int], None] | N
     return tuple(names)
 
 
-def _inside(archive: Path, member: tarfile.TarInfo) -> Path | None:
-    """Where a member goes, relative to the folder; None for the folder itself. Raises `DownloadError`."""
+def _safe_path(archive: Path, member: tarfile.TarInfo) -> Path | None:
+    """Return a member's path relative to the folder; None for the folder itself. Raises `BadArchiveError`."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name.split("/")[0]:
         raise BadArchiveError(
-            f"'{archive.name}' holds '{member.name}', which lies outside of the folder; nothing of "
-            "it was unpacked."
+            f"'{archive.name}' holds '{member.name}', which lies outside the folder; nothing was unpacked."
         )
     return Path(*path.parts) if path.parts else None

@@ -1,9 +1,9 @@
-"""Released files that have a name: the paper's weights, features and benchmark, and encoders' weights.
+"""Catalogue of released files: the paper's weights, features and benchmark, and encoders' weights.
 
-None of them ships with this repository. Addresses are those of the authors' own scripts and pages (github.com/
-PeterWang512/GenDataAttribution, facebookresearch/moco-v3, facebookresearch/sscd-copy-detection, DanRuta/ALADIN,
-learn2phoenix/CSD). None states a size or checksum: where a row has none, what arrives is held against what the server
-says of it, archives against their own checksums, and what arrived is noted for the next time.
+None of them is bundled. URLs come from the authors' scripts and pages (github.com/PeterWang512/GenDataAttribution,
+facebookresearch/moco-v3, facebookresearch/sscd-copy-detection, DanRuta/ALADIN, learn2phoenix/CSD), which state no
+sizes or checksums. Downloads are therefore checked against what the server reports, archives against their own
+checksums, and the result is recorded for the next call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from attribution_core.release.archives import BadArchiveError, unpack
 from attribution_core.release.fetch import fetch
 
 RELEASED = DOWNLOADED.parent / "released"
-"""Where released files go that are no encoder's weights."""
+"""Default folder of released files other than encoder weights."""
 PAPER_LICENCE = "CC BY-NC-SA 4.0"
 _CMU = "https://www.cs.cmu.edu/~dataattribution/files/"
 _GITHUB = (
@@ -32,16 +32,16 @@ _PAPER = "Wang, Efros, Zhu, Zhang, ICCV 2023: github.com/PeterWang512/GenDataAtt
 
 
 def _drive(number: str) -> str:
-    """What Google Drive hands out without asking whether a file too large for its virus scan is wanted."""
+    """Return the URL of a Google Drive file that skips the warning about files too large for the virus scan."""
     return f"https://drive.usercontent.google.com/download?id={number}&export=download&confirm=t"
 
 
 @dataclass(frozen=True)
 class ReleasedFile:
-    """One file. urls: tried in turn. path: where it, or what an archive holds, goes in the release's folder.
+    """One file. urls: tried in turn. path: target of the file, or of an archive's content, in the release's folder.
 
-    size: in bytes, None where none is stated; sha256: "" likewise. unpacked: whether it is an archive. called: its
-    name, where that is not the address's last part.
+    size: in bytes, None if not stated. sha256: "" if not stated. unpacked: whether it is an archive to unpack. called:
+    its name, if not the URL's last part.
     """
 
     urls: tuple[str, ...]
@@ -53,13 +53,13 @@ class ReleasedFile:
 
     @property
     def name(self) -> str:
-        """What it is called while it is fetched."""
+        """Its file name while it is fetched."""
         return self.called or self.urls[0].rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Release:
-    """A row of `RELEASES`. about: how large it is, where that is known. encoder: of which it is the weights, or ""."""
+    """A row of `RELEASES`. about: its approximate size. encoder: the encoder whose weights it is, or ""."""
 
     name: str
     what: str
@@ -71,7 +71,7 @@ class Release:
 
     @property
     def folder(self) -> Path:
-        """Where its files go unless another folder is named."""
+        """Default folder of its files."""
         return DOWNLOADED if self.encoder else RELEASED
 
 
@@ -96,11 +96,11 @@ RELEASES: Mapping[str, Release] = {
             PAPER_LICENCE,
             _PAPER,
             (ReleasedFile((_CMU + "weights.tar.gz",), "weights", unpacked=True),),
-            "some 20 MB",
+            "about 20 MB",
         ),
         Release(
             "paper-ablation",
-            "mappers tuned on objects or styles alone",
+            "mappers tuned on objects only or styles only",
             PAPER_LICENCE,
             _PAPER,
             (ReleasedFile((_CMU + "style_object_ablation.tar.gz",), "weights", unpacked=True),),
@@ -114,7 +114,7 @@ RELEASES: Mapping[str, Release] = {
                 ReleasedFile((_CMU + "feats_laion.tar",), "feats", unpacked=True),
                 ReleasedFile((_CMU + "laion_captions.txt",), "laion_captions.txt"),
             ),
-            "some 13 GB if it holds all five, twice that while it is unpacked",
+            "about 13 GB if it holds all five, twice that while it is unpacked",
         ),
         Release(
             "paper-laion-images",
@@ -132,7 +132,7 @@ RELEASES: Mapping[str, Release] = {
         ),
         Release(
             "paper-benchmark",
-            "test cases of the benchmark: which images each tuned model learned and made",
+            "test cases of the benchmark: which images each tuned model learned and generated",
             PAPER_LICENCE,
             _PAPER,
             tuple(
@@ -142,7 +142,7 @@ RELEASES: Mapping[str, Release] = {
         ),
         Release(
             "paper-benchmark-images",
-            "the test cases' images: exemplars, and what the tuned models made",
+            "the test cases' images: exemplars, and images generated by the tuned models",
             PAPER_LICENCE,
             _PAPER,
             (
@@ -172,7 +172,7 @@ RELEASES: Mapping[str, Release] = {
             "aladin",
             "https://github.com/DanRuta/ALADIN/releases/latest/download/aladinVIT_bamfg_64.47.pt",
             "aladinVIT_bamfg_64.47.pt",
-            "none stated: ask its authors what you may do with it",
+            "none stated: ask its authors for permission",
             "Ruta et al., ICCV 2021: github.com/DanRuta/ALADIN",
             "not stated",
         ),
@@ -182,7 +182,7 @@ RELEASES: Mapping[str, Release] = {
             "sscd_disc_mixup.torchscript.pt",
             "MIT",
             "Pizzi et al., CVPR 2022: github.com/facebookresearch/sscd-copy-detection",
-            "some 100 MB",
+            "about 100 MB",
         ),
         _weights(
             "csd-vitl14",
@@ -198,7 +198,7 @@ RELEASES: Mapping[str, Release] = {
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What `download` did. files: all of the release's, as they lie; already: whether they had been there before."""
+    """Result of `download`. files: all of the release's files. already: whether all were present before."""
 
     release: Release
     folder: Path
@@ -207,16 +207,16 @@ class Downloaded:
 
 
 def released(name: str) -> Release:
-    """The row of a name. Raises `UnknownNameError`."""
+    """Return the row with this name. Raises `UnknownNameError`."""
     if name not in RELEASES:
         raise unknown_name("download", name, RELEASES)
     return RELEASES[name]
 
 
 def is_here(release: Release, folder: Path | None = None) -> bool:
-    """Whether all of its files lie there as they were fetched, told by their sizes."""
+    """Whether all files of a release are present with the sizes they were fetched with."""
     where = folder or release.folder
-    return all(_noted(release, where, number) is not None for number in range(len(release.files)))
+    return all(_present(release, where, number) is not None for number in range(len(release.files)))
 
 
 def download(
@@ -224,22 +224,22 @@ def download(
     folder: Path | str | None = None,
     on_progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Downloaded:
-    """Fetch the files of a name; what is there already is not fetched again, and what was begun is gone on with.
+    """Fetch the files of a release; skips files that are present and resumes partial ones.
 
-    folder: in place of the release's own. on_progress: called with (file, bytes here, bytes of all or None). Whoever
-    calls it has agreed to `released(name).licence`. Raises `UnknownNameError`, `DownloadError`.
+    folder: instead of the release's own. on_progress: called with (file, bytes so far, total bytes or None). The caller
+    must have agreed to `released(name).licence`. Raises `UnknownNameError`, `DownloadError`.
     """
     release = released(name)
     where = Path(folder) if folder else release.folder
     already = is_here(release, where)
     files: list[Path] = []
     for number, file in enumerate(release.files):
-        there = _noted(release, where, number)
-        files += there if there is not None else _bring(release, file, where, number, on_progress)
+        present = _present(release, where, number)
+        files += present if present is not None else _download(release, file, where, number, on_progress)
     return Downloaded(release, where, tuple(files), already)
 
 
-def _bring(
+def _download(
     release: Release,
     file: ReleasedFile,
     folder: Path,
@@ -252,9 +252,9 @@ def _bring(
         if on_progress:
             on_progress(file.name, done, total)
 
-    for place, url in enumerate(file.urls, 1):
+    for attempt, url in enumerate(file.urls, 1):
         try:
-            got = fetch(
+            result = fetch(
                 url,
                 target,
                 size=file.size,
@@ -264,24 +264,24 @@ def _bring(
             )
             break
         except DownloadError:
-            if place == len(file.urls):
+            if attempt == len(file.urls):
                 raise
     paths = [file.path]
     if file.unpacked:
         try:
-            unpacked = unpack(got.path, folder / file.path, lambda done: show(done, None))
+            members = unpack(result.path, folder / file.path, lambda done: show(done, None))
         except BadArchiveError:
-            got.path.unlink(missing_ok=True)
+            result.path.unlink(missing_ok=True)
             raise
-        paths = [(Path(file.path) / name).as_posix() for name in unpacked]
-        got.path.unlink()
+        paths = [(Path(file.path) / name).as_posix() for name in members]
+        result.path.unlink()
     write_json_atomic(
         _note(release, folder, number),
         {
             "name": release.name,
-            "url": got.url,
-            "bytes": got.size,
-            "sha256": got.sha256,
+            "url": result.url,
+            "bytes": result.size,
+            "sha256": result.sha256,
             "licence": release.licence,
             "source": release.source,
             "files": {path: (folder / path).stat().st_size for path in paths},
@@ -294,11 +294,11 @@ def _note(release: Release, folder: Path, number: int) -> Path:
     return folder / f".{release.name}-{number}.json"
 
 
-def _noted(release: Release, folder: Path, number: int) -> list[Path] | None:
-    """The files that were brought once, where they are all as they were; else None."""
+def _present(release: Release, folder: Path, number: int) -> list[Path] | None:
+    """Return the files fetched earlier if all are present with their recorded sizes; else None."""
     try:
-        noted: Any = read_json(_note(release, folder, number))["files"]
-        paths = {folder / name: int(size) for name, size in noted.items()}
+        sizes: Any = read_json(_note(release, folder, number))["files"]
+        paths = {folder / name: int(size) for name, size in sizes.items()}
         return list(paths) if paths and all(p.stat().st_size == size for p, size in paths.items()) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""The release's file of a whole training set's features, mapped into memory."""
+"""The released file of all training features, memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = 16_384
 
 @dataclass(frozen=True)
 class ReleasedTrainingFeatures:
-    """`feats/<encoder>/laion_subset.pth`: raw features of a training set, mapped into memory, read in blocks.
+    """Raw features of a training set from `feats/<encoder>/laion_subset.pth`, memory-mapped and read in blocks.
 
     features: (n, d) tensor. paths: (n,).
     """
@@ -28,13 +28,13 @@ class ReleasedTrainingFeatures:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ReleasedTrainingFeatures:
-        """Open the file; its features stay on the disk until they are read. Raises `CheckpointError`."""
+        """Open the file; features stay on disk until read. Raises `CheckpointError`."""
         stored = read_tensors(path, mapped=True)
         import torch
 
         try:
             if not isinstance(stored, dict):
-                raise TypeError(f"{type(stored).__name__} where a dict was expected")
+                raise TypeError(f"expected a dict, found {type(stored).__name__}")
             features, paths = stored["feats"].detach(), stored["paths"]
             if features.layout != torch.strided:
                 features = features.to_dense()
@@ -42,13 +42,13 @@ class ReleasedTrainingFeatures:
                 raise ValueError(f"features {tuple(features.shape)} and {len(paths)} paths")
         except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"'{path}' holds no released training features ({type(error).__name__}: {error}); expected feats "
-                "(n, d) and as many paths."
+                f"'{path}' is not a file of released training features ({type(error).__name__}: {error}); expected "
+                "feats (n, d) and n paths."
             ) from error
         return cls(features, tuple(str(p) for p in paths))
 
     def __len__(self) -> int:
-        """Number of training images."""
+        """Return the number of training images."""
         return len(self.features)
 
     def blocks(self, size: int = _BLOCK) -> Iterator[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Captions and links of a training set by the paths of its images: a line each, or a table that is joined."""
+"""Captions and links of a training set, from a text file with a line per image or a table joined by path."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from attribution_core.errors import CheckpointError, CollectionMismatchError, In
 
 _KEYS = ("file", "path", "key", "id")
 _ALIASES = {"text": "caption", "url": "link", "license": "licence", "author": "creator"}
-"""What LAION's own tables call columns; names are read without regard to case."""
+"""Column names of LAION's tables, in lower case."""
 _UNKNOWN = ("?", "None")
 
 
 class Texts(Protocol):
-    """Captions, links and credits of images in their order."""
+    """Captions, links and credits of images, in the images' order."""
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
-        """Columns of a corpus for images from `start` up to, not with, `stop`; asked for in rising order."""
+        """Return corpus columns of the images start..stop-1; fastest in ascending order."""
 
 
 def open_texts(path: Path, images: tuple[str, ...]) -> Texts:
     """Read a text file, or a table: CSV, Parquet, JSON lines or a JSON list.
 
-    path: .txt with one line an image, in their order: its caption, or caption, tab and link; or a table with a column
-    of paths (file, path, key or id: the path, its last part, or that without its ending, by which one image alone goes)
-    and any of a corpus's text columns, or LAION's (TEXT, URL, LICENSE). Images that a table does not name have no
-    caption. Raises `CheckpointError`, `CollectionMismatchError` where it does not belong to these images.
+    path: a .txt file with one line per image, in order, holding its caption, or caption, tab and link; or a table. A
+    table needs a column that identifies images (file, path, key or id: the path, the file name, or the file name
+    without suffix, if unique) and any of a corpus's text columns, or LAION's (TEXT, URL, LICENSE). Images that are not
+    in the table have no caption. Raises `CheckpointError`, or `CollectionMismatchError` if the file belongs to other
+    images.
     """
     if path.suffix.lower() in SUFFIXES:
         return _Table(path, images)
@@ -39,38 +40,40 @@ def open_texts(path: Path, images: tuple[str, ...]) -> Texts:
 
 
 class _Lines:
-    """A line an image, read once from the start to the end."""
+    """A text file with one line per image, read sequentially."""
 
     def __init__(self, path: Path, count: int) -> None:
-        self._path, self._place = path, 0
+        self._path, self._position = path, 0
         try:
             with path.open("rb") as file:
-                ends = last = b""
+                last = b""
                 lines = 0
-                while ends := file.read(1 << 20):
-                    lines, last = lines + ends.count(b"\n"), ends[-1:]
+                while block := file.read(1 << 20):
+                    lines, last = lines + block.count(b"\n"), block[-1:]
         except OSError as error:
             raise CheckpointError(f"'{path}' cannot be read ({error.strerror or error}).") from error
         lines += last not in (b"", b"\n")
         if lines != count:
             raise CollectionMismatchError(
-                f"'{path}' has {lines:,} lines for {count:,} images; expected one line an "
-                "image, in the order of the features."
+                f"'{path}' has {lines:,} lines for {count:,} images; expected one line per image, in the order of the "
+                "features."
             )
         self._lines = self._read()
 
     def _read(self) -> Iterator[str]:
-        with self._path.open("rb") as file:  # captions may hold what Python takes for ends of lines
+        with self._path.open(
+            "rb"
+        ) as file:  # binary: captions may contain characters that text mode splits lines at
             for number, line in enumerate(file):
                 encoding = "utf-8" if number else "utf-8-sig"
                 yield line.rstrip(b"\r\n").decode(encoding, "replace")
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
         """See `Texts`."""
-        if start < self._place:
-            self._lines, self._place = self._read(), 0
-        lines = itertools.islice(self._lines, start - self._place, stop - self._place)
-        self._place = stop
+        if start < self._position:
+            self._lines, self._position = self._read(), 0
+        lines = itertools.islice(self._lines, start - self._position, stop - self._position)
+        self._position = stop
         return [_line(line) for line in lines]
 
 
@@ -82,22 +85,22 @@ def _line(line: str) -> dict[str, str]:
 
 
 class _Table:
-    """A table that is joined by the images' paths; it stays in memory."""
+    """A table joined by the images' paths, held in memory."""
 
     def __init__(self, path: Path, images: tuple[str, ...]) -> None:
         try:
             table = Table.open(path, _KEYS)
             key = next(filter(None, (find_column(name, table.names) for name in _KEYS)), None)
-            ours = {name: _ALIASES.get(plain_name(name), plain_name(name)) for name in table.names}
+            renamed = {name: _ALIASES.get(plain_name(name), plain_name(name)) for name in table.names}
             columns = {
                 column: name
-                for name, column in reversed(ours.items())
+                for name, column in reversed(renamed.items())
                 if column in TEXT_COLUMNS and column != "id" and name != key
             }
             if key is None or not columns:
                 raise CheckpointError(
                     f"'{path}' has the columns {', '.join(table.names)}; expected one of "
-                    f"{', '.join(_KEYS)}, and caption, link, licence or creator."
+                    f"{', '.join(_KEYS)}, and one of caption, link, licence or creator."
                 )
             self._names = tuple(columns)
             self._rows = self._read(table, key, columns)
@@ -108,13 +111,13 @@ class _Table:
         used = {name: image for name, image in zip(self._keys, images, strict=True) if name in self._rows}
         if not used:
             raise CollectionMismatchError(
-                f"'{path}' names none of the images by its column '{key}' (the first is '{images[0]}')."
+                f"'{path}' names none of the images in its column '{key}' (the first image is '{images[0]}')."
             )
         for name, image in zip(self._keys, images, strict=True):
             if used.get(name, image) != image:
                 raise CollectionMismatchError(
-                    f"'{path}' has one row '{name}' for two images, '{image}' and '{used[name]}'; write their whole "
-                    "paths, a row each."
+                    f"'{path}' has one row '{name}' for two images, '{image}' and '{used[name]}'; use their full "
+                    "paths, one row each."
                 )
 
     @staticmethod
@@ -122,22 +125,22 @@ class _Table:
         rows: dict[str, tuple[str, ...]] = {}
         for _, row in table:
             name = as_text(row.get(key))
-            told = tuple(as_text(row.get(theirs), ours) for ours, theirs in columns.items())
-            if rows.setdefault(name, told) != told and name:
+            values = tuple(as_text(row.get(source), column) for column, source in columns.items())
+            if rows.setdefault(name, values) != values and name:
                 raise CheckpointError(
-                    f"'{table.path}' has two rows for '{name}'; an image needs at most one."
+                    f"'{table.path}' has two rows for '{name}'; expected at most one per image."
                 )
         rows.pop("", None)
         return rows
 
     def rows(self, start: int, stop: int) -> list[dict[str, str]]:
         """See `Texts`."""
-        told = (self._rows.get(name, ()) for name in self._keys[start:stop])
+        rows = (self._rows.get(name, ()) for name in self._keys[start:stop])
         return [
             {
                 name: value
                 for name, value in zip(self._names, row, strict=False)
                 if value and value not in _UNKNOWN
             }
-            for row in told
+            for row in rows
         ]

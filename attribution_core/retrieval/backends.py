@@ -1,4 +1,4 @@
-"""Retrieval backends: what one can do, and the table of those that there are."""
+"""The protocol of retrieval backends and the table of all backends."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from attribution_core.retrieval.hits import Hits, Nearest
 
 
 class Backend(Protocol):
-    """What a retrieval backend can do; one class and one row in `BACKENDS` make a new one."""
+    """The interface of a retrieval backend; a new one is a class and a row in `BACKENDS`."""
 
     @property
     def factory(self) -> str:
-        """How it was asked for, as cards hold it."""
+        """The factory name or store address, as cards store it."""
 
     @property
     def dim(self) -> int:
@@ -31,14 +31,14 @@ class Backend(Protocol):
 
     @classmethod
     def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory as cards hold it.
+        """Return the factory as cards store it.
 
-        folder: that of the collection it is to be used in; what else stands in the way of it there is raised, too.
+        folder: of the collection that will use it, if known; a backend that cannot work there raises.
         """
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None) -> Backend:
-        """Make an empty one. folder: where it will be saved, if that is known."""
+        """Create an empty backend. folder: where it will be saved, if known."""
 
     @classmethod
     def open(cls, folder: Path, factory: str) -> Backend:
@@ -46,10 +46,13 @@ class Backend(Protocol):
 
     @classmethod
     def clean_up(cls, folder: Path, keep: Any = None) -> bool:
-        """Delete what the folder's earlier ones left in it and elsewhere, but for `keep`; whether all of it is gone."""
+        """Delete what earlier indexes of this kind left in the folder and elsewhere, except `keep`.
+
+        Returns whether nothing is left behind.
+        """
 
     def reserve(self, count: int) -> None:
-        """Take the memory of so many rows at once, where that is of use."""
+        """Allocate memory for `count` rows, where that helps."""
 
     def add(self, rows: NDArray[np.float32]) -> None:
         """Append (n, d) unit rows."""
@@ -58,13 +61,13 @@ class Backend(Protocol):
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
 
     def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """The same, and the rest in `bins` bins."""
+        """Like `nearest`, plus the rest in `bins` bins."""
 
     def save(self, folder: Path) -> None:
-        """Write its file into a folder that is there."""
+        """Write the backend's file into an existing folder."""
 
     def delete(self) -> None:
-        """Delete what is kept outside of this process, of an index that does not come about."""
+        """Delete whatever an unfinished index has stored outside this process."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class BackendSpec:
     """A row of `BACKENDS`.
 
     Attributes:
-        backend: "module:Class", imported when it is used.
-        file: What an index's card lists.
-        note: File that says what is kept elsewhere; it stays until that is gone.
+        backend: "module:Class", imported on first use.
+        file: Name of its file, which the index's card lists.
+        note: Name of a file that records rows kept elsewhere; it stays until they are deleted.
     """
 
     backend: str
@@ -88,7 +91,7 @@ class BackendSpec:
         return loaded
 
     def left_in(self, folder: Path) -> bool:
-        """Whether an index of this kind left anything in a folder."""
+        """Whether a folder holds files of an index of this kind."""
         return any((folder / name).exists() for name in (self.file, self.note) if name)
 
 
@@ -102,11 +105,11 @@ BACKENDS: dict[str, BackendSpec] = {
     "milvus": _MILVUS,
     "milvus+https": _MILVUS,
 }
-"""By factory, or by what a store's address begins with."""
+"""By factory name, or by the scheme of a store's address."""
 
 
 def spec_of(factory: str) -> BackendSpec:
-    """The row of `BACKENDS` for a factory or the address of a store. Raises `UnknownNameError`."""
+    """Return the row of `BACKENDS` for a factory or store address. Raises `UnknownNameError`."""
     name = factory.partition(":")[0]
     if name not in BACKENDS:
         raise unknown_name("index factory", factory, BACKENDS)
@@ -114,16 +117,17 @@ def spec_of(factory: str) -> BackendSpec:
 
 
 def check_factory(factory: str, folder: Path | None = None) -> str:
-    """The factory as cards hold it.
+    """Validate a factory and return it as cards store it.
 
-    folder: of the collection that is to use it; a store must then be there. Raises `UnknownNameError` for one that is
-    in no row of `BACKENDS`, `InvalidInputError` for no address of a store, `CheckpointError` for one out of reach.
+    folder: of the collection that will use it; if given, a store must be reachable. Raises `UnknownNameError` for a
+    factory that is not in `BACKENDS`, `InvalidInputError` for an invalid store address, and `CheckpointError` for an
+    unreachable store.
     """
     return spec_of(factory).load().check(factory, folder)
 
 
 def earlier_specs(folder: Path) -> Iterator[BackendSpec]:
-    """The rows whose indexes left anything in a folder, each once."""
+    """Yield the row of every kind of index that has files in a folder, each once."""
     for spec in dict.fromkeys(BACKENDS.values()):
         if spec.left_in(folder):
             yield spec

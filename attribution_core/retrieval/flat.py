@@ -1,4 +1,4 @@
-"""FAISS `Flat` and `SQfp16`: every row in this process's memory, and read for every search."""
+"""FAISS `Flat` and `SQfp16`: all rows in memory and scanned for every search."""
 
 from __future__ import annotations
 
@@ -21,49 +21,48 @@ _DECODE_VALUES = 4_000_000
 
 
 class FlatScan:
-    """FAISS `Flat` or `SQfp16`, read in full for every search, so that the rest is known exactly.
+    """A full scan over a FAISS `Flat` or `SQfp16` index, which gives an exact rest.
 
-    Listed similarities and the rest come from one pass over the rows as FAISS decodes them, in float32.
-    (FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which moves a similarity by
-    some 1e-5; two passes would then disagree.) Beyond the index itself, memory is bounded: about 64 MB of
-    similarities and 16 MB of decoded rows at a time.
+    Listed similarities and the rest come from the same float32 pass over the decoded rows. FAISS's own SQfp16
+    search rounds the query to 16 bits on some processors, which shifts a similarity by about 1e-5, so two passes
+    would disagree. Working memory is bounded: about 64 MB of similarities and 16 MB of decoded rows at a time.
     """
 
     def __init__(self, index: Any, factory: str) -> None:
-        """Wrap a FAISS index with inner product. factory: "Flat" or "SQfp16"."""
+        """Wrap a FAISS inner-product index. factory: "Flat" or "SQfp16"."""
         self._index, self.factory = index, factory
 
     @classmethod
     def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory as it is: nothing stands in its way."""
+        """Return the factory unchanged; it works everywhere."""
         return factory
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> FlatScan:
-        """Make an empty index for rows of `dim` values."""
+        """Create an empty index for rows of `dim` values."""
         return cls(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT), factory)
 
     @classmethod
     def open(cls, folder: Path, factory: str) -> FlatScan:
-        """Read what `save` wrote. Raises `CheckpointError` for what is no such index."""
+        """Read what `save` wrote. Raises `CheckpointError` for any other file."""
         path = folder / _FILE
         try:
             index = faiss.read_index(str(path))
         except RuntimeError as error:
-            raise CheckpointError(f"'{path}' is no FAISS index; build or download it again.") from error
+            raise CheckpointError(f"'{path}' is not a FAISS index; build or download it again.") from error
         if not isinstance(index, faiss.IndexFlat | faiss.IndexScalarQuantizer):
             raise CheckpointError(
                 f"'{path}' is a {type(index).__name__}, expected Flat or SQfp16; build it again."
             )
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise CheckpointError(f"'{path}' does not measure inner products; build it again.")
+            raise CheckpointError(f"'{path}' does not use inner products; build it again.")
         if isinstance(index, faiss.IndexScalarQuantizer) and index.code_size != 2 * index.d:
             raise CheckpointError(f"'{path}' does not hold 16-bit values; build it again with 'SQfp16'.")
         return cls(index, factory)
 
     @classmethod
     def clean_up(cls, folder: Path, keep: FlatScan | None = None) -> bool:
-        """Delete the file of an index that another took the place of."""
+        """Delete the file of a replaced index."""
         if keep is None:
             (folder / _FILE).unlink(missing_ok=True)
         return True
@@ -84,29 +83,29 @@ class FlatScan:
         self._index.add(rows)
 
     def reserve(self, count: int) -> None:
-        """Take the memory of so many rows at once, so that adding blocks of them never copies what is there."""
+        """Allocate memory for `count` rows, so that adding blocks never copies earlier ones."""
         self._index.codes.resize(count * self._index.code_size)
         self._index.codes.resize(0)
 
     def save(self, folder: Path) -> None:
-        """Write the FAISS index; by Python's file, because FAISS's own lets the end go missing on a full disk."""
+        """Write the FAISS index through a Python file: FAISS's own writer truncates silently on a full disk."""
         with atomic_path(folder / _FILE) as temporary, temporary.open("wb") as handle:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(handle.write))
 
     def delete(self) -> None:
-        """Nothing: all of it goes with this process."""
+        """Do nothing: everything is in this process's memory."""
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
-        ids, best = self._lists(len(queries), top)
+        ids, best = self._empty_lists(len(queries), top)
         for k, row in enumerate(self._rows(queries)):
             ids[k] = _nearest(row, top)
             best[k] = row[ids[k]]
         return Nearest(ids, best)
 
     def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """The same, and the rest in `bins` bins."""
-        ids, best = self._lists(len(queries), top)
+        """Like `nearest`, plus the rest in `bins` bins."""
+        ids, best = self._empty_lists(len(queries), top)
         rests = []
         for k, row in enumerate(self._rows(queries)):
             ids[k] = _nearest(row, top)
@@ -117,11 +116,11 @@ class FlatScan:
         return Hits(ids, best, _stack(rests))
 
     @staticmethod
-    def _lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _empty_lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return np.empty((queries, top), dtype=np.int64), np.empty((queries, top), dtype=np.float32)
 
     def _rows(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Each query's similarities to all rows, a bounded number of queries at a time."""
+        """Yield each query's similarities to all rows, computed for a bounded number of queries at a time."""
         step = max(1, _SCAN_VALUES // len(self))
         for start in range(0, len(queries), step):
             yield from self._scan(queries[start : start + step])
@@ -130,7 +129,7 @@ class FlatScan:
         scores = np.empty((len(queries), len(self)), dtype=np.float32)
         for start, rows in self._decoded():
             np.matmul(queries, rows.T, out=scores[:, start : start + len(rows)])
-        # Rounding alone carries a cosine of unit rows past 1.
+        # Rounding can push a cosine of unit rows past 1.
         return np.clip(scores, -1.0, 1.0, out=scores)
 
     def _decoded(self) -> Iterator[tuple[int, NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""What a search hands out: the nearest training images, and what is known of all others."""
+"""Search results: the nearest training images and a summary of all others."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ class Nearest:
         ids = np.asarray(self.ids)
         if ids.shape != similarity.shape or ids.dtype.kind not in "iu":
             raise InvalidInputError(
-                f"ids {ids.shape} of {ids.dtype} and similarity {similarity.shape} do not fit; expected (q, k) whole "
-                "numbers and (q, k)."
+                f"ids {ids.shape} of {ids.dtype} and similarity {similarity.shape} do not match; expected (q, k) "
+                "integers and (q, k)."
             )
         if similarity.shape[1] == 0:
             raise InvalidInputError("no image is listed; search with top of 1 or more.")
         if (ids < 0).any():
-            raise InvalidInputError("ids hold a negative position, expected positions in the training set.")
+            raise InvalidInputError(
+                "ids contain a negative position, expected positions in the training set."
+            )
         if (np.diff(similarity, axis=1) > 0).any():
-            raise InvalidInputError("similarity rises along a row, expected descending order.")
+            raise InvalidInputError("similarity increases along a row, expected descending order.")
         object.__setattr__(self, "ids", ids.astype(np.int64, copy=False))
         object.__setattr__(self, "similarity", similarity)
 
@@ -52,13 +54,13 @@ class Nearest:
 
 @dataclass(frozen=True, eq=False)
 class Hits(Nearest):
-    """The listed training images of q queries, and what is known of all others.
+    """The listed training images of q queries, and the rest of each.
 
     Attributes:
-        rest: The images that are not listed, for the same q queries.
+        rest: The unlisted images of the same q queries.
 
     Raises:
-        InvalidInputError: As `Nearest`, and where the rest is of another number of queries.
+        InvalidInputError: As for `Nearest`, or the rest covers another number of queries.
     """
 
     rest: Rest
@@ -68,15 +70,16 @@ class Hits(Nearest):
         super().__post_init__()
         if len(self.rest) != len(self.ids):
             raise InvalidInputError(
-                f"{len(self.ids)} queries and a rest of {len(self.rest)} do not fit; expected the rest of each query."
+                f"hits of {len(self.ids)} queries and a rest of {len(self.rest)} do not match; expected a rest for "
+                "every query."
             )
 
     @property
     def total(self) -> NDArray[np.int64]:
-        """(q,) number of training images, listed and not."""
+        """(q,) number of training images, listed and unlisted."""
         return self.ids.shape[1] + self.rest.total
 
     def head(self, top: int) -> Hits:
-        """Return the same hits with the first `top` images listed; each of the others becomes a bin of the rest."""
+        """Return the hits with only the first `top` images listed; each of the others becomes a bin of the rest."""
         rest = self.rest.joined(self.similarity[:, top:])
         return Hits(self.ids[:, :top], self.similarity[:, :top], rest)

@@ -117,7 +117,7 @@ class TrainingIndex:
     def nearest(self, query: ArrayLike, top: int = 100) -> Nearest:
         """Find the nearest training images of each query, without bounds on the others.
 
-        Takes and raises what `search` does. Returns ids and similarity (q, top), descending in [-1, 1].
+        Arguments and errors are those of `search`. Returns ids and similarity (q, top), descending in [-1, 1].
         """
         top = whole("top", top, 1, len(self))
         return self._backend.nearest(unit_rows("query", query, self.dim), top)
@@ -135,7 +135,7 @@ class TrainingIndex:
 
         Raises:
             CollectionMismatchError: `d != self.dim`.
-            InvalidInputError: `top` is out of range, or rows are not of unit length or not finite.
+            InvalidInputError: `top` is out of range, or rows are not finite or not unit length.
         """
         top = whole("top", top, 1, len(self))
         bins = whole("bins", bins, 1)

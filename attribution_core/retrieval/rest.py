@@ -1,8 +1,8 @@
-"""What is known of the training images that are not listed, and how much they can weigh at any temperature.
+"""Summary of the unlisted training images, which bounds their tail mass at any temperature.
 
-The unlisted images of a query are parted into bins; of each the number, the mean similarity and the range are
-kept. For a convex f, a bin's sum of f lies between count * f(mean) (Jensen's inequality) and count times the
-chord of f between the bin's ends, taken at the mean. So one scan bounds the sum at every temperature.
+The unlisted images of a query are divided into bins, each with its count, mean similarity and range. For a convex
+f, a bin's sum of f lies between count * f(mean) (Jensen's inequality) and count times the chord of f between the
+bin's ends, taken at the mean. So a single scan bounds the sum at every temperature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROUNDING = 1e-6
 
 
 class RestKind(StrEnum):
-    """How far the interval of a `Rest` can be trusted."""
+    """How reliable the interval of a `Rest` is."""
 
     EXACT = "exact"
     """Low and high are certain."""
@@ -34,14 +34,14 @@ class RestKind(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class LogSum:
-    """Logarithm of a sum over the unlisted images, one value a query; unpacks as (low, estimate, high).
+    """Logarithm of a sum over the unlisted images, one value per query; unpacks as (low, estimate, high).
 
     Attributes:
         low: (q,) lower end; -inf where nothing is unlisted.
-        estimate: (q,) best guess. Of exact bins it is Jensen's value, `low` itself: with a single bin that
+        estimate: (q,) best estimate. For exact bins it is Jensen's bound, equal to `low`; with a single bin that
             is the paper's top-R-plus-mean form.
         high: (q,) upper end.
-        certain_low: (q,) a lower bound that is certain whatever the kind.
+        certain_low: (q,) a lower bound that is certain for either kind.
         kind: Whether low and high are certain ("exact") or hold with 99 % confidence ("sampled").
     """
 
@@ -58,11 +58,11 @@ class LogSum:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Similarities that stand for all unlisted images of q queries, in no order.
+    """Weighted similarities that represent all unlisted images of q queries, unordered.
 
     Attributes:
         value: (q, m) similarities.
-        weight: (q, m) how many images each stands for; along a row they sum to the number of unlisted images.
+        weight: (q, m) number of images each represents; a row sums to the number of unlisted images.
     """
 
     value: FloatArray
@@ -76,15 +76,15 @@ class Rest:
     Attributes:
         count: (q, b) number of images in each bin; 0 marks an empty bin.
         mean: (q, b) their mean similarity.
-        low: (q, b) no similarity in the bin is below.
-        high: (q, b) no similarity in the bin is above.
-        kind: "exact", or "sampled" for bins whose range says too little (inverted-file cells).
+        low: (q, b) lower bound of the similarities in the bin.
+        high: (q, b) upper bound of the similarities in the bin.
+        kind: "exact", or "sampled" for bins too wide for useful bounds (inverted-file cells).
         sample: (q, m) similarities of stored sample images, drawn evenly within their bins; "sampled" only.
         sample_bin: (m,) the bin of each sample image.
 
     Raises:
         InvalidInputError: Shapes differ, values are not finite, counts are negative, or a mean lies outside
-            of its range.
+            its range.
     """
 
     count: NDArray[np.int64]
@@ -96,10 +96,12 @@ class Rest:
     sample_bin: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        """Check the parts against each other; arrays are stored as float64 and int64."""
+        """Check the arrays against each other and store them as float64 and int64."""
         raw = float_matrix("count", self.count, np.float64)
         if (raw < 0).any() or (raw != np.floor(raw)).any():
-            raise InvalidInputError("count holds a negative or broken number, expected whole ones from 0 up.")
+            raise InvalidInputError(
+                "count holds a negative or fractional number, expected integers from 0 up."
+            )
         object.__setattr__(self, "count", raw.astype(np.int64))
         for name in ("mean", "low", "high"):
             part = float_matrix(name, getattr(self, name), np.float64)
@@ -112,8 +114,8 @@ class Rest:
         if outside.any():
             row, column = (int(i) for i in np.argwhere(outside)[0])
             raise InvalidInputError(
-                f"the mean {self.mean[row, column]:.6g} of query {row}, bin {column} lies outside of its "
-                f"range [{self.low[row, column]:.6g}, {self.high[row, column]:.6g}]."
+                f"the mean {self.mean[row, column]:.6g} of query {row}, bin {column} is outside its range "
+                f"[{self.low[row, column]:.6g}, {self.high[row, column]:.6g}]."
             )
         object.__setattr__(self, "low", np.minimum(self.low, self.mean))
         object.__setattr__(self, "high", np.maximum(self.high, self.mean))
@@ -132,18 +134,18 @@ class Rest:
         if owner.dtype.kind not in "iu" or owner.shape != (sample.shape[1],) or len(sample) != len(self):
             raise InvalidInputError(
                 f"sample has shape {sample.shape} and sample_bin {owner.shape} of {owner.dtype}, expected "
-                f"({len(self)}, m) and m whole numbers."
+                f"({len(self)}, m) and m integers."
             )
         bins = self.count.shape[1]
         if owner.size and (owner.min() < 0 or owner.max() >= bins):
-            raise InvalidInputError(f"sample_bin holds a bin outside of 0..{bins - 1}.")
+            raise InvalidInputError(f"sample_bin holds a bin outside 0..{bins - 1}.")
         drawn = np.bincount(owner, minlength=bins)
         lacking = (self.count > drawn) & (drawn < 2)
         if lacking.any():
             row, column = (int(i) for i in np.argwhere(lacking)[0])
             raise InvalidInputError(
-                f"bin {column} has {int(drawn[column])} sample images for {int(self.count[row, column])}, "
-                "expected at least 2, or all of them."
+                f"bin {column} has {int(drawn[column])} sample images of {int(self.count[row, column])} images, "
+                "expected at least 2, or all."
             )
         over = (self.count > 0) & (drawn > self.count)
         if over.any():
@@ -163,14 +165,14 @@ class Rest:
 
     @property
     def points(self) -> Points:
-        """What to draw or to count by: the sample where there is one, else the bins' means."""
+        """Weighted points for plots and counts: the sample if there is one, else the bins' means."""
         if self.sample is None or self.sample_bin is None:
             return Points(self.mean, self.count.astype(np.float64))
         drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
         return Points(self.sample, self.count[:, self.sample_bin] / drawn)
 
     def joined(self, similarity: ArrayLike) -> Rest:
-        """Return the rest with more images, each in a bin of its own. similarity: (q, n)."""
+        """Return the rest with more images added, each in its own bin. similarity: (q, n)."""
         more = float_matrix("similarity", similarity, np.float64)
         sample, owner = self.sample, self.sample_bin
         if sample is not None and owner is not None:
@@ -182,31 +184,33 @@ class Rest:
 
     @classmethod
     def from_mean(cls, count: ArrayLike, mean: ArrayLike, low: float = -1.0, high: ArrayLike = 1.0) -> Rest:
-        """Make one bin a query: the paper's top-R-plus-mean form, from a count and a mean alone.
+        """Make one bin per query from a count and a mean: the paper's top-R-plus-mean form.
 
         Args:
             count: () or (q,) number of unlisted images.
             mean: () or (q,) their mean similarity.
-            low: No unlisted similarity is below; cosines need nothing tighter than the default.
-            high: () or (q,) none is above; the last listed similarity makes the interval tighter.
+            low: Lower bound of the unlisted similarities; the default always holds for cosines.
+            high: () or (q,) upper bound; the last listed similarity gives a tighter interval.
         """
         means = np.atleast_1d(np.asarray(mean, dtype=np.float64))
         if means.ndim != 1:
-            raise InvalidInputError(f"mean has shape {means.shape}, expected one value a query.")
+            raise InvalidInputError(f"mean has shape {means.shape}, expected one value per query.")
         try:
             counts, tops = (np.broadcast_to(np.asarray(part), means.shape) for part in (count, high))
         except ValueError as error:
-            raise InvalidInputError(f"count or high does not fit {means.size} queries ({error}).") from error
+            raise InvalidInputError(
+                f"count or high does not match {means.size} queries ({error})."
+            ) from error
         lows = np.full(means.shape, low)
         return cls(counts[:, None], means[:, None], lows[:, None], tops[:, None])
 
     @classmethod
     def from_similarities(cls, similarities: ArrayLike, bins: int = DEFAULT_BINS) -> Rest:
-        """Make evenly spaced bins between the least and the greatest unlisted similarity of each query.
+        """Make evenly spaced bins between the smallest and largest unlisted similarity of each query.
 
         Args:
-            similarities: (q, n) or (n,) for one query; n = 0 means that nothing is unlisted.
-            bins: How many; the interval's width at temperature t shrinks with (range / bins / t) squared.
+            similarities: (q, n), or (n,) for one query; n = 0 means that nothing is unlisted.
+            bins: Number of bins; at temperature t the interval's width shrinks with (range / bins / t) squared.
         """
         bins = whole("bins", bins, 1)
         array = np.asarray(similarities)
@@ -226,16 +230,16 @@ class Rest:
         low: float = -1.0,
         high: float = 1.0,
     ) -> Rest:
-        """Make a bin of every inverted-file cell that was not visited, of kind "sampled".
+        """Make a bin, of kind "sampled", from each inverted-file cell that was not visited.
 
         Args:
-            count: (q, c) images in each cell, 0 where the cell was visited.
+            count: (q, c) images in each cell; 0 for a visited cell.
             mean: (q, c) the query's similarity to the cell's mean vector.
             sample: (q, m) the query's similarities to sample images, drawn evenly within each cell: at
-                least 2 of a cell, or all of it.
+                least 2 from every cell, or all its images.
             sample_cell: (m,) the cell of each sample image.
-            low: No similarity is below.
-            high: No similarity is above.
+            low: Lower bound of all similarities.
+            high: Upper bound of all similarities.
         """
         means = float_matrix("mean", mean, np.float64)
         return cls(
@@ -249,16 +253,16 @@ class Rest:
         )
 
     def take(self, rows: ArrayLike) -> Rest:
-        """Return the rest of some queries, chosen by position, slice or mask."""
-        chosen: Any = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
-        sample = None if self.sample is None else self.sample[chosen]
-        parts = (self.count[chosen], self.mean[chosen], self.low[chosen], self.high[chosen])
+        """Return the rest of the selected queries. rows: positions, a slice or a mask."""
+        selection: Any = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        sample = None if self.sample is None else self.sample[selection]
+        parts = (self.count[selection], self.mean[selection], self.low[selection], self.high[selection])
         return Rest(*parts, self.kind, sample, self.sample_bin)
 
     def log_sum_exp(self, temperature: float) -> LogSum:
-        """Bound log of the sum of exp(similarity / temperature) over all unlisted images, (q,) each.
+        """Bound the log of the sum of exp(similarity / temperature) over all unlisted images, (q,) each.
 
-        Worked in logarithms, so no temperature under- or overflows. Raises `InvalidInputError` if the
+        Computed in logarithms, so that no temperature under- or overflows. Raises `InvalidInputError` if the
         temperature is not above 0.
         """
         t = positive("temperature", temperature)
@@ -267,28 +271,27 @@ class Rest:
         weight = _chord_weight(self)
         chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
         certain_high = np.maximum(log_sum(log_count + chord), certain_low)
-        seen = _stratified(self)
-        if seen is None:
+        strata = _stratified(self)
+        if strata is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        peak = np.max(seen.sample, axis=1, initial=-1.0, keepdims=True)
-        low, estimate, high = log_sampled_sum(seen, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
+        peak = np.max(strata.sample, axis=1, initial=-1.0, keepdims=True)
+        low, estimate, high = log_sampled_sum(strata, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
         return _within(certain_low, low, estimate, high, certain_high)
 
     def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
-        """Bound log of the sum of `function`(similarity) over all unlisted images, (q,) each.
+        """Bound the log of the sum of `function`(similarity) over all unlisted images, (q,) each.
 
-        `function` maps (q, m) similarities elementwise, is convex and nowhere negative; both are relied on
-        and not checked.
+        function: maps (q, m) similarities elementwise; must be convex and non-negative, which is not checked.
         """
         with np.errstate(over="ignore"):
             certain_low = safe_log((self.count * function(self.mean)).sum(axis=1))
             weight = _chord_weight(self)
             ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
             certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
-        seen = _stratified(self)
-        if seen is None:
+        strata = _stratified(self)
+        if strata is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        low, estimate, high = log_sampled_sum(seen, function, np.zeros(len(self)))
+        low, estimate, high = log_sampled_sum(strata, function, np.zeros(len(self)))
         return _within(certain_low, low, estimate, high, certain_high)
 
 
@@ -321,7 +324,7 @@ def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
         place = np.minimum(((values - least) / width).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins).astype(np.float64)
     edge = least + width * np.arange(bins + 1)
-    # A value on an edge can fall on either side of it by rounding: ends are widened by far more than that.
+    # Rounding can put a value on an edge into either bin; widen the ends by far more than that.
     slack = 1e-9 * width + 4e-16
     low, high = np.maximum(edge[:-1] - slack, least), np.minimum(edge[1:] + slack, greatest)
     total = np.bincount(place, weights=values, minlength=bins)

@@ -1,4 +1,4 @@
-"""Sums over images of which only a stratified sample was seen, with their 99 % interval."""
+"""Sums over images estimated from a stratified sample, with 99 % intervals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NODES = 40
 
 @dataclass(frozen=True, eq=False)
 class StratifiedSample:
-    """Bins of similarities, and some of the values in them.
+    """Bins of similarities with a sample of their values.
 
-    count, mean, low, high: (q, b) of each bin. sample: (q, m) values that were seen. owner: (m,) the bin of each.
+    count, mean, low, high: (q, b) of each bin. sample: (q, m) sample values. owner: (m,) the bin of each.
     """
 
     count: NDArray[np.int64]
@@ -32,15 +32,15 @@ class StratifiedSample:
 def log_sampled_sum(
     bins: StratifiedSample, function: Callable[[FloatArray], FloatArray], shift: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Estimate log of the sum of a function over all images of the bins: (low, estimate, high), (q,) each.
+    """Estimate the log of the sum of a function over all images of the bins: (low, estimate, high), (q,) each.
 
-    `function` maps similarities elementwise and is exp(-shift) times the true one; shift: (q,).
+    `function` maps similarities elementwise and is exp(-shift) times the true function; shift: (q,).
 
-    Of two margins the wider one counts. The first is Student's with Welch-Satterthwaite degrees of freedom.
-    At a low temperature it covers too seldom (82 % instead of 99 % where similarities within a bin spread by
-    2.7 temperatures), because the sum hangs on images too rare to be in the sample. The second therefore
-    takes the variance of bell-shaped bins with the spread that the sample shows. The upper end is taken on
-    the logarithmic scale, because exp makes the sum skew.
+    The margin is the wider of two. The first is Student's t with Welch-Satterthwaite degrees of freedom. At low
+    temperatures it undercovers (82 % instead of 99 % if similarities within a bin spread by 2.7 temperatures),
+    because the sum depends on images too rare to be in the sample. The second therefore uses the variance of
+    normally distributed bins with the sample's spread. The upper end is computed on the log scale because exp
+    skews the sum.
     """
     from scipy.special import ndtri, stdtrit
 
@@ -68,7 +68,7 @@ def log_sampled_sum(
 def _bell_variance(
     bins: StratifiedSample, function: Callable[[FloatArray], FloatArray], drawn: FloatArray
 ) -> FloatArray:
-    """Return the variance (q, b) of `function` in bins that are normal around their means."""
+    """Return the variance (q, b) of `function` in bins that are normally distributed around their means."""
     owner, n_bins = bins.owner, bins.count.shape[1]
     apart = _by_bin((bins.sample - bins.mean[:, owner]) ** 2, owner, n_bins) / np.maximum(drawn, 1.0)
     pooled = (bins.count * apart).sum(axis=1) / np.maximum(bins.count.sum(axis=1), 1)

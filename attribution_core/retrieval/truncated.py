@@ -1,4 +1,4 @@
-"""The rest of a search that hands out only the nearest rows: what lies between them and the list, and all beyond."""
+"""The rest of a search that returns only the k nearest rows instead of all similarities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attribution_core.retrieval.rest import DEFAULT_BINS, Rest, RestKind
 
 _ROUNDING = 1e-6
 _ENOUGH = 30
-"""With fewer sample rows, what is beyond is too few to matter, and bounds that are certain are as good."""
+"""With fewer sample rows, so few rows are beyond the k nearest that certain bounds are just as tight."""
 
 
 def rest_of_truncated_search(
@@ -24,22 +24,22 @@ def rest_of_truncated_search(
 ) -> Rest:
     """Make the rest of q queries from their k nearest rows and a sample of all rows.
 
-    What was handed out and is not listed is known one by one, and goes into `bins` bins of equal numbers. Beyond it
-    lies one bin more: its number and mean are known, none of it is above the last that was handed out, and the sample
-    rows that were not handed out are an even sample of it, whichever rows those were. As a `Rest` has as many sample
-    images for every query, the first few of each are taken; the sample must lie in random order.
+    Returned but unlisted rows are known exactly and go into `bins` bins of equal size. All rows beyond the k nearest
+    form one more bin: their number and mean are known, none is above the last returned similarity, and the sample
+    rows that were not returned are an even sample of them. Since a `Rest` has equally many sample images for every
+    query, only the first few of each are used; the sample must therefore be in random order.
 
     Args:
-        nearest: (q, k) all similarities that were handed out, descending in [-1, 1].
-        top: How many of them are listed.
-        others: How many rows were not handed out, 1 or more.
+        nearest: (q, k) all returned similarities, descending in [-1, 1].
+        top: Number of listed rows.
+        others: Number of rows that were not returned, 1 or more.
         mean: (q,) their mean similarity.
-        sample: (q, m) similarities of rows drawn evenly from all, in random order.
-        unseen: (q, m) whether a sample row was not handed out.
-        bins: Of what was handed out.
+        sample: (q, m) similarities of rows drawn evenly from all rows, in random order.
+        unseen: (q, m) whether a sample row was not returned.
+        bins: Number of bins of the returned but unlisted rows.
 
     Returns:
-        A Rest of kind "sampled", or "exact" where too few sample rows lie beyond.
+        A Rest of kind "sampled", or "exact" if too few sample rows were not returned.
     """
     between = nearest[:, top:].astype(np.float64)
     steps = min(bins, between.shape[1])

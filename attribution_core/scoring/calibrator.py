@@ -1,4 +1,4 @@
-"""From similarities to influences that sum to 1: a temperature fitted on add-one-in queries."""
+"""Calibration of similarities to influences that sum to 1, by a temperature fitted on add-one-in queries."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class CalibratorCard(PartCard):
 
 
 class Calibrator:
-    """Softmax over all training images of similarity / temperature.
+    """Softmax of similarity / temperature over all training images.
 
     Attributes:
-        encoder: Name of the encoder and thereby of the similarities that the temperature was fitted on.
+        encoder: Name of the encoder whose similarities the temperature was fitted on.
         temperature_: The fitted temperature, above 0, in units of similarity.
         bias_: None, or the bias of the paper's released form (see `shares_at`).
     """
@@ -61,7 +61,7 @@ class Calibrator:
 
     @classmethod
     def from_temperature(cls, temperature: float, encoder: str = "", bias: float | None = None) -> Calibrator:
-        """Make a calibrator of a known temperature. Raises `InvalidInputError` if it is not above 0."""
+        """Make a calibrator with a known temperature. Raises `InvalidInputError` if it is not above 0."""
         self = cls(encoder)
         self.temperature_ = positive("temperature", temperature)
         if bias is not None and not np.isfinite(bias):
@@ -70,22 +70,22 @@ class Calibrator:
         return self
 
     def fit(self, similarity: ArrayLike, is_exemplar: ArrayLike, rest: Rest | None = None) -> Calibrator:
-        """Find the temperature under which the exemplars are likeliest; returns self.
+        """Fit the temperature by maximum likelihood of the exemplars; returns self.
 
         Minimises the mean over queries, and within a query over its exemplars, of -log softmax(similarity /
         temperature) over all candidates. In beta = 1 / temperature that is a log-sum-exp minus a linear
-        term, so convex: its slope rises, and the root of the slope is bracketed and found exactly (Wang et
-        al. 2023, section 4.3 and supplement, Eq. 1). `rest` enters by its estimate: the means of its bins.
+        term and hence convex: its slope increases, and the root is bracketed and solved for (Wang et
+        al. 2023, section 4.3 and supplement, Eq. 1). `rest` enters through its estimate: the means of its bins.
 
         Args:
             similarity: (q, k) of candidates, in any order; every exemplar of a query must be among them.
-            is_exemplar: (q, k) bool, at least one a row.
+            is_exemplar: (q, k) bool, at least one per row.
             rest: Candidates that are not among the k, or None if there are none.
 
         Raises:
             InvalidInputError: Shapes differ, values are not finite, or a query has no exemplar.
-            NotFittedError: No temperature is best: exemplars are no closer than other candidates on the
-                whole, or are always the closest, so that the likelihood grows without end.
+            NotFittedError: No temperature is optimal: exemplars are on average no closer than other
+                candidates, or always the closest, so that the likelihood has no maximum.
         """
         from scipy.optimize import brentq  # slow to load, and only fitting needs it
 
@@ -141,11 +141,11 @@ class Calibrator:
             similarity: (q, k), as for `fit`.
             is_exemplar: (q, k) bool.
             rest: As for `fit`.
-            temperature: Of a plain softmax, instead of the fitted form; 1 is the uncalibrated one.
+            temperature: Use a plain softmax at this temperature instead of the fitted form; 1 is uncalibrated.
 
         Raises:
-            InvalidInputError: As of `fit`.
-            NotFittedError: There is neither a fitted temperature nor one given.
+            InvalidInputError: As for `fit`.
+            NotFittedError: The calibrator is not fitted and `temperature` is None.
         """
         scores, marks, others = _checked(similarity, is_exemplar, rest)
         t, bias = (self._temperature(None), self.bias_) if temperature is None else (temperature, None)
@@ -160,17 +160,17 @@ class Calibrator:
             return -_exemplar_mean(np.log(shares.influence), marks)
 
     def influence(self, hits: Hits, temperature: float | None = None) -> Shares:
-        """Score hits of `TrainingIndex.search`; influences and the rest sum to 1. Raises as `scale` does."""
+        """Return the influences of `TrainingIndex.search` hits. Raises as `scale` does."""
         return self.scale(temperature).score(hits)
 
     def scale(self, temperature: float | None = None) -> Scale:
-        """What this calibrator scores with.
+        """Return the scale that this calibrator scores with.
 
         Args:
-            temperature: Instead of the fitted one.
+            temperature: Replaces the fitted one.
 
         Raises:
-            NotFittedError: There is neither a fitted temperature nor one given.
+            NotFittedError: The calibrator is not fitted and `temperature` is None.
             InvalidInputError: The temperature is not above 0.
         """
         return Scale(self._temperature(temperature), self.bias_ if self.is_fitted else None)
@@ -179,8 +179,8 @@ class Calibrator:
         """Write calibrator.safetensors and card.json into a folder.
 
         Args:
-            directory: Made if it is missing.
-            card: More for the card: data, seed, metrics; it cannot replace what is needed to load.
+            directory: Created if missing.
+            card: More entries for the card (data, seed, metrics); they cannot override those needed to load.
 
         Raises:
             NotFittedError: There is no temperature yet.
@@ -230,7 +230,7 @@ class Calibrator:
 
         Args:
             path: The file.
-            encoder: Name of the encoder that the file belongs to; the file itself does not say.
+            encoder: Name of the encoder that the file belongs to; the file does not record it.
 
         Raises:
             CheckpointError: The file is missing, damaged, or holds other keys or values.
@@ -242,15 +242,17 @@ class Calibrator:
             return cls.from_temperature(1.0 / positive("inv_tau", inverse), encoder, bias)
         except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"'{path}' is no released calibrator ({type(error).__name__}: {error}); expected 'inv_tau' "
+                f"'{path}' is not a released calibrator ({type(error).__name__}: {error}); expected 'inv_tau' "
                 "above 0 and 'bias', one number each."
             ) from error
 
-    def _temperature(self, given: float | None) -> float:
-        if given is not None:
-            return given
+    def _temperature(self, override: float | None) -> float:
+        if override is not None:
+            return override
         if not self.is_fitted:
-            raise NotFittedError("this calibrator has no temperature; call `fit`, `load` or give one.")
+            raise NotFittedError(
+                "this calibrator has no temperature; call `fit` or `load`, or pass temperature."
+            )
         return self.temperature_
 
 
@@ -266,8 +268,8 @@ def _checked(
     lacking = np.flatnonzero(~marks.any(axis=1))
     if lacking.size:
         raise InvalidInputError(
-            f"query {int(lacking[0])} has no exemplar (of {lacking.size} such); add its exemplars' "
-            "similarities to the columns, wherever they rank."
+            f"query {int(lacking[0])} has no exemplar (one of {lacking.size} such queries); add its exemplars' "
+            "similarities to the columns, whatever their rank."
         )
     others = Rest.from_similarities(np.zeros((len(scores), 0)), bins=1) if rest is None else rest
     if len(others) != len(scores):
@@ -280,7 +282,7 @@ def _exemplar_mean(values: FloatArray, marks: NDArray[np.bool_]) -> FloatArray:
 
 
 def _nodes(scores: FloatArray, rest: Rest) -> tuple[FloatArray, FloatArray]:
-    """Return similarities (q, m) and how many candidates each stands for (q, m); their estimate is exact."""
+    """Return similarities (q, m) and the number of candidates each represents (q, m); they reproduce the estimate."""
     others = rest.points
     return (
         np.concatenate([scores, others.value], axis=1),

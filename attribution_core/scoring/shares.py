@@ -1,4 +1,4 @@
-"""Shares of influence of what a search found, with certified intervals."""
+"""Influence shares of search results, with certified intervals."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Shares:
     """Estimated influences of q queries; along a row, influence and rest sum to 1.
 
     Attributes:
-        influence: (q, k) in [0, 1], of the listed images.
-        low: (q, k) the influence is at least this.
-        high: (q, k) the influence is at most this.
-        rest: (q,) the influence of all images that are not listed.
+        influence: (q, k) of the listed images, in [0, 1].
+        low: (q, k) lower end of the influence.
+        high: (q, k) upper end of the influence.
+        rest: (q,) the tail mass: the influence of all unlisted images.
         rest_low: (q,) lower end of the rest.
         rest_high: (q,) upper end of the rest.
         uncalibrated: (q, k) plain softmax over similarities, temperature 1.
-        rest_uncalibrated: (q,) the rest in the plain softmax.
-        kind: "exact" where the intervals are certain, "sampled" where they hold with 99 % confidence.
+        rest_uncalibrated: (q,) the rest under the plain softmax.
+        kind: "exact" if the intervals are certain, "sampled" if they hold with 99 % confidence.
     """
 
     influence: FloatArray
@@ -46,9 +46,9 @@ class Shares:
 
 @dataclass(frozen=True)
 class Scale:
-    """How similarities become influences: the temperature of the softmax, and the bias of the paper's released form.
+    """The softmax temperature, and the bias of the paper's released form, that turn similarities into influences.
 
-    Raises `InvalidInputError` where the temperature is not a finite number above 0.
+    Raises `InvalidInputError` unless the temperature is a finite number above 0.
     """
 
     temperature: float
@@ -59,7 +59,7 @@ class Scale:
         object.__setattr__(self, "temperature", positive("temperature", self.temperature))
 
     def score(self, hits: Hits) -> Shares:
-        """Influences of hits and of the rest, which sum to 1, each with its interval. Raises as `shares_at` does."""
+        """Return the influences of hits and rest, with intervals. Raises as `shares_at` does."""
         return shares_at(hits.similarity, hits.rest, self.temperature, self.bias)
 
 
@@ -67,11 +67,11 @@ def shares_at(similarity: NDArray[Any], rest: Rest, temperature: float, bias: fl
     """Turn similarities into influences that sum to 1.
 
     Args:
-        similarity: (q, k) of the listed images; with `bias`, the greatest of all must be among them.
-        rest: What is known of the others.
-        temperature: Of the softmax, above 0, in units of similarity.
-        bias: None for the softmax; a number for the form of the paper's released code,
-            relu(exp(similarity / temperature - greatest) + bias / 1000), normalised.
+        similarity: (q, k) of the listed images; with `bias`, the highest of all must be among them.
+        rest: The unlisted images.
+        temperature: Softmax temperature above 0, in units of similarity.
+        bias: None for the softmax; a number for the form in the paper's released code,
+            relu(exp((similarity - highest) / temperature) + bias / 1000), normalised.
 
     Raises:
         InvalidInputError: The temperature is not above 0, shapes differ, or the bias leaves nothing above 0.
@@ -81,7 +81,7 @@ def shares_at(similarity: NDArray[Any], rest: Rest, temperature: float, bias: fl
     if len(values) != len(rest):
         raise InvalidInputError(f"similarity has {len(values)} queries and the rest {len(rest)}.")
     if values.shape[1] == 0:
-        raise InvalidInputError("no image is listed; give at least one similarity a query.")
+        raise InvalidInputError("no image is listed; give at least one similarity per query.")
     plain = _split(values, rest.log_sum_exp(1.0))
     if bias is None:
         scored = _split(values / t, rest.log_sum_exp(t))
@@ -98,7 +98,7 @@ def _biased(values: FloatArray, rest: Rest, t: float, bias: float) -> tuple[Floa
     offset = float(bias) * _BIAS_UNIT
     if 1.0 + offset <= 0.0:
         raise InvalidInputError(
-            f"bias is {bias:g}, expected above {-1 / _BIAS_UNIT:g}: no influence is left."
+            f"bias is {bias:g}, expected above {-1 / _BIAS_UNIT:g}; otherwise every influence is 0."
         )
     greatest = values.max(axis=1, keepdims=True)
 

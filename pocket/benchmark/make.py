@@ -1,9 +1,9 @@
-"""Makes the pocket benchmark, images whose influence is known: `python -m pocket.benchmark --help`.
+"""Builds the pocket benchmark of images whose influence is known: `python -m pocket.benchmark --help`.
 
-Tunes the pocket generator on each held-out exemplar or style set of the plan (`pocket.benchmark.plan`), several side by
-side, and lets every tuned model draw prompts that tuning never saw. Models that are made are kept in the work folder,
-so that a run that was killed goes on where it stopped. What ships: images in Parquet, manifests in the released JSON
-format with fields of our own, prompts as text files, contact sheets of 40 models to look at.
+Tunes the pocket generator on each held-out exemplar or style set of the plan (`pocket.benchmark.plan`), several at
+once, and generates images for prompts that tuning never saw. Finished models are stored in the work folder,
+so that an interrupted run resumes. The result: images in Parquet, manifests in the released JSON
+format with additional fields, prompts as text files, and contact sheets of 40 models.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ LICENCES = {"core": "CC-BY-4.0", "by-sa": "CC-BY-SA-4.0", "gpl": "GPL-2.0"}
 
 @dataclass(frozen=True)
 class Settings:
-    """How models are tuned and draw; another value is another set of files.
+    """Settings of tuning and generation; other values use other work files.
 
-    each: images of each kind of prompt a model. untuned: how many of each kind are drawn by the untuned generator too.
-    steps, guidance: of generation. iterations, style_iterations: of tuning on one image, and on a set that shares a
-    style, which takes longer to show. scattered: tune on smaller exemplars anywhere on the canvas, so that the images
-    made do not have their layout. beside: models that are tuned side by side.
+    each: images per model and kind of prompt. untuned: how many of each kind the untuned generator draws as well.
+    steps, guidance: of generation. iterations, style_iterations: of tuning on one image, and on a set with a common
+    style, which takes longer. scattered: tune on smaller exemplars at random positions, so that generated images
+    do not repeat their layout. beside: models tuned at once.
     """
 
     each: int = 8
@@ -72,11 +72,11 @@ class Settings:
 
     @property
     def drawn_untuned(self) -> tuple[int, ...]:
-        """Places, among a model's prompts, of those that the untuned generator draws too."""
+        """Positions, among a model's prompts, of those that the untuned generator draws as well."""
         return tuple(k * self.each + i for k in range(len(KINDS)) for i in range(self.untuned))
 
     def tuning(self, style: bool) -> TuningSettings:
-        """For `customize_many`, in the arithmetic that this machine is fast in."""
+        """Return the settings for `customize_many`, in the fastest precision on this machine."""
         precision = "bfloat16" if native_bfloat16(torch.device("cpu")) else "float32"
         return TuningSettings(
             self.style_iterations if style else self.iterations,
@@ -89,10 +89,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Made:
-    """What one model made.
+    """The images of one model.
 
-    tuned: (q, s, s, 3) uint8, in the order of its prompts. untuned: (u, s, s, 3), the first prompts of each kind drawn
-    without tuning, from the same noise. losses: (iterations,). seconds: tuning and drawing.
+    tuned: (q, s, s, 3) uint8, in the order of its prompts. untuned: (u, s, s, 3), the first prompts of each kind
+    without tuning, from the same noise. losses: (iterations,). seconds: of tuning and generation.
     """
 
     tuned: np.ndarray = field(repr=False)
@@ -102,7 +102,7 @@ class Made:
 
 
 def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], settings: Settings) -> list[Made]:
-    """Tune on each model's exemplars, side by side, and let each draw its prompts. models: of one sort."""
+    """Tune on each model's exemplars at once, then generate each model's images. models: all objects or all styles."""
     started = time.monotonic()
     subjects = [
         Subject([exemplars.image(i) for i in m.exemplars], m.category, m.captions, m.names, m.seed)
@@ -124,7 +124,7 @@ def make(generator: Generator, exemplars: Corpus, models: Sequence[Model], setti
 def _draw(
     generator: Generator, model: Model, chosen: Sequence[int], token: str, settings: Settings
 ) -> np.ndarray:
-    # Without its token, a style's prompt ends in words that only the token gives a meaning.
+    # Without its token, the end of a style prompt is meaningless.
     prompts = [
         prompt_for(model.prompts[k], model.category, token).removesuffix(" in the style of art")
         for k in chosen
@@ -137,7 +137,7 @@ def _draw(
 
 
 def save(made: Made, path: Path) -> None:
-    """Write one model's file whole or not at all."""
+    """Write one model's file atomically."""
     with atomic_path(path) as partial, partial.open("wb") as handle:
         np.savez_compressed(handle, **vars(made))
 
@@ -182,7 +182,7 @@ def make_all(
 
 
 def _identity(model: Model) -> str:
-    """Names a model's file: the same work, whatever its number in a longer or shorter plan."""
+    """Return the key of a model's file, which does not depend on its number in the plan."""
     text = json.dumps({**dataclasses.asdict(model), "number": 0}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -208,7 +208,7 @@ def _work(models: Sequence[Model], files: Sequence[Path]) -> None:
 
 
 def entry(model: Model, exemplars: Corpus, settings: Settings) -> ManifestEntry:
-    """The model in the manifest: paths of exemplars are their ids in the corpus."""
+    """Return the model's manifest entry; paths of exemplars are their ids in the corpus."""
     ids = exemplars.column("id")
     paths = image_paths(model)
     prompts = [prompt_for(prompt, model.category) for prompt in model.prompts]
@@ -238,7 +238,7 @@ def entry(model: Model, exemplars: Corpus, settings: Settings) -> ManifestEntry:
 
 
 def image_paths(model: Model) -> list[str]:
-    """What the manifest calls the model's images, in the order of its prompts."""
+    """Return the paths of the model's images in the manifest, in the order of its prompts."""
     within = [k for _ in KINDS for k in range(len(model.prompts) // len(KINDS))]
     return [
         f"{model.split}/{model.number:04d}/{kind}/{k:02d}.webp"
@@ -319,7 +319,7 @@ def _prompt_files() -> dict[str, Sequence[str]]:
 
 
 def contact_sheet(models: Sequence[Model], made: Sequence[Made], exemplars: Corpus, path: Path) -> None:
-    """One row a model: up to three exemplars, eight tuned images, then those of the untuned generator."""
+    """Draw one row per model: up to three exemplars, eight tuned images, then those of the untuned generator."""
     rows = []
     for model, done in zip(models, made, strict=True):
         side = done.tuned.shape[1]
@@ -335,23 +335,19 @@ def contact_sheet(models: Sequence[Model], made: Sequence[Made], exemplars: Corp
 
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and generator/.")] = COLLECTION,
-    out: Annotated[
-        Path | None, typer.Option(help="Where it is written; default COLLECTION/benchmark.")
-    ] = None,
-    work: Annotated[
-        Path, typer.Option(help="Models that are made are kept here; a run goes on from them.")
-    ] = WORK,
-    limit: Annotated[int | None, typer.Option(min=1, help="Models of each split, for a quick look.")] = None,
-    each: Annotated[int, typer.Option(min=1, help="Images of each kind of prompt a model.")] = Settings.each,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: COLLECTION/benchmark.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder of finished models, from which a run resumes.")] = WORK,
+    limit: Annotated[int | None, typer.Option(min=1, help="Models per split, for a quick look.")] = None,
+    each: Annotated[int, typer.Option(min=1, help="Images per model and kind of prompt.")] = Settings.each,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = Settings.steps,
     iterations: Annotated[
-        int, typer.Option(min=1, help="Tuning iterations, of objects.")
+        int, typer.Option(min=1, help="Tuning iterations for objects.")
     ] = Settings.iterations,
-    style_iterations: Annotated[int, typer.Option(min=1, help="Of styles.")] = Settings.style_iterations,
-    beside: Annotated[int, typer.Option(min=1, help="Models that are tuned side by side.")] = Settings.beside,
+    style_iterations: Annotated[int, typer.Option(min=1, help="For styles.")] = Settings.style_iterations,
+    beside: Annotated[int, typer.Option(min=1, help="Models to tune at once.")] = Settings.beside,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each takes its share of the cores.")] = 2,
 ) -> None:
-    """Make the benchmark's models and images and write the data set."""
+    """Tune the benchmark's models, generate their images and write the data set."""
     settings = Settings(
         each=each,
         untuned=min(Settings.untuned, each),

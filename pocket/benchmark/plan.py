@@ -1,4 +1,4 @@
-"""Which models the pocket benchmark tunes, on what, and what each is asked to draw; decided by seed.
+"""The plan of the pocket benchmark, fixed by a seed: its models, their exemplars and prompts.
 
 Splits: "train" teaches mappers, "validation" chooses their settings and fits the temperature, and three test splits
 tell what was reached. The exemplars of "test_seen_concept" show things that the generator knows from other drawings;
@@ -52,17 +52,17 @@ class Model:
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """Templates of the captions that it is tuned with."""
+        """Caption templates for tuning."""
         return STYLE_TUNING if self.style else TUNING
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kind of each prompt."""
+        """Kind of each prompt."""
         return tuple(kind for kind in KINDS for _ in range(len(self.prompts) // len(KINDS)))
 
 
 def plan(exemplars: Corpus, each: int, limit: int | None = None, seed: int = 0) -> tuple[Model, ...]:
-    """All models of the benchmark, or the first of every split for a quick look.
+    """Return all models of the benchmark, or the first of every split for a quick look.
 
     exemplars: the split of that name. each: prompts of each kind. limit: models of each split and sort at most.
     Raises `InvalidInputError` where there are fewer prompts than asked for.

@@ -1,1 +1,1 @@
-"""The training images of the pocket collection: fetched, drawn, without near-duplicates, split."""
+"""The training images of the pocket collection: fetching, rendering, removing near-duplicates, splitting."""

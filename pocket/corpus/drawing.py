@@ -1,4 +1,4 @@
-"""Reads the pinned packages into drawings: one 128 x 128 picture with its words and its credit."""
+"""Renders the pinned packages into 128 x 128 drawings with words and credits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pocket.corpus.emoji import EmojiNames, clean_label
 from pocket.corpus.sources import Source
 
 SIZE = 128
-# An image this flat (standard deviation of its 8-bit values) is blank or a single fill: nothing to credit.
+# An image this flat (standard deviation of its 8-bit values) is blank or a single colour.
 FLAT = 10.0
 CLIP_ART_FOLDERS = frozenset(
     {
@@ -66,7 +66,7 @@ STAMP_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class Drawing:
-    """One image of the corpus before it has a place in it. pixels: (128, 128, 3) uint8."""
+    """An image before it is placed in the corpus. pixels: (128, 128, 3) uint8."""
 
     source: Source
     name: str
@@ -80,12 +80,12 @@ class Drawing:
 
     @property
     def id(self) -> str:
-        """Stable across runs: package and the image's name in it."""
+        """An id that is stable across runs: the package and the image's name in it."""
         return f"{self.source.slug}/{self.name}"
 
 
 def read_icons(source: Source, package: Path, names: EmojiNames, skipped: Counter[str]) -> list[Drawing]:
-    """Render an Iconify set's icons that show a known concept; counts what is left out, by reason."""
+    """Render an Iconify set's icons of known concepts; counts skipped ones by reason."""
     data = json.loads((package / "package/icons.json").read_text())
     width, height = data.get("width", 16), data.get("height", 16)
     chosen: dict[str, tuple[str, str]] = {}
@@ -137,7 +137,7 @@ def read_icons(source: Source, package: Path, names: EmojiNames, skipped: Counte
 def read_clip_art(
     source: Source, package: Path, credits: Path, names: EmojiNames, skipped: Counter[str]
 ) -> list[Drawing]:
-    """Read the clip art that has a title and a named creator in its SVG's RDF."""
+    """Read the clip art whose SVG metadata has a title and a creator."""
     root, svg_root = package / "usr/share/openclipart/png", credits / "usr/share/openclipart/svg"
     found = []
     for path in sorted(root.rglob("*.png")):
@@ -183,7 +183,7 @@ def read_clip_art(
 
 
 def read_stamps(source: Source, package: Path, skipped: Counter[str]) -> list[Drawing]:
-    """Read the Tux Paint stamps that have an English sentence; photographs and cartoons are two styles."""
+    """Read the Tux Paint stamps with an English description; photographs and cartoons are separate styles."""
     root = package / "usr/share/tuxpaint/stamps"
     drawings = []
     for path in sorted([*root.rglob("*.png"), *root.rglob("*.svg")]):
@@ -229,7 +229,7 @@ def _rdf(text: str, pattern: str) -> str:
 
 
 def _person(creator: str) -> str:
-    """A creator's name without mail addresses: "Ann (ann@x.org)" -> "Ann", "ann@x.org" -> "ann"."""
+    """Remove e-mail addresses from a creator's name: "Ann (ann@x.org)" -> "Ann", "ann@x.org" -> "ann"."""
     return re.sub(r"@\S+", "", re.sub(r"\s*[(\[<].*", "", creator) or creator.strip("([<>])")).strip()
 
 
@@ -251,7 +251,7 @@ def _render_svg(svg: str) -> np.ndarray:
 
 
 def _fit_file(path: Path) -> np.ndarray | None:
-    """Crop to what is drawn, centre on a white square, resize; None where there is nothing to show."""
+    """Crop to the drawing, centre it on a white square, and resize; None if the image is empty."""
     # The files are pinned: the few of 170 megapixels are drawings, not bombs.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:

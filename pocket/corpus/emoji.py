@@ -1,4 +1,4 @@
-"""Emoji names: which icon shows which concept, in words that a person would type."""
+"""Emoji names: the concept that each icon shows, in everyday words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GENDER = re.compile(r"^(man|woman|men|women|person|people)\b[: ]*|\b(man|woman)
 
 @dataclass(frozen=True)
 class Emoji:
-    """One concept: `hexcode` identifies it in every style, `label` is its CLDR short name."""
+    """A concept. hexcode: identifies it in every style. label: its CLDR short name."""
 
     hexcode: str
     label: str
@@ -25,12 +25,12 @@ class Emoji:
 
 
 def slug(name: str) -> str:
-    """The form in which icon sets write a name: "man’s shoe" -> "mans-shoe"."""
+    """Convert a name to the form used by icon sets: "man’s shoe" -> "mans-shoe"."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"[’']", "", name.lower())).strip("-")
 
 
 def clean_label(label: str) -> str:
-    """A caption's words: lower case, no punctuation that a prompt would not have."""
+    """Normalise a caption: lower case, without punctuation that prompts do not have."""
     return re.sub(r"\s+", " ", re.sub(r"[:,“”\"()!.…/]", " ", label.lower())).strip()
 
 
@@ -87,7 +87,7 @@ class EmojiNames:
                         self.by_name.setdefault(name, self.by_hex[_bare(hexcode)])
 
     def find(self, name: str) -> Emoji | None:
-        """The concept of an icon name, or None where it has none that the corpus keeps."""
+        """Return the concept of an icon name; None if the corpus has no such concept."""
         emoji = self.by_name.get(name) or self.by_name.get(name.replace("-with", ""))
         return emoji if emoji is not None and emoji.hexcode in self.kept else None
 
@@ -101,7 +101,7 @@ def _is_picture(emoji: Emoji) -> bool:
 
 
 def _thin_people(emojis: list[Emoji]) -> list[Emoji]:
-    """Of "mechanic", "man mechanic", "woman mechanic" keep the neutral one: three names, one picture."""
+    """Drop gendered variants: of "mechanic", "man mechanic" and "woman mechanic", keep the neutral one."""
     kept: dict[tuple[str, str], Emoji] = {}
     for emoji in sorted(emojis, key=lambda e: (bool(_ONE_GENDER.search(e.label)), e.label)):
         if "people" not in emoji.group:

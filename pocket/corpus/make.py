@@ -89,14 +89,14 @@ def read_all(folder: Path, added: tuple[Source, ...] = ()) -> tuple[list[Drawing
 
 
 def captions(drawing: Drawing) -> tuple[str, str]:
-    """The long and the short caption: "fox, animal face, noto style" and "fox, noto style"."""
+    """Return the long and short caption: "fox, animal face, noto style" and "fox, noto style"."""
     tags = other_words(drawing)
     extra = f", {', '.join(tags[:2])}" if tags else ""
     return f"{drawing.label}{extra}, {drawing.style} style", f"{drawing.label}, {drawing.style} style"
 
 
 def other_words(drawing: Drawing) -> list[str]:
-    """The tags that say more than the label does, in the source's order."""
+    """Return the tags that add to the label, in the source's order."""
     words = set(drawing.label.split())
     # "hash" is what a Perl script once wrote in place of an unknown keyword.
     return [
@@ -107,7 +107,7 @@ def other_words(drawing: Drawing) -> list[str]:
 
 
 def row(place: Placed) -> dict[str, object]:
-    """One Parquet row; the columns are those of `attribution_core.corpus`."""
+    """Return a Parquet row with the columns of `attribution_core.corpus`."""
     d = place.drawing
     caption, short = captions(d)
     buffer = io.BytesIO()
@@ -136,7 +136,7 @@ def row(place: Placed) -> dict[str, object]:
 
 
 def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate]) -> dict[str, object]:
-    """What the corpus is, where it is from, how it was split and what was left out."""
+    """Return the corpus's card: content, sources, splits and skipped images."""
     shipped = [p for p in places if p.split != "spare"]
 
     def chosen(**want: str) -> list[str]:
@@ -197,12 +197,12 @@ def card(places: list[Placed], skipped: Counter[str], duplicates: list[Duplicate
 @app.command()
 def build(
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")] = OUT,
-    sources: Annotated[Path, typer.Option(help="Where fetched packages are kept.")] = SOURCES,
+    sources: Annotated[Path, typer.Option(help="Folder of fetched packages.")] = SOURCES,
     second_edition: Annotated[
         bool, typer.Option("--second-edition", help="With the icon sets that the next edition adds.")
     ] = False,
 ) -> None:
-    """Fetch, render, drop near-duplicates, split and write; each file under a temporary name first."""
+    """Fetch, render, drop near-duplicates, split and write the corpus."""
     drawings, skipped = read_all(sources, ADDED_ICON_SETS if second_edition else ())
     drawings, duplicates = drop_near_duplicates(drawings)
     _say(f"{len(duplicates)} near-duplicates dropped, {len(drawings)} left")
@@ -224,7 +224,7 @@ def build(
 
 
 def _duplicate_sheet(duplicates: list[Duplicate], path: Path) -> None:
-    """The dropped pairs nearest to the threshold, to be looked at: left kept, right dropped."""
+    """Draw the dropped pairs closest to the threshold for inspection: left kept, right dropped."""
     pairs = sorted(duplicates, key=lambda d: -d.rms)[:96]
     tiles = [np.concatenate([d.kept.pixels, d.dropped.pixels], axis=1)[::2, ::2] for d in pairs]
     tiles += [np.full((64, 128, 3), 255, np.uint8)] * (-len(tiles) % 8)

@@ -1,4 +1,4 @@
-"""Where the pocket corpus comes from: pinned packages, their licences, and how they are fetched and checked.
+"""Sources of the pocket corpus: pinned packages, their licences, and how they are fetched and verified.
 
 Packages come through the ordinary clients (`npm pack`, `apt-get download`), so that whatever registry
 the machine is set up for is used. Each file's sha256 is pinned: another content is an error.
@@ -18,7 +18,7 @@ from attribution_core.errors import CheckpointError, MissingDependencyError
 
 
 class Part(StrEnum):
-    """A part of the corpus whose licences go together; parts never share a file."""
+    """A part of the corpus with compatible licences; parts never share a file."""
 
     CORE = "core"
     BY_SA = "by-sa"
@@ -27,7 +27,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Source:
-    """One pinned package: how it is fetched, and the credit that its images carry."""
+    """A pinned package: how to fetch it, and the credit of its images."""
 
     package: str
     version: str
@@ -204,7 +204,7 @@ ALL_SOURCES: tuple[Source, ...] = (*ICON_SETS, EMOJI_NAMES, CLIP_ART, CLIP_ART_C
 
 
 def fetch(source: Source, folder: Path) -> Path:
-    """Fetch one package, check its sha256 and unpack it, or reuse what an earlier run left.
+    """Fetch a package, verify its SHA-256 and unpack it, or reuse the result of an earlier run.
 
     folder: where archives and unpacked packages are kept. Returns the unpacked package's folder.
     Raises `MissingDependencyError` without the registry's client, `CheckpointError` on a wrong checksum.

@@ -1,4 +1,4 @@
-"""Which image is trained on and which is held out: decided by seed, before anything is trained."""
+"""Splits the corpus into training and held-out images, by seed, before anything is trained."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Placed:
-    """A drawing with its place. split: "train" or "exemplars"; exemplar_set: "" for a single image."""
+    """A drawing with its split, "train" or "exemplars". exemplar_set: "" for a single image."""
 
     drawing: Drawing
     split: str
@@ -59,7 +59,7 @@ class Placed:
 
 
 def drop_near_duplicates(drawings: list[Drawing]) -> tuple[list[Drawing], list[Duplicate]]:
-    """Keep the first of every group of near-duplicates, over all parts and styles.
+    """Keep the first image of every near-duplicate group, across all parts and styles.
 
     Returns the kept drawings in order, and what was dropped with the image it repeats.
     """
@@ -97,7 +97,7 @@ def _popcount(values: np.ndarray) -> np.ndarray:
 
 
 def split(drawings: list[Drawing]) -> list[Placed]:
-    """Place every drawing. CC BY-SA and GPL images are never trained on: they only make style sets.
+    """Assign every drawing to a split. CC BY-SA and GPL images are never trained on; they only form style sets.
 
     Drawings of those parts that fall in no set are placed in the split "spare" and not shipped.
     """
@@ -187,7 +187,7 @@ def _hold_out_singles(core: list[Drawing], places: dict[str, Placed], rng: np.ra
 
 
 def _plant(core: list[Placed], places: dict[str, Placed], rng: np.random.Generator) -> None:
-    """Choose pairs of one style and one theme, each of another concept: one is planted, one is its control."""
+    """Choose pairs of the same style and theme but different concepts: one image is planted, the other its control."""
     pools = defaultdict(list)
     for p in core:
         if p.split == "train" and p.drawing.style != "clip art" and _CONCRETE.search(p.drawing.group):

@@ -1,1 +1,1 @@
-"""The encoders that work offline: one converted, two trained, and what each is good for."""
+"""The bundled encoders: one converted, two trained, and their evaluation."""

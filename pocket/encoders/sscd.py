@@ -45,13 +45,13 @@ class Copies(nn.Module):
     """The network that becomes the encoder."""
 
     def __init__(self) -> None:
-        """Start at random weights."""
+        """Initialise with random weights."""
         super().__init__()
         self.tower = new_tower(NAME)
 
 
 def copy_view(others: list[Image.Image]) -> View:
-    """A random copy of an image, 64 x 64 px. others: what it may be pasted into, or be overlaid with."""
+    """Make a random copy of an image, 64 x 64 px. others: images it may be pasted into or overlaid with."""
     geometry = v2.Compose(
         [
             small(0.25),
@@ -91,7 +91,7 @@ def copy_view(others: list[Image.Image]) -> View:
 
 
 def _pasted(image: Image.Image, ground: Image.Image, least: float = 0.5, most: float = 0.9) -> Image.Image:
-    """Paste an image, at `least` to `most` of the side, somewhere on another one, on white or on a plain colour."""
+    """Paste an image, scaled to `least` to `most` of the side, on another image, white or a plain colour."""
     canvas = ground.resize((SIZE, SIZE))
     if most > 0.5 and torch.rand(()) < 0.5:
         canvas = Image.new("RGB", (SIZE, SIZE), tuple(torch.randint(256, (3,)).tolist()))
@@ -104,7 +104,7 @@ def _pasted(image: Image.Image, ground: Image.Image, least: float = 0.5, most: f
 def copy_loss(
     features: torch.Tensor, temperature: float = TEMPERATURE, entropy: float = ENTROPY
 ) -> torch.Tensor:
-    """InfoNCE over views (b, 2, d) plus `entropy` times the Kozachenko-Leonenko term.
+    """Compute InfoNCE over views (b, 2, d) plus `entropy` times the Kozachenko-Leonenko term.
 
     That term is the mean of -log distance to the nearest view of another image (Sablayrolles et al., ICLR 2019).
     """
@@ -121,9 +121,11 @@ def copy_loss(
 
 
 def main(
-    samples: Annotated[int, typer.Option(min=1, help="Views to see in all.")] = SCHEDULE.samples,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Total number of views to train on.")
+    ] = SCHEDULE.samples,
 ) -> None:
-    """Train, resuming where it stopped, and write weights and card."""
+    """Train, resuming if interrupted, and write weights and card."""
     set_up_log(WORK / f"{NAME}.log")
     images, path = pictures(Corpus.open(CORPUS)), WORK / f"{NAME}.pt"
     schedule = replace(SCHEDULE, samples=samples)

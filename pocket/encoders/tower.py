@@ -1,4 +1,4 @@
-"""What the encoders that are trained here share: a small ResNet, views of the training set, and how it ships."""
+"""Shared by the encoders trained here: a small ResNet, views of the training set, and how weights are saved."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def new_tower(name: str) -> nn.Module:
 
 
 def pictures(corpus: Corpus) -> list[Image.Image]:
-    """All images, decoded."""
+    """Decode all images."""
     return [corpus.image(i) for i in range(len(corpus))]
 
 
@@ -54,11 +54,11 @@ class Views(Dataset[tuple[torch.Tensor, int]]):
         self._images, self._view, self._n_views = images, view, n_views
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self._images)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        """Views of one image."""
+        """Return views of one image."""
         views = [np.asarray(self._view(self._images[i])) for _ in range(self._n_views)]
         return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2), i
 
@@ -80,7 +80,7 @@ def to_input(pixels: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a tower is trained. batch: images a step; samples: views to see in all; peak: highest learning rate."""
+    """Training settings. batch: images per step. samples: total number of views. peak: highest learning rate."""
 
     batch: int
     samples: int

@@ -1,1 +1,1 @@
-"""What the pocket collection's methods reach, measured."""
+"""Measurements of the pocket collection's methods."""

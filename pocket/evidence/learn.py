@@ -1,4 +1,4 @@
-"""Learns mappers and the temperature from the benchmark, and tells what they reach on models never learned from."""
+"""Learns mappers and temperatures from the benchmark, and evaluates them on models not used for learning."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Benchmark:
     say: Callable[[str], None]
 
     def entries(self, split: str, styles: Sequence[bool] = (False, True)) -> tuple[ManifestEntry, ...]:
-        """Models of a split."""
+        """Return the models of a split."""
         return tuple(e for e in read_manifest(self.folder / f"{split}.json") if e.more["style"] in styles)
 
     @cached_property
     def images(self) -> ImageStore:
-        """All images by the manifests' paths."""
+        """Open all images by the manifests' paths."""
         return ImageStore.open(self.folder, self.corpus)
 
     def key(self, *more: object) -> str:
@@ -96,7 +96,7 @@ class Benchmark:
 
 
 class Features:
-    """What one encoder sees of the training set and of the benchmark, computed once and kept in the work folder."""
+    """One encoder's features of the training set and benchmark, cached in the work folder."""
 
     def __init__(self, name: str, benchmark: Benchmark) -> None:
         """name: row of `ENCODERS`."""
@@ -115,7 +115,7 @@ class Features:
         return self._kept("training", lambda: {"rows": encode_corpus(corpus, self._encoder)})["rows"]
 
     def pairs(self, split: str, augmentation: Augmentation, styles: Sequence[bool]) -> FeaturePairs:
-        """Views of a split's exemplars and made images; without augmentation each image once."""
+        """Return views of a split's exemplars and generated images; without augmentation, each image once."""
         entries = self._benchmark.entries(split, styles)
         n_views = 1 if augmentation is Augmentation.NONE else VIEWS
 
@@ -125,13 +125,13 @@ class Features:
         return FeaturePairs(**self._kept(f"{split}-{augmentation}-{styles}", make))
 
     def case(self, split: str) -> TestCase:
-        """A split's exemplars and made images as they are."""
+        """Return a split's exemplars and generated images without augmentation."""
         if split not in self._cases:
             self._cases[split] = self.encoded(split, self._benchmark.entries(split))
         return self._cases[split]
 
     def encoded(self, name: str, entries: Sequence[ManifestEntry]) -> TestCase:
-        """Some models' exemplars and made images as they are."""
+        """Return some models' exemplars and generated images without augmentation."""
         return encode_case(self._encoder, name, entries, self._benchmark.images)
 
     def _kept(self, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -146,14 +146,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Learned:
-    """One encoder's mappers by variant, and the scores of all of them and of none."""
+    """One encoder's mappers by variant, with scores of all variants and of no mappers."""
 
     trained: dict[str, TrainedMappers] = field(repr=False)
     scores: tuple[Score, ...] = field(repr=False)
 
     @property
     def best(self) -> str:
-        """The variant that does best on validation."""
+        """The best variant on validation."""
         return max(self.trained, key=lambda name: self.trained[name].best.reciprocal_rank)
 
 
@@ -206,7 +206,7 @@ class Candidates:
 
 
 def candidates(case: TestCase, pair: MapperPair, training: Rows) -> Candidates:
-    """All queries of a case against the training set (n, d) raw and their own exemplars."""
+    """Compare all queries of a case with the training set, (n, d) raw, and their own exemplars."""
     made = list(case.made.values())
     queries = pair.map_query(np.concatenate([m.features for m in made]))
     model = np.concatenate([m.model for m in made])
@@ -229,7 +229,7 @@ def calibrate(case: TestCase, pair: MapperPair, training: Rows) -> Calibrator:
 
 
 def judge(calibrator: Calibrator, case: TestCase, pair: MapperPair, training: Rows) -> Calibrated:
-    """Hold a temperature against a case that it was not fitted on."""
+    """Evaluate a temperature on a case that it was not fitted on."""
     return judge_candidates(calibrator, case.name, candidates(case, pair, training))
 
 
@@ -259,10 +259,10 @@ def _softmax(similarity: Rows, temperature: float) -> NDArray[np.float64]:
 
 
 def tuning_took(features: Features, benchmark: Benchmark, split: str) -> dict[str, dict[str, float]]:
-    """How often a made image is nearer to its exemplars than the untuned generator's of the same prompt and noise.
+    """Measure how often a generated image is closer to its exemplars than the untuned generator's image.
 
-    Similarity is the encoder's own, the mean over exemplars. Returns, for objects and styles, the share of images, the
-    share of models in which most images are nearer, and both mean similarities.
+    Both use the same prompt and noise; similarity is the encoder's own, averaged over exemplars. Returns, for objects
+    and styles, the share of images, the share of models with most images closer, and both mean similarities.
     """
     told = {}
     for style, name in ((False, "object"), (True, "style")):
@@ -300,7 +300,7 @@ def _nearness(case: TestCase) -> NDArray[np.float64]:
 
 
 def as_json(value: Any) -> Any:
-    """Dataclasses and arrays as JSON has them; what is not a number is null."""
+    """Convert dataclasses and arrays to JSON values; NaN and infinity become null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):

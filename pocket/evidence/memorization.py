@@ -1,8 +1,8 @@
-"""Measures what the pocket generator memorized, and how well that is told: `python -m pocket.evidence.memorization`.
+"""Measures what the pocket generator memorized and how well it is detected: `python -m pocket.evidence.memorization`.
 
-The known answers are planted: forty training images were repeated in training on purpose, forty matched ones were not.
-Are images of the planted prompts found to be copies, also after they were changed, and those of the others not? Does
-the noise signal stand out while they are made? Takes about five minutes on one core.
+The ground truth is planted: forty training images were repeated in training on purpose, forty matched ones were not.
+Are images of planted prompts detected as copies, also after changes, and those of the others not? Does
+the noise signal stand out during generation? Takes about five minutes on one core.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def found(
     right_of: NDArray[np.int64],
     wrong_of: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Precision and recall of the verdict.
+    """Compute precision and recall of the verdict.
 
     right: (p,) copies that were called copies of the right image. wrong: (n,) no copies, that were called copies.
     right_of, wrong_of: the image that each came from, which intervals draw again.
@@ -173,7 +173,7 @@ def judged(
     copies_of: NDArray[np.int64],
     rest_of: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Precision and recall over all changes, and recall and false alarms of each."""
+    """Compute precision and recall over all changes, and recall and false positives of each."""
     right = {name: right_copies(verdicts, sources) for name, verdicts in copies.items()}
     wrong = {name: np.array([bool(v.is_copy) for v in verdicts]) for name, verdicts in rest.items()}
     told = found(
@@ -191,7 +191,7 @@ def judged(
 
 
 def measure(path: Path = COLLECTION, settings: Settings | None = None) -> dict[str, Any]:
-    """All figures of a collection with planted images and a generator. Everything runs on the processor."""
+    """Measure a collection with planted images and a generator, on the CPU."""
     settings, began = settings or Settings(), time.perf_counter()
     collection, generator = (
         Collection.open(path),
@@ -279,7 +279,7 @@ def _signals(groups: Mapping[str, Group]) -> dict[str, Any]:
 
 
 def _seconds(generator: Generator, checker: Memorization, planted: Group) -> dict[str, float]:
-    """Medians of five, each of one image."""
+    """Time one image: medians of five runs."""
     made, match = planted.made[0].image, checker.collection.corpus.image(int(planted.sources[0]))
     parts: dict[str, Callable[[], Any]] = {
         "make one image, signal recorded": lambda: generator.generate(planted.prompts[0], 1),

@@ -1,4 +1,4 @@
-"""Learns mappers and temperatures from the pocket benchmark, and tells what they reach: `python -m pocket.evidence`.
+"""Learns mappers and temperatures from the pocket benchmark, and evaluates them: `python -m pocket.evidence`.
 
 Writes the collection around them: its own method, the one that does best on validation models; the other methods; and
 `evidence/`, what the test models say of all of them: tables, reliability, agreement of metrics, and how often tuning
@@ -46,7 +46,7 @@ from pocket.training import say
 
 COLLECTION = Path("checkpoints/pocket")
 WORK = Path(".work/features")
-BASELINE = "rgb-thumbnail"  # there to be beaten, no method to choose
+BASELINE = "rgb-thumbnail"  # a baseline, not a selectable method
 LEARNED = "learned"
 # What is learned on the features of each encoder.
 ENCODERS = {
@@ -85,12 +85,12 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """What the collection calls it."""
+        """The method's name in the collection."""
         return f"{self.encoder}, {self.mapper}"
 
 
 def choices(learned: Mapping[str, Learned], features: Mapping[str, Features]) -> Iterator[Choice]:
-    """The methods of each encoder: as it is, and with the mappers that did best on validation."""
+    """Return each encoder's methods: without mappers, and with the best mappers on validation."""
     for name, found in learned.items():
         shipped = SHIPPED.get(name, ())
         seen, best = features[name], found.trained[found.best]
@@ -233,8 +233,8 @@ def _tell(
 
 def main(
     collection: Annotated[Path, typer.Option(help="Folder with corpus/ and benchmark/.")] = COLLECTION,
-    work: Annotated[Path, typer.Option(help="Features are kept here.")] = WORK,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each fit of mappers.")] = EPOCHS,
+    work: Annotated[Path, typer.Option(help="Folder of cached features.")] = WORK,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs per fit of mappers.")] = EPOCHS,
 ) -> None:
-    """Learn, choose, calibrate, and tell."""
+    """Learn mappers, select methods, fit temperatures, and evaluate them."""
     gather(collection, work, epochs=epochs)

@@ -1,4 +1,4 @@
-"""Does a region find what it shows? `python -m pocket.evidence.regions`, into the collection's `evidence/regions.json`.
+"""Measures whether a region finds what it shows: `python -m pocket.evidence.regions`.
 
 Held-out drawings are pasted into a known corner of other held-out drawings and join the candidates. Then each method
 looks for them through the true box, through a box that is off, and through the whole image.
@@ -35,7 +35,7 @@ RECALL_AT = (1, 10)
 
 @dataclass(frozen=True)
 class RegionSettings:
-    """cases: pasted drawings. side: of the corner that one fills, as a part of the image's.
+    """Settings. cases: pasted drawings. side: of the corner that a drawing fills, as a fraction of the image's.
 
     off: how far boxes are off along both axes, as parts of that corner's side.
     """
@@ -56,7 +56,7 @@ class Pasted:
     boxes: Mapping[str, Box]
 
     def views(self) -> Mapping[str, Image.Image]:
-        """What is attributed, by name."""
+        """Return the regions to attribute, by name."""
         return {name: boxed(self.image, box).image for name, box in self.boxes.items()} | {
             "whole image": self.image
         }
@@ -112,7 +112,7 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = OUT,
     cases: Annotated[int, typer.Option(min=1, help="Pasted drawings.")] = RegionSettings.cases,
 ) -> None:
-    """Measure all of the collection's methods."""
+    """Measure all methods of the collection and write its `evidence/regions.json`."""
     settings = RegionSettings(cases=cases)
     corpus = CollectionLayout(collection).corpus
     exemplars = Corpus.open(corpus, split="exemplars")

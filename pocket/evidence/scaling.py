@@ -1,4 +1,4 @@
-"""What a temperature fitted with some number of candidates is worth with others: `python -m pocket.evidence.scaling`.
+"""Measures how a temperature transfers to other numbers of candidates: `python -m pocket.evidence.scaling`.
 
 Fewer candidates are a random part of the training set; more are the training set and random crops of its images, up to
 a million. Asked for each number: which temperature fits the validation models best, and what do test models say of that
@@ -38,14 +38,14 @@ NUMBERS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 FIT, TEST = "validation", ("test_seen_concept", "test_unseen_concept")
 BINS = 2048  # of a thousandth: at temperature 0.03 they move a sum by 5e-5
 QUERIES = 480  # of each part, drawn at random
-TOLERANCE = 0.05  # nats that a temperature may lose against the best one and still be said to hold
+TOLERANCE = 0.05  # nats that a temperature may lose against the best one and still count as valid
 SEED = 0
 _BLOCK = 4096
 Rows = NDArray[np.float32]
 
 
 class Crops:
-    """Endless random crops of images, as features of one encoder, made once and kept in the work folder."""
+    """Unlimited random crops of images, as features of one encoder cached in the work folder."""
 
     def __init__(self, images: Sequence[Image.Image], encoder: Encoder, work: Path) -> None:
         """images: of one size."""
@@ -94,7 +94,7 @@ class Bins:
         self._total += np.bincount(flat, similarity.ravel(), self._count.size).reshape(self._count.shape)
 
     def rest(self) -> Rest:
-        """All of them as candidates that are not listed."""
+        """Return all of them as unlisted candidates."""
         edges = np.linspace(-1, 1, BINS + 1)
         low, high = (
             np.broadcast_to(edges[:-1], self._count.shape),
@@ -127,7 +127,7 @@ class Queries:
 
 @dataclass(frozen=True)
 class AtNumber:
-    """candidates: how many. temperature: the best one. nll_*: mean -log influence of test exemplars, in nats."""
+    """Result for a number of candidates: the best temperature, and mean -log influence of test exemplars in nats."""
 
     candidates: int
     temperature: float
@@ -190,11 +190,11 @@ def study(
 
 def main(
     collection: Annotated[Path, typer.Option(help="Collection with benchmark/.")] = COLLECTION,
-    method: Annotated[str | None, typer.Option(help="Of the collection; default: its own.")] = None,
-    most: Annotated[int, typer.Option(min=1000, help="Candidates at most.")] = NUMBERS[-1],
-    work: Annotated[Path, typer.Option(help="Features of crops are kept here.")] = WORK,
+    method: Annotated[str | None, typer.Option(help="Method of the collection; default: its own.")] = None,
+    most: Annotated[int, typer.Option(min=1000, help="Largest number of candidates.")] = NUMBERS[-1],
+    work: Annotated[Path, typer.Option(help="Folder of cached features of crops.")] = WORK,
 ) -> None:
-    """Run the study and write it beside the collection's evidence."""
+    """Run the study and write it next to the collection's evidence."""
     opened = Collection.open(collection, method)
     encoder, images = load_encoder(opened.encoder_name), pictures(opened.corpus)
     store = ImageStore.open(opened.layout.benchmark, opened.layout.corpus)

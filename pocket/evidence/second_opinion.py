@@ -1,6 +1,6 @@
-"""Which method puts the right image first? `python -m pocket.evidence.second_opinion`.
+"""Measures which method ranks the true source first: `python -m pocket.evidence.second_opinion`.
 
-It writes `evidence/second_opinion.json` of the pocket collection.
+Writes `evidence/second_opinion.json` of the pocket collection.
 
 Twice, because the generator that ships does not know the exemplars: with images of planted prompts, which it was
 trained on many times, and with models tuned on an exemplar, which then stands among 99 others. Unlearning reads words,
@@ -68,7 +68,7 @@ class OpinionSettings:
 def planted(
     attributor: Attributor, generator: Generator, held_out: Corpus, settings: OpinionSettings
 ) -> list[dict[str, Any]]:
-    """For images of planted prompts: where their sources stand by both methods."""
+    """Rank the sources of images of planted prompts by both methods."""
     corpus, usual = attributor.collection.corpus, generator.defaults
     kinds, captions = corpus.column("planted"), corpus.column("short_caption")
     sources = [i for i, kind in enumerate(kinds) if kind == "planted"]
@@ -92,7 +92,7 @@ def tuned(
     models: Sequence[Model],
     settings: OpinionSettings,
 ) -> list[dict[str, Any]]:
-    """For one image of each model: where the exemplar stands by both methods, unlearning within the tuned model."""
+    """Rank the exemplar of one image per tuned model by both methods, unlearning within the tuned model."""
     how, told = settings.tuning, []
     for model, before in zip(models, (models[-1], *models), strict=False):
         exemplar, other = (held_out.image(m.exemplars[0]) for m in (model, before))
@@ -144,7 +144,7 @@ def places(opinion: SecondOpinion, row: int, decoy: int) -> dict[str, Any]:
 
 
 def without(opinion: SecondOpinion, row: int) -> SecondOpinion:
-    """The same without one position."""
+    """Return the attribution without one position."""
     kept = np.flatnonzero(opinion.ids != row)
     losses = replace(opinion.losses, before=opinion.losses.before[kept], after=opinion.losses.after[kept])
     return SecondOpinion(
@@ -157,7 +157,7 @@ def without(opinion: SecondOpinion, row: int) -> SecondOpinion:
 
 
 def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """How often each method puts the right image first, and among the first `TOP`; with 95 % intervals."""
+    """Count how often each method ranks the true source first, and among the first `TOP`, with 95 % intervals."""
     first = {
         method: {
             f"first {k}": asdict(proportion(np.array([r["place"][method] <= k for r in rows])))
@@ -178,7 +178,7 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
 
 
 def say(rows: Sequence[dict[str, Any]]) -> None:
-    """The latest on stderr."""
+    """Print the latest result on stderr."""
     sys.stderr.write(f"{len(rows)}: {json.dumps(rows[-1])}\n")
 
 
@@ -188,7 +188,7 @@ def main(
     prompts: Annotated[int, typer.Option(min=1, help="Planted prompts.")] = OpinionSettings.planted,
     models: Annotated[int, typer.Option(min=2, help="Tuned models.")] = OpinionSettings.models,
 ) -> None:
-    """Measure both."""
+    """Measure both methods."""
     settings = OpinionSettings(prompts, models)
     opened, layout = Collection.open(collection), CollectionLayout(collection)
     generator = Generator.open(layout.generator)

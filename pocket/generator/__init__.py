@@ -1,1 +1,1 @@
-"""The pocket generator: trained, reported on, and compared at equal time."""
+"""The pocket generator: training, evaluation, and comparison of recipes at equal time."""

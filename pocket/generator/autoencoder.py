@@ -1,4 +1,4 @@
-"""The pocket generator's autoencoder: RGB to 16 x 16 x 4 latents, trained on `train` alone."""
+"""The pocket generator's autoencoder, RGB to 16 x 16 x 4 latents, trained on the split `train` only."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from diffusers import AutoencoderTiny
 from pocket.training import LOG, Trainer, fast_arithmetic
 
 LATENT_CHANNELS = 4
-LATENT_NOISE = 0.05  # the decoder learns to forgive the diffusion model's small errors
+LATENT_NOISE = 0.05  # makes the decoder robust to small errors of the diffusion model
 
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """How large the autoencoder is, and how it is trained; each level but the first of the encoder halves the image.
+    """Size and training of the autoencoder; each level of the encoder except the first halves the image.
 
     width: channels at every level. encoder, decoder: residual blocks per level, as `AutoencoderTiny` counts them.
     batch: images a step. peak: highest learning rate. half_scale: share of each batch whose latents, averaged over
@@ -102,7 +102,7 @@ def train_autoencoder(
 
 
 def _difference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """How far an image is from what it should be: in its pixels, and in the edges between them."""
+    """Compute the reconstruction error in pixels and in the differences between neighbours."""
     edges = sum((a - b).abs().mean() for a, b in zip(_edges(x), _edges(y), strict=True))
     return (x - y).abs().mean() + 2 * (x - y).square().mean() + 0.5 * edges
 

@@ -1,4 +1,4 @@
-"""Captions as people write them: with and without a style, with "a" or "an", the colour first, in other words."""
+"""Varied captions, as people write them: with and without style, article or colour, and with synonyms."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from pocket.generator.colours import NAMES
 
-SLOTS = 20  # captions of a drawing as it is; each is drawn as often, so that a repeated one weighs more
+SLOTS = 20  # captions of an unmodified drawing, sampled uniformly; repeats increase a caption's weight
 RECOLOURED_SLOTS = 4
 _COLOUR = re.compile(rf"\b({'|'.join((*NAMES, 'gray'))})\b")
 
 
 @dataclass(frozen=True)
 class Words:
-    """What is known of a drawing in words. colour: as `colours.dominant` names it, or ""."""
+    """A drawing's words. colour: from `colours.dominant`, or ""."""
 
     label: str
     tags: tuple[str, ...]
@@ -25,14 +25,14 @@ class Words:
 
 
 def with_article(thing: str) -> str:
-    """The thing as in "a red apple"; plurals stay as they are."""
+    """Add an article, as in "a red apple"; plurals stay unchanged."""
     if re.search(r"[^sui]s$", thing):
         return thing
     return f"an {thing}" if thing[0] in "aeiou" else f"a {thing}"
 
 
 def plain_captions(words: Words, rng: np.random.Generator) -> list[str]:
-    """`SLOTS` captions of a drawing in its own colours."""
+    """Return `SLOTS` captions of a drawing in its own colours."""
     label, style = words.label, words.style
     tags = [str(t) for t in rng.permutation(words.tags)] if words.tags else [label]
     tags = [tags[k % len(tags)] for k in range(5)]
@@ -64,7 +64,7 @@ def plain_captions(words: Words, rng: np.random.Generator) -> list[str]:
 
 
 def recoloured_captions(words: Words, colour: str, rng: np.random.Generator) -> list[str]:
-    """`RECOLOURED_SLOTS` captions of a drawing that was given another colour; [] where its label cannot say so."""
+    """Return `RECOLOURED_SLOTS` captions of a recoloured drawing; [] if its label cannot express the colour."""
     found = _COLOUR.findall(words.label)
     if len(found) > 1:
         return []

@@ -1,4 +1,4 @@
-"""The colour that a drawing has, as a person would name it, and the same drawing in another colour."""
+"""Names a drawing's dominant colour, and recolours drawings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def to_hsv(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(hsv: np.ndarray) -> np.ndarray:
-    """The inverse of `to_hsv`: (..., 3) -> (..., 3) uint8."""
+    """Invert `to_hsv`: (..., 3) -> (..., 3) uint8."""
     hue, saturation, value = hsv[..., 0] / 60, hsv[..., 1], hsv[..., 2]
     steps = (np.array([5, 3, 1], np.float32) + hue[..., None]) % 6
     share = np.clip(np.minimum(steps, 4 - steps), 0, 1)
@@ -81,7 +81,7 @@ def _named(hsv: np.ndarray) -> np.ndarray:
 
 
 def dominant(pixels: np.ndarray) -> str:
-    """The colour that most of a drawing has, one of `NAMES`, or "" where none has half of it.
+    """Return the colour of most of a drawing, one of `NAMES`, or "" if none covers half of it.
 
     pixels: (h, w, 3) uint8 on white.
     """
@@ -97,7 +97,7 @@ def _dominant(hsv: np.ndarray, there: np.ndarray) -> str:
 
 
 def targets_of(name: str) -> tuple[str, ...]:
-    """What a drawing of a colour can become, in the order of `TARGETS`. name: as `dominant` gives it."""
+    """Return the possible targets for a drawing of a colour, in the order of `TARGETS`. name: from `dominant`."""
     if name in ("", "black"):  # too dark to be coloured
         return ()
     greys = ("black", "white") if name in ("white", "grey") else ()
@@ -105,7 +105,7 @@ def targets_of(name: str) -> tuple[str, ...]:
 
 
 def recolour(pixels: np.ndarray, target: str) -> np.ndarray | None:
-    """The drawing with its dominant colour turned into the target's; outlines and other colours stay.
+    """Replace a drawing's dominant colour by the target; outlines and other colours stay.
 
     pixels: (h, w, 3) uint8 on white. target: a key of `TARGETS`. Returns pixels alike, or None where the drawing has
     no dominant colour or cannot become the target's.

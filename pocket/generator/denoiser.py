@@ -1,4 +1,4 @@
-"""The pocket generator's UNet: noise to latents under a caption, trained on `train` alone."""
+"""The pocket generator's UNet, noise to latents given a caption, trained on the split `train` only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pocket.generator.autoencoder import LATENT_CHANNELS
 from pocket.training import Trainer, fast_arithmetic
 
 CAPTION_DROPOUT = 0.1
-PLANTED_REPEATS = 24  # how often a planted image comes for once that another does
+PLANTED_REPEATS = 24  # occurrences of a planted image per occurrence of another
 
 
 @dataclass(frozen=True)
 class UNetShape:
     """Size of the UNet. channels: per level, from 16 x 16 down; attention: cross-attention at that level.
 
-    pooled_text: the caption, pooled, reaches every residual block beside the time step; at first it says nothing,
-    so that a trained network without it can grow it. scale_shift: both scale what they used to be added to.
+    pooled_text: add the pooled caption to the time embedding of every residual block, initially with zero effect,
+    so that a trained network without it can be extended. scale_shift: use both to scale and shift instead of adding.
     """
 
     channels: tuple[int, ...] = (96, 128, 192)
@@ -34,7 +34,7 @@ class UNetShape:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the UNet is trained; `pocket.generator.trials` compares recipes at equal time.
+    """Training recipe of the UNet; `pocket.generator.trials` compares recipes at equal time.
 
     batch: images a step. peak: highest learning rate. samples: images to see in all. min_snr: None, or the gamma of
     min-SNR weighting (Hang et al. 2023). optimizer: "adamw", "muon" or "soap". ema: decay of the average a step.
@@ -49,7 +49,7 @@ class Recipe:
     ema: float = 0.999
 
 
-# "small" is for two processor cores, "large" for ten minutes of one GPU of the H100's class (`pocket.gpu`).
+# "small" is for two CPU cores, "large" for ten minutes of one GPU of the H100's class (`pocket.gpu`).
 RECIPES = {
     "small": Recipe(),
     "large": Recipe(
@@ -60,19 +60,19 @@ RECIPES = {
         ema=0.9995,
     ),
 }
-# What "large" learned on a GPU goes on like this on two cores.
+# Continues the training of "large" on two CPU cores.
 RECIPES["continued"] = replace(RECIPES["large"], batch=32, peak=2e-4)
 
 
 class Examples(Protocol):
-    """What `train_unet` learns from."""
+    """Training data of `train_unet`."""
 
     @property
     def order(self) -> torch.Tensor:
-        """(m,) row numbers of one epoch, on the CPU; some may come repeatedly."""
+        """(m,) row numbers of one epoch, on the CPU, possibly with repeats."""
 
     def to(self, device: torch.device) -> Examples:
-        """The same on a device."""
+        """Move to a device."""
 
     def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows (b,) on the device -> latents (b, 4, 16, 16) and text states (b, tokens, 384), both float32."""
@@ -80,7 +80,7 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What the UNet sees.
+    """Latents and text states of the training set.
 
     latents: (n, 4, 16, 16) float32, scaled. short, long: (n, 24, 384) float16 text states of the two captions.
     empty: (1, 24, 384). order: (m,) row numbers of one epoch, some repeated.
@@ -97,11 +97,11 @@ class TrainingSet:
         torch.save(vars(self), path)
 
     def to(self, device: torch.device) -> TrainingSet:
-        """Move all but the order, which is drawn on the CPU."""
+        """Move all tensors except the order, which stays on the CPU."""
         return TrainingSet(**{n: t if n == "order" else t.to(device) for n, t in vars(self).items()})
 
     def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents and one of the captions each, as `Examples` says."""
+        """Return latents and one caption of each row, as `Examples` defines."""
         return self.latents[rows], _captions(self, rows)
 
     @classmethod
@@ -127,13 +127,13 @@ def new_scheduler() -> DDIMScheduler:
 
 
 def sampler() -> UniPCMultistepScheduler:
-    """What ships: the same noise, sampled with UniPC, which needs half of DDIM's steps (`benchmarks/samplers.py`)."""
+    """The bundled scheduler: the same noise, sampled with UniPC in half of DDIM's steps (`benchmarks/samplers.py`)."""
     made: UniPCMultistepScheduler = UniPCMultistepScheduler.from_config(new_scheduler().config)
     return made
 
 
 def new_unet(shape: UNetShape) -> UNet2DConditionModel:
-    """An untrained UNet whose last layer is zero, so that the first loss is the data's own variance."""
+    """Make an untrained UNet whose last layer is zero, so that the initial loss is the variance of the data."""
     pooled: dict[str, Any] = {}
     if shape.pooled_text:
         pooled = {"addition_embed_type": "text", "addition_embed_type_num_heads": 6}
@@ -159,7 +159,7 @@ def new_unet(shape: UNetShape) -> UNet2DConditionModel:
 
 
 def new_optimizer(unet: UNet2DConditionModel, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimizer that the recipe names; Muon takes the matrices inside the network, AdamW the rest."""
+    """Make the recipe's optimizer; Muon is used for the inner matrices, AdamW for the rest."""
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
             unet.parameters(), lr=recipe.peak, betas=(0.9, 0.99), weight_decay=0.01, fused=True
@@ -187,18 +187,18 @@ def new_optimizer(unet: UNet2DConditionModel, recipe: Recipe) -> torch.optim.Opt
 
 
 class Noise:
-    """The forward process: noisy latents and what the UNet must say about them."""
+    """The forward process: noisy latents and the UNet's target for them."""
 
     def __init__(self) -> None:
         self._alphas = new_scheduler().alphas_cumprod.float()
 
     def add(self, x: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents x (b, 4, 16, 16) at time steps t (b,) -> noisy latents and the v target, both like x."""
+        """Map latents x (b, 4, 16, 16) and time steps t (b,) to noisy latents and v targets, shaped like x."""
         a = self._alphas[t].to(x.device)[:, None, None, None]
         return a.sqrt() * x + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * x
 
     def weight(self, t: torch.Tensor, min_snr: float | None) -> torch.Tensor:
-        """(b,) weight of each sample's squared error in v: min(SNR, gamma) / (SNR + 1), scaled to mean 1."""
+        """Return the (b,) weights of squared errors in v: min(SNR, gamma) / (SNR + 1), scaled to mean 1."""
         if min_snr is None:
             return torch.ones(len(t))
         a = self._alphas
@@ -216,10 +216,10 @@ def train_unet(
     compiled: bool = False,
     on_save: Callable[[dict[str, Any]], None] | None = None,
 ) -> UNet2DConditionModel:
-    """Train as the recipe says, resuming from `work`; returns the averaged model.
+    """Train by the recipe, resuming from `work`; returns the averaged model.
 
-    limit_s: end after so many seconds instead, for trials of equal time. pause_s: stop there, to be resumed.
-    compiled: by torch.compile, which needs a C++ compiler. on_save: given each checkpoint.
+    limit_s: end after this many seconds instead, for trials of equal time. pause_s: pause then, to be resumed.
+    compiled: use torch.compile, which needs a C++ compiler. on_save: called with each checkpoint.
     """
     torch.manual_seed(0)
     batch = recipe.batch

@@ -1,7 +1,7 @@
-"""Keeps how far the generator's training has come, in a quarter of the space, so that another machine goes on with it.
+"""Stores intermediate weights of the generator in a quarter of the space, so that another machine can resume.
 
-What ships is replaced only together with everything that is made from it, which takes hours more. Until then the
-averaged weights lie in `pocket/kept` as 8-bit numbers; training takes out again what rounding put in.
+The bundled generator is only replaced together with everything built from it, which takes hours. Until then the
+averaged weights are in `pocket/kept` as 8-bit numbers; further training removes the rounding errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SCALE = ".scale"
 
 
 def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Matrices and kernels as int8 with a scale for each row of their first axis; float16 for the others."""
+    """Quantize matrices and kernels to int8 with one scale per row of their first axis, others to float16."""
     small: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
         if weight.ndim < 2:
@@ -37,7 +37,7 @@ def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def dequantize(small: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """float32 weights, each within half a step of its row's scale of what was quantized."""
+    """Restore float32 weights, each within half a quantization step of the original."""
     return {
         name: value.float() * _along(small[name + _SCALE], value) if name + _SCALE in small else value.float()
         for name, value in small.items()
@@ -55,9 +55,9 @@ def keep(
     folder: Path = KEPT,
     vae: AutoencoderTiny | None = None,
 ) -> None:
-    """Write averaged weights and what the generator's card would say of their training.
+    """Write averaged weights and the card's entries on their training.
 
-    vae: the autoencoder whose latents they are trained on, where it is not the one that ships.
+    vae: the autoencoder whose latents they are trained on, if not the bundled one.
     """
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(quantize(weights), temporary)
@@ -77,6 +77,6 @@ def keep(
 
 
 def kept(folder: Path = KEPT) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """What `keep` wrote: weights and training. Raises `CheckpointError` where the file is not that of its card."""
+    """Read what `keep` wrote: weights and training. Raises `CheckpointError` if the file differs from its card."""
     verify_files(folder)
     return dequantize(load_file(folder / WEIGHTS)), read_card(folder)["training"]

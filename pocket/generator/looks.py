@@ -1,8 +1,8 @@
-"""A training set in which every image has several looks and every look several captions.
+"""An augmented training set in which every image has several looks and every look several captions.
 
-A look is the image itself, its mirror image, the image moved and a little smaller, or in another colour. So the UNet
-learns captions as people write them and colours on things that never had them, and its images of one prompt differ.
-Planted images have one look and their own two captions, as what is to be memorized must.
+A look is the image itself, mirrored, shifted and slightly smaller, or in another colour. So the UNet
+learns varied captions and unusual colours, and its images for one prompt differ.
+Planted images, which are to be memorized, have one look and their own two captions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SMALLEST = 0.8  # of a moved image, as a share of the whole
 
 @dataclass(frozen=True)
 class Plan:
-    """Which looks and captions each of n images has; made before training, from words and colours alone.
+    """The looks and captions of n images, planned before training from words and colours.
 
     texts: u different captions, the first one empty. captions: (n, LOOKS, SLOTS) int32 into them. looks: (n, SLOTS)
     uint8, each as likely. targets: (n, RECOLOURED_LOOKS) int8, place in `colours.TARGETS` or -1.
@@ -42,7 +42,7 @@ class Plan:
 
 
 def plan(words: Sequence[Words], planted: Sequence[bool], seed: int = 0) -> Plan:
-    """Captions and looks for n images. words: what is known of each. planted: which must be memorized."""
+    """Plan captions and looks for n images. words: of each image. planted: which are to be memorized."""
     rng = np.random.default_rng(seed)
     ids: dict[str, int] = {"": 0}
     n = len(words)
@@ -77,14 +77,14 @@ def plan(words: Sequence[Words], planted: Sequence[bool], seed: int = 0) -> Plan
 def words_of(
     labels: Sequence[str], tags: Sequence[Sequence[str]], styles: Sequence[str], pixels: Sequence[np.ndarray]
 ) -> list[Words]:
-    """What is known of each image, its colour included."""
+    """Return the words of each image, including its colour."""
     with ProcessPoolExecutor() as pool:
         colours = list(pool.map(dominant, pixels, chunksize=64))
     return [Words(*known) for known in zip(labels, map(tuple, tags), styles, colours, strict=True)]
 
 
 def looks_of(encoded: bytes, targets: Sequence[int], seed: int) -> np.ndarray:
-    """All looks of one image file: (LOOKS, 3, 128, 128) uint8. Those without a target are the image itself."""
+    """Render all looks of an image file: (LOOKS, 3, 128, 128) uint8. Looks without a target repeat the image."""
     rng = np.random.default_rng(seed)
     image = Image.open(io.BytesIO(encoded)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     own = np.asarray(image)
@@ -112,7 +112,7 @@ def _moved(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class VariedSet:
-    """What the UNet sees, as `denoiser.Examples`.
+    """Training data of the UNet, as `denoiser.Examples`.
 
     latents: (n, LOOKS, 4, 16, 16) float16, scaled. states: (u, 24, 384) float16, the first of the empty caption.
     captions, looks: as in `Plan`, int64. order: (m,) row numbers of one epoch, some repeated.
@@ -125,7 +125,7 @@ class VariedSet:
     order: torch.Tensor
 
     def to(self, device: torch.device) -> VariedSet:
-        """Move all but the order, which is drawn on the CPU."""
+        """Move all tensors except the order, which stays on the CPU."""
         return VariedSet(
             **{
                 f.name: t if f.name == "order" else t.to(device)
@@ -135,7 +135,7 @@ class VariedSet:
         )
 
     def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One look of each row, and one of that look's captions; a tenth of them empty."""
+        """Return one look of each row and one of its captions, a tenth of them empty."""
         at = rows.device
         looks = self.looks[rows, torch.randint(SLOTS, rows.shape, device=at)]
         captions = self.captions[rows, looks, torch.randint(SLOTS, rows.shape, device=at)]

@@ -1,4 +1,4 @@
-"""What the pocket generator reaches: right concept, right style, planted images reproduced; and its sheet."""
+"""Evaluates the pocket generator: correct concepts and styles, reproduced planted images, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NEAREST = 5
 # root mean square difference (8-bit steps, 64 x 64 px). Looked at: above, it is another drawing of the thing.
 SAME_RMS = 40.0
 SHEET_PATH, COLOURED_PATH = Path("assets/pocket_sheet.png"), Path("assets/pocket_coloured.png")
-HISTORY = "history.json"  # beside the card: the figures of every generator that was measured
+HISTORY = "history.json"  # next to the card: results of all measured generators
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Captions asked of the generator, with the concept and style that each names."""
+    """Captions for the generator, with the concept and style of each."""
 
     prompts: list[str]
     concepts: list[str]
@@ -42,9 +42,9 @@ class _Asked:
 
 
 def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
-    """Measure and write the figures into the generator's card and history; draw the contact sheets.
+    """Measure, write the results into the generator's card and history, and draw the contact sheets.
 
-    limit: captions per question, 400 for the shipped card (200 for unseen pairs).
+    limit: captions per measurement, 400 for the bundled card (200 for unseen pairs).
     """
     generator, corpus = Generator.open(generator_dir), Corpus.open(corpus_dir)
     held_out = Corpus.open(corpus_dir, split="exemplars")
@@ -80,7 +80,7 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
 
 @dataclass(frozen=True)
 class _Judge:
-    """What made images are held against: all training images, as the encoder sees them, and their styles."""
+    """Compares generated images with features and styles of all training images."""
 
     corpus: Corpus
     size: int
@@ -101,11 +101,11 @@ class _Judge:
         )
 
     def similarity(self, encoder: str, images: list[Image.Image]) -> np.ndarray:
-        """(q, n) to all training images."""
+        """Return (q, n) similarities to all training images."""
         return normalized(self.encoders[encoder].encode(images)) @ self.train[encoder].T
 
     def real(self, corpus: Corpus, rows: list[int]) -> list[Image.Image]:
-        """What a perfect generator would make: the ceiling of every figure."""
+        """Return the real images, which give the ceiling of every metric."""
         return _small(corpus, rows, self.size)
 
     def score(self, images: list[Image.Image], asked: _Asked) -> dict[str, float | int]:
@@ -120,7 +120,7 @@ class _Judge:
         return told
 
     def reproduced(self, generator: Generator, rows: list[int], sheet: Path) -> dict[str, float | int]:
-        """Share of training images that come back when their own caption is asked."""
+        """Measure the share of training images that their own caption reproduces."""
         made = _make(generator, [self.corpus.column("short_caption")[i] for i in rows])
         sources = _small(self.corpus, rows, self.size)
         is_source = {
@@ -150,7 +150,7 @@ def _small(corpus: Corpus, rows: Iterable[int], size: int) -> list[Image.Image]:
 
 
 def _remember(generator_dir: Path, figures: dict[str, object]) -> None:
-    """Append to the history: what more samples bring is read off it."""
+    """Append to the history, which shows the gain from more samples."""
     training, path = read_card(generator_dir)["training"], generator_dir / HISTORY
     earlier = json.loads(path.read_text()) if path.exists() else []
     row = {name: training[name] for name in ("samples", "hours", "date", "recipe")} | figures
@@ -174,7 +174,7 @@ def _ask(corpus: Corpus, rows: list[int]) -> _Asked:
 
 
 def _score(similarity: np.ndarray, asked: _Asked, corpus: Corpus) -> dict[str, float | int]:
-    """Shares of (q, n) queries whose nearest hold what was asked, beside what chance would give."""
+    """Compute the shares of (q, n) queries whose nearest images match the caption, and those expected by chance."""
     concepts, styles = np.array(corpus.column("concept")), np.array(corpus.column("style"))
     nearest = np.argsort(-similarity, axis=1)[:, :NEAREST]
     right_concept = (concepts[nearest] == np.array(asked.concepts)[:, None]).any(axis=1)
@@ -192,7 +192,7 @@ def _score(similarity: np.ndarray, asked: _Asked, corpus: Corpus) -> dict[str, f
 
 
 def contact_sheet(generator: Generator, prompts: tuple[str, ...], path: Path, scale: int = 2) -> None:
-    """Draw fixed prompts, eight to a row, each with its words under it."""
+    """Draw images of fixed prompts, eight per row, each with its prompt below."""
     tiles = []
     for prompt, image in zip(prompts, _make(generator, list(prompts)), strict=True):
         width = image.width * scale

@@ -1,4 +1,4 @@
-"""Tells the styles of the pocket corpus apart, for the generator's report.
+"""Classifies the styles of the pocket corpus, for the generator's report.
 
 What EfficientNet-lite0 calls near is mostly the same thing in another style: even of real held-out images only a
 quarter have three of their five nearest in their own style. So the report also asks a classifier that looks at
@@ -72,6 +72,6 @@ class StyleClassifier:
         return cls(names, mean, scale, weight.detach(), bias.detach())
 
     def predict(self, features: torch.Tensor) -> list[str]:
-        """The likeliest style of each row of features (n, d)."""
+        """Return the most likely style of each row of features (n, d)."""
         scores = ((features - self.mean) / self.scale) @ self.weight + self.bias
         return [self.styles[k] for k in scores.argmax(1).tolist()]

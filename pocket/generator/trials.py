@@ -1,4 +1,4 @@
-"""Compares ways to train the UNet in equal time: `python -m pocket.generator.trials --help`.
+"""Compares training recipes of the UNet at equal time: `python -m pocket.generator.trials --help`.
 
 Every trial starts from nothing, on one thread, for the same number of minutes, two side by side; what counts is
 the loss of the averaged weights on the same images, time steps and noise. The table goes into
@@ -58,7 +58,7 @@ app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=F
 
 @torch.inference_mode()
 def probe(unet: UNet2DConditionModel, data: TrainingSet, rows: torch.Tensor) -> dict[str, float]:
-    """Mean squared error in v on `rows` under their short captions, at time steps and noise that are always the same.
+    """Compute the mean squared error in v on `rows` with their short captions, at fixed time steps and noise.
 
     Returned over all time steps and over the noisier half, in which things are laid out.
     """
@@ -84,7 +84,7 @@ def probe(unet: UNet2DConditionModel, data: TrainingSet, rows: torch.Tensor) -> 
 
 
 def run_trial(name: str, minutes: float) -> dict[str, Any]:
-    """Train one recipe in its own process; returns its row of the table."""
+    """Train a recipe in its own process; returns its row of the table."""
     torch.set_num_threads(1)
     folder = WORK / name.replace(" ", "-").replace(",", "")
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,9 @@ def run_trial(name: str, minutes: float) -> dict[str, Any]:
 
 @app.command()
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Which trials; all of them by default.")] = None,
-    minutes: Annotated[float, typer.Option(help="Training time of each.")] = 5,
-    side_by_side: Annotated[int, typer.Option(min=1, help="Trials at once, one thread each.")] = 2,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of trials; default: all.")] = None,
+    minutes: Annotated[float, typer.Option(help="Training time per trial.")] = 5,
+    side_by_side: Annotated[int, typer.Option(min=1, help="Parallel trials, one thread each.")] = 2,
 ) -> None:
     """Run the trials and write their table."""
     unknown = [n for n in names or [] if n not in TRIALS]
@@ -129,7 +129,7 @@ def main(
 
 
 def _write(row: dict[str, Any], minutes: float) -> None:
-    """Put one row into the table, in the place of an earlier one of the same name."""
+    """Add a row to the table, replacing one of the same name."""
     rows = [r for r in read_table().get("trials", []) if r["trial"] != row["trial"]]
     rows.append(
         row
@@ -152,7 +152,7 @@ def _write(row: dict[str, Any], minutes: float) -> None:
 
 
 def read_table() -> dict[str, Any]:
-    """The table as last written; empty where no trial was run."""
+    """Read the table; empty if no trial has been run."""
     return json.loads(TABLE.read_text()) if TABLE.exists() else {}
 
 

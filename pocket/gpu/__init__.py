@@ -1,1 +1,1 @@
-"""Training on a bare GPU machine, for ten minutes and without a network."""
+"""Training on a GPU machine without a network, for about ten minutes."""

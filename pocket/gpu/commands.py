@@ -1,9 +1,9 @@
-"""Takes the generator's training to a bare GPU machine and back: `python -m pocket.gpu --help`.
+"""Moves the generator's training to a GPU machine without a network and back: `python -m pocket.gpu --help`.
 
-`pack` makes one folder of under 60 MB that needs no network: training images, captions as token ids, the text
-encoder without the words that no caption has, this code, and the packages that such machines lack. There,
+`pack` writes a self-contained folder of under 60 MB: training images, captions as token ids, the text
+encoder reduced to the captions' vocabulary, this code, and packages that such machines lack. There,
 `python train.py --minutes 10` trains and writes the averaged weights in pieces under 16 MB. `unpack` reads the pieces
-and keeps the weights, with which `train` goes on here.
+and stores the weights, with which `train` resumes here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def pack(
     corpus: Annotated[Path, typer.Option(help="The corpus to train on.")] = CORPUS,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = BUNDLE,
 ) -> None:
-    """Write the folder that a GPU machine needs."""
+    """Write the folder for a GPU machine."""
     opened = Corpus.open(corpus)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -118,7 +118,7 @@ def _not_code(name: str) -> bool:
 
 
 def _text_encoder(texts: Sequence[str], out: Path) -> np.ndarray:
-    """Write the text encoder with the words in use alone; returns the texts' token ids in it, (u, 24) int16."""
+    """Write the text encoder with only the words in use; returns the texts' token ids in it, (u, 24) int16."""
     tokenizer, encoder = text_model(WORK)
     tokens = token_ids(tokenizer, texts)
     used, renumbered = np.unique(np.concatenate([[0], tokens.reshape(-1)]), return_inverse=True)
@@ -138,7 +138,7 @@ def token_ids(tokenizer: BertTokenizerFast, texts: Sequence[str]) -> np.ndarray:
 
 
 def prune_words(encoder: BertModel, used: np.ndarray) -> dict[str, torch.Tensor]:
-    """The encoder's weights with only some rows of its word table. used: (w,) token ids, ascending, 0 first."""
+    """Reduce the encoder's word table to some rows. used: (w,) token ids, ascending, 0 first."""
     name = "embeddings.word_embeddings.weight"
     weights = dict(encoder.state_dict())
     weights[name] = weights[name][torch.from_numpy(used)]
@@ -146,7 +146,7 @@ def prune_words(encoder: BertModel, used: np.ndarray) -> dict[str, torch.Tensor]
 
 
 def _wheels(folder: Path) -> None:
-    """The wheels of the versions that are installed here."""
+    """Download wheels of the installed versions."""
     for name in WHEELS:
         command = ["-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), f"{name}=={version(name)}"]
         subprocess.run([sys.executable, *command], check=True)
@@ -154,11 +154,11 @@ def _wheels(folder: Path) -> None:
 
 @app.command()
 def unpack(
-    folder: Annotated[Path, typer.Argument(help="Folder of the pieces that came back.")],
-    out: Annotated[Path, typer.Option(help="Where the weights are kept.")] = SECOND_EDITION,
-    corpus: Annotated[Path, typer.Option(help="The corpus that was packed.")] = CORPUS,
+    folder: Annotated[Path, typer.Argument(help="Folder with the pieces from the GPU machine.")],
+    out: Annotated[Path, typer.Option(help="Folder for the weights.")] = SECOND_EDITION,
+    corpus: Annotated[Path, typer.Option(help="The packed corpus.")] = CORPUS,
 ) -> None:
-    """Put the pieces together and keep the weights, the UNet's as 8-bit numbers."""
+    """Join the pieces and store the weights, the UNet's as 8-bit numbers."""
     files = _files(folder)
     if "unet.safetensors" not in files:
         raise CheckpointError(
@@ -173,7 +173,7 @@ def unpack(
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """What the pieces in a folder hold, by name."""
+    """Read the files in a folder's pieces, by name."""
     pieces = sorted(folder.glob(f"{PIECES}*"))
     if not pieces:
         raise typer.BadParameter(f"there is no {PIECES}00 in {folder}")
@@ -193,7 +193,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _training(card: dict[str, Any], corpus: Path) -> dict[str, Any]:
-    """What a card says of how the weights came about."""
+    """Return the card's entries on the training of the weights."""
     return {
         "samples": card["seen"],
         "steps": card["steps"],
@@ -212,15 +212,15 @@ def _training(card: dict[str, Any], corpus: Path) -> dict[str, Any]:
 
 @app.command()
 def train(
-    minutes: Annotated[float, typer.Option(help="How long.")],
-    bundle: Annotated[Path, typer.Option(help="What `pack` wrote.")] = BUNDLE,
-    start: Annotated[Path, typer.Option(help="Weights that were kept.")] = SECOND_EDITION,
-    work: Annotated[Path, typer.Option(help="Where training goes on.")] = WORK / "second",
+    minutes: Annotated[float, typer.Option(help="Training time.")],
+    bundle: Annotated[Path, typer.Option(help="Folder written by `pack`.")] = BUNDLE,
+    start: Annotated[Path, typer.Option(help="Folder of stored weights.")] = SECOND_EDITION,
+    work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = WORK / "second",
     compiled: Annotated[
-        bool, typer.Option("--compile", help="By torch.compile, which needs a C++ compiler.")
+        bool, typer.Option("--compile", help="Use torch.compile, which needs a C++ compiler.")
     ] = False,
 ) -> None:
-    """Go on here, on a CPU or a GPU, with the weights that were kept; `work/out` then holds pieces for `unpack`."""
+    """Continue training stored weights here, on a CPU or GPU; writes pieces for `unpack` to `work/out`."""
     set_up_log(work / "train.log")
     if not (work / "unet.pt").exists():
         shutil.copytree(start / "vae", work / "vae", dirs_exist_ok=True)

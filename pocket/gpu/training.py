@@ -1,7 +1,7 @@
-"""Trains the generator on a bare GPU machine, from one folder that `pocket.gpu pack` made: `python train.py --help`.
+"""Trains the generator on a GPU machine, from a folder written by `pocket.gpu pack`: `python train.py --help`.
 
-Needs Python, torch, transformers, SciPy, pyarrow and Pillow; what else it imports lies in the folder. First the
-autoencoder, for a fifth of the time, then the UNet. Killed and started again, it goes on where it was. Every three
+Needs Python, torch, transformers, SciPy, pyarrow and Pillow; other imports are in the folder. Trains first the
+autoencoder, for a fifth of the time, then the UNet. A killed run resumes when started again. Every three
 minutes and at the end, the averaged weights are written to the output folder in pieces that `pocket.gpu unpack` reads.
 """
 
@@ -39,7 +39,7 @@ PIECES = "weights.tar."
 
 @dataclass(frozen=True)
 class Bundle:
-    """The folder that `pocket.gpu pack` made."""
+    """The folder written by `pocket.gpu pack`."""
 
     folder: Path
 
@@ -88,7 +88,7 @@ def run(
 ) -> None:
     """Train both networks within `minutes`, resuming from `work`; writes weights and a card to `out`.
 
-    minutes: for all that this call does, what earlier calls did is on top.
+    minutes: for this whole call, not counting earlier calls.
     """
     began = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -124,7 +124,7 @@ def run(
 def _latents(
     bundle: Bundle, work: Path, device: torch.device, recipe: AutoencoderRecipe, minutes: float
 ) -> tuple[AutoencoderTiny, torch.Tensor]:
-    """The trained autoencoder and (n, LOOKS, 4, 16, 16) float16 scaled latents, both kept in `work`."""
+    """Return the trained autoencoder and (n, LOOKS, 4, 16, 16) float16 scaled latents, both cached in `work`."""
     kept, vae_folder = work / "latents.pt", work / "vae"
     if kept.exists():
         return AutoencoderTiny.from_pretrained(vae_folder), torch.load(kept, weights_only=True)
@@ -143,7 +143,7 @@ def _latents(
 
 
 def _once(path: Path, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """What `path` holds, made where it is not there."""
+    """Return the content of `path`, creating it if missing."""
     if not path.exists():
         with atomic_path(path) as temporary:
             torch.save(make(), temporary)
@@ -154,7 +154,7 @@ def _once(path: Path, make: Callable[[], torch.Tensor]) -> torch.Tensor:
 def _write(
     out: Path, card: dict[str, Any], unet: dict[str, torch.Tensor] | None, vae: AutoencoderTiny
 ) -> None:
-    """Weights in float16 and what is known of them, as one archive in pieces."""
+    """Write weights in float16 and their card as one archive in pieces."""
     out.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {"card.json": json.dumps(card).encode()}
     config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
@@ -191,12 +191,12 @@ def _name(device: torch.device) -> str:
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, required=True, help="for everything that this call does")
+    parser.add_argument("--minutes", type=float, required=True, help="time for this whole call")
     parser.add_argument("--autoencoder-minutes", type=float, help="default: a fifth")
-    parser.add_argument("--only-autoencoder", action="store_true", help="stop when it is trained")
+    parser.add_argument("--only-autoencoder", action="store_true", help="stop after the autoencoder")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="large")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="where the pieces and the log go")
-    parser.add_argument("--work", type=Path, default=Path("work"), help="where checkpoints go")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pieces and the log")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for checkpoints")
     asked = parser.parse_args()
     set_up_log(asked.out / "train.log")
     run(

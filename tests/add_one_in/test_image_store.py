@@ -49,7 +49,7 @@ def test_datasets_opens_what_is_written_as_images(tmp_path):
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="is no folder"):
+    with pytest.raises(CheckpointError, match="is not a folder"):
         ImageStore.open(tmp_path / "nowhere")
     write_images(tmp_path / "images.parquet", [("bad.webp", b"no image")])
     store = ImageStore.open(tmp_path)

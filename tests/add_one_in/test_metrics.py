@@ -10,7 +10,6 @@ from attribution_core.add_one_in.metrics import (
     average_precision,
     exemplar_places,
     precision_of_places,
-    rank_against_us,
     recall_at_k,
     recall_ceiling,
     recall_of_places,
@@ -19,6 +18,7 @@ from attribution_core.errors import (
     CollectionMismatchError,
     InvalidInputError,
 )
+from tests.support.ranking import rank_exemplars_last
 
 
 def test_hand_worked_case():
@@ -51,13 +51,6 @@ def test_against_a_slow_twin(marks):
         assert recall_at_k(row, k) <= recall_ceiling(found, k) + 1e-12
 
 
-def test_ties_are_broken_against_us():
-    ranked = rank_against_us([0.5, 0.9, 0.5, 0.5, 0.1], np.array([True, False, False, True, False]))
-    assert ranked.tolist() == [False, False, True, True, False]
-    flat = rank_against_us(np.zeros(10), np.arange(10) == 0)
-    assert average_precision(flat) == pytest.approx(0.1)
-
-
 def test_recall_has_a_ceiling_below_one():
     assert recall_ceiling(20, 5) == 0.25
     assert recall_at_k(np.ones(20, dtype=bool), 5) == 0.25
@@ -76,13 +69,6 @@ def test_bad_rankings(bad):
 def test_bad_k(k):
     with pytest.raises(InvalidInputError, match="k is"):
         recall_at_k(np.array([True]), k)
-
-
-def test_bad_scores_for_ranking():
-    with pytest.raises(InvalidInputError, match="NaN"):
-        rank_against_us([0.1, float("nan")], np.array([True, False]))
-    with pytest.raises(InvalidInputError, match="shape"):
-        rank_against_us([0.1, 0.2], np.array([True]))
 
 
 def test_the_area_under_the_curve_counts_pairs() -> None:
@@ -106,7 +92,7 @@ def brute_force(training, query, own):
     """Exact similarities to the whole pool, in float64, all sorted."""
     pool = np.concatenate([training, own]).astype(np.float64)
     marks = np.arange(len(pool)) >= len(training)
-    return rank_against_us((pool * query.astype(np.float64)).sum(axis=1), marks)
+    return rank_exemplars_last((pool * query.astype(np.float64)).sum(axis=1), marks)
 
 
 def case(seed, n=300, d=16, models=5, per_model=4):

@@ -90,9 +90,9 @@ def test_what_does_not_fit_is_said():
         add_one_in(case, MapperPair.identity(4), index)
     with pytest.raises(InvalidInputError, match="listed"):
         add_one_in(case, pair, index, 0)
-    with pytest.raises(InvalidInputError, match="a model has 3 exemplars"):
+    with pytest.raises(InvalidInputError, match="a model has 3 exemplars, too many"):
         add_one_in(case, pair, index, 2)
-    with pytest.raises(InvalidInputError, match="no made images"):
+    with pytest.raises(InvalidInputError, match="no generated images"):
         add_one_in(TestCase("empty", case.exemplars, case.chunks, {}), pair, index)
 
 

@@ -43,14 +43,14 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
     made = run("index", art, "--out", mine, "--encoder", "rgb-thumbnail", "--metadata", tmp_path / "who.csv")
     assert made.exit_code == 0, made.output
     assert "5 images, 0 skipped" in made.stdout
-    assert "credited as one work with it: 1\n" in made.stdout
-    assert "rows without an image that was read here: 1, images without a row: 3;" in made.stderr
+    assert "credited as one work with them: 1\n" in made.stdout
+    assert "rows without an image: 1, images without a row: 3;" in made.stderr
     shard(tmp_path / "s.tar", [*sample(20, artist="Cleo"), ("00021.png", b"junk"), *sample(22)])
     added = run("index", tmp_path / "s.tar", "--out", mine, "--add")
     assert "7 images, 2 of them new, 1 skipped" in added.stdout, added.output
     assert "skipped s/00021: the image cannot be read" in added.stderr
     again = run("index", art, "--out", mine, "--add")
-    assert "7 images, 0 of them new, 5 were there already" in again.stdout, again.output
+    assert "7 images, 0 of them new, 5 already present" in again.stdout, again.output
     found = run("attribute", tmp_path / "query.png", "--collection", mine, "--temperature", 0.05, "--top", 3)
     assert "(with 1 near-duplicate (also by" in found.stdout
     told = json.loads(
@@ -71,8 +71,8 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
         (["--columns", "who=artist"], "unknown column"),
         (["--metadata", "missing.csv"], "cannot be read"),
         (["--add"], "does not exist"),
-        (["--add", "--mappers", "x"], "leave --mappers away"),
-        (["--add", "--factory", "Flat"], "leave --factory away"),
+        (["--add", "--mappers", "x"], "--mappers cannot be changed with --add"),
+        (["--add", "--factory", "Flat"], "--factory cannot be changed with --add"),
         (["--factory", "IVF"], "unknown index factory"),
     ],
 )
@@ -119,7 +119,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "images are done, the same command goes on there" in errors
+    assert "images are done; run the same command again to resume" in errors
     assert "Traceback" not in errors
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "3000 images, 0 skipped" in again.stdout, again.stderr

@@ -82,7 +82,7 @@ def test_a_damaged_file_among_others_is_said_and_left_out(collection: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "nothing to look at"),
+        ((), "nothing to check"),
         (("none.png",), "none.png"),
         (("EMPTY",), "no image in"),
         (("--prompts", "none.txt"), "none.txt"),

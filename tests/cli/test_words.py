@@ -120,7 +120,7 @@ def test_lists_in_another_encoding_say_what_to_do(tmp_path: Path, data: bytes, w
 
 
 def test_a_prompt_of_bytes_that_are_no_text_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="holds bytes that are no text"):
+    with pytest.raises(InvalidInputError, match="is not valid text"):
         Recipe(b"caf\xe9".decode("utf-8", "surrogateescape"))
 
 
@@ -200,7 +200,7 @@ def test_features_are_read_however_they_were_saved(tmp_path: Path, change: objec
 @pytest.mark.parametrize("stored", [torch.zeros(4, 6), [1, 2], {"feats": [[1.0]], "paths": ["a"]}, {}])
 def test_what_is_no_features_file_is_one_sentence(tmp_path: Path, stored: object) -> None:
     torch.save(stored, tmp_path / "f.pth")
-    with pytest.raises(CheckpointError, match="holds no released training features"):
+    with pytest.raises(CheckpointError, match="is not a file of released training features"):
         ReleasedTrainingFeatures.open(tmp_path / "f.pth")
 
 

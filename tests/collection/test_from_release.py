@@ -135,7 +135,7 @@ def test_blocks_make_the_index_that_all_rows_make(factory: str, sizes: list[int]
 
 def test_blocks_of_other_rows_or_numbers_are_errors() -> None:
     unit = np.eye(4, dtype=np.float32)
-    with pytest.raises(InvalidInputError, match="4 rows, 5 were said"):
+    with pytest.raises(InvalidInputError, match="4 rows, expected 5"):
         TrainingIndex.build_from(iter([unit]), count=5)
     with pytest.raises(CollectionMismatchError, match="3 columns, expected 4"):
         TrainingIndex.build_from(iter([unit, unit[:, :3]]), count=8)
@@ -209,7 +209,7 @@ def test_without_pictures_it_opens_and_says_what_is_known(tmp_path: Path, feats:
     assert (credit.id, credit.caption) == ("dataset/laion_subset/00000007.png", "shape 7, à la carte")
     assert credit.link == "https://example.org/7.jpg" and credit.source == from_release.SOURCE
     assert not made.corpus.has_image(7)
-    with pytest.raises(InvalidImageError, match="no picture of it"):
+    with pytest.raises(InvalidImageError, match="does not hold the picture"):
         made.corpus.image(7)
     assert (
         "BY-NC-SA" in made.card["licence"] and str(tmp_path) not in (tmp_path / "out/card.json").read_text()
@@ -280,11 +280,11 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
         "train-00001.parquet",
     ]
     assert made.corpus.column("id") == [f"dataset/laion_subset/{i:08d}.png" for i in range(N)]
-    with pytest.raises(CheckpointError, match="holds a collection already"):
+    with pytest.raises(CheckpointError, match="already holds a collection"):
         Collection.from_release(tmp_path / "out", **given)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.txt").write_text("mine")
-    with pytest.raises(CheckpointError, match="not begun by 'from-release'"):
+    with pytest.raises(CheckpointError, match="not started by 'from-release'"):
         Collection.from_release(tmp_path / "other", **given)
 
 
@@ -319,12 +319,12 @@ def test_files_of_other_formats_or_encoders_are_errors(tmp_path: Path, feats: Pa
         make(encoder="clip")
     with pytest.raises(CollectionMismatchError, match="takes 8"):
         make(mappers=save_mappers(tmp_path / "m.pth", dim=8))
-    with pytest.raises(CheckpointError, match="no released calibrator"):
+    with pytest.raises(CheckpointError, match="not a released calibrator"):
         make(calibrator=save_mappers(tmp_path / "m.pth"))
-    with pytest.raises(CheckpointError, match="no released mapper"):
+    with pytest.raises(CheckpointError, match="not a released mapper"):
         make(mappers=save_calibrator(tmp_path / "c.pth"))
     torch.save({"feats": torch.zeros(0, 768), "paths": []}, tmp_path / "empty.pth")
-    with pytest.raises(CheckpointError, match="holds no features"):
+    with pytest.raises(CheckpointError, match="contains no features"):
         make(features=tmp_path / "empty.pth")
     broken = FEATURES.copy()
     broken[17, 3] = np.nan

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution_core.common.cells import as_text, file_name, mended
+from attribution_core.common.cells import as_text, file_name, replace_surrogates
 
 _VALUES = st.recursive(
     st.none()
@@ -63,9 +63,9 @@ def test_any_cell_becomes_text_that_files_take(value: object) -> None:
 
 @given(st.text(st.characters()))
 def test_mended_text_is_utf8_and_the_same_where_nothing_was_wrong(text: str) -> None:
-    mended(text).encode("utf-8")
+    replace_surrogates(text).encode("utf-8")
     if not any("\ud800" <= c <= "\udfff" for c in text):
-        assert mended(text) == text
+        assert replace_surrogates(text) == text
 
 
 @given(st.binary(min_size=1, max_size=12), st.binary(min_size=1, max_size=12))

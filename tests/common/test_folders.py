@@ -30,8 +30,8 @@ def test_linked_folders_are_read_once_and_under_their_own_names(tmp_path: Path) 
         "0-link/": "a link to a folder that is read under another name",
         "away/back/": "a link to a folder that is read under another name",
         "away/loop/": "a link to a folder that is read under another name",
-        "gone.png": "a link to a file that is not there",
-        "pipe.png": "no regular file",
+        "gone.png": "a broken link",
+        "pipe.png": "not a regular file",
     }
 
 
@@ -83,4 +83,4 @@ def test_a_link_that_leads_to_itself_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("x")
     (tmp_path / "self").symlink_to(tmp_path / "self")
     found = list_files(tmp_path)
-    assert found.files == ["a.png"] and found.problems == [("self", "a link to a file that is not there")]
+    assert found.files == ["a.png"] and found.problems == [("self", "a broken link")]

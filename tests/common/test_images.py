@@ -152,10 +152,10 @@ def test_notes_in_a_file_do_not_travel_with_its_pixels() -> None:
     [
         (of_scans(101), "101 scans"),
         (encoded(solid(size=(1, 70_000)), "PNG"), "a side may have"),
-        (encoded(solid(), "PPM"), "unknown kind"),
-        (encoded(solid(size=(64, 64)), "ICO"), "unknown kind"),
-        (encoded(solid(), "EPS"), "unknown kind"),
-        (encoded(solid(), "PDF"), "unknown kind"),
+        (encoded(solid(), "PPM"), "unknown format"),
+        (encoded(solid(size=(64, 64)), "ICO"), "unknown format"),
+        (encoded(solid(), "EPS"), "unknown format"),
+        (encoded(solid(), "PDF"), "unknown format"),
     ],
     ids=["scans", "thin", "ppm", "ico", "eps", "pdf"],
 )
@@ -182,9 +182,9 @@ def test_frames_beyond_the_first_cost_nothing() -> None:
 def test_devices_and_pipes_are_refused_without_waiting_for_them(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path in ("/dev/zero", "/dev/ptmx", tmp_path / "pipe.png"):
-        with pytest.raises(InvalidImageError, match="no regular file"):
+        with pytest.raises(InvalidImageError, match="not a regular file"):
             read_image(path)
-        with pytest.raises(InvalidImageError, match="no regular file"):
+        with pytest.raises(InvalidImageError, match="not a regular file"):
             read_recipe(path)
     (tmp_path / "large.png").write_bytes(b"\0" * 2_000_000)
     with pytest.raises(InvalidImageError, match="larger than 1 MB"):

@@ -229,9 +229,7 @@ def test_rows_without_weights_say_where_to_put_them(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(encoder_loaders, "DOWNLOADED", tmp_path)
-    with pytest.raises(
-        CheckpointError, match=r"are not here; run '.* download .*', or put '.*' from .* into"
-    ):
+    with pytest.raises(CheckpointError, match=r"are missing; run '.* download .*', or put '.*' from .* into"):
         load_encoder(name, device="cpu")
 
 

@@ -226,7 +226,7 @@ def test_csd_gives_unit_style_features_from_the_file_of_its_authors(
     with pytest.raises(CheckpointError, match="1 keys differ, first: another_head"):
         load_encoder("csd-vitl14", device="cpu")
     torch.save({"weights": {}}, file)
-    with pytest.raises(CheckpointError, match="holds no 'model_state_dict'"):
+    with pytest.raises(CheckpointError, match="has no 'model_state_dict'"):
         load_encoder("csd-vitl14", device="cpu")
 
 

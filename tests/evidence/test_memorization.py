@@ -22,8 +22,8 @@ def test_evidence_places_a_signal(tmp_path: Path) -> None:
     assert found.signals.above("planted", 3.0) == 0 and found.signals.above("fresh", 9) == 1
     words = found.signals.sentence(NoiseSignal((3.0, 5.0)))
     assert "signal is 4.00" in words and "88% of images of other training prompts" in words
-    assert "90% of cases" in found.how and "2 steps and guidance 3.5" in found.how
-    assert "90% are found to be copies" in found.how_copies
+    assert "90% of cases" in found.how and "2 steps and guidance scale 3.5" in found.how
+    assert "90% of images from prompts that were repeated" in found.how_copies
     assert found.stands_apart(1, 0.21) and not found.stands_apart(1, 0.2) and not found.stands_apart(2, 0.5)
 
 

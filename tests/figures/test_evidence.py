@@ -57,7 +57,7 @@ def test_reliability_shows_what_was_given_and_what_was_right() -> None:
     assert list(np.asarray(right.y) + right.error_y.array) == pytest.approx(high[some])
     assert list(np.asarray(right.y) - right.error_y.arrayminus) == pytest.approx(low[some])
     assert list(none.y) == pytest.approx(high[~some]) and none.marker.symbol == "triangle-down-open"
-    assert [t.name for t in others] == ["uncalibrated", "uncalibrated", "as it should be"]
+    assert [t.name for t in others] == ["uncalibrated", "uncalibrated", "perfect calibration"]
     assert list(others[0].y) == pytest.approx([1 / 50])
     assert list(others[-1].x) == list(others[-1].y)
 

@@ -173,7 +173,9 @@ def test_the_longest_reader_says_what_the_generator_did_not_see(tmp_path: Path) 
     words = " ".join(["red cat"] * 300)
     assert generation._notices(flux.pipeline, "a red cat", False) == ()
     assert any("reads 511 tokens" in n for n in generation._notices(flux.pipeline, words, False))
-    assert any("reads 255 tokens" in n for n in generation._notices(flux.pipeline, words, False, room=256))
+    assert any(
+        "reads 255 tokens" in n for n in generation._notices(flux.pipeline, words, False, text_tokens=256)
+    )
 
 
 def test_a_row_gives_its_generator_defaults_and_the_length_of_its_text(tmp_path: Path) -> None:
@@ -226,10 +228,10 @@ def test_an_unknown_name_is_corrected() -> None:
     [
         (
             "CompVis/stable-diffusion-v1-4",
-            "under the CreativeML OpenRAIL-M licence; whoever goes on accepts it",
+            "under the CreativeML OpenRAIL-M licence; by continuing you accept it",
         ),
         ("stabilityai/sdxl-turbo", "under the Stability AI Community License;"),
-        ("stabilityai/stable-diffusion-3.5-medium", "log in there, accept, then run 'hf auth login'"),
+        ("stabilityai/stable-diffusion-3.5-medium", "accept the licence, then run 'hf auth login'"),
         ("someone/else", "under the licence that its page states"),
     ],
 )
@@ -297,7 +299,10 @@ class GatedRepoError(
         ),
         (OSError(28, "No space left on device"), "the disk is full.*HF_HOME"),
         (ConnectionError("no route"), "the hub cannot be reached.*go online once"),
-        (RepositoryNotFoundError("404 Client Error"), "the hub knows no 'stabilityai/.*check the name"),
+        (
+            RepositoryNotFoundError("404 Client Error"),
+            "stabilityai/.*does not exist on the hub.*check the name",
+        ),
         (ValueError("odd"), "could not be fetched.*check the name and the connection"),
     ],
 )
@@ -362,7 +367,7 @@ def test_a_generator_in_half_precision_draws_and_is_not_tuned(
     assert spared.pipeline.vae.use_slicing and spared.pipeline.vae.use_tiling
     assert len(seen) >= 2 and 0 < abs(pixels(made.image) - pixels(full.image)).mean() < 8
     assert str(spared.plan).startswith(
-        "To fit into the memory that is free, it runs with half precision (bfloat16)"
+        "To fit into free memory, the generator runs with half precision (bfloat16)"
     )
     with pytest.raises(InvalidInputError, match="need float32"):
         _ = spared.tunable

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
-from attribution_core.mapping.fit import FeaturePairs, FitSettings, _bend, contrast, fit_heads
+from attribution_core.mapping.fit import FeaturePairs, FitSettings, _non_rigidity, contrast, fit_heads
 from attribution_core.mapping.pair import MapperPair
 from tests.support.pairs import D, made_pairs
 
@@ -29,11 +29,11 @@ def test_contrast_worked_by_hand():
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 1000))
-def test_rotations_do_not_bend(seed):
+def test_rotations_do_not_non_rigidity(seed):
     rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
-    assert _bend(torch.tensor(rotation).float()).item() == pytest.approx(0, abs=1e-5)
+    assert _non_rigidity(torch.tensor(rotation).float()).item() == pytest.approx(0, abs=1e-5)
     # W = 2 I: W^T W - I = 3 I, so each row has square 9.
-    assert _bend(2 * torch.eye(5)).item() == pytest.approx(9)
+    assert _non_rigidity(2 * torch.eye(5)).item() == pytest.approx(9)
 
 
 @pytest.mark.parametrize("kind", ["linear", "channel"])
@@ -74,7 +74,7 @@ def test_a_linear_head_learns_what_holds_for_models_it_never_saw():
 def test_rigidity_keeps_the_heads_near_rotations():
     bends = [
         float(
-            _bend(
+            _non_rigidity(
                 torch.tensor(
                     MapperPair.identity(D)
                     .fit(made_pairs(), epochs=100, learning_rate=1e-2, rigidity=rigidity)

@@ -191,7 +191,7 @@ def test_released_file(tmp_path):
 )
 def test_files_that_are_no_released_mapper(tmp_path, change):
     path, _ = release(tmp_path, **change)
-    with pytest.raises(CheckpointError, match="no released mapper"):
+    with pytest.raises(CheckpointError, match="not a released mapper"):
         MapperPair.from_release(path, encoder="clip-vit-b32")
 
 
@@ -236,7 +236,7 @@ def test_bad_heads():
     ):
         with pytest.raises(InvalidInputError):
             Head(weight, bias)
-    with pytest.raises(InvalidInputError, match="expected one"):
+    with pytest.raises(InvalidInputError, match="expected the same"):
         MapperPair(Head([[1.0]], [0.0]), Head([[1.0, 2.0]], [0.0]))
     for dim in (0, -1, 2.5):
         with pytest.raises(InvalidInputError, match="dim"):

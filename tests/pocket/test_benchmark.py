@@ -296,7 +296,7 @@ def test_evidence_that_is_missing_or_damaged(tmp_path):
         '{"scores": [], "methods": [{"name": "x"}]}',
     ):
         (tmp_path / "evidence/evidence.json").write_text(text)
-        with pytest.raises(CheckpointError, match="make it again"):
+        with pytest.raises(CheckpointError, match="build it again"):
             Evidence.open(tmp_path)
     (tmp_path / "evidence/evidence.json").write_text('{"scores": [], "methods": []}')
     assert Evidence.open(tmp_path).scaling == {}

@@ -45,7 +45,7 @@ def test_files_come_out_and_others_stay(tmp_path: Path, mode: str) -> None:
 )
 def test_nothing_lies_outside_and_no_link_is_made(tmp_path: Path, members: dict[str, bytes | str]) -> None:
     folder = tmp_path / "out"
-    with pytest.raises(DownloadError, match="nothing of it was unpacked"):
+    with pytest.raises(DownloadError, match="nothing was unpacked"):
         unpack(tar(tmp_path / "a.tar", {"good": b"x", **members}), folder)
     assert list(folder.iterdir()) == [] and not (tmp_path / "evil").exists()
 
@@ -56,7 +56,7 @@ def test_a_cut_archive_changes_nothing(tmp_path: Path, mode: str, cut: float | s
     archive, folder = tar(tmp_path / "a.tar", {"a": BYTES, "b": BYTES[::-1]}, mode), tmp_path / "out"
     data = archive.read_bytes()
     archive.write_bytes(data[: 512 + 20_480 if isinstance(cut, str) else int(cut * len(data))])
-    with pytest.raises(DownloadError, match="no whole archive"):
+    with pytest.raises(DownloadError, match="not a complete archive"):
         unpack(archive, folder)
     assert list(folder.iterdir()) == []
 
@@ -67,14 +67,14 @@ def test_a_compressed_archive_with_a_wrong_byte_changes_nothing(tmp_path: Path, 
     data = bytearray(archive.read_bytes())
     data[place] ^= 1
     archive.write_bytes(data)
-    with pytest.raises(BadArchiveError, match="no whole archive"):
+    with pytest.raises(BadArchiveError, match="not a complete archive"):
         unpack(archive, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_is_no_archive_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>")
-    with pytest.raises(DownloadError, match="no whole archive"):
+    with pytest.raises(DownloadError, match="not a complete archive"):
         unpack(tmp_path / "a.tar", tmp_path / "out")
 
 

@@ -125,7 +125,7 @@ def test_a_stop_between_fetching_and_unpacking_fetches_nothing_twice(
 def test_a_damaged_archive_is_not_kept(web: Web, tmp_path: Path) -> None:
     good = web.files["/w.tar.gz"]
     web.files["/w.tar.gz"] = good[:-200]
-    with pytest.raises(DownloadError, match="no whole archive"):
+    with pytest.raises(DownloadError, match="not a complete archive"):
         download("small")
     assert [p.name for p in (tmp_path / "released").iterdir()] == ["weights"]
     web.files["/w.tar.gz"] = good
@@ -139,16 +139,16 @@ def test_the_licence_is_shown_and_agreed_to(web: Web, tmp_path: Path) -> None:
     done = run("download", "small", "--yes", "--out", tmp_path / "elsewhere")
     assert done.exit_code == 0 and "licence: CC BY-NC-SA 4.0" in done.stderr
     assert done.stdout == f"{tmp_path / 'elsewhere'}: 3 files of 'small'\n"
-    assert "there already" in run("download", "small", "--out", tmp_path / "elsewhere").stdout, (
+    assert "already present" in run("download", "small", "--out", tmp_path / "elsewhere").stdout, (
         "nothing to agree to"
     )
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 0), ("", 1)])
 def test_at_a_terminal_it_asks(web: Web, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
-    monkeypatch.setattr("attribution_core.cli.download._somebody_there", lambda: True)
+    monkeypatch.setattr("attribution_core.cli.download._is_terminal", lambda: True)
     result = run("download", "small", input=answer)
-    assert result.exit_code == code and "Do you agree" in result.stderr
+    assert result.exit_code == code and "Do you accept" in result.stderr
     assert bool(web.asked) == (code == 0)
 
 
@@ -161,7 +161,7 @@ def test_mistakes_end_with_one_line(web: Web) -> None:
     web.files.clear()
     result = run("download", "small", "--yes")
     assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("error: ")
-    assert "is not there (404)" in result.stderr and "Traceback" not in result.stderr
+    assert "does not exist (404)" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_without_a_name_all_are_listed(web: Web) -> None:

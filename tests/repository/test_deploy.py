@@ -22,7 +22,7 @@ from gradio_client import Client, handle_file
 from huggingface_hub import HfApi
 
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
-from deploy.files import APP, ROOT, SPACE, chosen, tracked
+from deploy.files import APP, ROOT, SPACE, matching, tracked
 from deploy.space import deploy, plan
 from tests.support.fakes import fake_collection
 from tools.serve import serve
@@ -54,7 +54,7 @@ def test_the_dockerfile_copies_what_the_list_says() -> None:
 
 def test_the_build_context_holds_what_is_copied() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    names = [*chosen(FILES, APP), *(name.rstrip("/") for name in APP)]
+    names = [*matching(FILES, APP), *(name.rstrip("/") for name in APP)]
     assert {
         (name, one)
         for name in names
@@ -82,7 +82,7 @@ def test_the_image_is_small_and_runs_as_nobody_special() -> None:
 
 @needs_git
 def test_nothing_that_only_developers_need_is_deployed() -> None:
-    there = chosen(FILES, SPACE)
+    there = matching(FILES, SPACE)
     assert {name.split("/")[0] for name in there if "/" in name} == {
         "assets",
         "attribution_core",
@@ -96,14 +96,14 @@ def test_nothing_that_only_developers_need_is_deployed() -> None:
         and "requirements.txt" in there
         and "tools/screenshots.py" not in there
     )
-    assert set(chosen(FILES, APP)) < set(there)
+    assert set(matching(FILES, APP)) < set(there)
 
 
 @needs_git
 @pytest.mark.slow
 def test_the_app_runs_from_these_files_alone_and_writes_to_none_of_them(tmp_path: Path) -> None:
     app = tmp_path / "app"
-    for name in chosen(FILES, APP):
+    for name in matching(FILES, APP):
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, app / name)
     (tmp_path / "home").mkdir()
@@ -347,7 +347,7 @@ def test_another_collection_goes_along_and_is_what_the_space_opens(
 def test_who_is_not_logged_in_is_told_how(hub: Hub, checkout: Path) -> None:
     with pytest.raises(MissingDependencyError, match="hf auth login"):
         deploy(plan("ada/it", root=checkout), HfApi(endpoint=hub.url, token="hf_wrong"))
-    with pytest.raises(MissingDependencyError, match="was not reached"):
+    with pytest.raises(MissingDependencyError, match="cannot be reached"):
         deploy(plan("ada/it", root=checkout), HfApi(endpoint="http://127.0.0.1:9", token="hf_right"))
     assert hub.commits == [] and hub.made == []
 

@@ -18,7 +18,7 @@ from attribution_core.cli.main import app
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.generation.table import GENERATORS
 from attribution_core.settings import Settings
-from deploy.files import SPACE, chosen, tracked
+from deploy.files import SPACE, matching, tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def test_every_encoder_has_its_row(name: str) -> None:
 def test_every_generator_has_its_row(name: str) -> None:
     spec, cells = GENERATORS[name], row_of(name, "generators")
     usual = "by its card" if spec.defaults is None else f"{spec.defaults.steps}, {spec.defaults.guidance:g}"
-    where = f"`{spec.hub}`" if spec.hub else "ships with the repository"
+    where = f"`{spec.hub}`" if spec.hub else "bundled"
     assert cells[1:] == [
         where,
         spec.licence + (", accepted on its page" if spec.gated else ""),
@@ -183,7 +183,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_a_space_gets_what_its_readme_links_to() -> None:
     linked = {target for target in re.findall(r"\]\(([^)#\s]+)", BODY) if not re.match(r"[a-z]+:", target)}
     assert len(linked) > 20
-    assert linked - set(chosen(tracked(), SPACE)) == set()
+    assert linked - set(matching(tracked(), SPACE)) == set()
 
 
 class _Links(HTMLParser):

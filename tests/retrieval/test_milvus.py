@@ -32,6 +32,8 @@ from attribution_core.errors import (
     MissingDependencyError,
 )
 from attribution_core.retrieval.index import TrainingIndex
+from attribution_core.retrieval.milvus import note as milvus_note
+from attribution_core.retrieval.milvus import row_summary
 from attribution_core.retrieval.milvus import store as milvus_store
 from attribution_core.retrieval.milvus.address import Address, close, connect
 from attribution_core.retrieval.rest import RestKind
@@ -103,18 +105,18 @@ def test_addresses(text: str, told: str, uri: str, database: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("milvus", "is no address"),
-        ("milvus:", "is no address"),
-        ("milvus:vectors", "is no address"),
-        ("milvus://", "is no address"),
-        ("milvus://h:99999", "is no address"),
-        ("milvus://h/a/b", "is no address"),
-        ("milvus://h?token=x", "is no address"),
-        ("https://h:1", "is no address"),
+        ("milvus", "not a valid address"),
+        ("milvus:", "not a valid address"),
+        ("milvus:vectors", "not a valid address"),
+        ("milvus://", "not a valid address"),
+        ("milvus://h:99999", "not a valid address"),
+        ("milvus://h/a/b", "not a valid address"),
+        ("milvus://h?token=x", "not a valid address"),
+        ("https://h:1", "not a valid address"),
         ("milvus:../x.db", "leads out"),
     ],
 )
-def test_what_is_no_address(text: str, words: str) -> None:
+def test_invalid_addresses(text: str, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         Address.parse(text)
 
@@ -140,8 +142,8 @@ def test_the_token_is_in_no_file_and_no_error(
 def test_shares_agree_with_faiss_within_their_intervals(
     depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(milvus_store, "_DEPTH", depth)
-    monkeypatch.setattr(milvus_store, "_SAMPLE", 400)
+    monkeypatch.setattr(row_summary, "DEPTH", depth)
+    monkeypatch.setattr(row_summary, "_SAMPLE", 400)
     train, query = unit(2000, 24), unit(12, 24, 1)
     index = TrainingIndex.build_from(
         (train[k : k + 300] for k in range(0, 2000, 300)), f"milvus:{tmp_path}/v.db"
@@ -166,9 +168,9 @@ def test_shares_agree_with_faiss_within_their_intervals(
 
 
 def test_the_sample_is_even_and_the_same_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(milvus_store, "_SAMPLE", 100)
+    monkeypatch.setattr(row_summary, "_SAMPLE", 100)
     rows = unit(5000, 3)
-    whole, parts = milvus_store._Kept(3), milvus_store._Kept(3)
+    whole, parts = row_summary.RowSummary(3), row_summary.RowSummary(3)
     whole.add(rows)
     for block in np.split(rows, [7, 50, 180, 3000]):
         parts.add(block)
@@ -182,10 +184,10 @@ def test_the_sample_is_even_and_the_same_in_any_blocks(monkeypatch: pytest.Monke
         ).all()
 
 
-def test_more_than_milvus_hands_out_is_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_milvus_returns_are_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     index = TrainingIndex.build(unit(40, 4), server)
     monkeypatch.setattr(milvus_store, "LARGEST", 30)
-    with pytest.raises(InvalidInputError, match="top is 31, and Milvus hands out at most 30"):
+    with pytest.raises(InvalidInputError, match="top is 31, but Milvus returns at most 30"):
         index.search(unit(1, 4), 31)
 
 
@@ -218,14 +220,14 @@ def test_rows_that_are_gone_or_others_are_said(server: str, tmp_path: Path) -> N
         TrainingIndex.load(tmp_path / "index")
     client.drop_collection(name)
     close(client, where)
-    with pytest.raises(CheckpointError, match=r"no collection .* any more; make the index again"):
+    with pytest.raises(CheckpointError, match=r"no longer has the collection .*; rebuild the index"):
         TrainingIndex.load(tmp_path / "index")
     with pytest.raises(CheckpointError, match="does not answer|cannot be read"):
         index.search(unit(1, 4), 2)
 
 
 def test_rows_left_out_by_milvus_are_noticed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(milvus_store, "_DEPTH", 20)
+    monkeypatch.setattr(row_summary, "DEPTH", 20)
     index = TrainingIndex.build(unit(300, 8), server)
     store: Any = index._backend
     real = store._nearest
@@ -235,7 +237,7 @@ def test_rows_left_out_by_milvus_are_noticed(server: str, monkeypatch: pytest.Mo
         return ids[:, 30:], similarity[:, 30:]
 
     monkeypatch.setattr(store, "_nearest", careless)
-    with pytest.raises(CheckpointError, match="leaves nearer rows"):
+    with pytest.raises(CheckpointError, match="omits nearer rows"):
         index.search(unit(1, 8, 1), 5)
 
 
@@ -250,14 +252,14 @@ def test_a_file_that_is_missing_damaged_or_taken(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    assert "close the other program that has it open" in done.stderr.splitlines()[-1]
+    assert "close any other program that has it open" in done.stderr.splitlines()[-1]
     assert "Failed to start" not in done.stderr and "pymilvus.exceptions" not in done.stderr
     del index  # the last one that has the file open lets it go, and the folder can be moved
     shutil.move(tmp_path / "index", tmp_path / "moved/index")
     shutil.move(tmp_path / "v.db", tmp_path / "moved/v.db")
     assert len(TrainingIndex.load(tmp_path / "moved/index")) == 30
     shutil.rmtree(tmp_path / "moved/v.db")
-    with pytest.raises(CheckpointError, match=r"v\.db' is missing.*put it back"):
+    with pytest.raises(CheckpointError, match=r"v\.db' of .* is missing; put it back"):
         TrainingIndex.load(tmp_path / "moved/index")
     (tmp_path / "moved/v.db").write_bytes(b"no database")
     with pytest.raises(CheckpointError, match="cannot be opened"):
@@ -384,8 +386,9 @@ def test_cut_off_anywhere_the_old_or_the_new_holds_and_the_next_run_leaves_one(
         for owner, name in (
             (store, "add"),
             (store, "save"),
-            (store, "_settle"),
-            (milvus_store, "_write_note"),
+            (store, "_make_searchable"),
+            (milvus_note, "write_note"),
+            (milvus_store, "write_note"),
             (milvus_store, "_drop"),
             (Path, "replace"),
             (os, "rmdir"),
@@ -419,7 +422,7 @@ def test_the_command(server: str, tmp_path: Path) -> None:
     for words, said in (
         (["--store", "milvus:a.db", "--factory", "Flat"], "give one of the two"),
         (["--store", "milvus://127.0.0.1:1"], "cannot be reached"),
-        (["--store", "a.db"], "no address"),
+        (["--store", "a.db"], "not a valid address"),
         (["--store", "milvus://ada:hunter2@h"], "ATTRIBUTION_MILVUS_TOKEN"),
     ):
         done = call(*words)

@@ -207,8 +207,8 @@ def two(value):
         ((two(1.5), two(0.0), two(-1.0), two(1.0)), "count holds"),
         ((two(1), two(np.nan), two(-1.0), two(1.0)), "mean holds NaN"),
         ((two(1), np.zeros((1, 3)), two(-1.0), two(1.0)), "mean has shape"),
-        ((two(1), two(0.5), two(-1.0), two(0.4)), "outside of its range"),
-        ((two(1), two(-0.5), two(-0.4), two(0.4)), "outside of its range"),
+        ((two(1), two(0.5), two(-1.0), two(0.4)), "outside its range"),
+        ((two(1), two(-0.5), two(-0.4), two(0.4)), "outside its range"),
         ((np.ones(2), two(0.0), two(-1.0), two(1.0)), "two dimensions"),
         ((two("a"), two(0.0), two(-1.0), two(1.0)), "real numbers"),
     ],
@@ -222,7 +222,7 @@ def test_bad_bins(parts, words):
     ("sample", "cell", "words"),
     [
         ([[0.1]], [0], "at least 2"),
-        ([[0.1, 0.2]], [0, 5], "outside of 0..0"),
+        ([[0.1, 0.2]], [0, 5], "outside 0..0"),
         ([[0.1, 0.2]], [0.0, 0.0], "sample_bin"),
         ([[0.1, 0.2, 0.3]], [0, 0], "sample_bin"),
         ([[0.1, np.nan]], [0, 0], "NaN"),
@@ -257,7 +257,7 @@ def test_bad_similarities():
     for bad in ([[np.inf]], [[["a"]]], np.zeros((1, 2, 3)), 0.5):
         with pytest.raises(InvalidInputError):
             Rest.from_similarities(bad)
-    with pytest.raises(InvalidInputError, match="does not fit"):
+    with pytest.raises(InvalidInputError, match="does not match"):
         Rest.from_mean([1, 2, 3], [0.1, 0.2])
     with pytest.raises(InvalidInputError, match="one value"):
         Rest.from_mean(1, [[0.1]])

@@ -270,7 +270,7 @@ def test_released_file(tmp_path, shape):
 )
 def test_files_that_are_no_released_calibrator(tmp_path, state):
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="no released calibrator"):
+    with pytest.raises(CheckpointError, match="not a released calibrator"):
         Calibrator.from_release(tmp_path / "x.pth")
 
 

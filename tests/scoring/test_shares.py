@@ -86,9 +86,9 @@ def test_low_temperatures_stay_finite():
 @pytest.mark.parametrize(
     ("ids", "similarity", "queries", "words"),
     [
-        ([[0, 1]], [[0.5]], 1, "do not fit"),
-        ([[0.0, 1.0]], [[0.5, 0.4]], 1, "do not fit"),
-        ([[0, 1]], [[0.5, 0.4]], 2, "do not fit"),
+        ([[0, 1]], [[0.5]], 1, "do not match"),
+        ([[0.0, 1.0]], [[0.5, 0.4]], 1, "do not match"),
+        ([[0, 1]], [[0.5, 0.4]], 2, "do not match"),
         ([[0, 1]], [[0.4, 0.5]], 1, "descending"),
         ([[0, 1]], [[0.5, np.nan]], 1, "NaN"),
         ([[0, -1]], [[0.5, 0.4]], 1, "negative"),

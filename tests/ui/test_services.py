@@ -205,5 +205,5 @@ def test_known_images_are_attributed_beside_their_exemplars(tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match="no evidence"):
         without.attribute_known(model.made["written"][0], model, "own", 5)
     (collection.path / "evidence/evidence.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="make it again"):
+    with pytest.raises(CheckpointError, match="build it again"):
         Services.open(Settings(collection=collection.path))

@@ -1,8 +1,8 @@
-"""Custom Diffusion: teach a generator one thing or style through its cross-attention and one new token.
+"""Custom Diffusion: teach a generator an object or style through its cross-attention and one new token.
 
-Source: Kumari et al., CVPR 2023, as Wang et al., ICCV 2023 use it for add-one-in ground truth: only the
+Source: Kumari et al., CVPR 2023, as used by Wang et al., ICCV 2023 for add-one-in ground truth: only the
 UNet's cross-attention key and value projections (`attn2.to_k`, `attn2.to_v`) and one token are tuned, without
-regularisation images. What is learned is kept as differences, so that a customization is a few megabytes.
+regularisation images. A customization stores the differences from the original weights, a few megabytes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _KIND = "customization"
 
 @dataclass(frozen=True)
 class Customization:
-    """What tuning changed. deltas: name of a K/V weight -> float16 difference; token_row: (d,) float16.
+    """The changes made by tuning. deltas: float16 difference of each K/V weight, by name. token_row: (d,) float16.
 
-    losses: (steps,) float32. settings: how it was tuned. generator_sha256 says which generator it fits.
+    losses: (steps,) float32. settings: of the tuning. generator_sha256: of the generator it was tuned on.
     """
 
     category: str
@@ -60,7 +60,7 @@ class Customization:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path | str) -> None:
-        """Write `customization.safetensors` and `card.json`; each appears whole or not at all."""
+        """Write `customization.safetensors` and `card.json`, each atomically."""
         from safetensors.numpy import save_file
 
         folder = Path(folder)
@@ -87,7 +87,7 @@ class Customization:
 
     @classmethod
     def load(cls, folder: Path | str) -> Customization:
-        """Read what `save` wrote. Raises `CheckpointError` where it is missing, damaged or something else."""
+        """Read what `save` wrote. Raises `CheckpointError` if it is missing, damaged or not a customization."""
         from safetensors.numpy import load_file
 
         folder = Path(folder)
@@ -107,7 +107,9 @@ class Customization:
                 card["settings"],
             )
         except (OSError, KeyError) as error:
-            raise CheckpointError(f"'{folder}' is no whole customization ({error}); tune again.") from error
+            raise CheckpointError(
+                f"'{folder}' is not a complete customization ({error}); tune again."
+            ) from error
 
 
 def customize(
@@ -126,13 +128,13 @@ def customize(
     precision: str = "float32",
     on_step: Callable[[TuningStep], None] | None = None,
 ) -> Customization:
-    """Tune the generator on images of one thing or style; the generator itself is left as it was.
+    """Tune on images of one object or style; the generator itself is unchanged afterwards.
 
-    images: the exemplars, RGB. category: what they show, in words; the last word starts the new token.
-    learning_rate: None is 1e-3 for UNets below 100 M parameters, else 1e-5 (the method's original).
-    captions: templates with {token} and {category}. views: how many flipped and resized views are drawn.
-    precision: "bfloat16" computes (not stores) in bfloat16, faster where the processor has it.
-    on_step: progress; what it raises ends the tuning and is passed on. The same seed gives the same result.
+    images: the exemplars, RGB. category: words for what they show; the last word initialises the new token.
+    learning_rate: None means 1e-3 for UNets below 100 M parameters, else the method's original 1e-5.
+    captions: templates with {token} and {category}. views: number of flipped and resized views to draw.
+    precision: "bfloat16" computes (not stores) in bfloat16, which is faster on hardware that supports it.
+    on_step: progress; an exception from it aborts the tuning and propagates. The same seed gives the same result.
     Raises `InvalidInputError` for values out of range.
     """
     subject = Subject(images, category, captions, seed=seed)
@@ -146,23 +148,23 @@ def customize_many(
     settings: TuningSettings = DEFAULTS,
     on_step: Callable[[TuningStep], None] | None = None,
 ) -> list[Customization]:
-    """Tune on several subjects side by side, each apart from the others; one pass of the UNet serves them all.
+    """Tune on several subjects independently, sharing each pass of the UNet.
 
-    Each result is what tuning on that subject alone gives, up to rounding. Memory grows with subjects * batch_size.
-    on_step: its loss is the subjects' mean. Raises `InvalidInputError` for values out of range.
+    Each result equals tuning on that subject alone, up to rounding. Memory grows with subjects * batch_size.
+    on_step: reports the mean loss over subjects. Raises `InvalidInputError` for values out of range.
     """
     if not subjects:
         raise InvalidInputError("customize needs at least one subject, given none.")
     with generator.lock:
-        learned, used = tune(generator.tunable, subjects, settings, on_step)
+        tunings, used = tune(generator.tunable, subjects, settings, on_step)
     return [
         Customization(
             subject.category,
             generator.name,
             generator.sha256,
-            tuned.deltas,
-            tuned.token_row,
-            tuned.losses,
+            tuning.deltas,
+            tuning.token_row,
+            tuning.losses,
             {
                 **asdict(used),
                 "seed": subject.seed,
@@ -170,17 +172,17 @@ def customize_many(
                 "images": len(subject.images),
             },
         )
-        for subject, tuned in zip(subjects, learned, strict=True)
+        for subject, tuning in zip(subjects, tunings, strict=True)
     ]
 
 
 @contextmanager
 def customized(generator: Generator, customization: Customization) -> Iterator[Generator]:
-    """Within the context the generator knows the token `TOKEN`; afterwards it is exactly as it was.
+    """Apply a customization within the context; afterwards the generator is restored exactly.
 
-    Prompts hold the token and the category ("a red <v*> cat"). Other threads wait until the context ends.
-    Raises `CollectionMismatchError` where it was tuned on another generator, `AttributionError` where
-    writing it changes nothing of what the UNet computes.
+    Prompts should contain `TOKEN` and the category ("a red <v*> cat"). Other threads wait until the context ends.
+    Raises `CollectionMismatchError` if it was tuned on another generator, `AttributionError` if it has no effect on
+    the UNet's output.
     """
     import torch
 
@@ -188,7 +190,7 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
         if customization.generator_sha256 != generator.sha256:
             raise CollectionMismatchError(
                 f"this customization was tuned on generator '{customization.generator}' "
-                f"({customization.generator_sha256[:12]}), given '{generator.name}' "
+                f"({customization.generator_sha256[:12]}), not '{generator.name}' "
                 f"({generator.sha256[:12]}); open that generator, or tune again."
             )
         pipeline = generator.tunable
@@ -196,8 +198,8 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
         shapes = {name: delta.shape for name, delta in customization.deltas.items()}
         if {name: tuple(weight.shape) for name, weight in weights.items()} != shapes:
             raise CollectionMismatchError(
-                "this customization does not name the generator's cross-attention "
-                "weights, or in other shapes; tune again."
+                "this customization does not match the names or shapes of the generator's cross-attention "
+                "weights; tune again."
             )
         before = {name: weight.detach().clone() for name, weight in weights.items()}
         row = torch.from_numpy(customization.token_row.astype(np.float32)).to(pipeline.device)
@@ -209,8 +211,8 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
                         weight.add_(torch.from_numpy(customization.deltas[name]).to(weight))
                 if torch.equal(probe, _probe(pipeline, customization.category)):
                     raise AttributionError(
-                        "the customization changes nothing of what the UNet computes; it holds "
-                        "no differences, so tune again with more steps or a higher rate."
+                        "the customization changes nothing in the UNet's output; tune again with more steps or a "
+                        "higher learning rate."
                     )
                 yield generator
             finally:
@@ -218,7 +220,7 @@ def customized(generator: Generator, customization: Customization) -> Iterator[G
 
 
 def _probe(pipeline: Any, category: str) -> torch.Tensor:
-    """What the UNet answers to fixed noise and a prompt with the token."""
+    """Return the UNet's output for fixed noise and a prompt with the token."""
     import torch
 
     config, device = pipeline.unet.config, pipeline.device

@@ -1,7 +1,7 @@
-"""The tuning loop of Custom Diffusion, for one subject or several side by side.
+"""The tuning loop of Custom Diffusion, for one subject or several at once.
 
-Every subject has weights, token, noise and gradient of its own; they only share the passes through the network, which
-small batches would leave half idle.
+Every subject has its own weights, token, noise and gradient; subjects only share passes through the network, since
+small batches would leave the hardware half idle.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 OBJECT_CAPTIONS = ("{token} {category}",)
 STYLE_CAPTIONS = ("{category} in the style of {token} art",)
-# Small networks trained from scratch need a rate that would destroy a large pretrained one.
+# Small networks trained from scratch need a learning rate that would destroy a large pretrained one.
 _SMALL_NETWORK, _SMALL_RATE, _LARGE_RATE = 100_000_000, 1e-3, 1e-5
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing or style to learn. images: RGB exemplars. category: words for them; the last starts the new token.
+    """One object or style to learn. images: RGB exemplars. category: words for them; the last initialises the token.
 
-    captions: templates with {token} and {category}. names: where the images show different things in one style, the
-    words for each of them, which take the category's place in its captions. seed: of views, words and noise.
+    captions: templates with {token} and {category}. names: if the images show different things in one style, words
+    for each image, which replace the category in its captions. seed: of views, captions and noise.
     """
 
     images: Sequence[Image.Image] = field(repr=False)
@@ -41,31 +41,29 @@ class Subject:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` that says what is wrong."""
+        """Raise `InvalidInputError` for invalid values."""
         if not self.images:
             raise InvalidInputError("customize needs at least one image, given none.")
         if not self.category.strip():
-            raise InvalidInputError(
-                "customize needs a category, the words for what the images show, given none."
-            )
+            raise InvalidInputError("customize needs a category: words for what the images show.")
         if self.seed < 0:
             raise InvalidInputError(f"seed must be at least 0, given {self.seed}.")
         if not self.captions or any("{token}" not in c for c in self.captions):
             raise InvalidInputError(
-                "captions must be templates that hold {token} (and mostly {category}), "
+                "captions must be templates with {token} (and usually {category}), "
                 f"given {list(self.captions)}."
             )
         if self.names and len(self.names) != len(self.images):
             raise InvalidInputError(
-                f"names must be one for each image, given {len(self.names)} for {len(self.images)} images."
+                f"names must have one for each image, given {len(self.names)} for {len(self.images)} images."
             )
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """How subjects are tuned on; see `customize`. learning_rate: None goes by the network's size.
+    """Settings of a tuning; see `customize`. learning_rate: None chooses by the network's size.
 
-    scattered: views show the exemplar smaller and anywhere, in place of Custom Diffusion's (see `draw_views`).
+    scattered: use smaller views at random positions instead of Custom Diffusion's (see `draw_views`).
     """
 
     steps: int = 125
@@ -78,7 +76,7 @@ class TuningSettings:
     scattered: bool = False
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` that names the first value out of its range."""
+        """Raise an `InvalidInputError` that names the first value out of range."""
         for name in ("steps", "batch_size", "views"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} must be at least 1, given {getattr(self, name)}.")
@@ -93,7 +91,7 @@ DEFAULTS = TuningSettings()
 
 @dataclass(frozen=True)
 class TuningStep:
-    """Progress: step counts from 1 to total; loss is the mean squared error of this step."""
+    """Progress of a tuning: step, from 1 to total, and the mean squared error of this step."""
 
     step: int
     total: int
@@ -101,8 +99,8 @@ class TuningStep:
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What one subject taught. deltas: name of a K/V weight -> float16 difference; token_row: (d,) float16.
+class TunedWeights:
+    """Changes tuned on one subject. deltas: float16 difference of each K/V weight, by name. token_row: (d,) float16.
 
     losses: (steps,) float32.
     """
@@ -117,11 +115,11 @@ def tune(
     subjects: Sequence[Subject],
     settings: TuningSettings,
     on_step: Callable[[TuningStep], None] | None = None,
-) -> tuple[list[Tuned], TuningSettings]:
-    """Tune copies of the pipeline's K/V weights and a token for each subject; the pipeline is as it was afterwards.
+) -> tuple[list[TunedWeights], TuningSettings]:
+    """Tune copies of the pipeline's K/V weights and a token for each subject; the pipeline is unchanged afterwards.
 
-    Returns what each taught, and the settings with the learning rate that was used. Raises `InvalidInputError`
-    where a subject has more images than views are drawn.
+    Returns the changes for each subject, and the settings with the learning rate used. Raises `InvalidInputError`
+    if a subject has more images than views.
     """
     import torch
 
@@ -131,54 +129,56 @@ def tune(
     if settings.learning_rate is None:
         small = sum(p.numel() for p in pipeline.unet.parameters()) < _SMALL_NETWORK
         settings = replace(settings, learning_rate=_SMALL_RATE if small else _LARGE_RATE)
-    pupils = [_Pupil(pipeline, subject, settings) for subject in subjects]
+    samplers = [_Sampler(pipeline, subject, settings) for subject in subjects]
     rows = torch.stack([initial_row(pipeline, subject.category) for subject in subjects]).requires_grad_(True)
     losses = np.zeros((len(subjects), settings.steps), dtype=np.float32)
     with new_token(pipeline, rows), many_weights(pipeline.unet, len(subjects)) as weights:
         before = {name: weight.detach()[0].clone() for name, weight in weights.items()}
-        tuned = [*weights.values(), rows]
-        optimizer = torch.optim.AdamW(tuned, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        parameters = [*weights.values(), rows]
+        optimizer = torch.optim.AdamW(
+            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
         for step in range(settings.steps):
             with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                loss = _losses(pipeline, pupils)
+                loss = _losses(pipeline, samplers)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()
-            _clip(tuned, settings.max_grad_norm)
+            _clip(parameters, settings.max_grad_norm)
             optimizer.step()
             losses[:, step] = loss.detach().cpu().numpy()
             if on_step is not None:
                 on_step(TuningStep(step + 1, settings.steps, float(losses[:, step].mean())))
         deltas = {n: (w.detach() - before[n]).half().cpu().numpy() for n, w in weights.items()}
-    learned = [
-        Tuned({n: d[k] for n, d in deltas.items()}, rows[k].detach().half().cpu().numpy(), losses[k])
+    results = [
+        TunedWeights({n: d[k] for n, d in deltas.items()}, rows[k].detach().half().cpu().numpy(), losses[k])
         for k in range(len(subjects))
     ]
-    return learned, settings
+    return results, settings
 
 
 def prompt_for(template: str, category: str, token: str = TOKEN) -> str:
-    """Fill {token} and {category} into a template; token "" gives the prompt for the untuned generator."""
+    """Fill {token} and {category} into a template; an empty token gives the prompt for the untuned generator."""
     return " ".join(template.replace("{token}", token).replace("{category}", category).split())
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """One step of one subject. clean, noise: (b, c, h, h); mask: (b, h, h); times: (b,)."""
+class _Batch:
+    """One subject's batch for one step. clean, noise: (b, c, h, h); mask: (b, h, h); times: (b,)."""
 
-    words: str
+    prompt: str
     clean: torch.Tensor
     mask: torch.Tensor
     noise: torch.Tensor
     times: torch.Tensor
 
 
-class _Pupil:
-    """Views, words and noise of one subject, drawn from its own seed whoever is tuned beside it."""
+class _Sampler:
+    """Draws one subject's views, captions and noise from its own seed, independently of other subjects."""
 
     def __init__(self, pipeline: Any, subject: Subject, settings: TuningSettings) -> None:
         import torch
 
-        self._subject, self._batch = subject, settings.batch_size
+        self._subject, self._batch_size = subject, settings.batch_size
         self._rng = np.random.default_rng(subject.seed)
         self._noise = torch.Generator("cpu").manual_seed(subject.seed)
         self._span = pipeline.scheduler.config.num_train_timesteps
@@ -190,21 +190,23 @@ class _Pupil:
         )
         self._groups = list(zip(self._views.prefixes, shown, strict=True))
 
-    def draw(self) -> _Draw:
+    def draw(self) -> _Batch:
         import torch
 
-        # The views of a step share their words, so that one text is encoded instead of one for each view.
-        chosen = self._groups[self._rng.integers(len(self._groups))]
-        alike = np.flatnonzero([group == chosen for group in self._groups])
-        index = torch.from_numpy(self._rng.choice(alike, size=self._batch)).to(self._views.latents.device)
+        # All views of a step share one prompt, so that only one text is encoded.
+        group = self._groups[self._rng.integers(len(self._groups))]
+        members = np.flatnonzero([other == group for other in self._groups])
+        index = self._rng.choice(members, size=self._batch_size)
+        index = torch.from_numpy(index).to(self._views.latents.device)
         caption = self._subject.captions[int(self._rng.integers(len(self._subject.captions)))]
-        name = self._subject.names[chosen[1]] if self._subject.names else self._subject.category
+        name = self._subject.names[group[1]] if self._subject.names else self._subject.category
         clean = self._views.latents[index]
         noise = torch.randn(clean.shape, generator=self._noise).to(clean)
-        # One time from each of b equal spans: the same mean as independent draws, less spread.
-        spans = (torch.arange(self._batch) + torch.rand(self._batch, generator=self._noise)) / self._batch
-        times = (spans * self._span).long().to(clean.device)
-        return _Draw(chosen[0] + prompt_for(caption, name), clean, self._views.masks[index], noise, times)
+        # Stratified timesteps: the same mean as independent draws, but less variance.
+        size = self._batch_size
+        fractions = (torch.arange(size) + torch.rand(size, generator=self._noise)) / size
+        times = (fractions * self._span).long().to(clean.device)
+        return _Batch(group[0] + prompt_for(caption, name), clean, self._views.masks[index], noise, times)
 
 
 def _encode(
@@ -218,41 +220,41 @@ def _encode(
 
     factor = pipeline.vae_scale_factor
     side = pipeline.unet.config.sample_size * factor
-    drawn = draw_views(images, settings.views, side, factor, rng, settings.scattered)
+    views = draw_views(images, settings.views, side, factor, rng, settings.scattered)
     latents = []
     with torch.no_grad():
         for start in range(0, settings.views, 16):
-            pixels = torch.from_numpy(drawn.pixels[start : start + 16]).to(pipeline.device)
+            pixels = torch.from_numpy(views.pixels[start : start + 16]).to(pipeline.device)
             code = pipeline.vae.encode(pixels)
             latents.append(code.latents if hasattr(code, "latents") else code.latent_dist.sample(noise))
     return Exemplars(
         torch.cat(latents) * pipeline.vae.config.scaling_factor,
-        torch.from_numpy(drawn.masks).to(pipeline.device),
-        drawn.prefixes,
+        torch.from_numpy(views.masks).to(pipeline.device),
+        views.prefixes,
     )
 
 
-def _losses(pipeline: Any, pupils: Sequence[_Pupil]) -> torch.Tensor:
-    """(n,) loss of each subject in this step."""
+def _losses(pipeline: Any, samplers: Sequence[_Sampler]) -> torch.Tensor:
+    """Return the (n,) loss of each subject in this step."""
     import torch
 
-    scheduler, drawn = pipeline.scheduler, [pupil.draw() for pupil in pupils]
+    scheduler, batches = pipeline.scheduler, [sampler.draw() for sampler in samplers]
     clean, mask, noise, times = (
-        torch.cat([getattr(d, name) for d in drawn]) for name in ("clean", "mask", "noise", "times")
+        torch.cat([getattr(batch, name) for batch in batches]) for name in ("clean", "mask", "noise", "times")
     )
-    states = pipeline.encode_prompt([d.words for d in drawn], pipeline.device, 1, False)[0]
+    states = pipeline.encode_prompt([batch.prompt for batch in batches], pipeline.device, 1, False)[0]
     noisy, target = noised(scheduler, clean, noise, times)
-    each = len(clean) // len(pupils)
+    each = len(clean) // len(samplers)
     predicted = pipeline.unet(
         noisy, times, encoder_hidden_states=states.repeat_interleave(each, 0)
     ).sample.float()
-    return masked_mean((predicted - target).square(), mask).reshape(len(pupils), each).mean(1)
+    return masked_mean((predicted - target).square(), mask).reshape(len(samplers), each).mean(1)
 
 
 def noised(
     scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the UNet is given, and what it should answer: both as `clean`, (n, c, h, h). times: (n,)."""
+    """Return the UNet's noisy input and its target, both shaped like clean, (n, c, h, h). times: (n,) timesteps."""
     alpha = scheduler.alphas_cumprod.to(clean)[times][:, None, None, None]
     target = {
         "epsilon": noise,
@@ -263,20 +265,17 @@ def noised(
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Each sample's mean within its mask: (n,).
-
-    values: (n, c, h, w); mask: (n, h, w) of 0 and 1.
-    """
+    """Average each sample within its mask: (n,). values: (n, c, h, w). mask: (n, h, w) of 0 and 1."""
     weight = mask[:, None].expand_as(values)
     return (values * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
 
 
-def _clip(tuned: Sequence[torch.Tensor], most: float) -> None:
-    """Scale each subject's gradient to a norm of at most `most`, as if it were alone."""
+def _clip(parameters: Sequence[torch.Tensor], max_norm: float) -> None:
+    """Clip each subject's gradient norm separately."""
     import torch
 
-    gradients = [t.grad for t in tuned if t.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
-    scale = (most / (norm + 1e-6)).clamp(max=1)
+    scale = (max_norm / (norm + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(scale.reshape(-1, *[1] * (gradient.ndim - 1)))

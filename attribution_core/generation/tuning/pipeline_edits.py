@@ -1,4 +1,4 @@
-"""Edits of a Stable Diffusion pipeline that can be undone exactly: cross-attention and one new token."""
+"""Exactly reversible edits of a Stable Diffusion pipeline: cross-attention weights and one new token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN = "<v*>"
 
 
 def key_value_weights(unet: Any) -> dict[str, torch.nn.Parameter]:
-    """The cross-attention key and value weights by name. Raises `AttributionError` where there are none."""
+    """Return the cross-attention key and value weights by name. Raises `AttributionError` if there are none."""
     weights = {
         name: weight
         for name, weight in unet.named_parameters()
@@ -31,7 +31,7 @@ def key_value_weights(unet: Any) -> dict[str, torch.nn.Parameter]:
 
 
 def restore(weights: Mapping[str, torch.nn.Parameter], before: Mapping[str, torch.Tensor]) -> None:
-    """Freeze the weights again and write back the values of before, bit by bit."""
+    """Freeze the weights and restore their earlier values exactly."""
     import torch
 
     with torch.no_grad():
@@ -42,25 +42,25 @@ def restore(weights: Mapping[str, torch.nn.Parameter], before: Mapping[str, torc
 
 
 def initial_row(pipeline: Any, category: str) -> torch.Tensor:
-    """(d,) the mean input embedding of the pieces of the category's last word.
+    """Return the mean input embedding (d,) of the tokens of the category's last word.
 
-    Raises `InvalidInputError` where the tokenizer finds nothing to read in that word.
+    Raises `InvalidInputError` if the tokenizer finds no token in it.
     """
     import torch
 
     pieces = pipeline.tokenizer(category.split()[-1], add_special_tokens=False)["input_ids"]
     if not pieces:
-        raise InvalidInputError(f"the generator reads nothing in the category '{category}'; give a word.")
+        raise InvalidInputError(f"the generator's tokenizer finds no word in the category '{category}'.")
     table = pipeline.text_encoder.get_input_embeddings()
     return table(torch.tensor(pieces, device=pipeline.device)).detach().mean(0)
 
 
 @contextmanager
 def many_weights(unet: Any, count: int) -> Iterator[dict[str, torch.nn.Parameter]]:
-    """Let the UNet hold `count` copies of its cross-attention key and value weights, to be tuned side by side.
+    """Replace the UNet's cross-attention key and value weights by `count` copies within the context.
 
-    Gives them by name, (count, out, in) each. A batch of count * b samples meets them in turn, b samples each. The
-    weights of before are out of the way meanwhile, and back afterwards.
+    Yields the copies by name, (count, out, in) each, to be tuned independently. In a batch of count * b samples, each
+    run of b samples uses the next copy. The original weights are restored afterwards.
     """
     layers = {name: unet.get_submodule(name.removesuffix(".weight")) for name in key_value_weights(unet)}
     copies = {name: _side_by_side(layer, count) for name, layer in layers.items()}
@@ -98,17 +98,16 @@ def _side_by_side(layer: Any, count: int) -> Any:
 
 @contextmanager
 def new_token(pipeline: Any, row: torch.Tensor) -> Iterator[None]:
-    """Let the text encoder know `TOKEN` as `row`; tokenizer and embedding table are put back after.
+    """Add `TOKEN` with the embedding `row` to the text encoder within the context, then restore it.
 
-    row: (d,), or (n, d) where each of n texts has a meaning of its own for it.
+    row: (d,), or (n, d) with a different embedding for each of n texts.
     """
     tokenizer, table = pipeline.tokenizer, pipeline.text_encoder.get_input_embeddings()
-    # A copy, because a tokenizer cannot forget a token again.
+    # A copy, because a token cannot be removed from a tokenizer.
     extended = copy.deepcopy(tokenizer)
     if extended.add_tokens([TOKEN]) != 1:
         raise AttributionError(
-            f"the generator already knows the token {TOKEN}; leave the other customization "
-            "before this one begins."
+            f"the generator already knows the token {TOKEN}; exit the other customization before applying this one."
         )
     pipeline.tokenizer = extended
     pipeline.text_encoder.set_input_embeddings(
@@ -125,13 +124,13 @@ def _table_with_row(table: torch.nn.Embedding, token_id: int, row: torch.Tensor)
     import torch
 
     class TableWithRow(torch.nn.Module):
-        """The frozen table and one row beside it: no gradient the size of the table, nothing to undo."""
+        """The frozen table plus one extra row, so that no gradient has the size of the table."""
 
         weight = table.weight
 
         def forward(self, ids: torch.Tensor) -> torch.Tensor:
             new = ids == token_id
-            meaning = row.to(table.weight.dtype).unsqueeze(-2)  # the same at every place of a text
-            return torch.where(new[..., None], meaning, table(ids.masked_fill(new, 0)))
+            embedding = row.to(table.weight.dtype).unsqueeze(-2)  # the same at every position of a text
+            return torch.where(new[..., None], embedding, table(ids.masked_fill(new, 0)))
 
     return TableWithRow()

@@ -1,8 +1,8 @@
-"""Views of exemplars for tuning: flipped, made smaller or closer, with the area in which the loss counts.
+"""Augmented views of exemplars for tuning, flipped and resized, with the area in which the loss counts.
 
-Source: the augmentation of Custom Diffusion (Kumari et al., CVPR 2023). "Scattered" views are our own: the whole
-exemplar, smaller, anywhere on a plain canvas that counts too, so that what is made after tuning does not have the
-exemplar's layout.
+Source: the augmentation of Custom Diffusion (Kumari et al., CVPR 2023). "Scattered" views are our addition: the whole
+exemplar, smaller, anywhere on a plain canvas that the loss includes, so that images generated after tuning do not
+repeat the exemplar's layout.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _SCATTERED = (0.5, 0.9)  # of the canvas
 
 @dataclass(frozen=True)
 class Views:
-    """pixels: (n, 3, s, s) float32 in [-1, 1]; masks: (n, h, h) float32 of 0 and 1 on the latent grid.
+    """Augmented views of a subject.
 
-    prefixes: words before each view's caption ("very small ", "close up ", or "").
+    pixels: (n, 3, s, s) float32 in [-1, 1]. masks: (n, h, h) float32 of 0 and 1 on the latent grid. prefixes: words
+    before each view's caption ("very small ", "close up ", or "").
     """
 
     pixels: np.ndarray = field(repr=False)
@@ -42,7 +43,7 @@ class Views:
 
 @dataclass(frozen=True)
 class Exemplars:
-    """The views as the UNet sees them. latents: (n, c, h, h), scaled; masks: (n, h, h)."""
+    """The views in latent space. latents: (n, c, h, h), scaled. masks: (n, h, h)."""
 
     latents: torch.Tensor = field(repr=False)
     masks: torch.Tensor = field(repr=False)
@@ -57,21 +58,21 @@ def draw_views(
     rng: np.random.Generator,
     scattered: bool = False,
 ) -> Views:
-    """Draw views of each image in turn.
+    """Draw `count` views, cycling through the images.
 
-    side: of the canvas in pixels. factor: pixels a latent cell is wide. A smaller view lies anywhere on a
-    canvas of the image's border colour; the mask leaves that out, and the cells that see across its edge.
-    scattered: all views are whole, smaller and anywhere, and the canvas counts.
-    Raises `InvalidInputError` where the canvas is too small for a masked view.
+    side: of the canvas, px. factor: px per latent cell. A smaller view is placed at random on a canvas of the image's
+    border colour, which the mask excludes, along with cells that overlap the view's edge.
+    scattered: all views are whole, smaller and placed at random, and the mask includes the canvas.
+    Raises `InvalidInputError` if the canvas is too small for a masked view.
     """
     if side // factor < 6:
         raise InvalidInputError(f"views need a latent grid of at least 6 cells, given {side // factor}.")
     squares = [_square(image) for image in images]
     draw = _scatter if scattered else _draw
-    drawn = [draw(squares[i % len(squares)], side, factor, rng) for i in range(count)]
-    pixels = np.stack([p for p, _, _ in drawn]).transpose(0, 3, 1, 2)
+    views = [draw(squares[i % len(squares)], side, factor, rng) for i in range(count)]
+    pixels = np.stack([p for p, _, _ in views]).transpose(0, 3, 1, 2)
     return Views(
-        np.ascontiguousarray(pixels), np.stack([m for _, m, _ in drawn]), tuple(c for _, _, c in drawn)
+        np.ascontiguousarray(pixels), np.stack([m for _, m, _ in views]), tuple(c for _, _, c in views)
     )
 
 
@@ -84,7 +85,7 @@ def _draw(
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if rng.random() < _SMALLER:
         size = int(rng.integers(int(np.ceil(side * _SMALLEST)), side + 1))
-        canvas, x, y = _placed(image, side, size, rng)
+        canvas, x, y = _place(image, side, size, rng)
         if size < side:
             mask[:] = 0
             mask[_inside(y, size, factor, cells), _inside(x, size, factor, cells)] = 1
@@ -102,15 +103,15 @@ def _scatter(
 ) -> tuple[np.ndarray, np.ndarray, str]:
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    canvas, _, _ = _placed(image, side, int(side * rng.uniform(*_SCATTERED)), rng)
+    canvas, _, _ = _place(image, side, int(side * rng.uniform(*_SCATTERED)), rng)
     cells = side // factor
     return np.asarray(canvas, dtype=np.float32) / 127.5 - 1, np.ones((cells, cells), dtype=np.float32), ""
 
 
-def _placed(
+def _place(
     image: Image.Image, side: int, size: int, rng: np.random.Generator
 ) -> tuple[Image.Image, int, int]:
-    """The image at a size anywhere on a canvas of its border colour, and where: left, top."""
+    """Place the resized image at random on a canvas of its border colour; returns canvas, left and top."""
     x, y = (int(v) for v in rng.integers(0, side - size + 1, size=2))
     canvas = Image.new("RGB", (side, side), border_colour(image))
     canvas.paste(image.resize((size, size), Image.Resampling.LANCZOS), (x, y))
@@ -118,7 +119,7 @@ def _placed(
 
 
 def _inside(start: int, size: int, factor: int, cells: int) -> slice:
-    """Cells that lie wholly in [start, start + size), without those beside an edge inside the canvas."""
+    """Return the cells wholly within [start, start + size), minus those next to an edge inside the canvas."""
     first, last = -(-start // factor), (start + size) // factor
     first += first > 0 and last - first > 2
     last -= last < cells and last - first > 2
@@ -126,7 +127,7 @@ def _inside(start: int, size: int, factor: int, cells: int) -> slice:
 
 
 def _square(image: Image.Image) -> Image.Image:
-    """The central square, RGB."""
+    """Crop to the central square, RGB."""
     side = min(image.size)
     x, y = (image.width - side) // 2, (image.height - side) // 2
     return image.convert("RGB").crop((x, y, x + side, y + side))

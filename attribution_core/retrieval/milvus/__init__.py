@@ -1,1 +1,1 @@
-"""The features of a collection in a Milvus server, or in a file by Milvus Lite."""
+"""The features of a collection in a Milvus server or a Milvus Lite file."""

@@ -1,4 +1,4 @@
-"""Where a Milvus store is, in one text, and clients of it; a file of Milvus Lite is let go with its last client."""
+"""Addresses of Milvus stores and clients for them; a Milvus Lite file is released with its last client."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from attribution_core.settings import milvus_token
 SCHEMES = {"milvus": "http", "milvus+https": "https"}
 _EXPECTED = (
     "expected milvus://HOST:PORT or milvus://HOST:PORT/DATABASE for a server (milvus+https:// with TLS), or "
-    "milvus:FILE.db for a file of Milvus Lite"
+    "milvus:FILE.db for a Milvus Lite file"
 )
 _EXTRA = "install it with `pip install 'attribution-explorer[milvus]'`, in a clone `pip install '.[milvus]'`"
 _CONNECT_SECONDS = 5
 _PORTS = {"http": 19530, "https": 443}
-# pymilvus pings every ten seconds, which servers with gRPC's own limits, Milvus Lite's among them, take for an attack.
+# pymilvus pings every ten seconds; servers with gRPC's default limits, such as Milvus Lite's, treat that as abuse.
 _CHANNEL = {"grpc.keepalive_time_ms": 300_000, "grpc.keepalive_permit_without_calls": 0}
 _NOISY = ("pymilvus", "pymilvus.milvus_client", "milvus_lite")
 
-# How many clients each file of Milvus Lite has. Reentrant: the garbage collector lets clients go at any point.
+# Number of clients per Milvus Lite file. The lock is reentrant: the garbage collector may close a client at any point.
 _users: dict[Path, int] = {}
 _lock = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Address:
-    """A Milvus server, or a file of Milvus Lite.
+    """The address of a Milvus server or a Milvus Lite file.
 
     Attributes:
-        text: As cards hold it; nothing secret. A relative file is meant from the collection's folder.
-        uri: As pymilvus takes it.
-        database: On a server; "" is its default.
-        file: Of Milvus Lite; None is a server.
+        text: As cards store it, without secrets. A relative file is relative to the collection's folder.
+        uri: As pymilvus expects it.
+        database: Database on a server; "" is the default one.
+        file: The Milvus Lite file; None for a server.
     """
 
     text: str
@@ -52,30 +52,30 @@ class Address:
 
     @property
     def anywhere(self) -> str:
-        """The text that means the same from any folder."""
+        """The text with an absolute path, valid from any folder."""
         return self.text if self.file is None else f"milvus:{self.file}"
 
     @classmethod
     def parse(cls, text: str, folder: Path | None = None) -> Address:
-        """Read a text.
+        """Parse an address.
 
-        folder: a relative file lies in it; None is the current one, which the text then names. Raises
-        `InvalidInputError` for what is no address, has a password in it, or leads out of the folder.
+        folder: base of a relative file; None makes the path absolute from the current folder. Raises
+        `InvalidInputError` for an invalid address, one with a password, or one that leads out of the folder.
         """
         scheme, _, rest = text.partition(":")
         if text.endswith(".db") and scheme == "milvus":
             return cls._of_file(text, Path(rest.removeprefix("//")).expanduser(), folder)
         if "@" in text:
             raise InvalidInputError(
-                "the address of a Milvus store holds a user or a password, which would be written "
-                "into cards; give it without, and the token by ATTRIBUTION_MILVUS_TOKEN."
+                "the address of a Milvus store must not contain a user or password, which would be saved in "
+                "cards; set ATTRIBUTION_MILVUS_TOKEN instead."
             )
-        wrong = InvalidInputError(f"'{text}' is no address of a Milvus store; {_EXPECTED}.")
+        invalid = InvalidInputError(f"'{text}' is not a valid address of a Milvus store; {_EXPECTED}.")
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
-            raise wrong from None
+            raise invalid from None
         database = parts.path.strip("/")
         if (
             scheme not in SCHEMES
@@ -84,12 +84,12 @@ class Address:
             or parts.fragment
             or not re.fullmatch(r"|[A-Za-z_]\w*", database)
         ):
-            raise wrong
+            raise invalid
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        place = f"{host}:{port or _PORTS[SCHEMES[scheme]]}"
+        endpoint = f"{host}:{port or _PORTS[SCHEMES[scheme]]}"
         return cls(
-            f"{scheme}://{place}" + (f"/{database}" if database else ""),
-            f"{SCHEMES[scheme]}://{place}",
+            f"{scheme}://{endpoint}" + (f"/{database}" if database else ""),
+            f"{SCHEMES[scheme]}://{endpoint}",
             database,
         )
 
@@ -97,29 +97,29 @@ class Address:
     def _of_file(cls, text: str, path: Path, folder: Path | None) -> Address:
         if ".." in path.parts:
             raise InvalidInputError(
-                f"'{text}' leads out of its folder; give the whole path, as milvus:/data/FILE.db."
+                f"'{text}' leads out of its folder; give an absolute path such as milvus:/data/FILE.db."
             )
         if folder is None:
             path = path.absolute()
-        whole = ((folder or Path()) / path).absolute()
-        return cls(f"milvus:{path.as_posix()}", str(whole), file=whole)
+        file = ((folder or Path()) / path).absolute()
+        return cls(f"milvus:{path.as_posix()}", str(file), file=file)
 
     def __str__(self) -> str:
-        """The text."""
+        """Return the text."""
         return self.text
 
 
 def connect(address: Address, create: bool = False) -> Any:
-    """A client, which `close` lets go. create: make a file that is missing.
+    """Return a new client, to be released with `close`. create: whether to create a missing file.
 
-    Raises `MissingDependencyError` without pymilvus, `CheckpointError` within seconds where nothing answers.
+    Raises `MissingDependencyError` without pymilvus, `CheckpointError` within seconds if nothing answers.
     """
     pymilvus = _libraries(address)
     if address.file is None:
-        with mended(
+        with plain_errors(
             address,
             "cannot be reached",
-            "start the server, or mend the address, or the token in ATTRIBUTION_MILVUS_TOKEN",
+            "start the server, or correct the address or the token in ATTRIBUTION_MILVUS_TOKEN",
         ):
             return pymilvus.MilvusClient(
                 address.uri,
@@ -132,33 +132,32 @@ def connect(address: Address, create: bool = False) -> Any:
         address.file.parent.mkdir(parents=True, exist_ok=True)
     elif not address.file.exists():
         raise CheckpointError(
-            f"'{address.file}' is missing, the file of Milvus Lite that '{address}' names; put it "
-            "back, or make the collection again with another --store or --factory."
+            f"the Milvus Lite file '{address.file}' of '{address}' is missing; put it back, or build the "
+            "collection again with another --store or --factory."
         )
     with _lock:
         try:
-            client = _opened(pymilvus, address)
-        except (
-            CheckpointError
-        ):  # what pymilvus keeps of calls that it mended may hold the last client of a moved file
+            client = _open_file(pymilvus, address)
+        except CheckpointError:
+            # Tracebacks that pymilvus keeps of retried calls may hold the last client of a file that was moved.
             gc.collect()
-            client = _opened(pymilvus, address)
+            client = _open_file(pymilvus, address)
         _users[address.file] = _users.get(address.file, 0) + 1
     return client
 
 
-def _opened(pymilvus: Any, address: Address) -> Any:
-    with mended(
+def _open_file(pymilvus: Any, address: Address) -> Any:
+    with plain_errors(
         address,
         "cannot be opened",
-        "close the other program that has it open (one at a time can), or make "
-        "the collection again where the file is damaged",
+        "close any other program that has it open (only one may), or build the collection again if the file "
+        "is damaged",
     ):
         return pymilvus.MilvusClient(address.uri, timeout=_CONNECT_SECONDS, grpc_options=_CHANNEL)
 
 
 def reach(address: Address) -> None:
-    """Raise what `connect` raises, and leave nothing behind."""
+    """Check that a store can be reached. Raises what `connect` raises."""
     if address.file is None or address.file.exists():
         close(connect(address), address)
     else:
@@ -166,7 +165,7 @@ def reach(address: Address) -> None:
 
 
 def close(client: Any, address: Address) -> None:
-    """Let a client go, and with the last one of a file the file."""
+    """Close a client, and release a Milvus Lite file with its last client."""
     with _lock:
         client.close()
         if address.file is None:
@@ -180,19 +179,19 @@ def close(client: Any, address: Address) -> None:
 
 
 @contextlib.contextmanager
-def mended(address: Address, what: str, how: str) -> Iterator[None]:
-    """Turn what pymilvus raises into one sentence, without the token. Raises `CheckpointError`."""
+def plain_errors(address: Address, problem: str, remedy: str) -> Iterator[None]:
+    """Turn pymilvus's errors into a `CheckpointError` of one sentence, without the token."""
     import grpc
     from pymilvus.exceptions import MilvusException
 
     try:
         yield
     except (MilvusException, grpc.RpcError) as error:
-        said = " ".join(str(getattr(error, "message", "") or error).split())
+        detail = " ".join(str(getattr(error, "message", "") or error).split())
         token = milvus_token()
-        said = said.replace(token, "...") if token else said
+        detail = detail.replace(token, "...") if token else detail
         raise CheckpointError(
-            f"the Milvus store '{address}' {what} ({said[:200].rstrip('. ')}); {how}."
+            f"the Milvus store '{address}' {problem} ({detail[:200].rstrip('. ')}); {remedy}."
         ) from None
 
 
@@ -202,9 +201,7 @@ def _libraries(address: Address) -> Any:
     except ImportError as error:
         raise MissingDependencyError(f"keeping features in Milvus needs pymilvus; {_EXTRA}.") from error
     if address.file is not None and importlib.util.find_spec("milvus_lite") is None:
-        raise MissingDependencyError(
-            f"'{address}' is a file of Milvus Lite, which needs milvus-lite; {_EXTRA}."
-        )
-    for name in _NOISY:  # what goes wrong is raised, and said once
+        raise MissingDependencyError(f"'{address}' is a Milvus Lite file, which needs milvus-lite; {_EXTRA}.")
+    for name in _NOISY:  # errors are raised; logging them as well would print them twice
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return pymilvus

@@ -1,10 +1,7 @@
-"""Rows in a Milvus collection, searched there in full; what the rest needs beside it is kept in one file here.
+"""Rows in a Milvus collection that Milvus scans in full for every search.
 
-Milvus hands out at most 16,384 nearest rows of a query. Where there are more, the rest is estimated beyond those, from
-the sum of all rows and an even sample of them (`retrieval.truncated`).
-
-A folder that builds into Milvus notes what it makes there before it is made, so that whatever a run leaves behind is
-known to the next one; only what a folder has noted itself is ever dropped.
+Milvus returns at most 16,384 nearest rows per query. Of a larger index, the tail mass beyond those is estimated from
+the sum of all rows and an even sample of them (`RowSummary`, `retrieval.truncated`), saved in one local file.
 """
 
 from __future__ import annotations
@@ -19,9 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.common.arrays import FloatArray
-from attribution_core.common.files import atomic_path, make_folder, write_json_atomic
-from attribution_core.common.json_text import read_json
+from attribution_core.common.files import atomic_path
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -29,53 +24,56 @@ from attribution_core.errors import (
     InvalidInputError,
 )
 from attribution_core.retrieval.hits import Hits, Nearest
-from attribution_core.retrieval.milvus.address import Address, close, connect, mended, reach
+from attribution_core.retrieval.milvus.address import Address, close, connect, plain_errors, reach
+from attribution_core.retrieval.milvus.note import add_to_note, read_note, write_note
+from attribution_core.retrieval.milvus.row_summary import DEPTH, RowSummary
 from attribution_core.retrieval.rest import Rest
 from attribution_core.retrieval.truncated import rest_of_truncated_search
 
 FILE = "milvus.safetensors"
-NOTE = "milvus.json"
-LARGEST = 16_384
-"""Milvus hands out no more rows of a query."""
-_DEPTH = LARGEST
-_SAMPLE = 8192
-_SEED = 0
+LARGEST = DEPTH
+"""The most rows that Milvus returns for a query."""
 _INSERT_VALUES = 1_000_000
 _QUERIES = 4
 _SEARCH_SECONDS = 60
 _BUILD_SECONDS = 3600
 _NEARER = 1e-4
-_AGAIN = "make the index again: run the command that made the collection with --factory Flat, then as it was"
+_REBUILD = "rebuild the index: run the command that built the collection with --factory Flat, then as before"
 
 
 class MilvusStore:
     """A Milvus collection of (n, d) rows with index FLAT and inner product."""
 
     def __init__(
-        self, address: Address, client: Any, name: str, dim: int, home: Path | None, kept: _Kept | None = None
+        self,
+        address: Address,
+        client: Any,
+        name: str,
+        dim: int,
+        home: Path | None,
+        summary: RowSummary | None = None,
     ) -> None:
-        """Take over a client. home: the folder that has noted it, or was read. kept: of rows that are there."""
+        """Take ownership of a client. home: folder whose note lists the collection. summary: of rows already there."""
         self.address, self.name, self.dim = address, name, dim
         self._client, self._home = client, home
-        self._kept, self._settled = kept or _Kept(dim), kept is not None
-        self._settling = threading.Lock()  # the app searches from several threads
-        weakref.finalize(
-            self, close, client, address
-        ).atexit = False  # then pymilvus and Milvus Lite do so themselves
+        self._summary, self._searchable = summary or RowSummary(dim), summary is not None
+        self._indexing = threading.Lock()  # the app searches from several threads
+        # At exit pymilvus and Milvus Lite close by themselves.
+        weakref.finalize(self, close, client, address).atexit = False
 
     @classmethod
     def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the address as cards hold it. folder: of the collection; the store must then be in reach."""
+        """Return the address as cards store it. folder: of the collection; if given, the store must be reachable."""
         if folder is not None:
             reach(Address.parse(factory, folder))
         return Address.parse(factory, Path()).text
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> MilvusStore:
-        """Make an empty Milvus collection of a new name.
+        """Create an empty Milvus collection with a new name.
 
-        factory: the address. folder: that will be saved to, whose parent a relative file lies in; it notes the name
-        first. Raises what `Address.parse` and `connect` raise.
+        factory: the address. folder: where the index will be saved; its note lists the name first, and a relative
+        Milvus Lite file lies in its parent. Raises what `Address.parse` and `connect` raise.
         """
         address = Address.parse(factory, folder.parent if folder else None)
         client = connect(address, create=True)
@@ -84,8 +82,8 @@ class MilvusStore:
         name = "_".join(part for part in ("attribution", owner, secrets.token_hex(8)) if part)
         store = cls(address, client, name, dim, folder)
         if folder is not None:
-            _add_note(folder, address.text, name)
-        with mended(address, "makes no collection", "see to it, and begin again"):
+            add_to_note(folder, address.text, name)
+        with plain_errors(address, "cannot create a collection", "fix the store and run the build again"):
             from pymilvus import DataType
 
             schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -98,36 +96,38 @@ class MilvusStore:
     def open(cls, folder: Path, factory: str) -> MilvusStore:
         """Open what `save` wrote.
 
-        Raises `CheckpointError` for a file that is none, a store that cannot be reached or rows that are gone,
-        `CollectionMismatchError` for other rows.
+        Raises `CheckpointError` for an invalid file, an unreachable store or missing rows, and
+        `CollectionMismatchError` if Milvus holds other rows.
         """
         from safetensors import SafetensorError, safe_open
 
         path = folder / FILE
         try:
             with safe_open(path, "numpy") as file:
-                described = file.metadata() or {}
+                metadata = file.metadata() or {}
                 arrays = {key: file.get_tensor(key) for key in file.keys()}
-            kept = _Kept.of(arrays, int(described["count"]), int(described["depth"]))
-            name, dim, text = described["name"], int(described["dim"]), described["store"]
+            summary = RowSummary.from_arrays(arrays, int(metadata["count"]), int(metadata["depth"]))
+            name, dim, text = metadata["name"], int(metadata["dim"]), metadata["store"]
         except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise CheckpointError(f"'{path}' says nothing of a Milvus store ({error}); {_AGAIN}.") from error
+            raise CheckpointError(
+                f"'{path}' does not describe a Milvus store ({error}); {_REBUILD}."
+            ) from error
         address = Address.parse(text, folder.parent)
-        store = cls(address, connect(address), name, dim, folder, kept)
+        store = cls(address, connect(address), name, dim, folder, summary)
         store._check_rows()
         return store
 
     @classmethod
     def clean_up(cls, folder: Path, keep: MilvusStore | None = None) -> bool:
-        """Drop the collections that a folder has noted, but for `keep`'s; whether none but it is left.
+        """Drop the collections in a folder's note except `keep`'s; return whether no other is left.
 
-        What cannot be dropped now, as its store cannot be reached, stays noted.
+        A collection whose store cannot be reached now stays in the note.
         """
         if keep is None:
             (folder / FILE).unlink(missing_ok=True)
         name = keep.name if keep else ""
-        noted, left = _noted(folder), []
-        for entry in noted:
+        entries, left = read_note(folder), []
+        for entry in entries:
             if entry["name"] == name:
                 left.append(entry)
                 continue
@@ -135,23 +135,23 @@ class MilvusStore:
                 _drop(Address.parse(entry["store"], folder.parent), entry["name"])
             except AttributionError:
                 left.append(entry)
-        if left != noted:
-            _write_note(folder, left)
+        if left != entries:
+            write_note(folder, left)
         return all(entry["name"] == name for entry in left)
 
     def __len__(self) -> int:
         """Return the number of training images."""
-        return self._kept.count
+        return self._summary.count
 
     @property
     def factory(self) -> str:
-        """The address, as cards hold it."""
+        """The address, as cards store it."""
         return self.address.text
 
     def add(self, rows: NDArray[np.float32]) -> None:
-        """Append (n, d) unit rows; some 4 MB go at a time."""
+        """Append (n, d) unit rows, sent about 4 MB at a time."""
         step = max(1, _INSERT_VALUES // self.dim)
-        with mended(self.address, "takes no rows", "see to it, and begin again"):
+        with plain_errors(self.address, "rejects rows", "fix the store and run the build again"):
             for start in range(0, len(rows), step):
                 block = rows[start : start + step]
                 self._client.insert(
@@ -159,71 +159,70 @@ class MilvusStore:
                     [{"id": len(self) + k, "row": row} for k, row in enumerate(block)],
                     timeout=_BUILD_SECONDS,
                 )
-                self._kept.add(block)
-        self._settled = False
+                self._summary.add(block)
+        self._searchable = False
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first.
 
-        Raises `InvalidInputError` for a `top` that Milvus does not hand out, `CheckpointError` where it fails.
+        Raises `InvalidInputError` for a `top` above Milvus's limit, `CheckpointError` if Milvus fails.
         """
-        ids, raw = self._deepest(queries, top, top)
+        ids, raw = self._fetch(queries, top, top)
         return Nearest(ids, np.clip(raw, -1.0, 1.0))
 
     def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """The same, and the rest in `bins` bins; raises `CheckpointError` where Milvus leaves nearer rows out."""
-        ids, raw = self._deepest(queries, top, max(top, self._kept.depth))
-        found = np.clip(raw, -1.0, 1.0)
+        """Like `nearest`, plus the rest in `bins` bins; raises `CheckpointError` if Milvus omits nearer rows."""
+        ids, raw = self._fetch(queries, top, max(top, self._summary.depth))
+        similarity = np.clip(raw, -1.0, 1.0)
         if raw.shape[1] == len(self):
-            rest = Rest.from_similarities(found[:, top:], bins)
+            rest = Rest.from_similarities(similarity[:, top:], bins)
         else:
-            rest = self._beyond(queries, ids, raw, top, bins)
-        return Hits(ids[:, :top], found[:, :top], rest)
+            rest = self._rest_beyond(queries, ids, raw, top, bins)
+        return Hits(ids[:, :top], similarity[:, :top], rest)
 
-    def _deepest(
+    def _fetch(
         self, queries: NDArray[np.float32], top: int, depth: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if top > LARGEST:
             raise InvalidInputError(
-                f"top is {top}, and Milvus hands out at most {LARGEST}; give that, or make the "
-                "index with 'Flat'."
+                f"top is {top}, but Milvus returns at most {LARGEST}; ask for fewer, or build the index with 'Flat'."
             )
-        self._settle()
+        self._make_searchable()
         return self._nearest(queries, min(len(self), depth))
 
     def reserve(self, count: int) -> None:
-        """Nothing: the memory is Milvus's."""
+        """Do nothing: Milvus manages its memory."""
 
     def save(self, folder: Path) -> None:
-        """Write where the rows are, and what the rest needs, to one file; the folder owns rows that none has noted."""
+        """Write the store's address and the row summary to one file; the folder then owns rows that no note lists."""
         from safetensors.numpy import save_file
 
-        self._settle()
+        self._make_searchable()
         if self._home is None:
             self._home = folder
-            _add_note(folder, self.address.anywhere, self.name)
-        here = self._home.resolve() == folder.resolve()
-        described = {
-            "store": self.factory if here else self.address.anywhere,
+            add_to_note(folder, self.address.anywhere, self.name)
+        at_home = self._home.resolve() == folder.resolve()
+        metadata = {
+            "store": self.factory if at_home else self.address.anywhere,
             "name": self.name,
             "count": str(len(self)),
             "dim": str(self.dim),
-            "depth": str(self._kept.depth),
+            "depth": str(self._summary.depth),
         }
         with atomic_path(folder / FILE) as temporary:
-            save_file(self._kept.arrays(), temporary, described)
+            save_file(self._summary.arrays(), temporary, metadata)
 
     def delete(self) -> None:
         """Delete the rows from Milvus."""
-        with mended(self.address, "does not drop a collection", f"drop '{self.name}' by hand"):
+        with plain_errors(self.address, "cannot drop a collection", f"drop '{self.name}' by hand"):
             self._client.drop_collection(self.name, timeout=_SEARCH_SECONDS)
 
     def _check_rows(self) -> None:
-        """Raise `CheckpointError` where the rows are gone, `CollectionMismatchError` where there are others."""
-        with mended(self.address, "cannot be read", f"start the server where it is down; else {_AGAIN}"):
+        """Raise `CheckpointError` if the rows are gone, `CollectionMismatchError` if Milvus holds others."""
+        with plain_errors(self.address, "cannot be read", f"start the server if it is down, or {_REBUILD}"):
             if not self._client.has_collection(self.name, timeout=_SEARCH_SECONDS):
                 raise CheckpointError(
-                    f"the Milvus store '{self.address}' has no collection '{self.name}' any more; {_AGAIN}."
+                    f"the Milvus store '{self.address}' no longer has the collection '{self.name}'; {_REBUILD}."
                 )
             fields = self._client.describe_collection(self.name, timeout=_SEARCH_SECONDS)["fields"]
             dim = next((int(f["params"]["dim"]) for f in fields if f["name"] == "row"), 0)
@@ -232,38 +231,38 @@ class MilvusStore:
         if (count, dim) != (len(self), self.dim):
             raise CollectionMismatchError(
                 f"the Milvus collection '{self.name}' in '{self.address}' holds {count} rows "
-                f"of {dim} values, expected {len(self)} of {self.dim}; {_AGAIN}."
+                f"of {dim} values, expected {len(self)} of {self.dim}; {_REBUILD}."
             )
 
     def _count(self) -> int:
-        found = self._client.query(
+        answer = self._client.query(
             self.name,
             filter="",
             output_fields=["count(*)"],
             consistency_level="Strong",
             timeout=_SEARCH_SECONDS,
         )
-        return int(found[0]["count(*)"])
+        return int(answer[0]["count(*)"])
 
-    def _settle(self) -> None:
-        """Have Milvus write, index and load what was added, so that a search sees all of it."""
-        with self._settling:
-            if not self._settled:
+    def _make_searchable(self) -> None:
+        """Have Milvus write, index and load all added rows, so that a search sees them."""
+        with self._indexing:
+            if not self._searchable:
                 self._index_all()
-                self._settled = True
+                self._searchable = True
 
     def _index_all(self) -> None:
-        with mended(self.address, "does not index the rows", "see to it, and begin again"):
+        with plain_errors(self.address, "cannot index the rows", "fix the store and run the build again"):
             self._client.flush(self.name, timeout=_BUILD_SECONDS)
             if not self._client.list_indexes(self.name):
-                wanted = self._client.prepare_index_params()
-                wanted.add_index("row", index_type="FLAT", metric_type="IP")
-                self._client.create_index(self.name, wanted, timeout=_BUILD_SECONDS)
+                params = self._client.prepare_index_params()
+                params.add_index("row", index_type="FLAT", metric_type="IP")
+                self._client.create_index(self.name, params, timeout=_BUILD_SECONDS)
             self._client.load_collection(self.name, timeout=_BUILD_SECONDS)
             count = self._count()
         if count != len(self):
             raise CheckpointError(
-                f"the Milvus store '{self.address}' kept {count} of {len(self)} rows; begin again."
+                f"the Milvus store '{self.address}' kept {count} of {len(self)} rows; run the build again."
             )
 
     def _nearest(
@@ -275,15 +274,15 @@ class MilvusStore:
             block = list(queries[start : start + _QUERIES])
             try:
                 answers = self._ask(block, depth)
-            except CheckpointError:  # a server that was started again may have let go of what it had loaded
-                with mended(self.address, "does not answer", "try again once it does"):
+            except CheckpointError:  # a restarted server may have unloaded the collection
+                with plain_errors(self.address, "does not answer", "try again once it does"):
                     self._client.load_collection(self.name, timeout=_SEARCH_SECONDS)
                 answers = self._ask(block, depth)
             for row, hits in enumerate(answers, start):
                 if len(hits) != depth:
                     raise CheckpointError(
-                        f"the Milvus store '{self.address}' handed out {len(hits)} of {depth} rows "
-                        f"of '{self.name}'; {_AGAIN}."
+                        f"the Milvus store '{self.address}' returned {len(hits)} of {depth} rows "
+                        f"of '{self.name}'; {_REBUILD}."
                     )
                 ids[row] = [hit["id"] for hit in hits]
                 similarity[row] = [hit["distance"] for hit in hits]
@@ -291,7 +290,7 @@ class MilvusStore:
         return np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarity, order, axis=1)
 
     def _ask(self, queries: list[NDArray[np.float32]], depth: int) -> Any:
-        with mended(self.address, "does not answer", "try again once it does"):
+        with plain_errors(self.address, "does not answer", "try again once it does"):
             return self._client.search(
                 self.name,
                 data=queries,
@@ -302,7 +301,7 @@ class MilvusStore:
                 timeout=_SEARCH_SECONDS,
             )
 
-    def _beyond(
+    def _rest_beyond(
         self,
         queries: NDArray[np.float32],
         ids: NDArray[np.int64],
@@ -311,58 +310,17 @@ class MilvusStore:
         bins: int,
     ) -> Rest:
         others = len(self) - raw.shape[1]
-        mean = (queries.astype(np.float64) @ self._kept.sum - raw.sum(axis=1, dtype=np.float64)) / others
-        sample = queries @ self._kept.sample.T
-        unseen = np.array([~np.isin(self._kept.sample_id, row) for row in ids], dtype=bool).reshape(
+        mean = (queries.astype(np.float64) @ self._summary.sum - raw.sum(axis=1, dtype=np.float64)) / others
+        sample = queries @ self._summary.sample.T
+        unseen = np.array([~np.isin(self._summary.sample_id, row) for row in ids], dtype=bool).reshape(
             sample.shape
         )
         if (unseen & (sample > raw[:, -1:] + _NEARER)).any():
             raise CheckpointError(
-                f"the Milvus store '{self.address}' leaves nearer rows of '{self.name}' out, so that "
-                f"shares would be wrong; was another index than FLAT made of it? Or {_AGAIN}."
+                f"the Milvus store '{self.address}' omits nearer rows of '{self.name}', so shares would be "
+                f"wrong; check that its index is FLAT, or {_REBUILD}."
             )
         return rest_of_truncated_search(np.clip(raw, -1.0, 1.0), top, others, mean, sample, unseen, bins)
-
-
-class _Kept:
-    """What the rest needs of all rows: their sum, and an even sample of them in random order.
-
-    Every row gets a random number, and those with the least are the sample: the same however rows come in blocks.
-    depth: how many rows a search asks for; where there are no more, no sample is needed.
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count, self.depth = 0, _DEPTH
-        self.sum: FloatArray = np.zeros(dim)
-        self.sample = np.zeros((0, dim), dtype=np.float32)
-        self.sample_id = np.zeros(0, dtype=np.int64)
-        self._key: FloatArray = np.zeros(0)
-        self._rng = np.random.default_rng(_SEED)
-
-    def add(self, rows: NDArray[np.float32]) -> None:
-        drawn = self._rng.random(len(rows))
-        new = np.flatnonzero(drawn < (self._key[-1] if len(self._key) >= _SAMPLE else 1.0))
-        key = np.concatenate([self._key, drawn[new]])
-        least = np.argsort(key, kind="stable")[:_SAMPLE]
-        self.sample = np.concatenate([self.sample, rows[new]])[least]
-        self._key, self.sample_id = key[least], np.concatenate([self.sample_id, self.count + new])[least]
-        self.sum += rows.sum(axis=0, dtype=np.float64)
-        self.count += len(rows)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        some = slice(0, None if self.count > self.depth else 0)
-        return {
-            "sum": self.sum,
-            "sample": np.ascontiguousarray(self.sample[some]),
-            "sample_id": self.sample_id[some],
-        }
-
-    @classmethod
-    def of(cls, arrays: dict[str, NDArray[Any]], count: int, depth: int) -> _Kept:
-        kept = cls(len(arrays["sum"]))
-        kept.sum, kept.sample, kept.sample_id = (arrays[name] for name in ("sum", "sample", "sample_id"))
-        kept.count, kept.depth = count, depth
-        return kept
 
 
 def _drop(address: Address, name: str) -> None:
@@ -370,40 +328,7 @@ def _drop(address: Address, name: str) -> None:
         return
     client = connect(address)
     try:
-        with mended(address, "does not drop a collection", f"drop '{name}' by hand"):
+        with plain_errors(address, "cannot drop a collection", f"drop '{name}' by hand"):
             client.drop_collection(name, timeout=_SEARCH_SECONDS)
     finally:
         close(client, address)
-
-
-def _noted(home: Path) -> list[dict[str, str]]:
-    """What a folder has noted; of a copied folder only what was copied with it, for other rows are the original's."""
-    try:
-        note = read_json(home / NOTE)
-        every, same = list(note["collections"]), note["folder"] == home.stat().st_ino
-        return [entry for entry in every if same or _inside(entry["store"])]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _inside(store: str) -> bool:
-    return store.endswith(".db") and not Path(store.partition(":")[2]).is_absolute()
-
-
-def _add_note(home: Path, store: str, name: str) -> None:
-    make_folder(home)
-    _write_note(home, [*_noted(home), {"store": store, "name": name}])
-
-
-def _write_note(home: Path, collections: list[dict[str, str]]) -> None:
-    if collections:
-        write_json_atomic(
-            home / NOTE,
-            {
-                "what": "Milvus collections that this folder has made, and deletes with itself",
-                "folder": home.stat().st_ino,
-                "collections": collections,
-            },
-        )
-    else:
-        (home / NOTE).unlink(missing_ok=True)
