@@ -15,8 +15,9 @@ from attribution_core.add_one_in.evaluation import RECALL_AT
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import atomic_path
 from attribution_core.common.text import listing
-from attribution_core.evidence import memorization as memorization_evidence
+from attribution_core.evidence.memorization import FILE as MEMORIZATION_FILE
 from attribution_core.figures.evidence import PRETRAINED
+from attribution_core.reports.wording.noise_signal import PROMPT_GROUPS
 from pocket.encoders.report import NEAREST, PRECISION, REPORT
 from pocket.evidence.scaling import SCALING
 from pocket.generator.commands import OUT, TRIALS
@@ -32,7 +33,7 @@ CASES = {
 OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_style",)
 JUDGED = Path("pocket/judged.json")  # what a person saw on the sheets, prompt by prompt
 START, END = "<!-- written by python -m pocket.results -->", "<!-- end of what it writes -->"
-MEMORIZED = OUT.parent / memorization_evidence.FILE
+MEMORIZED = OUT.parent / MEMORIZATION_FILE
 SEEN, UNSEEN = "seen captions", "pairs never seen together"
 
 
@@ -143,7 +144,7 @@ def _memorized(told: dict[str, Any]) -> Iterable[str]:
         ),
         (
             (
-                memorization_evidence.GROUPS[name],
+                PROMPT_GROUPS[name],
                 f"{group['images']:,}",
                 _percent(group["called"]),
                 f"{group['similarity']:.3f}",

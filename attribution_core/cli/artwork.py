@@ -40,22 +40,24 @@ def artwork(
     from attribution_core.common.text_files import read_lines
     from attribution_core.errors import CheckpointError
     from attribution_core.generation.generator import Generator
+    from attribution_core.reports.as_dict import standing_dict, survey_dict
+    from attribution_core.reports.wording.artwork import standing_sentence, survey_sentence
 
     files = [path for _, path in image_files([images])]
-    asked = None if prompts is None else read_lines(prompts, "the prompts")
+    lines = None if prompts is None else read_lines(prompts, "the prompts")
     opened = Collection.open(collection or Settings().collection, method)
     attributor = Attributor(opened, device=device)
     candidates = embed(attributor, Artwork.read(files, artist))
     answers = {str(path): would_be_credited(attributor, path, candidates) for path in image or ()}
-    told = None
+    surveyed = None
     if prompts is not None or not image:
-        wanted = close_prompts(attributor, candidates) if asked is None else asked
+        wanted = close_prompts(attributor, candidates) if lines is None else lines
         if opened.generator_path is None:
             raise CheckpointError(
                 f"collection '{opened.name}' has no generator to draw prompts; give --image FILE."
             )
         with progress_bar("step") as on_step:
-            told = survey(
+            surveyed = survey(
                 attributor,
                 Generator.open(opened.generator_path, device),
                 candidates,
@@ -69,8 +71,8 @@ def artwork(
                 {
                     "collection": opened.name,
                     "method": opened.method,
-                    "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
-                    "survey": None if told is None else told.to_dict(),
+                    "images": [{"image": name, **standing_dict(s)} for name, s in answers.items()],
+                    "survey": None if surveyed is None else survey_dict(surveyed),
                 },
                 indent=2,
                 ensure_ascii=False,
@@ -78,11 +80,11 @@ def artwork(
         )
         return
     for name, standing in answers.items():
-        typer.echo(one_line(f"{name}: {standing.sentence}"))
-    if told is not None:
-        typer.echo(one_line(told.sentence))
+        typer.echo(one_line(f"{name}: {standing_sentence(standing)}"))
+    if surveyed is not None:
+        typer.echo(one_line(survey_sentence(surveyed)))
         typer.echo("   share  closest at  of      prompt")
-        for row in told.ranked:
+        for row in surveyed.ranked:
             s = row.standing
             typer.echo(
                 f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {one_line(row.prompt)}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
-from attribution_core.common.text import listing
 from attribution_core.errors import CheckpointError
-from attribution_core.generation.noise_signal import NoiseSignal
 
 FILE = "evidence/memorization.json"
-GROUPS = {
-    "planted": "prompts of images that were repeated in training on purpose",
-    "control": "prompts of matched training images that were not",
-    "training": "other training prompts",
-    "fresh": "prompts that the generator never saw",
-}
-"""What the measured prompts are, for people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +38,41 @@ class Signals:
         means = self.means[group]
         return float(((means < value).sum() + 0.5 * (means == value).sum()) / len(means))
 
-    def sentence(self, signal: NoiseSignal) -> str:
-        """Where a signal stands among the groups."""
-        parts = [
-            f"{self.above(group, signal.mean):.0%} of images of {GROUPS.get(group, group)}"
-            for group in ("fresh", "training", "planted")
-            if group in self.means
-        ]
-        return f"The signal is {signal.mean:.2f}: stronger than that of {listing(parts)}."
+
+@dataclass(frozen=True)
+class GroupRates:
+    """Images of one group of prompts.
+
+    called: the part that is called copies, in [0, 1]. drop, drop_95: median and 95 % quantile of their drop-offs.
+    """
+
+    called: float
+    drop: float
+    drop_95: float
+
+
+@dataclass(frozen=True)
+class CopyRates:
+    """How well copies are recognised among the generator's own images, each in [0, 1].
+
+    recall: the part of images of planted prompts that is called copies. recall_changed: the same after changes such as
+    mirroring and cropping. precision: the part of what is called a copy that came from a planted prompt and not from
+    its matched control; None where nothing is called a copy. groups: by name, "training" and "fresh" at least.
+    """
+
+    recall: float
+    recall_changed: float
+    precision: float | None
+    groups: Mapping[str, GroupRates]
 
 
 @dataclass(frozen=True, eq=False)
 class MemorizationEvidence:
-    """All of it. generator_sha256: of the one that was measured. told: the whole file."""
+    """All of it. generator_sha256: of the generator that was measured."""
 
     generator_sha256: str
     signals: Signals
-    told: Mapping[str, Any] = field(repr=False)
+    copies: CopyRates
 
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
@@ -72,20 +81,12 @@ class MemorizationEvidence:
         if not path.exists():
             return None
         try:
-            told = read_json(path)
-            found = told["signal"]
-            signals = Signals(
-                {name: np.array(values, dtype=np.float64) for name, values in found["means"].items()},
-                {name: np.array(values, dtype=np.float64) for name, values in found["steps"].items()},
-                {name: Estimate(**value) for name, value in found["auc"].items()},
-                (int(told["steps"]), float(told["guidance"])),
-            )
-            whole = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
-            if "training" not in signals.auc or not whole:
+            stored = read_json(path)
+            signals = _signals(stored)
+            finite = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            if "training" not in signals.auc or not finite:
                 raise ValueError("a group of prompts holds no numbers")
-            read = cls(str(told["generator_sha256"]), signals, told)
-            _ = read.how_copies, read.stands_apart(1, 0.0)  # what is missing is said at once
-            return read
+            return cls(str(stored["generator_sha256"]), signals, _copy_rates(stored["copies"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({type(error).__name__}: {error}); make it again with "
@@ -94,40 +95,30 @@ class MemorizationEvidence:
 
     def stands_apart(self, after: int, drop: float) -> bool:
         """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
-        return after == 1 and drop > float(self.told["copies"]["groups"]["training"]["drop_95"])
-
-    @property
-    def how_copies(self) -> str:
-        """How well copies are told among this generator's own images."""
-        made, changed, groups = (self.told["copies"][name] for name in ("made", "made and changed", "groups"))
-        right = (
-            ""
-            if made["precision"] is None
-            else (
-                f" of what is called a copy {made['precision']['value']:.0%} came from such a prompt, and not from a "
-                "matched one that was not repeated;"
-            )
-        )
-        return (
-            f"On this generator's own images: of those of prompts that were repeated in training on purpose "
-            f"{made['recall']['value']:.0%} are found to be copies, after changes such as mirroring and cropping "
-            f"{changed['recall']['value']:.0%};{right} of images of other training prompts "
-            f"{groups['training']['called']:.1%} are called copies, of those of prompts it never saw "
-            f"{groups['fresh']['called']:.1%}."
-        )
-
-    @property
-    def how(self) -> str:
-        """How the noise signal is known, and how far it can be trusted."""
-        told, auc = self.signals, self.signals.auc["training"]
-        return (
-            f"{HOW_SIGNAL} Of a planted and of another training prompt, the planted one has the stronger signal in "
-            f"{auc.value:.0%} of cases (95 % interval {auc.low:.0%} to {auc.high:.0%}); 50 % would be chance. "
-            f"Measured on this generator at {told.at[0]} steps and guidance {told.at[1]:g}."
-        )
+        return after == 1 and drop > self.copies.groups["training"].drop_95
 
 
-HOW_SIGNAL = (
-    "At each step the generator predicts the noise with and without the words. The signal is the length of "
-    "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."
-)
+def _signals(stored: Mapping[str, Any]) -> Signals:
+    signal = stored["signal"]
+    return Signals(
+        {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
+        {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
+        {name: Estimate(**value) for name, value in signal["auc"].items()},
+        (int(stored["steps"]), float(stored["guidance"])),
+    )
+
+
+def _copy_rates(stored: Mapping[str, Any]) -> CopyRates:
+    made, changed = stored["made"], stored["made and changed"]
+    groups = {
+        name: GroupRates(float(row["called"]), float(row["drop"]), float(row["drop_95"]))
+        for name, row in stored["groups"].items()
+    }
+    if not groups.keys() >= {"training", "fresh"}:
+        raise ValueError("the rates of a group of prompts are missing")
+    return CopyRates(
+        float(made["recall"]["value"]),
+        float(changed["recall"]["value"]),
+        None if made["precision"] is None else float(made["precision"]["value"]),
+        groups,
+    )

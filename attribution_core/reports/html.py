@@ -9,12 +9,12 @@ from __future__ import annotations
 from html import escape
 
 from attribution_core.attribution.groups import Groups
-from attribution_core.attribution.works import alike
 from attribution_core.common.images import data_uri
 from attribution_core.common.text import percent, web_link
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report
 from attribution_core.reports.section import Section, StoredPart
+from attribution_core.reports.wording.attribution import attribution_how, place_in_work
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2536; --soft: #56617a; --line: #d5dbe6; --ground: #fff; --box: #f6f8fb;
@@ -106,13 +106,18 @@ def _head(report: Report) -> str:
         f"<h1>Which training images influenced this image?</h1><p class='how'>Attribution report · "
         f"{escape(report.made.replace('T', ' ').replace('+00:00', ' UTC'))} · {escape(report.software)}</p>"
         f'<div class="verdict{kind}"><strong>{escape(verdict)}</strong>{escape(text)}'
-        f"{how(report.how['stands_out'])}</div>"
+        f"{how(known(report)['stands_out'])}</div>"
     )
 
 
 def how(*sentences: str) -> str:
     """Under a number: how it is known, as HTML."""
     return f'<p class="how"><b>How do we know?</b> {escape(" ".join(sentences))}</p>'
+
+
+def known(report: Report) -> dict[str, str]:
+    """How each kind of number of the report is known."""
+    return attribution_how(report.attribution)
 
 
 def _facts(rows: list[tuple[str, str]]) -> str:
@@ -162,7 +167,7 @@ def _images(report: Report) -> str:
     for k, picture in enumerate(report.thumbnails):
         credit, share = result.credits[k], float(result.influence[k])
         name = escape(result.name_of(k))
-        same = alike(result.work_of(k), k)
+        same = place_in_work(result.work_of(k), k)
         cards.append(
             f'<li class="card"><img src="{picture}" alt="{name}"><p><b>{percent(share)}</b> · rank '
             f"{int(result.rank[k]):,}</p>{_bar(share / strongest)}<p class='how'>"
@@ -171,18 +176,18 @@ def _images(report: Report) -> str:
             f"{escape(credit.licence) or 'licence not stated'}</p><p>{web_link(credit.link)}</p></li>"
         )
     others = result.n_training - count
-    known = [("These images together", percent(1 - head.rest))]
+    totals = [("These images together", percent(1 - head.rest))]
     if others:
-        known.append(
+        totals.append(
             (
                 f"The {others:,} others together",
                 f"{percent(head.rest)} ({_interval(head.rest_low, head.rest_high)})",
             )
         )
     return (
-        f"<h2>The {count} most influential training images</h2>{_facts(known)}{how(report.how['rest'])}"
+        f"<h2>The {count} most influential training images</h2>{_facts(totals)}{how(known(report)['rest'])}"
         f'<ol class="cards">{"".join(cards)}</ol>'
-        f"{how(report.how['influence'], 'The small numbers are its interval.', report.how['interval'])}"
+        f"{how(known(report)['influence'], 'The small numbers are its interval.', known(report)['interval'])}"
     )
 
 
@@ -214,7 +219,7 @@ def _table(report: Report) -> str:
         f"<h2>All {len(report.attribution)} listed images</h2>"
         f'<div class="wide" tabindex="0" role="region" aria-label="All listed images"><table><thead><tr>{head}'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
-        f"{how(report.how['similarity'], 'Uncalibrated:', report.how['uncalibrated'])}"
+        f"{how(known(report)['similarity'], 'Uncalibrated:', known(report)['uncalibrated'])}"
     )
 
 
@@ -262,13 +267,13 @@ def _spread(report: Report) -> str:
         f'<text x="0" y="{bottom + 15}">rank 1</text><text x="{_WIDE}" y="{bottom + 15}" text-anchor="end">'
         f"rank {len(result)}</text></svg><p>{escape(words)}. The dashed line is an even share, "
         f"{1 / result.n_training:.4%}. As many equally influential images as would be so spread out: about "
-        f"{result.effective_number:,.0f}.</p>{how(report.how['effective_number'], report.how['interval'])}"
+        f"{result.effective_number:,.0f}.</p>{how(known(report)['effective_number'], known(report)['interval'])}"
     )
 
 
 def _credit(report: Report) -> str:
     tables = "".join(_sum(told) for told in report.sums)
-    return f"<h2>Whose credit</h2>{tables}{how(report.how['sums'])}"
+    return f"<h2>Whose credit</h2>{tables}{how(known(report)['sums'])}"
 
 
 def _sum(told: Groups) -> str:
@@ -319,7 +324,7 @@ def _meaning() -> str:
 
 
 def _made_with(report: Report) -> str:
-    return f"<h2>What the numbers were made from</h2>{how(report.how['checksums'])}" + "".join(
+    return f"<h2>What the numbers were made from</h2>{how(known(report)['checksums'])}" + "".join(
         _part(part) for part in report.parts
     )
 

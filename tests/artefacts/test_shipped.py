@@ -18,7 +18,7 @@ from attribution_core.common.cards import read_card, verify_files
 from attribution_core.common.files import sha256_file
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.evidence.benchmark import Evidence
-from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from pocket.benchmark.plan import SPLITS
@@ -133,12 +133,13 @@ def test_a_training_image_is_its_own_nearest() -> None:
 def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:
     collection, found = Collection.open(POCKET), MemorizationEvidence.open(POCKET)
     assert found is not None and found.generator_sha256 == generator.sha256
-    assert found.told["copy_encoder"] == copy_encoder(collection)
-    threshold = threshold_of(found.told["copy_encoder"])
-    assert threshold is not None and found.told["threshold"] == threshold.value
+    stored = json.loads((POCKET / FILE).read_text())
+    assert stored["copy_encoder"] == copy_encoder(collection)
+    threshold = threshold_of(stored["copy_encoder"])
+    assert threshold is not None and stored["threshold"] == threshold.value
     assert found.signals.at == (generator.defaults.steps, generator.defaults.guidance)
-    groups = found.told["copies"]["groups"]
-    assert groups["planted"]["called"] > groups["training"]["called"] >= groups["fresh"]["called"]
+    groups = found.copies.groups
+    assert groups["planted"].called > groups["training"].called >= groups["fresh"].called
     assert all(auc.low > 0.5 for auc in found.signals.auc.values()), (
         "the signal tells planted prompts from others"
     )

@@ -15,6 +15,8 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
+from attribution_core.reports.as_dict import standing_dict
+from attribution_core.reports.wording.artwork import lesson_sentence, survey_sentence
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION
 from ui.services.app import Query, Services
@@ -229,7 +231,7 @@ def _prompts(
                 yield [
                     "",
                     gr.update(visible=True),
-                    words.headline(event.sentence, "spread"),
+                    words.headline(survey_sentence(event), "spread"),
                     words.survey_pictures(event),
                     shares_by_prompt(event),
                     ranks_by_prompt(event),
@@ -347,7 +349,7 @@ def _learned(
                         "alone, until you forget your artwork."
                     ),
                     gr.update(visible=True),
-                    words.headline(event.sentence, "" if event.risen else "spread"),
+                    words.headline(lesson_sentence(event), "" if event.risen else "spread"),
                     words.pairs(event),
                     moved(event),
                     words.moved_rows(event),
@@ -392,7 +394,7 @@ def _api(asked: ArtworkServices) -> None:
 
         Uploaded files are deleted as soon as they are read.
         """
-        return asked.answer([file["path"] for file in artwork], artist, image["path"], method).to_dict()
+        return standing_dict(asked.answer([file["path"] for file in artwork], artist, image["path"], method))
 
     gr.api(would_be_credited, api_name="would_be_credited", **ATTRIBUTION)
 

@@ -12,9 +12,17 @@ import gradio as gr
 from attribution_core.analyses.memorization.overlays import SIDE, difference, heat, shown
 from attribution_core.analyses.memorization.verdict import Look, Verdict
 from attribution_core.common.images import data_uri
-from attribution_core.evidence.memorization import HOW_SIGNAL
 from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
+from attribution_core.reports.as_dict import verdict_dict
+from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
+from attribution_core.reports.wording.verdict import (
+    alignment_words,
+    detection_how,
+    verdict_how,
+    verdict_sentence,
+    verdict_title,
+)
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
 from ui.services.app import Query, Services
@@ -217,7 +225,7 @@ def build(services: Services, session: Session) -> None:
     @handler
     def check_copy(image: gr.FileData) -> dict[str, Any]:
         """Tell whether an image is a copy of a training image: similarity, threshold and its measured precision."""
-        return own.check(services.read_upload(image["path"])).to_dict()
+        return verdict_dict(own.check(services.read_upload(image["path"])))
 
     gr.api(check_copy, api_name="check_copy", **ATTRIBUTION)
 
@@ -248,10 +256,10 @@ def _headline(own: MemorizationServices, query: Query, verdict: Verdict) -> str:
     )
     but = " But it stands apart from all others as copies do: look at both below." if apart else ""
     return (
-        f'<div class="headline {kind}" aria-live="polite"><h2>{html.escape(verdict.title)}</h2>'
-        f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict.sentence + but)}</p></div>"
-        + _how(verdict.how)
-        + (f"<p class='status'>{html.escape(found.how_copies)}</p>" if found else "")
+        f'<div class="headline {kind}" aria-live="polite"><h2>{html.escape(verdict_title(verdict))}</h2>'
+        f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict_sentence(verdict) + but)}</p></div>"
+        + _how(verdict_how(verdict))
+        + (f"<p class='status'>{html.escape(detection_how(found))}</p>" if found else "")
     )
 
 
@@ -285,7 +293,7 @@ def _laid(look: Look) -> str:
     laid = look.alignment
     before = f"; {laid.rms_before:.0f} as they were" if laid.moved else ""
     return status_line(
-        f"The training image was {laid.words}. Pixels then differ by {laid.rms:.0f} of 255 steps on average"
+        f"The training image was {alignment_words(laid)}. Pixels then differ by {laid.rms:.0f} of 255 steps on average"
         f"{before}."
     )
 
@@ -296,11 +304,11 @@ def _drop_words(own: MemorizationServices, query: Query, verdict: Verdict) -> st
         f"The largest drop-off is {drop.size:.3f}, after {drop.after} "
         f"{'image' if drop.after == 1 else 'images'}."
     )
-    groups = found.told.get("copies", {}).get("groups", {}) if found else {}
-    if groups.keys() >= {"planted", "training"}:
+    planted = found.copies.groups.get("planted") if found else None
+    if found and planted:
         text += (
-            f" Half of all images of planted prompts have one of {groups['planted']['drop']:.3f} or more; of "
-            f"images of other training prompts 95 % stay below {groups['training']['drop_95']:.3f}."
+            f" Half of all images of planted prompts have one of {planted.drop:.3f} or more; of "
+            f"images of other training prompts 95 % stay below {found.copies.groups['training'].drop_95:.3f}."
         )
     return f"<p class='status'>{html.escape(text)}</p>" + _how(
         "The training images stand in the order of their similarity. A copy stands apart from the rest; "
@@ -325,12 +333,12 @@ def _signal(own: MemorizationServices, query: Query | None) -> list[Any]:
         text = "Nobody measured yet how strong the signal of memorized prompts of this generator is: no verdict on it."
     else:
         head = f"The words pulled with a signal of {signal.mean:.2f}"
-        text = found.signals.sentence(signal)
+        text = signal_sentence(found.signals, signal)
         made = query.recipe if query else None
         if made is not None and (made.steps, made.guidance) != found.signals.at:
             text += f" This image has {made.steps} steps and guidance {made.guidance:g}, so that comparison is rough."
     words = f"<h3>While it was made: {html.escape(head)}</h3><p>{html.escape(text)}</p>" + _how(
-        found.how if found else HOW_SIGNAL
+        signal_how(found)
     )
     return [
         gr.update(visible=True),

@@ -11,6 +11,7 @@ import gradio as gr
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.attribution.result import Attribution
 from attribution_core.generation.generator import StepPreview
+from attribution_core.reports.wording.verdict import returned_sentence, verdict_how
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
@@ -243,7 +244,7 @@ def _summary(own: MemorizationServices, found: list[Tried], count: int, before: 
         for one in found
     )
     return (
-        f'<p class="sentence" role="status">{html.escape(before + told.sentence + more + going)}</p>'
+        f'<p class="sentence" role="status">{html.escape(before + returned_sentence(told) + more + going)}</p>'
         f'<div class="seed-bars" aria-hidden="true">{bars}</div><p class="status"><b>How do we know?</b> '
-        f"{html.escape(found[0].verdict.how)}</p>"
+        f"{html.escape(verdict_how(found[0].verdict))}</p>"
     )

@@ -13,6 +13,7 @@ from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import data_uri, scaled_down
 from attribution_core.common.text import percent
 from attribution_core.reports.section import Fact, Section
+from attribution_core.reports.wording.artwork import standing_sentence
 from ui.services.app import Query
 from ui.services.artwork import Desk
 from ui.widgets.status import status_line
@@ -127,7 +128,7 @@ def about(query: Query | None) -> str:
 
 def credited(standing: Standing, query: Query | None) -> str:
     """The answer to the first question."""
-    return headline(standing.sentence, "found" if standing.best.rank == 1 else "spread")
+    return headline(standing_sentence(standing), "found" if standing.best.rank == 1 else "spread")
 
 
 def credited_tiles(standing: Standing) -> str:
@@ -265,7 +266,7 @@ def section(standing: Standing) -> Section:
     ]
     return Section(
         f"Would {standing.artist} be credited?",
-        f"{standing.sentence} The images of {standing.artist} were added as candidates for this section alone; they "
-        "are not stored, and as far as the collection knows the model did not learn from them.",
+        f"{standing_sentence(standing)} The images of {standing.artist} were added as candidates for this section "
+        "alone; they are not stored, and as far as the collection knows the model did not learn from them.",
         tuple(told),
     )

@@ -7,15 +7,12 @@ nothing else has changed. So this shows how far attribution moves where the answ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from statistics import median
-from typing import Any
+from dataclasses import dataclass, field
 
 from PIL import Image
 
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
-    LISTED,
     Candidates,
     Standing,
     would_be_credited,
@@ -24,7 +21,6 @@ from attribution_core.analyses.artwork.survey import checked_prompts
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.arrays import whole
 from attribution_core.common.progress import OnProgress, ProgressReporter
-from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import Customization, customize_many, customized
@@ -134,42 +130,6 @@ class WithAndWithout:
     def risen(self) -> int:
         """Prompts in which the artist's share is larger afterwards."""
         return sum(p.after.share > p.before.share for p in self.pairs)
-
-    @property
-    def sentence(self) -> str:
-        """What the pairs say together, for people."""
-        before, after = (median(getattr(p, side).share for p in self.pairs) for side in ("before", "after"))
-        ranks = [median(getattr(p, side).best.rank for p in self.pairs) for side in ("before", "after")]
-        listed = [
-            sum(getattr(p, side).best.rank <= LISTED for p in self.pairs) for side in ("before", "after")
-        ]
-        middle = "" if len(self.pairs) == 1 else " (medians)"
-        many = "the image" if len(self.pairs) == 1 else f"{self.risen} of {len(self.pairs)} images"
-        if not self.risen:
-            return (
-                "Having learned from you, the model draws nothing that is closer to your images: your share rose "
-                f"in none of {len(self.pairs)}. More steps may show more."
-            )
-        return (
-            f"Once the model has learned from you, your share rises in {many}: from {percent(before)} to "
-            f"{percent(after)}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}{middle}"
-            ". "
-            f"Among the first {LISTED}: {listed[0]} before, {listed[1]} after."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, without any picture."""
-        return {
-            "artist": self.artist,
-            "seed": self.seed,
-            "verdict": self.sentence,
-            "risen": self.risen,
-            "lesson": asdict(self.lesson),
-            "prompts": [
-                {"prompt": p.prompt, "before": p.before.to_dict(), "after": p.after.to_dict()}
-                for p in self.pairs
-            ],
-        }
 
 
 def with_and_without(

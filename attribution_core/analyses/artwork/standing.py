@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from PIL import Image
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import LIMITS, Limits, read_image
-from attribution_core.common.text import percent
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 
@@ -181,71 +179,6 @@ class Standing:
         """Whether the artist's closest image is first together with a training image: it may be that very image."""
         nearest = float(self.attribution.similarity[self.strongest[0]])
         return self.best.rank <= 2 and abs(self.best.similarity - nearest) < LEVEL
-
-    @property
-    def sentence(self) -> str:
-        """The answer to "would I be credited?", for people."""
-        best, n = self.best, self.attribution.n_training
-        title, held = f"“{best.title}”", percent(best.influence)
-        together = (
-            ""
-            if len(self.pieces) == 1
-            else (f" Your {len(self.pieces)} images together would hold {percent(self.share)}.")
-        )
-        first = self.strongest[0]
-        strongest = (
-            f"“{self.attribution.name_of(first)}”, the strongest training image, with "
-            f"{percent(float(self.attribution.influence[first]))}"
-        )
-        if self.level:
-            return (
-                f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
-                f"the same image, so that yours is in the training set already.{together}"
-            )
-        if self.named_first:
-            return f"Yes: {title} would be named first of {n:,} images, with {held}, before {strongest}.{together}"
-        if best.rank == 1:
-            return (
-                f"Perhaps: {title} would be the closest of {n:,} images, with {held}, before {strongest}, but none "
-                f"stands out; the influence is spread over many.{together}"
-            )
-        if best.rank <= LISTED:
-            return (
-                f"In part: {title} would stand at number {best.rank} of {n:,} with {held}, behind {strongest}."
-                f"{together}"
-            )
-        even = f"{self.lift:.1f} times an even share" if self.lift >= 0.05 else "next to nothing"
-        return (
-            f"No: your closest, {title}, would stand at number {best.rank:,} of {n:,}, far behind {strongest}. "
-            f"Your {'image' if len(self.pieces) == 1 else f'{len(self.pieces)} images together'} would hold "
-            f"{percent(self.share)}, {even}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names, ranks and shares as plain numbers and text, without any picture."""
-        told = self.attribution
-        return {
-            "artist": self.artist,
-            "verdict": self.sentence,
-            "n_candidates": told.n_training,
-            "n_training": self.n_training,
-            "share": self.share,
-            "share_low": self.share_low,
-            "share_high": self.share_high,
-            "lift": self.lift,
-            "named_first": self.named_first,
-            "pieces": [dict(vars(p)) for p in self.pieces],
-            "strongest_training_images": [
-                {
-                    "rank": int(told.rank[k]),
-                    "id": told.credits[k].id,
-                    "caption": told.credits[k].caption,
-                    "creator": told.credits[k].creator,
-                    "influence": float(told.influence[k]),
-                }
-                for k in self.strongest[:LISTED]
-            ],
-        }
 
 
 def would_be_credited(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
-    LISTED,
     Candidates,
     Standing,
     would_be_credited,
 )
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.progress import OnProgress, ProgressReporter
-from attribution_core.common.text import percent
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.generator import Generator
 
@@ -47,27 +45,6 @@ class Survey:
     def ranked(self) -> tuple[PromptStanding, ...]:
         """The rows, closest to the artist's work first."""
         return tuple(sorted(self.rows, key=lambda row: -row.standing.share))
-
-    @property
-    def sentence(self) -> str:
-        """What the rows say together, for people."""
-        closest, count = self.ranked[0], len(self.rows)
-        listed = sum(row.standing.best.rank <= LISTED for row in self.rows)
-        share, best = percent(closest.standing.share), closest.standing.best
-        return (
-            f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
-            f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
-            f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, closest first, without any picture."""
-        return {
-            "artist": self.artist,
-            "seed": self.seed,
-            "verdict": self.sentence,
-            "prompts": [{"prompt": row.prompt, **row.standing.to_dict()} for row in self.ranked],
-        }
 
 
 def survey(

@@ -52,17 +52,6 @@ class Alignment:
         """Whether anything was done to the match."""
         return self.flipped or self.scale != 1.0 or self.right != 0.0 or self.down != 0.0
 
-    @property
-    def words(self) -> str:
-        """What was done to the match, for people."""
-        done = ["mirrored"] if self.flipped else []
-        if self.scale != 1.0:
-            done.append(f"scaled to {self.scale:.0%}")
-        for part, names in ((self.right, ("right", "left")), (self.down, ("down", "up"))):
-            if part:
-                done.append(f"moved {abs(part):.0%} {names[part < 0]}")
-        return ", ".join(done) or "laid over as it is"
-
 
 @dataclass(frozen=True)
 class _Place:
