@@ -16,7 +16,7 @@ import gradio as gr
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
-from ui.gradio_compat import forget_state
+from ui.gradio_compat import event_data, forget_state
 from ui.handler import as_words, handler, is_number
 from ui.server.gate import VISIT
 from ui.server.lanes import ATTRIBUTION
@@ -247,10 +247,10 @@ def clicked(event: gr.EventData) -> list[float]:
 
     Raises `InvalidInputError` for anything else that a caller says of it.
     """
-    told = vars(event).get("_data")
-    if not told:
+    data = event_data(event)
+    if not data:
         return []
-    at = told.get("index") if isinstance(told, dict) else None
+    at = data.get("index") if isinstance(data, dict) else None
     numbers: list[Any] = at if isinstance(at, list) else [at]
     if not 1 <= len(numbers) <= 2 or not all(is_number(one) for one in numbers):
         raise InvalidInputError("what was clicked has no place; choose one of those that are shown.")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components.base import server
-from gradio.components.image_editor import AcceptBlobs, EditorData
 from PIL import Image
-from starlette.exceptions import HTTPException
 
 from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
 from attribution_core.attribution.groups import GroupBy
@@ -19,6 +15,7 @@ from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.evidence.regions import RegionEvidence
 from attribution_core.figures.regions import grid_map
+from ui.gradio_compat import keep_layers_unopened
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
@@ -305,7 +302,6 @@ def build(services: Services, session: Session) -> None:
 
 
 def _painter(**options: Any) -> gr.ImageEditor:
-    """An editor that hands over its layers unopened, so that they are checked before they are decoded."""
     editor = gr.ImageEditor(
         sources=(),
         transforms=(),
@@ -316,42 +312,8 @@ def _painter(**options: Any) -> gr.ImageEditor:
         brush=gr.Brush(default_size=36, colors=["rgb(208, 72, 62)"], color_mode="fixed"),
         **options,
     )
-
-    def preprocess(payload: EditorData | None) -> list[Layer]:
-        if payload is None:
-            return []
-        if payload.id is not None:
-            kept = editor.blob_storage.pop(payload.id, None)
-            return [layer for layer in kept.layers if layer] if kept else []
-        return [Path(layer.path) for layer in payload.layers if layer and layer.path]
-
-    # On the instance: Gradio writes a stub file beside the source of every subclass.
-    editor.preprocess = preprocess
-    editor.accept_blobs = _bounded(editor)
+    keep_layers_unopened(editor, MOST_LAYERS, _PAINTERS)
     return editor
-
-
-def _bounded(editor: gr.ImageEditor) -> Any:
-    """Gradio's own way for layers to come in, which keeps whatever anybody sends, for as long as it runs."""
-    accept = editor.accept_blobs
-
-    @server
-    def accept_blobs(data: AcceptBlobs) -> None:
-        told = data.data
-        index = told.get("index") or "0"
-        known = isinstance(told.get("id"), str) and told.get("type") in ("background", "composite", "layer")
-        if not (
-            known
-            and data.files
-            and len(told["id"]) <= 64
-            and str(index) in ("null", *map(str, range(MOST_LAYERS)))
-        ):
-            raise HTTPException(400, "what was painted could not be read; reload the page and paint again.")
-        accept(data)
-        while len(editor.blob_storage) > _PAINTERS:
-            editor.blob_storage.pop(next(iter(editor.blob_storage)))
-
-    return accept_blobs
 
 
 def _canvas(image: Image.Image) -> dict[str, Any]:
