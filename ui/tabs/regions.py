@@ -18,7 +18,7 @@ from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.regions import (
     MOST_LAYERS,
-    Found,
+    AttributedRegion,
     Layer,
     RegionServices,
     between,
@@ -138,7 +138,7 @@ def build(services: Services, session: Session) -> None:
 
     found = [answer, cut, gallery, table]
 
-    def show(query: Query | None, result: Attribution | None, what: Found) -> list[Any]:
+    def show(query: Query | None, result: Attribution | None, what: AttributedRegion) -> list[Any]:
         head = what.result.head(SHOWN)
         images = [
             (str(services.training_image(int(i))), f"{k} · {s:.2f}")

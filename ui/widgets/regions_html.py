@@ -10,7 +10,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.text import percent
 from attribution_core.evidence.regions import RegionEvidence
-from ui.services.regions import Found
+from ui.services.regions import AttributedRegion
 
 COLUMNS = [
     "rank",
@@ -32,9 +32,9 @@ NOT_YET = (
 )
 
 
-def answer(found: Found) -> str:
+def answer(region: AttributedRegion) -> str:
     """Which training image a region is closest to."""
-    first, part = found.result.credits[0], found.region
+    first, part = region.result.credits[0], region.region
     where = (
         f"The painted part, {part.area:.0%} of the image"
         if part.painted
@@ -42,8 +42,8 @@ def answer(found: Found) -> str:
     )
     by = f" by {first.creator}" if first.creator else ""
     text = (
-        f"{where}, is closest to “{found.result.name_of(0)}”{by}, with a similarity of "
-        f"{found.result.similarity[0]:.2f}."
+        f"{where}, is closest to “{region.result.name_of(0)}”{by}, with a similarity of "
+        f"{region.result.similarity[0]:.2f}."
     )
     return f'<p class="sentence" role="status">{html.escape(text)}</p>'
 
