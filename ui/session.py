@@ -51,9 +51,9 @@ class Session:
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
     collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
-    visit, oldest first. link: the recipe that the page's own address asked for. told: what tabs add to the report of
-    one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the visit.
-    tab: the one that is being built.
+    visit, oldest first. link: the recipe that the page's own address asked for. extra_sections: what tabs add to the
+    report of one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the
+    visit. tab: the one that is being built.
     """
 
     tab: gr.Tab
@@ -67,7 +67,7 @@ class Session:
             gr.State(None, time_to_live=KEEP_S) for _ in range(4)
         )
         self.ledger = gr.State([], time_to_live=KEEP_S)
-        self.told = gr.State({}, time_to_live=KEEP_S)
+        self.extra_sections = gr.State({}, time_to_live=KEEP_S)
         methods = services.collection.methods
         self.method = gr.Dropdown(
             list(methods),

@@ -237,7 +237,7 @@ def grid(
         else ""
         for i in nearest
     ]
-    told = tuple(
+    fields = tuple(
         Cell(box, patch, int(i), float(s), name)
         for box, patch, i, s, name in zip(boxes, patches, nearest, similarity, names, strict=True)
     )
@@ -252,7 +252,9 @@ def grid(
         )
         for name, n in Counter(filter(None, names)).items()
     ]
-    return Grid(column, count, count, told, tuple(sorted(parts, key=lambda p: (-p.cells, p.name))), captions)
+    return Grid(
+        column, count, count, fields, tuple(sorted(parts, key=lambda p: (-p.cells, p.name))), captions
+    )
 
 
 def _span(low: float, high: float, side: int) -> tuple[int, int]:
@@ -297,12 +299,12 @@ def _is_blank(image: Image.Image, ground: tuple[int, int, int]) -> bool:
 def _as_mask(mask: ArrayLike | Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
     if isinstance(mask, Image.Image):
         mask = np.asarray(mask.convert("L"))
-    given = np.asarray(mask)
-    if given.ndim != 2 or given.dtype.kind not in "biuf" or 0 in given.shape:
+    values = np.asarray(mask)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or 0 in values.shape:
         raise InvalidInputError(
-            f"a mask has rows and columns of numbers, given shape {given.shape} of {given.dtype}."
+            f"a mask has rows and columns of numbers, given shape {values.shape} of {values.dtype}."
         )
-    where = given > 0
+    where = values > 0
     if where.shape[::-1] != size:
         where = np.asarray(Image.fromarray(where).resize(size, Image.Resampling.NEAREST))
     return where

@@ -67,13 +67,13 @@ class Method:
 class Evidence:
     """All of it. scores: every encoder and mapper on every test case and kind of prompt. methods: those to choose from.
 
-    told: the rest of the file: validation, agreement of metrics, how often tuning took, what it was made from. scaling:
-    what the own method's temperature is worth with other numbers of candidates, empty where nobody asked.
+    stored: the rest of the file: validation, agreement of metrics, how often tuning took, sources. scaling: what the
+    own method's temperature is worth with other numbers of candidates; empty where that was not measured.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
     methods: tuple[Method, ...] = field(repr=False)
-    told: Mapping[str, Any] = field(repr=False)
+    stored: Mapping[str, Any] = field(repr=False)
     collection: Path
     scaling: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
@@ -85,11 +85,11 @@ class Evidence:
         if not path.exists():
             return None
         try:
-            told = read_json(path)
+            stored = read_json(path)
             scaling = read_json(more) if more.exists() else {}
             if scaling and not (scaling["numbers"] and scaling["method"] and scaling["fitted_with"]):
                 raise ValueError(f"{more.name} holds no numbers")
-            scores = tuple(_score(row) for row in told.pop("scores"))
+            scores = tuple(_score(row) for row in stored.pop("scores"))
             methods = tuple(
                 Method(
                     row["name"],
@@ -98,12 +98,12 @@ class Evidence:
                     float(row["temperature"]),
                     tuple(_calibrated(c) for c in row["calibrated"]),
                 )
-                for row in told.pop("methods")
+                for row in stored.pop("methods")
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             words = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"'{path}' is no evidence ({words}); make it again.") from error
-        return cls(scores, methods, told, Path(collection), scaling)
+        return cls(scores, methods, stored, Path(collection), scaling)
 
     @property
     def cases(self) -> tuple[str, ...]:

@@ -33,11 +33,11 @@ class ScannedImage:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, without the picture."""
-        made, signal = self.recipe, self.signal
+        recipe, signal = self.recipe, self.signal
         return {
             "title": self.title,
-            "prompt": made and made.prompt,
-            "seed": made and made.seed,
+            "prompt": recipe and recipe.prompt,
+            "seed": recipe and recipe.seed,
             "noise_signal": None if signal is None else {"mean": signal.mean, "steps": list(signal.steps)},
             **verdict_dict(self.verdict),
         }

@@ -47,7 +47,7 @@ def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator
 
 def test_evidence_is_of_the_methods_that_ship() -> None:
     collection, found = Collection.open(POCKET), Evidence.open(POCKET)
-    assert found is not None and found.told["own"] == collection.method
+    assert found is not None and found.stored["own"] == collection.method
     assert {m.name for m in found.methods} == set(collection.methods)
     for method in found.methods:
         opened = Collection.open(POCKET, method.name)
@@ -72,7 +72,7 @@ def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generato
 def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever_saw() -> None:
     found = Evidence.open(POCKET)
     assert found is not None
-    things = [t for t in found.method(found.told["own"]).calibrated if t.case.endswith("_concept")]
+    things = [t for t in found.method(found.stored["own"]).calibrated if t.case.endswith("_concept")]
     assert len(things) == 2
     for told in things:
         assert told.gain.low > 0, "the lower end of the gain's interval"

@@ -144,10 +144,10 @@ class MemorizationServices:
 
     def measured(self, query: Query | None) -> MemorizationEvidence | None:
         """What was measured of the generator that made the query; None where it was another one."""
-        found = self.services.memorization_evidence
-        if found is None or query is None or query.recipe is None:
-            return found if query is None else None
-        return found if query.recipe.generator_sha256 == found.generator_sha256 else None
+        evidence = self.services.memorization_evidence
+        if evidence is None or query is None or query.recipe is None:
+            return evidence if query is None else None
+        return evidence if query.recipe.generator_sha256 == evidence.generator_sha256 else None
 
     def section(self, query: Query) -> Section | None:
         """Of the report; None where a verdict is not possible, or not at once."""
@@ -177,14 +177,14 @@ class MemorizationServices:
                 ),
             )
         if query.noise_signal is not None:
-            found = self.measured(query)
+            evidence = self.measured(query)
             facts.append(
                 Fact(
                     "Noise signal",
                     f"{query.noise_signal.mean:.2f}",
                     query.noise_signal.mean,
-                    f"{signal_sentence(found.signals, query.noise_signal)} {signal_how(found)}"
-                    if found
+                    f"{signal_sentence(evidence.signals, query.noise_signal)} {signal_how(evidence)}"
+                    if evidence
                     else signal_how(None),
                 )
             )

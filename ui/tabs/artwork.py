@@ -94,10 +94,10 @@ def build(services: Services, session: Session) -> None:
             kept.forget()
         return ["", None, *laid(Desk()), _without(told), *blank]
 
-    outputs = [desk, pieces, forget, session.told, *everything]
+    outputs = [desk, pieces, forget, session.extra_sections, *everything]
     dropped = upload.upload(
         drop,
-        [desk, upload, session.told],
+        [desk, upload, session.extra_sections],
         outputs,
         api_name="drop_artwork",
         api_visibility="undocumented",
@@ -110,7 +110,7 @@ def build(services: Services, session: Session) -> None:
         ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
     forget.click(
         forget_all,
-        [desk, session.told, upload],
+        [desk, session.extra_sections, upload],
         [artist, upload, *outputs],
         api_name="forget_artwork",
         cancels=running,
@@ -167,8 +167,8 @@ def _credited(
     session.add_view([about, *shown], draw)
     ask.click(
         ask_credited,
-        [desk, artist, session.method, session.query, session.told],
-        [session.told, *shown],
+        [desk, artist, session.method, session.query, session.extra_sections],
+        [session.extra_sections, *shown],
         api_name="ask_credited",
         api_visibility="undocumented",
         show_progress="minimal",

@@ -152,11 +152,11 @@ def with_and_without(
     other threads' images wait meanwhile. on_step: progress; what it raises ends the work and is passed on.
     Raises `InvalidInputError` for bad prompts or values.
     """
-    wanted = checked_prompts(prompts)
-    tuned, plain = [lesson.with_token(p) for p in wanted], [lesson.without_token(p) for p in wanted]
+    unique = checked_prompts(prompts)
+    tuned, plain = [lesson.with_token(p) for p in unique], [lesson.without_token(p) for p in unique]
     usual = generator.defaults.steps if steps is None else steps
     pairs = []
-    progress = ProgressReporter("drawing with and without", 2 * len(wanted) * usual, on_step)
+    progress = ProgressReporter("drawing with and without", 2 * len(unique) * usual, on_step)
     progress.start()
 
     def draw(prompt: str) -> Image.Image:
@@ -165,7 +165,7 @@ def with_and_without(
     without = [draw(p) for p in plain]
     with customized(generator, customization):
         learned = [draw(p) for p in tuned]
-    for prompt, one, other in zip(wanted, without, learned, strict=True):
+    for prompt, one, other in zip(unique, without, learned, strict=True):
         before, after = (would_be_credited(attributor, image, candidates, top) for image in (one, other))
         pairs.append(Pair(prompt, one, other, before, after))
     return WithAndWithout(candidates.artwork.artist, lesson, seed, tuple(pairs))

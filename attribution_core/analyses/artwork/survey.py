@@ -64,28 +64,28 @@ def survey(
     seed: of every image. steps, guidance: None takes the generator's own. on_step: progress; what it raises ends
     the work and is passed on. Raises `InvalidInputError` for bad prompts (see `checked_prompts`) or values.
     """
-    wanted = checked_prompts(prompts)
-    total = len(wanted) * (generator.defaults.steps if steps is None else steps)
+    unique = checked_prompts(prompts)
+    total = len(unique) * (generator.defaults.steps if steps is None else steps)
     rows = []
     progress = ProgressReporter("drawing the prompts", total, on_step)
     progress.start()
-    for prompt in wanted:
-        made = generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
-        rows.append(PromptStanding(prompt, made, would_be_credited(attributor, made, candidates, top)))
+    for prompt in unique:
+        image = generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
+        rows.append(PromptStanding(prompt, image, would_be_credited(attributor, image, candidates, top)))
     return Survey(candidates.artwork.artist, seed, tuple(rows))
 
 
 def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[str, ...]:
     """Prompts without superfluous spaces, empty ones and repetitions. Raises `InvalidInputError` in one sentence."""
-    told = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
-    if not told:
+    unique = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
+    if not unique:
         raise InvalidInputError("there is no prompt; write one on each line.")
-    if len(told) > most:
-        raise InvalidInputError(f"there are {len(told)} prompts, at most {most} are drawn at once.")
-    longest = max(len(p) for p in told)
+    if len(unique) > most:
+        raise InvalidInputError(f"there are {len(unique)} prompts, at most {most} are drawn at once.")
+    longest = max(len(p) for p in unique)
     if longest > LONGEST_PROMPT:
         raise InvalidInputError(f"a prompt has {longest} characters, at most {LONGEST_PROMPT} are read.")
-    return told
+    return unique
 
 
 def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8) -> tuple[str, ...]:
@@ -101,11 +101,11 @@ def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8
             f"{collection.index.dim}; embed them with this method."
         )
     hits = collection.index.nearest(candidates.rows, min(4 * count, len(collection.index)))
-    found: dict[str, None] = {}
+    captions: dict[str, None] = {}
     for column in hits.ids.T:
         for place in column:
             if caption := " ".join(collection.corpus.credit(int(place)).caption.split())[:LONGEST_PROMPT]:
-                found.setdefault(caption)
-            if len(found) == count:
-                return tuple(found)
-    return tuple(found)
+                captions.setdefault(caption)
+            if len(captions) == count:
+                return tuple(captions)
+    return tuple(captions)

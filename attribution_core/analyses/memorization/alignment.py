@@ -139,9 +139,9 @@ def _better(
     best: _Place, target: Pixels, source: Image.Image, flipped: bool, scale: float, ground: Pixels
 ) -> _Place:
     side = len(target)
-    found = _best_shift(target - ground, _scaled(source, flipped, round(scale * side)) - ground)
-    found = replace(found, flipped=flipped, scale=scale)
-    return found if found.error < best.error - _SAME else best
+    place = _best_shift(target - ground, _scaled(source, flipped, round(scale * side)) - ground)
+    place = replace(place, flipped=flipped, scale=scale)
+    return place if place.error < best.error - _SAME else best
 
 
 def _best_shift(target: Pixels, laid: Pixels) -> _Place:

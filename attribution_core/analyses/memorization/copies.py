@@ -66,9 +66,9 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
     path = report or SHIPPED / "report.json"
     if path.exists():
         try:
-            told = read_json(path)
-            if encoder in told["encoders"]:
-                copies = told["encoders"][encoder]["copies"]
+            stored = read_json(path)
+            if encoder in stored["encoders"]:
+                copies = stored["encoders"][encoder]["copies"]
                 # The report keeps precision as points over recall; the threshold's own lies on the line between two.
                 recall, precision = np.array(copies["curve"], dtype=np.float64).T
                 reached = float(copies["recall"])
@@ -76,7 +76,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
                     float(copies["threshold"]),
                     float(np.interp(reached, recall, precision)),
                     reached,
-                    str(told["what"]),
+                    str(stored["what"]),
                 )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(

@@ -179,7 +179,7 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
     import torch
 
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    found = []
+    codes = []
     with torch.no_grad():
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             fitted = [
@@ -190,8 +190,8 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
                 np.stack([np.asarray(i, dtype=np.float32) for i in fitted]).transpose(0, 3, 1, 2) / 127.5 - 1
             )
             code = pipeline.vae.encode(torch.from_numpy(np.ascontiguousarray(pixels)).to(pipeline.device))
-            found.append(code.latents if hasattr(code, "latents") else code.latent_dist.mode())
-        return torch.cat(found) * pipeline.vae.config.scaling_factor
+            codes.append(code.latents if hasattr(code, "latents") else code.latent_dist.mode())
+        return torch.cat(codes) * pipeline.vae.config.scaling_factor
 
 
 class _Probe:
@@ -213,7 +213,7 @@ class _Probe:
         """(n,) the mean over the draws of each image's loss."""
         import torch
 
-        found = []
+        means = []
         with torch.no_grad():
             for start in range(0, len(clean), _IMAGES_AT_ONCE):
                 chunk = slice(start, start + _IMAGES_AT_ONCE)
@@ -222,9 +222,9 @@ class _Probe:
                 loss = _losses(
                     self._pipeline, here, words, self._noise.repeat(count, 1, 1, 1), self._times.repeat(count)
                 )
-                found.append(loss.reshape(count, self._draws).double().mean(1))
+                means.append(loss.reshape(count, self._draws).double().mean(1))
                 progress.add(len(here))
-        return np.asarray(torch.cat(found).cpu().numpy())
+        return np.asarray(torch.cat(means).cpu().numpy())
 
 
 def _drawn(
