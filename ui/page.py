@@ -127,7 +127,7 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
 
 
 def _inside(page: gr.Blocks, services: Services, listeners: Listeners) -> dict[str, Any]:
-    """What stands around Gradio's own server, outermost first, and the routes that come before its own."""
+    """Middleware around Gradio's server, outermost first, and routes that take precedence over its own."""
     hosts = _hosts(services)
     return {
         "exception_handlers": {UnknownCall: _no_such_call},

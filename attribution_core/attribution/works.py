@@ -1,4 +1,4 @@
-"""Listed training images that are near-duplicates of each other, as the one work that they are."""
+"""Works: listed training images with their near-duplicates counted as one."""
 
 from __future__ import annotations
 

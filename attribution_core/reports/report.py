@@ -1,4 +1,4 @@
-"""A report of one attributed image to take away: all that its numbers came from, as JSON and as one HTML file."""
+"""A report of one attributed image, with everything its numbers came from, as JSON and as one HTML file."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def make_report(
     sections: Sequence[Section] = (),
     made: datetime.datetime | None = None,
 ) -> Report:
-    """Gather what is known of an attributed image.
+    """Make the report of an attributed image.
 
     Args:
         image: The query.

@@ -1,4 +1,4 @@
-"""Middleware: who may ask (host, origin), for what (paths), and what every answer says and does not say."""
+"""Middleware: allowed origins and paths, size limits, security headers, and no real paths in answers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SameOrigin:
 
 
 class Doors:
-    """Close paths that this app does not need, say in every answer how browsers are to treat it, see who listens."""
+    """Close paths that this app does not need, add security headers, and note who listens."""
 
     def __init__(self, app: App, listeners: Listeners, visit_of: Callable[[str], str]) -> None:
         """visit_of: the visit that asked for a job, by the job's number."""
@@ -188,7 +188,7 @@ class Alias:
 
 
 class _Replacer:
-    """Replaces a text in a stream of bytes, also where it is cut in two."""
+    """Replaces bytes in a stream, also where a chunk ends within them."""
 
     def __init__(self, old: bytes, new: bytes) -> None:
         self._old, self._new, self._rest = old, new, b""

@@ -1,4 +1,4 @@
-"""The gate that every call of a handler passes, from the page, the API or MCP: files are uploads, errors sentences."""
+"""Checks around every call of a handler, from the page, the API or MCP: files must be uploads, errors are sentences."""
 
 from __future__ import annotations
 

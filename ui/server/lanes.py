@@ -1,4 +1,4 @@
-"""Who is next: lanes for long and short work, a fair turn for every visitor, and an end for work nobody waits for."""
+"""Queue policy: lanes for long and short work, fair turns between visitors, and an end for abandoned work."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _IDLE_S = 600.0  # after which a visit without an open page is forgotten
 
 
 class Listeners:
-    """Who waits for answers now, and whose page is open; told by the connections that they hold."""
+    """Who waits for answers now, and whose page is open, by the connections that they hold."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self._last: dict[str, float] = {}
 
     def come(self, visit: str) -> None:
-        """A connection of the visit is there."""
+        """A connection of the visit was opened."""
         self._open[visit] += 1
 
     def go(self, visit: str) -> None:
-        """It is gone."""
+        """A connection of the visit was closed."""
         self._open[visit] -= 1
         if self._open[visit] <= 0:
             del self._open[visit]
@@ -54,11 +54,11 @@ class Listeners:
         self._last[visit] = time.monotonic()
 
     def silent_s(self, visit: str) -> float:
-        """For how many seconds nobody has been there; 0 where somebody is."""
+        """Seconds since the visit closed its last connection or made a call; 0 while one is open."""
         return 0.0 if self._open[visit] > 0 else time.monotonic() - self._last.get(visit, float("-inf"))
 
     def sweep(self) -> None:
-        """Forget those who went long ago."""
+        """Forget visits without a connection for `_IDLE_S`."""
         old = time.monotonic() - _IDLE_S
         self._last = {visit: at for visit, at in self._last.items() if at > old}
 

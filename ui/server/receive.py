@@ -1,4 +1,4 @@
-"""The upload: files of a bounded size, kept under names that nobody guesses, large images scaled as they arrive."""
+"""The upload: bounded files under unguessable names; large images are scaled down as they arrive."""
 
 from __future__ import annotations
 

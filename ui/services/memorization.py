@@ -143,14 +143,14 @@ class MemorizationServices:
                     yield Tried(event, self.checker.check(event.image))
 
     def measured(self, query: Query | None) -> MemorizationEvidence | None:
-        """What was measured of the generator that made the query; None where it was another one."""
+        """Evidence on the generator that made the query; None if that was another generator or nothing was measured."""
         evidence = self.services.memorization_evidence
         if evidence is None or query is None or query.recipe is None:
             return evidence if query is None else None
         return evidence if query.recipe.generator_sha256 == evidence.generator_sha256 else None
 
     def section(self, query: Query) -> Section | None:
-        """Of the report; None where a verdict is not possible, or not at once."""
+        """The section of the report; None where a verdict is not possible, or not at once."""
         if not self.checker.is_quick:
             return None
         verdict = self.check(query)

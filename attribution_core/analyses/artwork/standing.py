@@ -23,12 +23,12 @@ from attribution_core.errors import InvalidInputError
 MOST_IMAGES = 30
 LONGEST_NAME = 80  # characters
 LARGEST = 1024
-"""Longer side in px that is kept of an image; the largest encoder looks at 384."""
+"""Longer side in px to which images are scaled down; the largest encoder takes 384."""
 LISTED = 12
-"""How many first places count as "in the list": what the app shows at first."""
+"""Ranks that count as "in the list": as many as the app shows at first."""
 LIST_LENGTH = 100
 LEVEL = 1e-4
-"""Similarities that differ by less are equal to a reader; the same image twice differs by rounding."""
+"""Similarities that differ by less count as equal: those of one image twice differ by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Artwork:
     titles: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` in one sentence for no or too many images, an empty or a very long name."""
+        """Check number of images, name and titles. Raises `InvalidInputError`."""
         check_count(len(self.images))
         name = " ".join(self.artist.split())
         if not name:
@@ -65,7 +65,7 @@ class Artwork:
 
 
 def check_count(count: int) -> None:
-    """Raise `InvalidInputError` for no image, and for more than are taken."""
+    """Raise `InvalidInputError` unless there are 1 to `MOST_IMAGES` images."""
     if count < 1:
         raise InvalidInputError(f"there are no images; give 1 to {MOST_IMAGES}.")
     if count > MOST_IMAGES:
@@ -88,7 +88,7 @@ class Candidates:
 
     @cached_property
     def added(self) -> tuple[Added, ...]:
-        """What `Attributor.attribute` takes, in the order of the images."""
+        """The images as `Attributor.attribute` takes them, in their order."""
         artist, pieces = (
             self.artwork.artist,
             zip(self.artwork.images, self.artwork.titles, self.rows, strict=True),
@@ -146,17 +146,17 @@ class Standing:
 
     @property
     def share_low(self) -> float:
-        """It is at least this."""
+        """Lower bound of `share`."""
         return sum(p.low for p in self.pieces)
 
     @property
     def share_high(self) -> float:
-        """It is at most this."""
+        """Upper bound of `share`."""
         return min(1.0, sum(p.high for p in self.pieces))
 
     @property
     def lift(self) -> float:
-        """The share over that which as many images would have if all candidates had the same."""
+        """The share over an even share: what as many images would have if all candidates had the same."""
         return self.share * self.attribution.n_training / len(self.pieces)
 
     @property

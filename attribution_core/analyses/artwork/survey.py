@@ -26,7 +26,7 @@ LONGEST_PROMPT = 500  # characters
 
 @dataclass(frozen=True, eq=False)
 class PromptStanding:
-    """What one prompt made, and where the artist's images stand in it."""
+    """The image of one prompt, and the artist's standing for it."""
 
     prompt: str
     image: Image.Image = field(repr=False)
@@ -35,7 +35,7 @@ class PromptStanding:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """An artist's images against several prompts; rows: in the order asked."""
+    """An artist's standing for several prompts. rows: in the order of the prompts."""
 
     artist: str
     seed: int
@@ -59,7 +59,7 @@ def survey(
     top: int = LIST_LENGTH,
     on_step: OnProgress | None = None,
 ) -> Survey:
-    """Draw each prompt and see where an artist's images would stand: which prompts come close to this work?
+    """Generate an image of each prompt and rank the artist's images among its candidates.
 
     seed: of every image. steps, guidance: None takes the generator's own. on_step: progress; what it raises ends
     the work and is passed on. Raises `InvalidInputError` for bad prompts (see `checked_prompts`) or values.
@@ -76,7 +76,7 @@ def survey(
 
 
 def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[str, ...]:
-    """Prompts without superfluous spaces, empty ones and repetitions. Raises `InvalidInputError` in one sentence."""
+    """Prompts with whitespace normalised, without empty ones and repetitions. Raises `InvalidInputError`."""
     unique = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
     if not unique:
         raise InvalidInputError("there is no prompt; write one on each line.")
@@ -89,7 +89,7 @@ def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[s
 
 
 def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8) -> tuple[str, ...]:
-    """Captions of the training images that are closest to an artist's images: prompts that may come close to them.
+    """Captions of the training images closest to an artist's images, as prompts that may come close to them.
 
     The closest to each image in turn, each caption once. Raises `CollectionMismatchError` where the candidates are
     of another method.

@@ -1,4 +1,4 @@
-"""Lays a matched image over a query by shift, scale and flip, and tells where the two differ.
+"""Aligns a matched image with a query by shift, scale and flip, and maps where the two differ.
 
 The match is laid on a canvas of its own background. For every scale of a small grid and both flips, the difference at
 all shifts at once comes from cross-correlations by FFT; the least root mean square difference wins.
