@@ -19,6 +19,7 @@ from attribution_core.common.text import listing
 from attribution_core.evidence import memorization as memorization_evidence
 from attribution_core.evidence.benchmark import FILE, SCALING
 from attribution_core.figures.evidence import PRETRAINED
+from attribution_core.reports.wording.noise_signal import PROMPT_GROUPS
 from pocket.encoders.report import NEAREST, PRECISION, REPORT
 from pocket.generator.commands import OUT, TRIALS
 from pocket.generator.report import COLOURED_PATH, CONCEPTS, COPIES, ENCODER, HISTORY, SHEET_PATH
@@ -144,7 +145,7 @@ def _memorized(told: dict[str, Any]) -> Iterable[str]:
         ),
         (
             (
-                memorization_evidence.GROUPS[name],
+                PROMPT_GROUPS[name],
                 f"{group['images']:,}",
                 _percent(group["called"]),
                 f"{group['similarity']:.3f}",

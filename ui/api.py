@@ -16,6 +16,7 @@ import gradio as gr
 from gradio_client import handle_file
 
 from attribution_core.errors import InvalidInputError, MissingDependencyError
+from ui.gradio_compat import limit_tools
 from ui.handler import handler
 from ui.server.doors import alias
 from ui.server.lanes import ATTRIBUTION, GENERATION
@@ -101,39 +102,20 @@ def keep_tools(page: gr.Blocks, most_bytes: int) -> None:
     Gradio makes a tool of every handler of the tabs, and writes what is no file as Python would. most_bytes: of an
     image that comes as text.
     """
-    server: Any = page.mcp_server_obj
-    if server is None:
-        return
-    server.tool_to_endpoint = {
-        tool: endpoint for tool, endpoint in server.tool_to_endpoint.items() if endpoint.lstrip("/") in TOOLS
-    }
-    contents, shown = server.postprocess_output_data, alias(str(private_folder()))
+    limit_tools(page, TOOLS, _with_json, lambda uri: handle_file(as_file(_decoded(uri, most_bytes), "image")))
 
-    def with_json(data: list[Any], root_url: str) -> Any:
-        # It reads the files by the names under which its own client was told of them.
-        data = json.loads(json.dumps(data).replace(shown, str(private_folder())))
-        # Several values of one call come as one list inside the list.
-        values = [value for part in data for value in (part if isinstance(part, (list, tuple)) else [part])]
-        return contents(
-            [
-                json.dumps(value, ensure_ascii=False)
-                if isinstance(value, dict) and "meta" not in value
-                else value
-                for value in values
-            ],
-            root_url,
-        )
 
-    def as_uploads(value: dict[str, Any], places: list[list[str | int]]) -> dict[str, Any]:
-        """Images that came as data URIs as files; Gradio would store them for good, and fetch addresses of others."""
-        kept = dict(value)
-        for name, *_ in places:
-            if name in kept:
-                kept[str(name)] = handle_file(as_file(_decoded(kept[str(name)], most_bytes), "image"))
-        return kept
-
-    server.postprocess_output_data = with_json
-    server.convert_strings_to_filedata = as_uploads
+def _with_json(data: list[Any]) -> list[Any]:
+    """What a handler gave, with all but files as JSON text."""
+    # Gradio reads the files by the names under which its own client was told of them.
+    folder = str(private_folder())
+    data = json.loads(json.dumps(data).replace(alias(folder), folder))
+    # Several values of one call come as one list inside the list.
+    values = [value for part in data for value in (part if isinstance(part, (list, tuple)) else [part])]
+    return [
+        json.dumps(value, ensure_ascii=False) if isinstance(value, dict) and "meta" not in value else value
+        for value in values
+    ]
 
 
 def _decoded(uri: Any, most_bytes: int) -> bytes:

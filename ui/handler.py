@@ -50,10 +50,10 @@ def handler(function: Callable[..., Any]) -> Callable[..., Any]:
     ends when `Job.check` says so.
     """
     kinds = [
-        (name, *_KINDS[str(told.annotation)])
-        if str(told.annotation) in _KINDS and told.kind is not told.VAR_POSITIONAL
+        (name, *_KINDS[str(parameter.annotation)])
+        if str(parameter.annotation) in _KINDS and parameter.kind is not parameter.VAR_POSITIONAL
         else None
-        for name, told in inspect.signature(function).parameters.items()
+        for name, parameter in inspect.signature(function).parameters.items()
     ]
 
     def checked(arguments: tuple[Any, ...]) -> list[Any]:

@@ -6,10 +6,10 @@ import html
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -17,10 +17,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ui import api
-from ui.gradio_compat import keep_lean_states
+from ui.gradio_compat import UnknownCall, keep_lean_states, use_turns, visit_of_call
 from ui.server.doors import Alias, Bounded, Doors, SameOrigin
 from ui.server.gate import guard
-from ui.server.lanes import FairQueue, Listeners
+from ui.server.lanes import FairTurns, Listeners
 from ui.server.receive import receiver
 from ui.services.app import Services
 from ui.services.folder import private_folder
@@ -54,7 +54,7 @@ TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
 )
 
 
-_OTHERS_AT_ONCE = 4  # calls of one handler that belongs to no lane
+_HANDLER_LIMIT = 4  # calls at once of a handler that belongs to no lane
 
 
 def build(services: Services) -> gr.Blocks:
@@ -75,17 +75,6 @@ def build(services: Services) -> gr.Blocks:
         session.connect(page)
         api.build(services, page)
     guard(page, services.uploads)
-    page.queue(api_open=False)
-    page._queue = FairQueue(
-        services.settings,
-        Listeners(),
-        lambda: _sweep(services),
-        live_updates=True,
-        concurrency_count=page.max_threads,
-        update_intervals=1,
-        blocks=page,
-        default_concurrency_limit=_OTHERS_AT_ONCE,
-    )
     return page
 
 
@@ -107,6 +96,9 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
     host = settings.host if "host" in settings.model_fields_set else None
     mcp = settings.mcp if "mcp" in settings.model_fields_set else None
     options = {"prevent_thread_lock": False, **options}
+    listeners = Listeners()
+    turns = FairTurns(settings, listeners, lambda: _sweep(services))
+    use_turns(page, turns, _HANDLER_LIMIT)
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "This MCP server includes a tool that has a gr.State"
@@ -119,7 +111,7 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             mcp_server=mcp,
             max_file_size=settings.max_upload_mb * 1_000_000,
             state_session_capacity=settings.visits,
-            app_kwargs=_inside(page, services),
+            app_kwargs=_inside(page, services, listeners),
             ssr_mode=False,
             enable_monitoring=False,
             run_history=False,
@@ -127,32 +119,25 @@ def launch(page: gr.Blocks, services: Services, **options: Any) -> tuple[Any, st
             show_error=False,
             **{**options, "prevent_thread_lock": True},
         )
-    queue: FairQueue = page._queue  # type: ignore[assignment]
-    keep_lean_states(page, lambda visit: queue.listeners.silent_s(visit) == 0)
+    keep_lean_states(page, lambda visit: listeners.silent_s(visit) == 0)
     api.keep_tools(page, services.limits.file_bytes)
     if not options["prevent_thread_lock"]:
         page.block_thread()
     return served
 
 
-def _inside(page: gr.Blocks, services: Services) -> dict[str, Any]:
-    """What stands around Gradio's own server, outermost first, and the routes that come before its own."""
-    queue: FairQueue = page._queue  # type: ignore[assignment]
+def _inside(page: gr.Blocks, services: Services, listeners: Listeners) -> dict[str, Any]:
+    """Middleware around Gradio's server, outermost first, and routes that take precedence over its own."""
     hosts = _hosts(services)
-
-    def visit_of(job: str) -> str:
-        event = queue.event_ids_to_events.get(job)
-        return event.session_hash if event is not None else job
-
     return {
-        "exception_handlers": {FnIndexInferError: _no_such_call},
+        "exception_handlers": {UnknownCall: _no_such_call},
         "docs_url": None,
         "redoc_url": None,
         "openapi_url": None,
         "middleware": [
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(SameOrigin, hosts=hosts),  # type: ignore[arg-type]
-            Middleware(Doors, listeners=queue.listeners, visit_of=visit_of),  # type: ignore[arg-type]
+            Middleware(Doors, listeners=listeners, visit_of=partial(visit_of_call, page)),  # type: ignore[arg-type]
             Middleware(Bounded, file_bytes=services.limits.file_bytes),  # type: ignore[arg-type]
             Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
         ],

@@ -16,7 +16,7 @@ import gradio as gr
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.section import Section
-from ui.gradio_compat import forget_state
+from ui.gradio_compat import event_data, forget_state
 from ui.handler import as_words, handler, is_number
 from ui.server.gate import VISIT
 from ui.server.lanes import ATTRIBUTION
@@ -51,9 +51,9 @@ class Session:
 
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
     collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
-    visit, oldest first. link: the recipe that the page's own address asked for. told: what tabs add to the report of
-    one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the visit.
-    tab: the one that is being built.
+    visit, oldest first. link: the recipe that the page's own address asked for. extra_sections: what tabs add to the
+    report of one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the
+    visit. tab: the one that is being built.
     """
 
     tab: gr.Tab
@@ -67,7 +67,7 @@ class Session:
             gr.State(None, time_to_live=KEEP_S) for _ in range(4)
         )
         self.ledger = gr.State([], time_to_live=KEEP_S)
-        self.told = gr.State({}, time_to_live=KEEP_S)
+        self.extra_sections = gr.State({}, time_to_live=KEEP_S)
         methods = services.collection.methods
         self.method = gr.Dropdown(
             list(methods),
@@ -247,10 +247,10 @@ def clicked(event: gr.EventData) -> list[float]:
 
     Raises `InvalidInputError` for anything else that a caller says of it.
     """
-    told = vars(event).get("_data")
-    if not told:
+    data = event_data(event)
+    if not data:
         return []
-    at = told.get("index") if isinstance(told, dict) else None
+    at = data.get("index") if isinstance(data, dict) else None
     numbers: list[Any] = at if isinstance(at, list) else [at]
     if not 1 <= len(numbers) <= 2 or not all(is_number(one) for one in numbers):
         raise InvalidInputError("what was clicked has no place; choose one of those that are shown.")

@@ -1,1 +1,1 @@
-"""Questions beyond the list of training images."""
+"""Analyses beyond the ranked list of training images."""

@@ -1,4 +1,4 @@
-"""Which part of the image: a region attributed on its own, and a grid coloured by what each patch is closest to.
+"""Attribution of parts of an image: a region on its own, and a grid coloured by each patch's closest training image.
 
 Exploratory: temperatures are fitted on whole images, so that shares of a region have no fitted scale of their own.
 """
@@ -21,11 +21,11 @@ from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidImageError, InvalidInputError
 
 MOST_CELLS = 12
-"""Of a grid, along each side."""
+"""Most cells of a grid along each side."""
 SMALLEST_SIDE = 4
-"""Pixels of the query that a region is wide and high at least."""
+"""Least width and height of a region, in pixels of the query."""
 WIDENED = 2.0
-"""A patch is so many times as wide as its cell: neighbours overlap, and each sees something whole."""
+"""Width of a patch over that of its cell: patches overlap, so that each shows whole objects."""
 _BLANK = 6.0  # 8-bit steps; a patch whose pixels differ less from the ground shows nothing
 
 
@@ -39,7 +39,7 @@ class Box:
     y1: float
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` where it is no rectangle inside the image."""
+        """Check that it is a rectangle inside the image. Raises `InvalidInputError`."""
         edges = (self.x0, self.y0, self.x1, self.y1)
         if any(
             isinstance(v, bool) or not isinstance(v, (int, float, np.number)) or not math.isfinite(v)
@@ -54,12 +54,12 @@ class Box:
 
     @classmethod
     def from_pixels(cls, x0: float, y0: float, x1: float, y1: float, size: tuple[int, int]) -> Box:
-        """The same in pixels of an image. size: its width and height. Raises `InvalidInputError`."""
+        """Make a box from pixels of an image. size: its width and height. Raises `InvalidInputError`."""
         width, height = (whole("size", side, 1) for side in size)
         return cls(x0 / width, y0 / height, x1 / width, y1 / height)
 
     def pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom in whole pixels of an image of that width and height, at least one wide."""
+        """Left, top, right and bottom in pixels of an image. size: its width and height. At least 1 px each way."""
         (x0, x1), (y0, y1) = (
             _span(low, high, side)
             for low, high, side in ((self.x0, self.x1, size[0]), (self.y0, self.y1, size[1]))
@@ -68,15 +68,15 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Its part of the image, in (0, 1]."""
+        """Fraction of the image, in (0, 1]."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of an image, cut out. image: square, RGB, filled up with the ground. box: where it was.
+    """A part of an image, cut out. image: square, RGB, padded with the background colour. box: where it was.
 
-    area: its part of the whole image, in (0, 1]. painted: whether a mask was given; then the box is around it.
+    area: fraction of the whole image, in (0, 1]. painted: whether it comes from a mask; `box` then bounds the mask.
     """
 
     image: Image.Image = field(repr=False)
@@ -87,7 +87,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of a grid. box: the field; patch: what was looked at, wider than it.
+    """One field of a grid. box: the field. patch: the wider box that was encoded.
 
     nearest: position of the training image that its patch is closest to, or -1 where the patch shows nothing.
     name: the creator, source, licence or style of that image, or "".
@@ -102,7 +102,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class NameShare:
-    """What a grid says of one name. cells: closest to an image of that name; share: of the cells that show something.
+    """One name in a grid. cells: those closest to an image of it. share: their fraction of all that are not blank.
 
     training_share: of all training images, what a name would have by chance.
     """
@@ -115,9 +115,9 @@ class NameShare:
 
 @dataclass(frozen=True)
 class Grid:
-    """A query cut into cells, row by row from the top left. parts: names by number of cells, most first.
+    """A query cut into cells, row by row from the top left. parts: the names by number of cells, largest first.
 
-    blank: cells that show nothing but the ground. captions: of each cell's nearest training image.
+    captions: of each cell's nearest training image.
     """
 
     by: GroupBy
@@ -129,12 +129,12 @@ class Grid:
 
     @property
     def blank(self) -> int:
-        """How many cells show nothing but the ground."""
+        """Number of cells that show only background."""
         return sum(cell.nearest < 0 for cell in self.cells)
 
 
 def boxed(image: Image.Image, box: Box) -> Region:
-    """Cut a box out of an image, and fill it up to a square so that no encoder squashes or crops it.
+    """Cut a box out of an image and pad it to a square, so that no encoder squashes or crops it.
 
     Raises `InvalidInputError` where it is smaller than `SMALLEST_SIDE` pixels.
     """
@@ -145,7 +145,7 @@ def boxed(image: Image.Image, box: Box) -> Region:
 
 
 def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
-    """Cut out what was painted: its bounding box, with the ground in place of what was not painted.
+    """Cut out the bounding box of a painted mask, with background colour where nothing is painted.
 
     mask: (height, width) numbers or booleans, or a grey image, painted where above 0; another size than the image's is
     brought to it. Raises `InvalidInputError` where nothing is painted, or too little.
@@ -167,7 +167,7 @@ def painted(image: Image.Image, mask: ArrayLike | Image.Image) -> Region:
 
 
 def outlined(image: Image.Image, box: Box, side: int = 512) -> Image.Image:
-    """The image, its longer side `side` px, with what lies outside of the box darkened and its edge drawn."""
+    """The image with its longer side scaled to `side` px, dimmed outside of the box, which is outlined."""
     scale = side / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     large = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -189,7 +189,7 @@ def attribute_region(attributor: Attributor, region: Region, top: int = 100) -> 
 def grid(
     attributor: Attributor, image: Image.Image, by: GroupBy | str = GroupBy.CREATOR, cells: int = 4
 ) -> Grid:
-    """Cut an image into cells x cells fields, and say whose training image each is closest to.
+    """Cut an image into cells x cells fields, and find the closest training image of each.
 
     Each field is looked at with what surrounds it, `WIDENED` times as wide; all are encoded in one go.
 
@@ -237,7 +237,7 @@ def grid(
         else ""
         for i in nearest
     ]
-    told = tuple(
+    fields = tuple(
         Cell(box, patch, int(i), float(s), name)
         for box, patch, i, s, name in zip(boxes, patches, nearest, similarity, names, strict=True)
     )
@@ -252,11 +252,13 @@ def grid(
         )
         for name, n in Counter(filter(None, names)).items()
     ]
-    return Grid(column, count, count, told, tuple(sorted(parts, key=lambda p: (-p.cells, p.name))), captions)
+    return Grid(
+        column, count, count, fields, tuple(sorted(parts, key=lambda p: (-p.cells, p.name))), captions
+    )
 
 
 def _span(low: float, high: float, side: int) -> tuple[int, int]:
-    """Whole pixels from the nearest edge to the nearest edge, at least one, within the side."""
+    """Both ends rounded to whole pixels within the side, at least one pixel apart."""
     start = min(round(low * side), side - 1)
     return start, max(round(high * side), start + 1)
 
@@ -280,7 +282,7 @@ def _square(image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
 
 
 def _widened(box: Box) -> Box:
-    """The box with as much of its surroundings on each side; at the image's edge the window moves inwards."""
+    """The box widened by `WIDENED` around its centre; at the image's edge it is moved inwards."""
     edges = []
     for low, high in ((box.x0, box.x1), (box.y0, box.y1)):
         width = min((high - low) * WIDENED, 1.0)
@@ -297,12 +299,12 @@ def _is_blank(image: Image.Image, ground: tuple[int, int, int]) -> bool:
 def _as_mask(mask: ArrayLike | Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
     if isinstance(mask, Image.Image):
         mask = np.asarray(mask.convert("L"))
-    given = np.asarray(mask)
-    if given.ndim != 2 or given.dtype.kind not in "biuf" or 0 in given.shape:
+    values = np.asarray(mask)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or 0 in values.shape:
         raise InvalidInputError(
-            f"a mask has rows and columns of numbers, given shape {given.shape} of {given.dtype}."
+            f"a mask has rows and columns of numbers, given shape {values.shape} of {values.dtype}."
         )
-    where = given > 0
+    where = values > 0
     if where.shape[::-1] != size:
         where = np.asarray(Image.fromarray(where).resize(size, Image.Resampling.NEAREST))
     return where

@@ -1,1 +1,1 @@
-"""The answer: encode, map, search, score, credit; and what is read off one answer or several."""
+"""Attribution: encode, map, search, score, credit; and sums and comparisons of the results."""

@@ -72,7 +72,7 @@ class Attributor:
         return load_encoder(name, device=self.device)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Rows of images as training images, (n, m) float32 unit rows: what the index holds of the corpus."""
+        """Embed images as the index holds the training images: (n, m) float32 unit rows."""
         return self.collection.mappers.map_training(self.encoder.encode(images))
 
     def attribute(

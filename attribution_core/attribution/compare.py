@@ -1,4 +1,4 @@
-"""Two attributions side by side: how much of their first places they share, and in how equal an order."""
+"""Two attributions compared: which of their first images they share, and how far their orders agree."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether both list the same images in one order with equal influences."""
+        """Whether both list the same images in the same order with equal influences."""
         same = [(s.left, s.right) for s in self.shared] == [(k, k) for k in range(1, self.top + 1)]
         return same and np.array_equal(self.left.influence[: self.top], self.right.influence[: self.top])
 

@@ -67,9 +67,9 @@ class Groups:
     n_training: int
 
     def without(self, names: Sequence[str]) -> Groups:
-        """The same shares as if the listed images of these groups had not been candidates: the others take theirs over.
+        """Shares without the listed images of these groups, renormalised over all other candidates.
 
-        That is renormalised, not retrained: what a model would have learned in their place nobody knows. Raises
+        This is no retraining: it does not tell what a model would have learned without them. Raises
         `InvalidInputError` for a name that is no group, or where nothing would be left.
         """
         known = {g.name for g in self.groups}

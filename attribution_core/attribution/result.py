@@ -1,4 +1,4 @@
-"""The attribution of one image: what the library answers."""
+"""The attribution of one image."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Attribution:
 
     @property
     def temperature(self) -> float:
-        """The one that these influences were made with."""
+        """Temperature of these influences."""
         return self.scale.temperature
 
     @property

@@ -1,4 +1,4 @@
-"""Listed training images that are near-duplicates of each other, as the one work that they are."""
+"""Works: listed training images with their near-duplicates counted as one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from attribution_core.common.text import percent
 
 if TYPE_CHECKING:
     from attribution_core.corpus.credit import Credit
@@ -33,23 +31,6 @@ class Work:
     def near_duplicates(self) -> int:
         """How many more listed images are the same work."""
         return len(self.places) - 1
-
-    def words(self) -> str:
-        """Such as "with 2 near-duplicates"; empty where there are none. Makers beside the first's are named."""
-        if not self.near_duplicates:
-            return ""
-        others = [c for c in dict.fromkeys(self.creators) if c and c != self.creators[0]]
-        by = f" ({'also' if self.creators[0] else 'there'} by {', '.join(others)})" if others else ""
-        return f"with {self.near_duplicates} near-duplicate{'' if self.near_duplicates == 1 else 's'}{by}"
-
-
-def alike(work: Work, place: int) -> str:
-    """What to say of the image at a place of the list: that it leads a work, repeats one, or nothing."""
-    if not work.near_duplicates:
-        return ""
-    if place == work.places[0]:
-        return f"{work.words()}: {percent(work.influence)} together"
-    return f"near-duplicate of rank {work.places[0] + 1}, and one work with it"
 
 
 def works_of(

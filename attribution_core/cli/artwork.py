@@ -42,22 +42,24 @@ def artwork(
     from attribution_core.common.text_files import read_lines
     from attribution_core.errors import CheckpointError
     from attribution_core.generation.generator import Generator
+    from attribution_core.reports.as_dict import standing_dict, survey_dict
+    from attribution_core.reports.wording.artwork import standing_sentence, survey_sentence
 
     files = [path for _, path in image_files([images])]
-    own_prompts = None if prompts is None else read_lines(prompts, "the prompts")
+    lines = None if prompts is None else read_lines(prompts, "the prompts")
     opened = Collection.open(collection or Settings().collection, method)
     attributor = Attributor(opened, device=device)
     candidates = embed(attributor, Artwork.read(files, artist))
     answers = {str(path): would_be_credited(attributor, path, candidates) for path in image or ()}
-    result = None
+    surveyed = None
     if prompts is not None or not image:
-        texts = close_prompts(attributor, candidates) if own_prompts is None else own_prompts
+        texts = close_prompts(attributor, candidates) if lines is None else lines
         if opened.generator_path is None:
             raise CheckpointError(
                 f"collection '{opened.name}' has no generator for prompts; give --image FILE."
             )
         with progress_bar("step") as on_step:
-            result = survey(
+            surveyed = survey(
                 attributor,
                 Generator.open(opened.generator_path, device),
                 candidates,
@@ -71,8 +73,8 @@ def artwork(
                 {
                     "collection": opened.name,
                     "method": opened.method,
-                    "images": [{"image": name, **s.to_dict()} for name, s in answers.items()],
-                    "survey": None if result is None else result.to_dict(),
+                    "images": [{"image": name, **standing_dict(s)} for name, s in answers.items()],
+                    "survey": None if surveyed is None else survey_dict(surveyed),
                 },
                 indent=2,
                 ensure_ascii=False,
@@ -80,11 +82,11 @@ def artwork(
         )
         return
     for name, standing in answers.items():
-        typer.echo(one_line(f"{name}: {standing.sentence}"))
-    if result is not None:
-        typer.echo(one_line(result.sentence))
+        typer.echo(one_line(f"{name}: {standing_sentence(standing)}"))
+    if surveyed is not None:
+        typer.echo(one_line(survey_sentence(surveyed)))
         typer.echo("   share  closest at  of      prompt")
-        for row in result.ranked:
+        for row in surveyed.ranked:
             s = row.standing
             typer.echo(
                 f"{s.share:8.3%}  {s.best.rank:10,d}  {s.attribution.n_training:6,d}  {one_line(row.prompt)}"

@@ -75,6 +75,7 @@ def attribute(
     """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.collection.collection import Collection
+    from attribution_core.reports.wording.attribution import near_duplicates_words
 
     opened = Collection.open(collection or Settings().collection, method)
     result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)
@@ -86,10 +87,10 @@ def attribute(
     typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
     for work in result.works:
         first = work.places[0]
-        credit, duplicates = result.credits[first], work.words()
+        credit, copies = result.credits[first], near_duplicates_words(work)
         words = (
             f"{credit.caption or credit.id}; {credit.creator or 'unknown'}, "
-            f"{credit.licence or 'licence unknown'}{f' ({duplicates})' if duplicates else ''}"
+            f"{credit.licence or 'licence unknown'}{f' ({copies})' if copies else ''}"
         )
         typer.echo(
             f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "

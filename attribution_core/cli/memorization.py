@@ -44,6 +44,12 @@ def memorization(
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.scan import Scan
     from attribution_core.reports.scan_html import scan_page
+    from attribution_core.reports.wording.verdict import (
+        match_name,
+        returned_sentence,
+        verdict_how,
+        verdicts_sentence,
+    )
     from attribution_core.settings import Settings
 
     if not images and prompts is None:
@@ -52,11 +58,11 @@ def memorization(
         raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
     whole("seeds", seeds, 1, 10_000)
     files = list(image_files(images or []))
-    texts = [] if prompts is None else _read_prompts(prompts)
+    lines = [] if prompts is None else _read_prompts(prompts)
     opened = Collection.open(collection or Settings().collection)
     items = [*_scan_files(files, opened, device)]
-    if texts:
-        items += _scan_prompts(texts, seeds, steps, guidance, opened, device)
+    if lines:
+        items += _scan_prompts(lines, seeds, steps, guidance, opened, device)
     scan = Scan.of(items, opened)
     if html is not None:
         with atomic_path(html) as temporary:
@@ -72,14 +78,14 @@ def memorization(
         signal = f"{item.signal.mean:6.2f}" if item.signal else "     -"
         typer.echo(
             f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  "
-            f"{one_line(f'{item.title}; {verdict.name}')}"
+            f"{one_line(f'{item.title}; {match_name(verdict.credit)}')}"
         )
-    for prompt, summary in scan.prompts().items():
-        typer.echo(one_line(f"“{prompt}”: {summary.sentence}"))
-    typer.echo(one_line(scan.sentence))
-    typer.echo(f"How do we know? {scan.items[0].verdict.how}")
-    if scan.how_signal:
-        typer.echo(f"The noise signal: {scan.how_signal}")
+    for prompt, returned in scan.prompts().items():
+        typer.echo(one_line(f"“{prompt}”: {returned_sentence(returned)}"))
+    typer.echo(one_line(verdicts_sentence(scan.verdicts)))
+    typer.echo(f"How do we know? {verdict_how(scan.verdicts[0])}")
+    if scan.signal_how:
+        typer.echo(f"The noise signal: {scan.signal_how}")
 
 
 def _read_prompts(path: Path) -> list[str]:

@@ -68,14 +68,13 @@ class Method:
 class Evidence:
     """All measurements. scores: of every encoder and mapper on every test case and kind of prompt. methods: on offer.
 
-    told: the rest of the file: validation, agreement of metrics, how often tuning succeeded, what it was made from.
-    layout: of the collection. scaling: how the own method's temperature does with other numbers of candidates; empty
-    if it was not measured.
+    stored: the rest of the file: validation, agreement of metrics, how often tuning succeeded, inputs. layout: of the
+    collection. scaling: how the own method's temperature does with other numbers of candidates; empty if not measured.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
     methods: tuple[Method, ...] = field(repr=False)
-    told: Mapping[str, Any] = field(repr=False)
+    stored: Mapping[str, Any] = field(repr=False)
     layout: CollectionLayout = field(repr=False)
     scaling: Mapping[str, Any] = field(repr=False, default_factory=dict)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,9 @@ from numpy.typing import NDArray
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
-from attribution_core.common.text import listing
 from attribution_core.errors import CheckpointError
-from attribution_core.generation.noise_signal import NoiseSignal
 
 FILE = "memorization.json"
-GROUPS = {
-    "planted": "prompts of images that were repeated in training on purpose",
-    "control": "prompts of matched training images that were not",
-    "training": "other training prompts",
-    "fresh": "prompts that the generator never saw",
-}
-"""Descriptions of the groups of prompts, for people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +39,41 @@ class Signals:
         means = self.means[group]
         return float(((means < value).sum() + 0.5 * (means == value).sum()) / len(means))
 
-    def sentence(self, signal: NoiseSignal) -> str:
-        """Say how a signal compares with the groups."""
-        parts = [
-            f"{self.above(group, signal.mean):.0%} of images of {GROUPS.get(group, group)}"
-            for group in ("fresh", "training", "planted")
-            if group in self.means
-        ]
-        return f"The signal is {signal.mean:.2f}: stronger than that of {listing(parts)}."
+
+@dataclass(frozen=True)
+class GroupRates:
+    """Images of one group of prompts.
+
+    called: the part that is called copies, in [0, 1]. drop, drop_95: median and 95 % quantile of their drop-offs.
+    """
+
+    called: float
+    drop: float
+    drop_95: float
+
+
+@dataclass(frozen=True)
+class CopyRates:
+    """How well copies are recognised among the generator's own images, each in [0, 1].
+
+    recall: the part of images of planted prompts that is called copies. recall_changed: the same after changes such as
+    mirroring and cropping. precision: the part of what is called a copy that came from a planted prompt and not from
+    its matched control; None where nothing is called a copy. groups: by name, "training" and "fresh" at least.
+    """
+
+    recall: float
+    recall_changed: float
+    precision: float | None
+    groups: Mapping[str, GroupRates]
 
 
 @dataclass(frozen=True, eq=False)
 class MemorizationEvidence:
-    """All measurements. generator_sha256: of the generator that was measured. told: the content of the file."""
+    """The measurements. generator_sha256: of the generator that was measured."""
 
     generator_sha256: str
     signals: Signals
-    told: Mapping[str, Any] = field(repr=False)
+    copies: CopyRates
 
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
@@ -74,19 +83,11 @@ class MemorizationEvidence:
             return None
         try:
             stored = read_json(path)
-            signal = stored["signal"]
-            signals = Signals(
-                {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
-                {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
-                {name: Estimate(**value) for name, value in signal["auc"].items()},
-                (int(stored["steps"]), float(stored["guidance"])),
-            )
-            complete = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
-            if "training" not in signals.auc or not complete:
+            signals = _signals(stored)
+            finite = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            if "training" not in signals.auc or not finite:
                 raise ValueError("a group of prompts holds no numbers")
-            evidence = cls(str(stored["generator_sha256"]), signals, stored)
-            _ = evidence.how_copies, evidence.stands_apart(1, 0.0)  # fail now if a value is missing
-            return evidence
+            return cls(str(stored["generator_sha256"]), signals, _copy_rates(stored["copies"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({type(error).__name__}: {error}); build it again with "
@@ -94,44 +95,31 @@ class MemorizationEvidence:
             ) from error
 
     def stands_apart(self, after: int, drop: float) -> bool:
-        """Whether one training image stands out more than in 95 % of images of ordinary training prompts."""
-        return after == 1 and drop > float(self.told["copies"]["groups"]["training"]["drop_95"])
-
-    @property
-    def how_copies(self) -> str:
-        """Say how well copies are recognised among this generator's own images."""
-        unchanged, changed, groups = (
-            self.told["copies"][name] for name in ("made", "made and changed", "groups")
-        )
-        precision = (
-            ""
-            if unchanged["precision"] is None
-            else (
-                f" {unchanged['precision']['value']:.0%} of detected copies came from such a prompt rather than a "
-                "matched one that was not repeated;"
-            )
-        )
-        return (
-            f"On this generator's own images: {unchanged['recall']['value']:.0%} of images from prompts that were "
-            f"repeated in training on purpose are detected as copies, and {changed['recall']['value']:.0%} after "
-            f"changes such as mirroring and cropping;{precision} {groups['training']['called']:.1%} of images from "
-            f"other training prompts and {groups['fresh']['called']:.1%} of images from prompts that it never saw are "
-            "called copies."
-        )
-
-    @property
-    def how(self) -> str:
-        """Say how the noise signal is measured, and how far it can be trusted."""
-        (steps, guidance), auc = self.signals.at, self.signals.auc["training"]
-        return (
-            f"{HOW_SIGNAL} Given a planted and another training prompt, the planted one has the stronger signal in "
-            f"{auc.value:.0%} of cases (95 % interval {auc.low:.0%} to {auc.high:.0%}); 50 % would be chance. "
-            f"Measured on this generator at {steps} steps and guidance scale {guidance:g}."
-        )
+        """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
+        return after == 1 and drop > self.copies.groups["training"].drop_95
 
 
-HOW_SIGNAL = (
-    "At each step the generator predicts the noise with and without the prompt. The signal is the length of the "
-    "difference, averaged over steps (Wen et al., ICLR 2024); prompts with a strong signal often reproduce a training "
-    "image."
-)
+def _signals(stored: Mapping[str, Any]) -> Signals:
+    signal = stored["signal"]
+    return Signals(
+        {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
+        {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
+        {name: Estimate(**value) for name, value in signal["auc"].items()},
+        (int(stored["steps"]), float(stored["guidance"])),
+    )
+
+
+def _copy_rates(stored: Mapping[str, Any]) -> CopyRates:
+    made, changed = stored["made"], stored["made and changed"]
+    groups = {
+        name: GroupRates(float(row["called"]), float(row["drop"]), float(row["drop_95"]))
+        for name, row in stored["groups"].items()
+    }
+    if not groups.keys() >= {"training", "fresh"}:
+        raise ValueError("the rates of a group of prompts are missing")
+    return CopyRates(
+        float(made["recall"]["value"]),
+        float(changed["recall"]["value"]),
+        None if made["precision"] is None else float(made["precision"]["value"]),
+        groups,
+    )

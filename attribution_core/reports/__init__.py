@@ -1,1 +1,1 @@
-"""Files to take away: a report of one answer, of a scan, and the ledger of credits."""
+"""Results in words, and files to take away: a report of one answer, a scan, and the ledger of credits."""

@@ -32,13 +32,13 @@ class LedgerEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """One flat row: what the image is, how it was attributed, its strongest credits, and the rest beside them."""
-        made, result = self.recipe, self.attribution
+        recipe, result = self.recipe, self.attribution
         row: dict[str, Any] = {
             "title": self.title,
-            "prompt": made.prompt if made else "",
-            "seed": made.seed if made else None,
-            "steps": made.steps if made else None,
-            "guidance": made.guidance if made else None,
+            "prompt": recipe.prompt if recipe else "",
+            "seed": recipe.seed if recipe else None,
+            "steps": recipe.steps if recipe else None,
+            "guidance": recipe.guidance if recipe else None,
             "collection": result.collection,
             "method": self.method,
             "encoder": result.encoder,
@@ -80,18 +80,18 @@ class Ledger:
         """
         rows = [{"row": "query", **e.to_dict()} for e in self.entries]
         ends = ("influence", "low", "high")
-        for told in self.sums:
-            by = str(told.by)
+        for groups in self.sums:
+            by = str(groups.by)
             rows += [
-                {"row": by, "title": g.name, **{end: getattr(g, end) for end in ends}} for g in told.groups
+                {"row": by, "title": g.name, **{end: getattr(g, end) for end in ends}} for g in groups.groups
             ]
             rows.append(
                 {
                     "row": by,
                     "title": "everything else",
-                    "influence": told.rest,
-                    "low": told.rest_low,
-                    "high": told.rest_high,
+                    "influence": groups.rest,
+                    "low": groups.rest_low,
+                    "high": groups.rest_high,
                 }
             )
         return csv_text([*rows[0], *ends], rows)

@@ -1,4 +1,4 @@
-"""A report of one attributed image to take away: all that its numbers came from, as JSON and as one HTML file."""
+"""A report of one attributed image, with everything its numbers came from, as JSON and as one HTML file."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from attribution_core.corpus.placeholders import tile
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.section import Section, StoredPart
+from attribution_core.reports.wording.attribution import attribution_how
 
 LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
 """Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
@@ -63,33 +64,6 @@ class Report:
     made: str = ""
     software: str = field(default=f"attribution-explorer {__version__}")
 
-    @property
-    def how(self) -> dict[str, str]:
-        """How each kind of number is known, one sentence each; shown under them and stored beside them."""
-        result = self.attribution
-        where = "the collection's own"
-        if result.temperature != result.fitted_temperature:
-            where = f"chosen by hand; the collection's own is {result.fitted_temperature:.6g}"
-        return {
-            "influence": f"The softmax of similarity / temperature over all {result.n_training:,} training images; the "
-            f"temperature is {result.temperature:.6g}, {where}.",
-            "interval": "Certain bounds: every training image was compared, and those that are not listed are kept in "
-            "narrow bins of similarity."
-            if str(result.kind) == "exact"
-            else "Holds with 99 % confidence: part of the training images was not compared, and a stored random "
-            "sample stands for them.",
-            "similarity": f"The cosine between the query and the training image in the features of {result.encoder}, "
-            "from -1 to 1.",
-            "uncalibrated": "The same softmax with the temperature at 1, for comparison.",
-            "rest": "What is left of 1 when the influences of the listed images are taken away.",
-            "stands_out": "An image stands out when the lower end of its influence is at least 5 %, at least ten times "
-            "an even share, and at least ten times the median of ranks 2 to 20. A convention, no test.",
-            "effective_number": "The number of equally influential images that would be as spread out.",
-            "sums": f"Influences of the {len(result)} listed images, added up; their bounds likewise. Lift: the sum "
-            "over the group's part of the training set.",
-            "checksums": "SHA-256 of the files, as the collection's cards state them, and of the cards themselves.",
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers and text; "attribution" is what `Attribution.to_dict` gives.
 
@@ -122,7 +96,7 @@ class Report:
             "effective_number": result.effective_number,
             "sums": [told.to_dict() for told in self.sums],
             "sections": [section.to_dict() for section in self.sections],
-            "how": self.how,
+            "how": attribution_how(result),
             "meaning": list(MEANING),
             "limits": list(LIMITS),
         }
@@ -143,7 +117,7 @@ def make_report(
     sections: Sequence[Section] = (),
     made: datetime.datetime | None = None,
 ) -> Report:
-    """Gather what is known of an attributed image.
+    """Make the report of an attributed image.
 
     Args:
         image: The query.

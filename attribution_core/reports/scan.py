@@ -13,9 +13,12 @@ from PIL import Image
 from attribution_core.analyses.memorization.verdict import Returned, Verdict, returned
 from attribution_core.collection.collection import Collection
 from attribution_core.errors import InvalidInputError
-from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
+from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.as_dict import verdict_dict
+from attribution_core.reports.wording.noise_signal import signal_how
+from attribution_core.reports.wording.verdict import returned_sentence, verdict_how, verdicts_sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +33,13 @@ class ScannedImage:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, without the picture."""
-        made, signal = self.recipe, self.signal
+        recipe, signal = self.recipe, self.signal
         return {
             "title": self.title,
-            "prompt": made and made.prompt,
-            "seed": made and made.seed,
+            "prompt": recipe and recipe.prompt,
+            "seed": recipe and recipe.seed,
             "noise_signal": None if signal is None else {"mean": signal.mean, "steps": list(signal.steps)},
-            **self.verdict.to_dict(),
+            **verdict_dict(self.verdict),
         }
 
 
@@ -75,21 +78,14 @@ class Scan:
         return sum(bool(item.verdict.is_copy) for item in self.items)
 
     @property
-    def sentence(self) -> str:
-        """How many are copies, in one sentence."""
-        many = f"{len(self.items):,} image{'s' * (len(self.items) != 1)}"
-        if self.items[0].verdict.threshold is None:
-            return f"No verdict on {many}: from which similarity on an image is a copy is not known."
-        if self.copies == 1:
-            return f"1 of {many} is most likely a copy of a training image."
-        return f"{self.copies:,} of {many} are most likely copies of training images."
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each image."""
+        return tuple(item.verdict for item in self.items)
 
     @property
-    def how_signal(self) -> str:
-        """How the noise signal is known; "" where none was recorded."""
-        if not any(item.signal for item in self.items):
-            return ""
-        return self.evidence.how if self.evidence else HOW_SIGNAL
+    def signal_how(self) -> str:
+        """What the noise signal is based on; "" where none was recorded."""
+        return signal_how(self.evidence) if any(item.signal for item in self.items) else ""
 
     def match(self, verdict: Verdict) -> Image.Image:
         """The training image nearest to an image."""
@@ -110,9 +106,9 @@ class Scan:
             "made": self.made,
             "images": len(self.items),
             "copies": self.copies,
-            "sentence": self.sentence,
-            "how": self.items[0].verdict.how,
-            "how_noise_signal": self.how_signal,
+            "sentence": verdicts_sentence(self.verdicts),
+            "how": verdict_how(self.verdicts[0]),
+            "how_noise_signal": self.signal_how,
             "prompts": [
                 {
                     "prompt": prompt,
@@ -120,7 +116,7 @@ class Scan:
                     "copies": r.copies,
                     "nearest": r.nearest,
                     "match": self.corpus_of.corpus.credit(r.position).id,
-                    "sentence": r.sentence,
+                    "sentence": returned_sentence(r),
                 }
                 for prompt, r in self.prompts().items()
             ],

@@ -11,7 +11,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Fact:
-    """One figure of a section. value: as people read it. number: the same for programs. how: how it is known."""
+    """One figure of a section. value: as text. number: the same as a number. how: what it is based on."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What another analysis adds to a report, a verdict on memorization say; its words are shown as plain text."""
+    """A section that another analysis adds to a report, such as a verdict on copies; `words` is plain text."""
 
     title: str
     words: str = ""
@@ -49,7 +49,7 @@ class Section:
 
 @dataclass(frozen=True)
 class StoredPart:
-    """One stored part of a collection, as its card tells. card_sha256: of the card itself. files: name to sha256."""
+    """A stored part of a collection, by its card. card_sha256: of the card itself. files: name to sha256."""
 
     name: str
     what: str

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 from attribution_core.analyses.memorization.alignment import align
 from attribution_core.common.images import border_colour
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.wording.verdict import alignment_words
 
 
 def drawing(size: int = 64) -> Image.Image:
@@ -31,14 +32,14 @@ def moved(image: Image.Image, scale: float, left: int, top: int) -> Image.Image:
 
 def test_the_same_image_is_laid_over_as_it_is() -> None:
     found = align(drawing(), drawing())
-    assert not found.moved and found.words == "laid over as it is"
+    assert not found.moved and alignment_words(found) == "laid over as it is"
     assert found.rms == found.rms_before == 0 and not found.difference.any()
     assert found.aligned.tobytes() == drawing().tobytes()
 
 
 def test_a_mirrored_one_is_mirrored_back() -> None:
     found = align(ImageOps.mirror(drawing()), drawing())
-    assert found.flipped and found.words == "mirrored"
+    assert found.flipped and alignment_words(found) == "mirrored"
     assert found.rms == pytest.approx(0, abs=1e-6) and found.rms_before > 30
 
 
@@ -59,7 +60,7 @@ def test_a_scale_is_found(scale: float) -> None:
     found = align(query, drawing())
     assert found.scale == pytest.approx(scale, abs=0.03)
     assert found.rms < 6 < found.rms_before
-    assert f"scaled to {found.scale:.0%}" in found.words
+    assert f"scaled to {found.scale:.0%}" in alignment_words(found)
 
 
 def test_the_aligned_image_has_the_querys_size_and_differs_where_the_map_says() -> None:

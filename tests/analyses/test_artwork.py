@@ -33,6 +33,8 @@ from attribution_core.common.progress import Progress
 from attribution_core.errors import CollectionMismatchError, InvalidImageError, InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
 from attribution_core.generation.generator import Generator
+from attribution_core.reports.as_dict import standing_dict, survey_dict
+from attribution_core.reports.wording.artwork import standing_sentence, survey_sentence
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 
@@ -105,15 +107,16 @@ def test_a_copy_of_the_query_is_named_first(attributor: Attributor) -> None:
         1,
         1,
     )
-    assert told.sentence.startswith(("Yes", "Perhaps"))
-    assert told.sentence.startswith("Yes") == told.attribution.stands_out == told.named_first
-    assert "piece 4001" in told.sentence and "2 images together" in told.sentence
+    sentence = standing_sentence(told)
+    assert sentence.startswith(("Yes", "Perhaps"))
+    assert sentence.startswith("Yes") == told.attribution.stands_out == told.named_first
+    assert "piece 4001" in sentence and "2 images together" in sentence
 
 
 def test_an_image_that_is_a_training_image_says_so(attributor: Attributor, collection: Collection) -> None:
     told = asked(attributor, 17, 17)
-    assert told.level and not told.named_first and "training set already" in told.sentence
-    assert collection.corpus.credit(17).caption in told.sentence
+    assert told.level and not told.named_first and "training set already" in standing_sentence(told)
+    assert collection.corpus.credit(17).caption in standing_sentence(told)
     assert not asked(attributor, 4001, 4001).level
 
 
@@ -121,8 +124,8 @@ def test_something_else_is_not_credited(attributor: Attributor) -> None:
     night = Artwork("Ben", (Image.new("RGB", (64, 64), "black"),), ("night",))
     told = would_be_credited(attributor, shape_image(3), embed(attributor, night))
     assert told.best.rank > 60 and told.lift < 0.5
-    assert told.sentence.startswith("No: your closest, “night”")
-    assert told.attribution.name_of(told.strongest[0]) in told.sentence
+    assert standing_sentence(told).startswith("No: your closest, “night”")
+    assert told.attribution.name_of(told.strongest[0]) in standing_sentence(told)
 
 
 def test_lift_is_the_share_over_an_even_one(attributor: Attributor) -> None:
@@ -189,7 +192,7 @@ def test_nothing_of_the_pictures_is_written_logged_or_shown(
     assert mine == [] and "Secret" not in caplog.text and "piece 1" not in caplog.text
     for one in (work, candidates, candidates.added[0]):
         assert "<PIL" not in repr(one) and "array(" not in repr(one)
-    text = json.dumps([told.to_dict(), rows.to_dict()], allow_nan=False)
+    text = json.dumps([standing_dict(told), survey_dict(rows)], allow_nan=False)
     assert "Secret Name" in text and "base64" not in text
 
 
@@ -213,7 +216,7 @@ def test_prompts_are_drawn_as_the_generator_draws_them(attributor: Attributor, g
     assert [s.done for s in steps] == list(range(7)) and {s.total for s in steps} == {6}
     shares = [r.standing.share for r in told.ranked]
     assert shares == sorted(shares, reverse=True)
-    assert f"“{told.ranked[0].prompt}” comes closest" in told.sentence
+    assert f"“{told.ranked[0].prompt}” comes closest" in survey_sentence(told)
     _drawn(told)
 
 

@@ -16,6 +16,8 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import moved
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.loop import TuningSettings
+from attribution_core.reports.as_dict import lesson_dict
+from attribution_core.reports.wording.artwork import lesson_sentence
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_clip_like, make_pocket_like
 
@@ -66,7 +68,9 @@ def test_with_and_without_and_the_generator_as_before(
         assert pair.learned.tobytes() != pair.without.tobytes()
         assert 0 <= pair.before.share <= 1 and len(pair.after.pieces) == 2
     assert told.risen == sum(p.after.share > p.before.share for p in told.pairs)
-    assert told.sentence and json.dumps(told.to_dict(), allow_nan=False)
+    stored = json.loads(json.dumps(lesson_dict(told), allow_nan=False))
+    assert stored["verdict"] == lesson_sentence(told) and "learned from you" in stored["verdict"]
+    assert [p["before"]["share"] for p in stored["prompts"]] == [p.before.share for p in told.pairs]
     assert {s.done for s in steps[7:]} >= set(range(17)) and steps[-1].total == 16
     figure = moved(told)
     assert list(figure.data[1].x) == [p.after.share for p in told.pairs[::-1]]

@@ -18,7 +18,7 @@ from attribution_core.common.cards import read_card, verify_files
 from attribution_core.common.files import sha256_file
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.evidence.benchmark import Evidence
-from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.evidence.memorization import FILE, MemorizationEvidence
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from pocket.benchmark.plan import SPLITS
@@ -47,7 +47,7 @@ def test_the_temperature_was_fitted_on_images_of_the_shipped_generator(generator
 
 def test_evidence_is_of_the_methods_that_ship() -> None:
     collection, found = Collection.open(POCKET), Evidence.open(POCKET)
-    assert found is not None and found.told["own"] == collection.method
+    assert found is not None and found.stored["own"] == collection.method
     assert {m.name for m in found.methods} == set(collection.methods)
     for method in found.methods:
         opened = Collection.open(POCKET, method.name)
@@ -72,7 +72,7 @@ def test_the_benchmark_is_of_the_shipped_generator_and_whole(generator: Generato
 def test_the_fitted_temperature_helps_on_things_that_neither_mappers_nor_it_ever_saw() -> None:
     found = Evidence.open(POCKET)
     assert found is not None
-    things = [t for t in found.method(found.told["own"]).calibrated if t.case.endswith("_concept")]
+    things = [t for t in found.method(found.stored["own"]).calibrated if t.case.endswith("_concept")]
     assert len(things) == 2
     for told in things:
         assert told.gain.low > 0, "the lower end of the gain's interval"
@@ -133,12 +133,13 @@ def test_a_training_image_is_its_own_nearest() -> None:
 def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:
     collection, found = Collection.open(POCKET), MemorizationEvidence.open(POCKET)
     assert found is not None and found.generator_sha256 == generator.sha256
-    assert found.told["copy_encoder"] == copy_encoder(collection)
-    threshold = threshold_of(found.told["copy_encoder"])
-    assert threshold is not None and found.told["threshold"] == threshold.value
+    stored = json.loads((POCKET / FILE).read_text())
+    assert stored["copy_encoder"] == copy_encoder(collection)
+    threshold = threshold_of(stored["copy_encoder"])
+    assert threshold is not None and stored["threshold"] == threshold.value
     assert found.signals.at == (generator.defaults.steps, generator.defaults.guidance)
-    groups = found.told["copies"]["groups"]
-    assert groups["planted"]["called"] > groups["training"]["called"] >= groups["fresh"]["called"]
+    groups = found.copies.groups
+    assert groups["planted"].called > groups["training"].called >= groups["fresh"].called
     assert all(auc.low > 0.5 for auc in found.signals.auc.values()), (
         "the signal tells planted prompts from others"
     )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from attribution_core.attribution.result import Attribution
-from attribution_core.attribution.works import alike
 from attribution_core.corpus.credit import Credit
 from attribution_core.corpus.near_duplicates import FLATTEST, near_duplicates, signature
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.wording.attribution import near_duplicates_words, place_in_work
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.shares import Scale
@@ -115,10 +115,10 @@ def test_listed_near_duplicates_are_one_entry_with_their_influence_summed() -> N
     assert (first.places, first.near_duplicates, first.creators) == ((0, 2, 3), 2, ("Ada", "Cleo", "Ada"))
     assert first.influence == pytest.approx(float(result.influence[[0, 2, 3]].sum()))
     assert first.low <= first.influence <= first.high
-    assert (second.places, second.words(), alike(second, 1)) == ((1,), "", "")
-    assert first.words() == "with 2 near-duplicates (also by Cleo)"
-    assert alike(first, 0).startswith("with 2 near-duplicates (also by Cleo): ")
-    assert alike(first, 3) == "near-duplicate of rank 1, and one work with it"
+    assert (second.places, near_duplicates_words(second), place_in_work(second, 1)) == ((1,), "", "")
+    assert near_duplicates_words(first) == "with 2 near-duplicates (also by Cleo)"
+    assert place_in_work(first, 0).startswith("with 2 near-duplicates (also by Cleo): ")
+    assert place_in_work(first, 3) == "near-duplicate of rank 1, and one work with it"
     told = result.to_dict()["works"]
     assert [(t["ranks"], t["creators"]) for t in told] == [([1, 3, 4], ["Ada", "Cleo", "Ada"])]
     assert sum(w.influence for w in result.works) + result.rest == pytest.approx(1)

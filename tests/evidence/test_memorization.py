@@ -9,7 +9,6 @@ import pytest
 
 from attribution_core.errors import CheckpointError
 from attribution_core.evidence.memorization import MemorizationEvidence
-from attribution_core.generation.noise_signal import NoiseSignal
 from tests.support.evidence import told_evidence, write_evidence
 
 
@@ -20,10 +19,9 @@ def test_evidence_places_a_signal(tmp_path: Path) -> None:
     # 4 is above three of four, and as high as the last.
     assert found.signals.above("training", 4.0) == pytest.approx(3.5 / 4)
     assert found.signals.above("planted", 3.0) == 0 and found.signals.above("fresh", 9) == 1
-    words = found.signals.sentence(NoiseSignal((3.0, 5.0)))
-    assert "signal is 4.00" in words and "88% of images of other training prompts" in words
-    assert "90% of cases" in found.how and "2 steps and guidance scale 3.5" in found.how
-    assert "90% of images from prompts that were repeated" in found.how_copies
+    assert found.signals.at == (2, 3.5) and found.signals.auc["fresh"].value == 0.9
+    assert (found.copies.recall, found.copies.recall_changed, found.copies.precision) == (0.9, 0.9, 0.9)
+    assert found.copies.groups["planted"].drop == 0.3
     assert found.stands_apart(1, 0.21) and not found.stands_apart(1, 0.2) and not found.stands_apart(2, 0.5)
 
 
@@ -35,6 +33,8 @@ def test_evidence_places_a_signal(tmp_path: Path) -> None:
         {},
         told_evidence(steps="many"),
         told_evidence(copies={}),
+        told_evidence(copies=told_evidence()["copies"] | {"groups": {}}),
+        told_evidence(copies=told_evidence()["copies"] | {"made": {"recall": {"value": "all"}}}),
         told_evidence(signal={"means": {}, "steps": {}, "auc": {}}),
         told_evidence(signal=told_evidence()["signal"] | {"means": {"training": []}}),
         told_evidence(signal=told_evidence()["signal"] | {"auc": {"training": 0.9}}),

@@ -102,7 +102,7 @@ def test_every_handler_goes_through_the_gate_and_is_checked(url: str) -> None:
         if fn.fn is not None and not hasattr(fn.fn, "__wrapped__") and fn.inputs
     ]
     assert plain == []
-    assert page.process_api.__module__ == page.preprocess_data.__module__ == "ui.server.gate"
+    assert page.process_api.__module__ == page.preprocess_data.__module__ == "ui.gradio_compat"
 
 
 def test_pictures_of_everyones_page_cannot_be_deleted(visitor: Caller) -> None:

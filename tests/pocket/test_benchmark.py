@@ -243,8 +243,8 @@ def gathered(written, tmp_path_factory):
 
 def test_the_collection_attributes_by_what_did_best_on_validation(gathered):
     card, found = read_card(gathered.path), Evidence.open(gathered.path)
-    assert gathered.method == card["method"] == found.told["own"]
-    reached = found.told["validation"]["efficientnet-lite0"]
+    assert gathered.method == card["method"] == found.stored["own"]
+    reached = found.stored["validation"]["efficientnet-lite0"]
     best = max(("linear", "channel"), key=reached.get)
     own = max(("pretrained", best), key=reached.get)
     assert gathered.method == f"efficientnet-lite0, {own}"
@@ -275,7 +275,7 @@ def test_evidence_tells_what_the_test_models_say(gathered):
         assert seen.gain.value == pytest.approx(seen.uncalibrated.value - seen.calibrated.value, abs=1e-4)
         assert seen.calibrated.value < seen.uncalibrated.value < seen.uniform
         assert seen.after.count.sum() == 41 * 8
-    took = found.told["tuning_took"]["test_seen_concept"]["object"]
+    took = found.stored["tuning_took"]["test_seen_concept"]["object"]
     assert (
         took["similarity_tuned"] > took["similarity_untuned"] + 0.1 and took["images"] == took["models"] == 1
     )

@@ -7,8 +7,10 @@ import html.parser
 import json
 import re
 from base64 import b64decode
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from attribution_core.reports.section import Fact, Picture, Section
 from tests.support.fakes import fake_collection, shape_image
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
 
@@ -116,6 +119,59 @@ def test_strangers_words_are_words(shapes: Collection) -> None:
     assert all(str(attrs["href"]).startswith("https://") for tag, attrs in page.tags if tag == "a")
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
     assert page.words.count(HOSTILE) > 10
+
+
+def poisoned(value: Any) -> Any:
+    """A value of dataclasses with hostile text in the place of every text, and of every name in a mapping."""
+    if isinstance(value, StrEnum):
+        return value
+    if isinstance(value, str):
+        start = re.match(r"data:image/|https://", value)
+        return f"{start[0] if start else ''}{HOSTILE}"
+    if isinstance(value, tuple):
+        return tuple(map(poisoned, value))
+    if isinstance(value, dict):
+        return {poisoned(name): poisoned(one) for name, one in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        return replace(value, **{name: poisoned(one) for name, one in kept.items()})
+    return value
+
+
+def test_hostile_text_in_every_field_is_escaped(shapes: Collection) -> None:
+    clean = report(
+        shapes,
+        recipe=Recipe("seven", 5, 6, 2.5, "shapes", "ab" * 32),
+        sections=[
+            Section("Title", "Words.", (Fact("Name", "1", 1, "How."),), (Picture(shape_image(1), "Caption"),))
+        ],
+    )
+    parts = tuple(replace(part, versions={"package": "1.0"}) for part in clean.parts)
+    hostile = poisoned(replace(clean, parts=parts))
+    assert hostile.attribution.credits[0].caption == hostile.parts[0].what == HOSTILE, "the test reaches both"
+    text, page = report_page(hostile), Tags(report_page(hostile))
+    assert "<script" not in text and HOSTILE not in text
+    before = Tags(report_page(clean))
+    assert {tag for tag, _ in page.tags} == {tag for tag, _ in before.tags}
+    assert {key for _, attrs in page.tags for key in attrs} == {
+        key for _, attrs in before.tags for key in attrs
+    }
+    shown = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
+    assert shown.count(HOSTILE) == len(clean.thumbnails) + 1, "captions are attributes, too"
+    listed = 20 * 4  # captions, creators, licences and checksums are in a table and elsewhere
+    assert page.words.count(HOSTILE) > listed
+
+
+def test_only_links_leave_the_templates_unescaped() -> None:
+    templates = sorted((ROOT / "attribution_core/reports/templates").glob("*.j2"))
+    unescaped = [
+        (path.name, line.strip())
+        for path in templates
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\|\s*safe\b|autoescape|Markup", line)
+    ]
+    assert len(templates) >= 3
+    assert unescaped == [("macros.html.j2", "{{ address | web_link(name) | safe }}")]
 
 
 def test_the_json_holds_the_attributions_numbers_to_the_last_digit(shapes: Collection) -> None:
@@ -216,7 +272,7 @@ def test_what_cannot_be_reported_says_so(shapes: Collection) -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/how-it-works.md"])
 def test_readme_and_docs_say_the_same_of_what_a_score_means(document: str) -> None:
-    text = (Path(__file__).resolve().parents[2] / document).read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8")
     plain = " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("*", "").split())
     assert [words for words in (*MEANING, *LIMITS) if words not in plain] == []
 

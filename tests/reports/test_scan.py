@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from attribution_core.analyses.memorization.verdict import Memorization
 from attribution_core.collection.collection import Collection
+from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
@@ -40,3 +43,23 @@ def test_a_scan_lists_the_closest_first_as_json_and_as_html(tmp_path: Path) -> N
     assert "&lt;i&gt;0&lt;/i&gt;" in page and page.count("data:image") == 4
     with pytest.raises(InvalidInputError, match="no image"):
         Scan.of([], scan.corpus_of)
+
+
+def test_hostile_text_in_every_field_of_a_scan_is_escaped(tmp_path: Path) -> None:
+    scan = scan_of(copying_collection(tmp_path))
+    hostile = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'&"
+    names = [field.name for field in fields(Credit) if field.type == "str"]
+    credit = Credit(**{name: hostile for name in names} | {"link": f"https://example.org/{hostile}"})
+    items = tuple(
+        replace(
+            item,
+            title=hostile,
+            verdict=replace(item.verdict, credit=credit, encoder=hostile),
+            recipe=Recipe(hostile, k, generator=hostile, software=hostile),
+        )
+        for k, item in enumerate(scan.items)
+    )
+    page = scan_page(replace(scan, items=items, made=hostile))
+    assert "<script" not in page and "<img src=x" not in page
+    assert page.count("&lt;script&gt;") > 10, "it is shown as text"
+    assert set(re.findall(r"<(\w+)", page)) == set(re.findall(r"<(\w+)", scan_page(scan)))

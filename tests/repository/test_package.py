@@ -131,7 +131,13 @@ def test_the_wheel_holds_the_library_typed_and_nothing_else(installed: Path) -> 
     there = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
     about = {name for name in there if ".dist-info/" in name}
     data = {"attribution_core/py.typed", "attribution_core/evidence/paper_table2.csv"}
-    assert there - about == modules | data
+    templates = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "attribution_core/reports/templates").iterdir()
+        if path.suffix in (".j2", ".css")
+    }
+    assert len(templates) == 5
+    assert there - about == modules | data | templates
     told = importlib.metadata.PathDistribution(next(installed.glob("*.dist-info"))).metadata
     assert told["Name"] == "attribution-explorer" and told["License-Expression"] == "Apache-2.0"
     assert set(told.get_all("Provides-Extra") or []) == set(EXTRAS)

@@ -1,1 +1,1 @@
-"""What stands between strangers and the tabs: doors, the upload, the gate of every call, and the queue."""
+"""Checks between visitors and the tabs: hosts and paths, uploads, arguments of calls, and turns in the queue."""

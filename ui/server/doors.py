@@ -1,4 +1,4 @@
-"""Middleware: who may ask (host, origin), for what (paths), and what every answer says and does not say."""
+"""Middleware: allowed origins and paths, size limits, security headers, and no real paths in answers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SameOrigin:
 
 
 class Doors:
-    """Close paths that this app does not need, say in every answer how browsers are to treat it, see who listens."""
+    """Close paths that this app does not need, add security headers, and note who listens."""
 
     def __init__(self, app: App, listeners: Listeners, visit_of: Callable[[str], str]) -> None:
         """visit_of: the visit that asked for a job, by the job's number."""
@@ -103,12 +103,12 @@ class Doors:
         """The visit that waits for answers, or whose page is open, by this connection; "" where it is none."""
         if method != "GET":
             return ""
-        if found := re.fullmatch(r"/gradio_api/call(?:/v2)?/[^/]+/([^/]+)", path):
-            return self._visit_of(found[1])
-        if found := re.fullmatch(r"/gradio_api/heartbeat/([^/]+)", path):
-            return found[1]
-        found = re.search(r"(?:^|&)session_hash=([^&]+)", query) if path == "/gradio_api/queue/data" else None
-        return found[1] if found else ""
+        if match := re.fullmatch(r"/gradio_api/call(?:/v2)?/[^/]+/([^/]+)", path):
+            return self._visit_of(match[1])
+        if match := re.fullmatch(r"/gradio_api/heartbeat/([^/]+)", path):
+            return match[1]
+        match = re.search(r"(?:^|&)session_hash=([^&]+)", query) if path == "/gradio_api/queue/data" else None
+        return match[1] if match else ""
 
 
 class Bounded:
@@ -139,8 +139,8 @@ class Bounded:
                 raise HTTPException(413, too_large)
             return message
 
-        told = Headers(scope=scope).get("content-length", "")  # type: ignore[arg-type]
-        if told.isdecimal() and int(told[:20]) > most:
+        length = Headers(scope=scope).get("content-length", "")  # type: ignore[arg-type]
+        if length.isdecimal() and int(length[:20]) > most:
             await PlainTextResponse(too_large, 413)(scope, receive, send)  # type: ignore[arg-type]
             return
         await self.app(scope, bounded, send)
@@ -188,7 +188,7 @@ class Alias:
 
 
 class _Replacer:
-    """Replaces a text in a stream of bytes, also where it is cut in two."""
+    """Replaces bytes in a stream, also where a chunk ends within them."""
 
     def __init__(self, old: bytes, new: bytes) -> None:
         self._old, self._new, self._rest = old, new, b""

@@ -1,4 +1,4 @@
-"""The gate that every call of a handler passes, from the page, the API or MCP: files are uploads, errors sentences."""
+"""Checks around every call of a handler, from the page, the API or MCP: files must be uploads, errors are sentences."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.exceptions import InvalidPathError
 
 from attribution_core.errors import InvalidInputError
+from ui.gradio_compat import wrap_calls
 from ui.handler import as_toast
 from ui.server.doors import alias
 from ui.services.folder import private_folder
@@ -21,54 +21,30 @@ VISIT: ContextVar[str] = ContextVar("visit", default="")
 
 
 def guard(page: gr.Blocks, uploads: Uploads) -> None:
-    """Put the gate into the one method of the page that all calls go through."""
-    process = page.process_api
+    """Check what every call of a handler is given, and make a sentence of every error."""
 
-    async def process_api(block_fn: Any, inputs: list[Any], *given: Any, **named: Any) -> dict[str, Any]:
-        called = page.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        session, event = named.get("session_hash"), named.get("event_id")
-        visit = (
-            "" if session is None or session == event else session
-        )  # the queue calls a visit without a number so
+    def check(visit: str, fields: list[Any], values: list[Any], begins: bool) -> list[Any]:
         VISIT.set(visit)
-        try:
-            if named.get("iterator") is None:
-                inputs = _checked(called, inputs, uploads, visit)
-            return await process(block_fn, inputs, *given, **named)
-        except Exception as error:
-            raise as_toast(error) from error
+        return _checked(fields, values, uploads, visit) if begins else values
 
-    preprocess = page.preprocess_data
-
-    async def preprocess_data(*given: Any, **named: Any) -> list[Any]:
-        try:
-            return await preprocess(*given, **named)
-        except gr.Error as error:  # the field's own words, which quote what was given
-            raise InvalidInputError(error.message[:300]) from error
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            InvalidPathError,
-        ) as error:  # as pydantic's, too
-            raise InvalidInputError(
-                "one of the values is not of the kind that its field takes; check them all."
-            ) from error
-
-    page.process_api = process_api  # type: ignore[method-assign]
-    page.preprocess_data = preprocess_data  # type: ignore[method-assign]
+    wrap_calls(page, check, _refused, as_toast)
 
 
-def _checked(called: Any, inputs: list[Any], uploads: Uploads, visit: str) -> list[Any]:
-    if len(inputs) < len(called.inputs):
+def _refused(error: Exception) -> InvalidInputError:
+    if isinstance(error, gr.Error):  # the field's own words, which quote what was given
+        return InvalidInputError(error.message[:300])
+    return InvalidInputError("one of the values is not of the kind that its field takes; check them all.")
+
+
+def _checked(fields: list[Any], values: list[Any], uploads: Uploads, visit: str) -> list[Any]:
+    if len(values) < len(fields):
         raise InvalidInputError(
-            f"this call takes {len(called.inputs)} values, given {len(inputs)}; see the page's 'Use via API'."
+            f"this call takes {len(fields)} values, given {len(values)}; see the page's 'Use via API'."
         )
-    kept = list(inputs)
+    kept = list(values)
     taken: list[Path] = []
     refused: InvalidInputError | None = None
-    for place, (block, value) in enumerate(zip(called.inputs, kept, strict=False)):
+    for place, (block, value) in enumerate(zip(fields, kept, strict=False)):
         if isinstance(block, gr.ImageEditor) and isinstance(value, Mapping):
             # Of what was painted, the layers alone are read; the rest is the picture that the page showed.
             value = {

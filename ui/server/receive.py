@@ -1,4 +1,4 @@
-"""The upload: files of a bounded size, kept under names that nobody guesses, large images scaled as they arrive."""
+"""The upload: bounded files under unguessable names; large images are scaled down as they arrive."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
-from gradio_client.utils import strip_invalid_filename_characters
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from attribution_core.common.images import Limits
+from ui.gradio_compat import safe_file_name
 from ui.services.uploads import Uploads, as_kept
 
 MOST_FILES = 40
@@ -47,7 +47,7 @@ def receiver(limits: Limits, uploads: Uploads) -> Callable[[Request], Awaitable[
                 return PlainTextResponse(too_large, 413)
             kept = []
             for one in files:
-                data, name = await one.read(), strip_invalid_filename_characters(one.filename or "image")
+                data, name = await one.read(), safe_file_name(one.filename or "image")
                 data, name = await anyio.to_thread.run_sync(as_kept, data, name, limits, limiter=lane)
                 kept.append(str(await anyio.to_thread.run_sync(uploads.keep, data, name)))
         finally:

@@ -1,1 +1,1 @@
-"""What the tabs ask of the library; nothing here knows Gradio."""
+"""The library as the tabs use it, without Gradio."""

@@ -156,13 +156,13 @@ class Services:
     @cached_property
     def examples(self) -> tuple[Query, ...]:
         """The collection's stored examples, in the order of their names; files without a recipe are left out."""
-        found = []
+        examples = []
         for path in sorted(self.collection.layout.examples.glob("*.png")):
             recipe = read_recipe(path)
             if recipe is not None:
                 known = Recipe.from_dict(recipe)
-                found.append(Query(read_image(path), known.prompt, known))
-        return tuple(found)
+                examples.append(Query(read_image(path), known.prompt, known))
+        return tuple(examples)
 
     @cached_property
     def first(self) -> tuple[Query, Attribution] | None:

@@ -153,8 +153,8 @@ class ArtworkServices:
         """
         file = uploaded(query, self._uploads)
         try:
-            asked = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
-            return self.credited(self.drop(None, paths), artist, method, asked)
+            image = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
+            return self.credited(self.drop(None, paths), artist, method, image)
         finally:
             delete(file)
 

@@ -21,7 +21,7 @@ SETTING = "GRADIO_TEMP_DIR"
 def private_folder() -> Path:
     """The folder of this process, mode 0700, in what GRADIO_TEMP_DIR names or else beside other temporary files.
 
-    Gradio is told to use it, too. What apps left behind that were killed is deleted first. Raises `InvalidInputError`
+    Gradio is made to use it, too. What apps left behind that were killed is deleted first. Raises `InvalidInputError`
     where no folder can be made, or where somebody else's stands in its place.
     """
     named = os.environ.get(SETTING)
@@ -51,8 +51,8 @@ def empty(folder: Path) -> None:
 
 def _check_own(base: Path) -> None:
     """In a folder that all may write to, somebody else could have made ours first, or a link in its place."""
-    told = base.lstat()
-    if not stat.S_ISDIR(told.st_mode) or (hasattr(os, "getuid") and told.st_uid != os.getuid()):
+    status = base.lstat()
+    if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
         raise InvalidInputError(
             f"the temporary folder '{base}' belongs to somebody else; name another with {SETTING}."
         )

@@ -13,9 +13,17 @@ from attribution_core.analyses.memorization.overlays import difference, heat
 from attribution_core.analyses.memorization.verdict import Look, Memorization, Verdict
 from attribution_core.common.progress import OnProgress
 from attribution_core.errors import CheckpointError, InvalidInputError
-from attribution_core.evidence.memorization import HOW_SIGNAL, MemorizationEvidence
+from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.generator import StepPreview
 from attribution_core.reports.section import Fact, Picture, Section
+from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
+from attribution_core.reports.wording.verdict import (
+    alignment_words,
+    match_name,
+    verdict_how,
+    verdict_sentence,
+    verdict_title,
+)
 from ui.services import gpu
 from ui.services.app import Query, Services, checked_prompt
 from ui.services.link import repeats
@@ -135,21 +143,21 @@ class MemorizationServices:
                     yield Tried(event, self.checker.check(event.image))
 
     def measured(self, query: Query | None) -> MemorizationEvidence | None:
-        """What was measured of the generator that made the query; None where it was another one."""
-        found = self.services.memorization_evidence
-        if found is None or query is None or query.recipe is None:
-            return found if query is None else None
-        return found if query.recipe.generator_sha256 == found.generator_sha256 else None
+        """Evidence on the generator that made the query; None if that was another generator or nothing was measured."""
+        evidence = self.services.memorization_evidence
+        if evidence is None or query is None or query.recipe is None:
+            return evidence if query is None else None
+        return evidence if query.recipe.generator_sha256 == evidence.generator_sha256 else None
 
     def section(self, query: Query) -> Section | None:
-        """Of the report; None where a verdict is not possible, or not at once."""
+        """The section of the report; None where a verdict is not possible, or not at once."""
         if not self.checker.is_quick:
             return None
         verdict = self.check(query)
         look = self.look(query, int(verdict.ids[0]))
         most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
         facts = [
-            Fact("Verdict", verdict.title, verdict.is_copy, verdict.how),
+            Fact("Verdict", verdict_title(verdict), verdict.is_copy, verdict_how(verdict)),
             Fact("Similarity", f"{verdict.similarity[0]:.3f}", float(verdict.similarity[0])),
             Fact(
                 "Drop-off",
@@ -169,23 +177,25 @@ class MemorizationServices:
                 ),
             )
         if query.noise_signal is not None:
-            found = self.measured(query)
+            evidence = self.measured(query)
             facts.append(
                 Fact(
                     "Noise signal",
                     f"{query.noise_signal.mean:.2f}",
                     query.noise_signal.mean,
-                    f"{found.signals.sentence(query.noise_signal)} {found.how}" if found else HOW_SIGNAL,
+                    f"{signal_sentence(evidence.signals, query.noise_signal)} {signal_how(evidence)}"
+                    if evidence
+                    else signal_how(None),
                 )
             )
         laid = look.alignment
         pictures = (
-            Picture(look.match, f"The closest training image: {verdict.name}"),
+            Picture(look.match, f"The closest training image: {match_name(verdict.credit)}"),
             Picture(
                 difference(laid.difference),
-                f"Where both differ, {laid.words}: {laid.rms:.0f} of 255 on average",
+                f"Where both differ, {alignment_words(laid)}: {laid.rms:.0f} of 255 on average",
             ),
             Picture(heat(query.image, look.occlusion.query, most), "This image: red where the likeness lies"),
             Picture(heat(look.match, look.occlusion.match, most), "The training image, likewise"),
         )
-        return Section("Is it a copy?", verdict.sentence, tuple(facts), pictures)
+        return Section("Is it a copy?", verdict_sentence(verdict), tuple(facts), pictures)

@@ -23,7 +23,7 @@ MAX_PIXELS, MOST_LAYERS = 4_000_000, 8  # of what is painted, on a canvas of 480
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class AttributedRegion:
     """An attributed region."""
 
     region: Region
@@ -42,12 +42,14 @@ class RegionServices:
         """What was measured of the collection's regions. Raises `CheckpointError` where it is damaged."""
         return RegionEvidence.open(self._services.collection.path)
 
-    def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> Found:
+    def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> AttributedRegion:
         """Attribute a box. edges: left, right, top and bottom in per cent. Raises `AttributionError`."""
         image = _image(query)
         return self._attribute(boxed(image, box_of(edges)), method)
 
-    def painted(self, query: Query | None, method: str | None, layers: Sequence[Layer] | None) -> Found:
+    def painted(
+        self, query: Query | None, method: str | None, layers: Sequence[Layer] | None
+    ) -> AttributedRegion:
         """Attribute what was painted. layers: encoded images of any size, painted where not transparent."""
         image = _image(query)
         return self._attribute(painted(image, read_mask(layers or ())), method)
@@ -57,8 +59,8 @@ class RegionServices:
         count = int(cells) if isinstance(cells, (int, float)) and float(cells).is_integer() else cells
         return grid(self._services.attributor(method), _image(query), by, count)  # type: ignore[arg-type]
 
-    def _attribute(self, region: Region, method: str | None) -> Found:
-        return Found(
+    def _attribute(self, region: Region, method: str | None) -> AttributedRegion:
+        return AttributedRegion(
             region, attribute_region(self._services.attributor(method), region, self._services.settings.top)
         )
 

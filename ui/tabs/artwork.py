@@ -8,31 +8,31 @@ from typing import Any
 
 import gradio as gr
 
-from attribution_core.analyses.artwork.lesson import LEARNING, MARK, STEPS, Lesson, WithAndWithout
 from attribution_core.analyses.artwork.standing import LONGEST_NAME, MOST_IMAGES
 from attribution_core.analyses.artwork.survey import MOST_PROMPTS, Survey
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import Progress
-from attribution_core.errors import InvalidInputError
-from attribution_core.figures.artwork import beside_the_strongest, moved, ranks_by_prompt, shares_by_prompt
+from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
+from attribution_core.reports.as_dict import standing_dict
+from attribution_core.reports.wording.artwork import survey_sentence
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION
 from ui.services.app import Query, Services
-from ui.services.artwork import PROMPTS, ArtworkServices, Desk
+from ui.services.artwork import ArtworkServices, Desk
 from ui.services.uploads import delete
 from ui.session import KEEP_S, Session
+from ui.tabs import artwork_learning
 from ui.widgets import artwork_html as words
 from ui.widgets.recipe_fields import whole_number
 from ui.widgets.status import progress_bar, status_line
 
-THING, STYLE = "they show one thing", "they share a style"
 SECTION = "artwork"
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = ArtworkServices(services, services.uploads.folder)
+    own = ArtworkServices(services, services.uploads.folder)
     desk = gr.State(None, time_to_live=KEEP_S)
     gr.HTML(words.WHAT, elem_id="artwork-what")
     with gr.Row(elem_id="artwork-row"):
@@ -55,11 +55,11 @@ def build(services: Services, session: Session) -> None:
         with gr.Column(scale=3, min_width=300):
             pieces = gr.HTML(words.pieces(Desk()), elem_id="artwork-pieces")
             gr.HTML(words.PRIVACY, elem_id="artwork-privacy")
-    answers = [_credited(services, session, asked, desk, artist)]
+    answers = [_credited(services, session, own, desk, artist)]
     running: list[Any] = []
     if services.generator is not None:
-        for part in (_prompts, _learned):
-            shown, events = part(session, asked, desk, artist)
+        for part in (_prompts, artwork_learning.build):
+            shown, events = part(session, own, desk, artist)
             answers.append(shown)
             running += events
     else:
@@ -80,7 +80,7 @@ def build(services: Services, session: Session) -> None:
     def drop(
         kept: Desk | None, paths: list[str] | None, told: dict[str, Any], request: gr.Request
     ) -> list[Any]:
-        found = asked.drop(kept, paths, request.session_hash or "")
+        found = own.drop(kept, paths, request.session_hash or "")
         return [*laid(found), _without(told), *blank]
 
     @handler
@@ -89,15 +89,15 @@ def build(services: Services, session: Session) -> None:
     ) -> list[Any]:
         for path in paths or ():  # of a drop that was refused because the app was busy
             delete(Path(path))
-        asked.leave(request.session_hash or "")
+        own.leave(request.session_hash or "")
         if kept is not None:
             kept.forget()
         return ["", None, *laid(Desk()), _without(told), *blank]
 
-    outputs = [desk, pieces, forget, session.told, *everything]
+    outputs = [desk, pieces, forget, session.extra_sections, *everything]
     dropped = upload.upload(
         drop,
-        [desk, upload, session.told],
+        [desk, upload, session.extra_sections],
         outputs,
         api_name="drop_artwork",
         api_visibility="undocumented",
@@ -110,19 +110,19 @@ def build(services: Services, session: Session) -> None:
         ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
     forget.click(
         forget_all,
-        [desk, session.told, upload],
+        [desk, session.extra_sections, upload],
         [artist, upload, *outputs],
         api_name="forget_artwork",
         cancels=running,
         queue=False,
         **_QUIET,
     )
-    session.on_leave(asked.leave)
-    _api(asked)
+    session.on_leave(own.leave)
+    _api(own)
 
 
 def _credited(
-    services: Services, session: Session, asked: ArtworkServices, desk: gr.State, artist: gr.Textbox
+    services: Services, session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Textbox
 ) -> list[Any]:
     """The first question; gives what is emptied with the desk."""
     gr.HTML("<h2>Would I be credited for the image shown now?</h2>", elem_classes="part")
@@ -150,7 +150,7 @@ def _credited(
     def ask_credited(
         kept: Desk | None, artist: str, method: str, query: Query | None, sections: dict[str, Any]
     ) -> list[Any]:
-        standing = asked.credited(kept, artist, method, query)
+        standing = own.credited(kept, artist, method, query)
         sections = {**(sections or {}), SECTION: (query, words.section(standing))}
         return [
             sections,
@@ -167,8 +167,8 @@ def _credited(
     session.add_view([about, *shown], draw)
     ask.click(
         ask_credited,
-        [desk, artist, session.method, session.query, session.told],
-        [session.told, *shown],
+        [desk, artist, session.method, session.query, session.extra_sections],
+        [session.extra_sections, *shown],
         api_name="ask_credited",
         api_visibility="undocumented",
         show_progress="minimal",
@@ -178,13 +178,13 @@ def _credited(
 
 
 def _prompts(
-    session: Session, asked: ArtworkServices, desk: gr.State, artist: gr.Textbox
+    session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Textbox
 ) -> tuple[list[Any], list[Any]]:
     """The second question; gives what is emptied with the desk, and what is stopped with it."""
     gr.HTML("<h2>Which prompts come close to my work?</h2>", elem_classes="part")
     with gr.Row(elem_id="survey-row"):
         prompts = gr.Textbox(
-            "\n".join(asked.prompts()),
+            "\n".join(own.prompts()),
             label=f"Prompts, one on a line, at most {MOST_PROMPTS}",
             lines=5,
             max_lines=MOST_PROMPTS,
@@ -222,14 +222,14 @@ def _prompts(
     def ask_survey(
         kept: Desk | None, artist: str, method: str, prompts: str, seed: int
     ) -> Iterator[list[Any]]:
-        for event in asked.ask_prompts(kept, artist, method, prompts, whole_number(seed)):
+        for event in own.ask_prompts(kept, artist, method, prompts, whole_number(seed)):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *[gr.skip()] * (len(shown) - 1)]
             elif isinstance(event, Survey):
                 yield [
                     "",
                     gr.update(visible=True),
-                    words.headline(event.sentence, "spread"),
+                    words.headline(survey_sentence(event), "spread"),
                     words.survey_pictures(event),
                     shares_by_prompt(event),
                     ranks_by_prompt(event),
@@ -238,7 +238,7 @@ def _prompts(
 
     @handler
     def find_prompts(kept: Desk | None, artist: str, method: str) -> str:
-        return "\n".join(asked.near(kept, artist, method))
+        return "\n".join(own.near(kept, artist, method))
 
     asking = start.click(
         ask_survey,
@@ -263,125 +263,7 @@ def _prompts(
     return shown, [asking]
 
 
-def _learned(
-    session: Session, asked: ArtworkServices, desk: gr.State, artist: gr.Textbox
-) -> tuple[list[Any], list[Any]]:
-    """The third question; gives what is emptied with the desk, and what is stopped with it."""
-    styles = [
-        str(name) for name, _ in session.services.collection.corpus.counts("style").most_common() if name
-    ]
-    usual = {kind: "\n".join(Lesson(style=kind == STYLE).examples(styles)) for kind in (THING, STYLE)}
-    gr.HTML("<h2>What if the model had learned from me?</h2>", elem_classes="part")
-    gr.HTML(words.LEARNING, elem_id="learn-what")
-    with gr.Row(elem_id="learn-row"):
-        prompts = gr.Textbox(
-            usual[THING],
-            label=f"Prompts with {MARK} for your work, one on a line, at most {PROMPTS}",
-            lines=5,
-            max_lines=PROMPTS,
-            elem_id="learn-prompts",
-            scale=3,
-            min_width=280,
-        )
-        with gr.Column(scale=3, min_width=280):
-            kind = gr.Radio(
-                [THING, STYLE],
-                value=THING,
-                label="My images",
-                elem_id="learn-kind",
-                info="Works that differ in what they show mostly share a style.",
-            )
-            with gr.Row():
-                subject = gr.Textbox(
-                    "drawing",
-                    label="What they show, in a word",
-                    max_length=40,
-                    lines=1,
-                    elem_id="learn-subject",
-                    min_width=150,
-                )
-                seed = gr.Number(1, label="Seed", precision=0, minimum=0, elem_id="learn-seed", min_width=100)
-            steps = gr.Slider(*STEPS, LEARNING.steps, step=25, label="Learning steps", elem_id="learn-steps")
-    with gr.Row():
-        start = gr.Button(
-            "Let it learn from me, and draw", variant="primary", elem_id="ask-learned", scale=3, min_width=200
-        )
-        stop = gr.Button("Stop", elem_id="stop-learned", scale=1, min_width=90)
-    status = gr.HTML(elem_id="learn-status")
-    with gr.Column(visible=False, elem_id="learned") as box:
-        told = gr.HTML(elem_id="learned-words")
-        pairs = gr.HTML(elem_id="learned-pairs")
-        plot = gr.Plot(label="Your share before and after", elem_id="learned-plot")
-        with gr.Accordion("The same as a table", open=False, elem_id="learned-fold"):
-            table = gr.Dataframe(
-                headers=words.MOVED,
-                datatype=["str", *["number"] * 6],
-                interactive=False,
-                elem_id="learned-table",
-                max_height=480,
-            )
-        gr.HTML(words.HOW_LEARNED, elem_id="learned-how")
-    shown = [status, box, told, pairs, plot, table]
-
-    @handler
-    def ask_learned(
-        kept: Desk | None,
-        artist: str,
-        method: str,
-        kind: str,
-        subject: str,
-        steps: float,
-        prompts: str,
-        seed: int,
-    ) -> Iterator[list[Any]]:
-        lesson = Lesson(subject or "", kind == STYLE)
-        for event in asked.ask_learned(
-            kept, artist, method, lesson, whole_number(steps), prompts, whole_number(seed)
-        ):
-            if isinstance(event, Progress):
-                yield [progress_bar(event), *[gr.skip()] * (len(shown) - 1)]
-            elif isinstance(event, WithAndWithout):
-                yield [
-                    status_line(
-                        "Done. The generator is as it was; what it learned from you is kept for your prompts "
-                        "alone, until you forget your artwork."
-                    ),
-                    gr.update(visible=True),
-                    words.headline(event.sentence, "" if event.risen else "spread"),
-                    words.pairs(event),
-                    moved(event),
-                    words.moved_rows(event),
-                ]
-
-    @handler
-    def other_kind(kind: str, prompts: str) -> Any:
-        if kind not in usual:
-            raise InvalidInputError(f"'My images' is {kind!r:.60}, expected one of: {', '.join(usual)}.")
-        return usual[kind] if (prompts or "").strip() in usual.values() else gr.skip()
-
-    kind.input(other_kind, [kind, prompts], prompts, api_name="learn_kind", queue=False, **_QUIET)
-    asking = start.click(
-        ask_learned,
-        [desk, artist, session.method, kind, subject, steps, prompts, seed],
-        shown,
-        api_name="ask_learned",
-        trigger_mode="multiple",
-        time_limit=session.services.settings.learning_seconds,
-        **_QUIET,
-        **GENERATION,
-    )
-    stop.click(None, cancels=[asking], queue=False).then(
-        lambda: status_line("Stopped. The generator is as it was."),
-        None,
-        status,
-        api_name="stop_learned",
-        queue=False,
-        **_QUIET,
-    )
-    return shown, [asking]
-
-
-def _api(asked: ArtworkServices) -> None:
+def _api(own: ArtworkServices) -> None:
     """A call without a page."""
 
     @handler
@@ -392,7 +274,7 @@ def _api(asked: ArtworkServices) -> None:
 
         Uploaded files are deleted as soon as they are read.
         """
-        return asked.answer([file["path"] for file in artwork], artist, image["path"], method).to_dict()
+        return standing_dict(own.answer([file["path"] for file in artwork], artist, image["path"], method))
 
     gr.api(would_be_credited, api_name="would_be_credited", **ATTRIBUTION)
 

@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.attribution.result import Attribution
-from attribution_core.attribution.works import Work, alike
+from attribution_core.attribution.works import Work
 from attribution_core.common.text import percent, web_link
 from attribution_core.corpus.credit import Credit
+from attribution_core.reports.wording.attribution import near_duplicates_words, place_in_work
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.session import Session, as_file, place
@@ -197,7 +198,7 @@ def _headline(query: Query | None, result: Attribution | None) -> str:
     first = percent(work.influence)
     nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
     if result.stands_out:
-        copies = f" ({html.escape(work.words())})" if work.near_duplicates else ""
+        copies = f" ({html.escape(near_duplicates_words(work))})" if work.near_duplicates else ""
         head = f"{nearest} stands out with {first} of the influence{copies}"
         text = (
             "Estimated from how close it is to this image, on a scale fitted where the answer was known; "
@@ -268,7 +269,7 @@ def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
     rows = [
         ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
         (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
-        ("Alike", html.escape(alike(result.work_of(k), k))),
+        ("Alike", html.escape(place_in_work(result.work_of(k), k))),
         ("Rank", f"{rank} of {result.n_training:,}"),
         ("Similarity", f"{result.similarity[k]:.3f}"),
         ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),

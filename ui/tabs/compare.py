@@ -128,9 +128,14 @@ def build(services: Services, session: Session) -> None:
         right = side_of(right_key, right_collection, right_method, query, seen or [])
         if left is None or right is None:
             return [_NOTHING, "", *["", None] * 2, None]
-        told = _compared(left, right, int(top))
-        drawn = [part for side, which in ((left, 0), (right, 1)) for part in _drawn(told, side, which)]
-        return [_words(told, left, right), _tiles(told), *drawn, slopes(told, "left", "right")]
+        comparison = _compared(left, right, int(top))
+        drawn = [part for side, which in ((left, 0), (right, 1)) for part in _drawn(comparison, side, which)]
+        return [
+            _words(comparison, left, right),
+            _tiles(comparison),
+            *drawn,
+            slopes(comparison, "left", "right"),
+        ]
 
     @handler
     def methods_of(collection: str) -> Any:
@@ -208,9 +213,9 @@ def _key(corpus: Corpus, position: int) -> str:
     return credit.link or credit.id
 
 
-def _words(told: Comparison, left: Side, right: Side) -> str:
-    count, shared = told.top, len(told.shared)
-    if told.identical:
+def _words(comparison: Comparison, left: Side, right: Side) -> str:
+    count, shared = comparison.top, len(comparison.shared)
+    if comparison.identical:
         head = (
             "Identical"
             if count == 1
@@ -223,7 +228,7 @@ def _words(told: Comparison, left: Side, right: Side) -> str:
             else f"None of the first {count} on both sides"
         )
     text = ""
-    if not told.same_collection:
+    if not comparison.same_collection:
         text = (
             "These are two collections. A share is a part of the influence of one whole training set, so shares of "
             "different collections cannot be compared; which images are found can. Two images count as the same "
@@ -236,18 +241,30 @@ def _words(told: Comparison, left: Side, right: Side) -> str:
         )
     elif left.query != right.query:
         text = "Both are by one method over one collection, so their shares can be compared."
-    kind = "" if told.identical or shared else " spread"
+    kind = "" if comparison.identical or shared else " spread"
     return f'<div class="headline{kind}" role="status"><h2>{head}</h2><p>{text}</p></div>'
 
 
-def _tiles(told: Comparison) -> str:
-    chance = "" if told.by_chance is None else f"two random lists would share {told.by_chance:.2g} on average"
-    order = told.rank_agreement
-    first = any(s.left == s.right == 1 for s in told.shared)
+def _tiles(comparison: Comparison) -> str:
+    chance = (
+        ""
+        if comparison.by_chance is None
+        else f"two random lists would share {comparison.by_chance:.2g} on average"
+    )
+    order = comparison.rank_agreement
+    first = any(s.left == s.right == 1 for s in comparison.shared)
     return tiles(
         [
-            ("On both sides", f"{len(told.shared)} of {told.top}", chance or "counted by equal files"),
-            ("Overlap", f"{told.jaccard:.0%}", "images on both sides over images on either (Jaccard index)"),
+            (
+                "On both sides",
+                f"{len(comparison.shared)} of {comparison.top}",
+                chance or "counted by equal files",
+            ),
+            (
+                "Overlap",
+                f"{comparison.jaccard:.0%}",
+                "images on both sides over images on either (Jaccard index)",
+            ),
             (
                 "Same order",
                 "too few" if order is None else f"{order:+.2f}",
@@ -258,17 +275,17 @@ def _tiles(told: Comparison) -> str:
                 "the same image" if first else "different images",
                 " and ".join(
                     f"{percent(float(r.influence[0]))} on the {side}"
-                    for r, side in zip((told.left, told.right), _SIDES, strict=True)
+                    for r, side in zip((comparison.left, comparison.right), _SIDES, strict=True)
                 ),
             ),
         ]
     )
 
 
-def _drawn(told: Comparison, side: Side, which: int) -> list[Any]:
+def _drawn(comparison: Comparison, side: Side, which: int) -> list[Any]:
     """Words and gallery of one side; what is on both is framed."""
-    name, head = _SIDES[which], side.result.head(told.top)
-    both = [(s.left, s.right)[which] for s in told.shared]
+    name, head = _SIDES[which], side.result.head(comparison.top)
+    both = [(s.left, s.right)[which] for s in comparison.shared]
     frames = " ".join(
         f"#{name}-compare-gallery .grid-container > :nth-child({k}) {{ --frame: 4px; "
         "--known: var(--primary-600); }"

@@ -118,25 +118,25 @@ def build(services: Services, session: Session) -> None:
     out.input(leave_out, [*asked, out], shown, api_name="leave_out", show_progress="hidden")
 
 
-def _sentence(told: Groups, whole: Groups, left_out: list[str], images: int, over: str) -> str:
-    first = told.groups[0] if told.groups else None
+def _sentence(groups: Groups, whole: Groups, left_out: list[str], images: int, over: str) -> str:
+    first = groups.groups[0] if groups.groups else None
     words = "this image" if over == THIS else f"{images} {'image' if images == 1 else 'images'} of this visit"
     if first is None:
-        text = f"Everything that is listed is left out; the others hold {percent(told.rest)}."
+        text = f"Everything that is listed is left out; the others hold {percent(groups.rest)}."
     else:
-        whose = "who made" if told.by is GroupBy.CREATOR else "which is"
+        whose = "who made" if groups.by is GroupBy.CREATOR else "which is"
         text = (
-            f"Of the influence on {words}, {percent(first.influence)} goes to listed images of {told.by} "
+            f"Of the influence on {words}, {percent(first.influence)} goes to listed images of {groups.by} "
             f"“{first.name}”, {whose} {first.share:.1%} of the training set: {first.lift:.1f} times an even share."
         )
-        text += f" What is not listed holds {percent(told.rest)}."
+        text += f" What is not listed holds {percent(groups.rest)}."
     if left_out:
         gone = sum(g.influence for g in whole.groups if g.name in left_out)
         text += f" Left out: {', '.join(left_out)}, which held {percent(gone)}."
     return f'<p class="sentence" aria-live="polite">{html.escape(text)}</p>'
 
 
-def _rows(told: Groups) -> list[list[Any]]:
+def _rows(groups: Groups) -> list[list[Any]]:
     rows: list[list[Any]] = [
         [
             g.name,
@@ -145,7 +145,7 @@ def _rows(told: Groups) -> list[list[Any]]:
             g.images,
             round(g.lift, 2),
         ]
-        for g in told.groups
+        for g in groups.groups
     ]
-    rest = [round(100 * v, 3) for v in (told.rest, told.rest_low, told.rest_high)]
+    rest = [round(100 * v, 3) for v in (groups.rest, groups.rest_low, groups.rest_high)]
     return [*rows, ["everything else", *rest, None, None, None]]

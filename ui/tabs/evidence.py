@@ -33,8 +33,8 @@ Figures hold for this generator and these drawings, and say nothing about other 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    found = services.evidence
-    if found is None:
+    evidence = services.evidence
+    if evidence is None:
         gr.HTML(
             '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>Tune models on images '
             "that its generator never saw, fit the temperature on what they make with <code>python -m "
@@ -42,16 +42,16 @@ def build(services: Services, session: Session) -> None:
             elem_id="evidence-words",
         )
     else:
-        gr.HTML(_measured(found), elem_id="evidence-words")
-        _scores(found)
-        _shares(found)
-        if found.scaling:
-            _candidates(found)
-        evidence_query.build(services, session, found, case_name)
+        gr.HTML(_measured(evidence), elem_id="evidence-words")
+        _scores(evidence)
+        _shares(evidence)
+        if evidence.scaling:
+            _candidates(evidence)
+        evidence_query.build(services, session, evidence, case_name)
         gr.HTML(_LIMITS, elem_id="evidence-limits")
     if services.encoder_report:
-        told = html.escape(services.encoder_report["what"])
-        gr.HTML(f"<h3>Which encoder tells copies from the rest? {told}</h3>", elem_classes="caption")
+        calibrated = html.escape(services.encoder_report["what"])
+        gr.HTML(f"<h3>Which encoder tells copies from the rest? {calibrated}</h3>", elem_classes="caption")
         gr.Plot(
             figures.copies(services.encoder_report["encoders"]),
             elem_id="copies",
@@ -65,13 +65,13 @@ def case_name(name: str) -> str:
     return CASES.get(name, name.replace("_", " "))
 
 
-def _measured(found: Evidence) -> str:
-    own = found.method(found.told["own"])
-    models = sum(next(s.models for s in found.scores if s.case == case) for case in found.cases)
+def _measured(evidence: Evidence) -> str:
+    own = evidence.method(evidence.stored["own"])
+    models = sum(next(s.models for s in evidence.scores if s.case == case) for case in evidence.cases)
     reached = []
-    for case in found.cases:
+    for case in evidence.cases:
         learned, plain = (
-            _mean_ap(found, case, own.encoder, mapper) for mapper in (own.mapper, figures.PRETRAINED)
+            _mean_ap(evidence, case, own.encoder, mapper) for mapper in (own.mapper, figures.PRETRAINED)
         )
         before = "" if own.mapper == figures.PRETRAINED else f" ({plain:.3f} before learning)"
         reached.append(f"{case_name(case)}: {learned:.3f}{before}")
@@ -85,17 +85,17 @@ def _measured(found: Evidence) -> str:
     )
 
 
-def _mean_ap(found: Evidence, case: str, encoder: str, mapper: str) -> float:
+def _mean_ap(evidence: Evidence, case: str, encoder: str, mapper: str) -> float:
     """Over both kinds of prompt, by number of queries."""
-    mine = [s for s in found.scores if (s.case, s.encoder, s.mapper) == (case, encoder, mapper)]
+    mine = [s for s in evidence.scores if (s.case, s.encoder, s.mapper) == (case, encoder, mapper)]
     return sum(s.mean_ap.value * s.queries for s in mine) / sum(s.queries for s in mine)
 
 
-def _scores(found: Evidence) -> None:
-    first = found.cases[0]
+def _scores(evidence: Evidence) -> None:
+    first = evidence.cases[0]
     with gr.Row():
         case = gr.Dropdown(
-            [(case_name(name), name) for name in found.cases],
+            [(case_name(name), name) for name in evidence.cases],
             value=first,
             label="Test models",
             elem_id="case",
@@ -103,14 +103,14 @@ def _scores(found: Evidence) -> None:
             min_width=260,
         )
         kind = gr.Radio(
-            list(found.kinds(first)),
-            value=found.kinds(first)[0],
+            list(evidence.kinds(first)),
+            value=evidence.kinds(first)[0],
             label="Prompts",
             elem_id="kind",
             scale=2,
             min_width=220,
         )
-    chosen = _chosen(found, first, found.kinds(first)[0])
+    chosen = _chosen(evidence, first, evidence.kinds(first)[0])
     plot = gr.Plot(
         figures.metrics(chosen),
         label="All metrics side by side; hollow: the encoder as it is",
@@ -129,7 +129,7 @@ def _scores(found: Evidence) -> None:
 
     @handler
     def show_scores(case: str, kind: str) -> list[Any]:
-        chosen = _chosen(found, case, kind)
+        chosen = _chosen(evidence, case, kind)
         return [figures.metrics(chosen), _table(chosen)]
 
     gr.on(
@@ -143,43 +143,43 @@ def _scores(found: Evidence) -> None:
     )
 
 
-def _chosen(found: Evidence, case: str, kind: str) -> list[Score]:
-    return [s for s in found.scores if (s.case, s.kind) == (case, kind)]
+def _chosen(evidence: Evidence, case: str, kind: str) -> list[Score]:
+    return [s for s in evidence.scores if (s.case, s.kind) == (case, kind)]
 
 
 def _table(scores: list[Score]) -> list[list[str]]:
     return [[s.encoder, s.mapper, *(str(e) for e in (s.mean_ap, *s.recall))] for s in scores]
 
 
-def _shares(found: Evidence) -> None:
+def _shares(evidence: Evidence) -> None:
     gr.HTML(
         "<h3>Do shares mean what they say? Of all images given a share near p, so many were exemplars</h3>",
         elem_classes="caption",
     )
-    own = found.told["own"]
+    own = evidence.stored["own"]
     with gr.Row():
         method = gr.Dropdown(
-            [m.name for m in found.methods],
+            [m.name for m in evidence.methods],
             value=own,
             label="Encoder and mappers",
             elem_id="reliability-method",
             min_width=240,
         )
         case = gr.Dropdown(
-            [(case_name(name), name) for name in found.cases],
-            value=found.cases[0],
+            [(case_name(name), name) for name in evidence.cases],
+            value=evidence.cases[0],
             label="Test models",
             elem_id="reliability-case",
             min_width=260,
         )
-    first = _calibrated(found, own, found.cases[0])
-    figures_of = gr.HTML(_told(first), elem_id="reliability-tiles")
+    first = _calibrated(evidence, own, evidence.cases[0])
+    figures_of = gr.HTML(_calibration(first), elem_id="reliability-tiles")
     plot = gr.Plot(figures.reliability(first), label="Given and observed", elem_id="reliability")
 
     @handler
     def show_reliability(method: str, case: str) -> list[Any]:
-        told = _calibrated(found, method, case)
-        return [_told(told), figures.reliability(told)]
+        calibrated = _calibrated(evidence, method, case)
+        return [_calibration(calibrated), figures.reliability(calibrated)]
 
     gr.on(
         [method.input, case.input],
@@ -192,18 +192,18 @@ def _shares(found: Evidence) -> None:
     )
 
 
-def _candidates(found: Evidence) -> None:
-    told = found.scaling
+def _candidates(evidence: Evidence) -> None:
+    scaling = evidence.scaling
     gr.HTML(
         f"<h3>Does the temperature hold for other numbers of candidates? It was fitted with "
-        f"{told['fitted_with']:,}; fewer are a random part of them, more are padded with random crops</h3>",
+        f"{scaling['fitted_with']:,}; fewer are a random part of them, more are padded with random crops</h3>",
         elem_classes="caption",
     )
-    gr.Plot(figures.candidates(told["numbers"]), label=told["method"], elem_id="candidates")
+    gr.Plot(figures.candidates(scaling["numbers"]), label=scaling["method"], elem_id="candidates")
 
 
-def _calibrated(found: Evidence, method: str, case: str) -> Calibrated:
-    return next(told for told in found.method(method).calibrated if told.case == case)
+def _calibrated(evidence: Evidence, method: str, case: str) -> Calibrated:
+    return next(calibrated for calibrated in evidence.method(method).calibrated if calibrated.case == case)
 
 
 _SHARES_HELP = {
@@ -214,15 +214,16 @@ _SHARES_HELP = {
 }
 
 
-def _told(told: Calibrated) -> str:
-    return f"<p class='status'>{_SHARES_HELP[told.better_than_even]}</p>{_tiles(told)}"
+def _calibration(calibrated: Calibrated) -> str:
+    return f"<p class='status'>{_SHARES_HELP[calibrated.better_than_even]}</p>{_tiles(calibrated)}"
 
 
-def _tiles(told: Calibrated) -> str:
+def _tiles(calibrated: Calibrated) -> str:
     even, flat, fitted = (
-        math.exp(-nll) for nll in (told.uniform, told.uncalibrated.value, told.calibrated.value)
+        math.exp(-nll)
+        for nll in (calibrated.uniform, calibrated.uncalibrated.value, calibrated.calibrated.value)
     )
-    gain, nll = told.gain, told.calibrated
+    gain, nll = calibrated.gain, calibrated.calibrated
     return tiles(
         [
             (
@@ -237,13 +238,13 @@ def _tiles(told: Calibrated) -> str:
             ),
             (
                 "Influence in the wrong place",
-                f"{told.after.misplaced:.1%}",
-                f"uncalibrated: {told.before.misplaced:.1%}",
+                f"{calibrated.after.misplaced:.1%}",
+                f"uncalibrated: {calibrated.before.misplaced:.1%}",
             ),
             (
                 "-log share of the exemplars",
                 f"{nll.value:.2f}",
-                f"95 % interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {told.uncalibrated.value:.2f}",
+                f"95 % interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {calibrated.uncalibrated.value:.2f}",
             ),
         ]
     )

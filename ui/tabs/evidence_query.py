@@ -22,19 +22,19 @@ SHOWN = 8
 _SIDES = ("first", "second")
 
 
-def build(services: Services, session: Session, found: Evidence, case_name: Callable[[str], str]) -> None:
+def build(services: Services, session: Session, evidence: Evidence, case_name: Callable[[str], str]) -> None:
     """Draw it and wire it; nothing where the benchmark's images do not ship."""
-    cases = [name for name in found.cases if found.models(name)]
+    cases = [name for name in evidence.cases if evidence.models(name)]
     if not cases:
         return
-    names = [m.name for m in found.methods]
-    own = found.method(found.told["own"])
+    names = [m.name for m in evidence.methods]
+    own = evidence.method(evidence.stored["own"])
     # Nothing learned beside what was learned: the same encoder where it is a method as it is, else another.
     pretrained = sorted(
-        (m for m in found.methods if m.mapper == PRETRAINED), key=lambda m: m.encoder != own.encoder
+        (m for m in evidence.methods if m.mapper == PRETRAINED), key=lambda m: m.encoder != own.encoder
     )
     plain = pretrained[0].name if pretrained else own.name
-    first = found.models(cases[0])
+    first = evidence.models(cases[0])
     gallery: dict[str, Any] = {
         "columns": 4,
         "height": "auto",
@@ -69,9 +69,9 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
             gr.HTML("<h4>The model was tuned on</h4>", elem_classes="caption")
-            tuned_on = gr.Gallery(_exemplars(found, first[0]), elem_id="tuned-on", **gallery)
+            tuned_on = gr.Gallery(_exemplars(evidence, first[0]), elem_id="tuned-on", **gallery)
             gr.HTML("<h4>It made these; choose one</h4>", elem_classes="caption")
-            made = gr.Gallery(_made(found, first[0]), selected_index=0, elem_id="query-made", **gallery)
+            made = gr.Gallery(_made(evidence, first[0]), selected_index=0, elem_id="query-made", **gallery)
             prompt = gr.HTML(elem_id="query-prompt")
         with gr.Column(scale=3, min_width=300):
             methods, sides = [], []
@@ -86,17 +86,17 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
 
     def entry(case: str, model: int) -> ManifestEntry:
-        models = found.models(case)
+        models = evidence.models(case)
         return models[checked_place(model + 1, len(models)) - 1]
 
     @handler
     def show_case(case: str) -> Any:
-        return gr.update(choices=_names(found.models(case)), value=0)
+        return gr.update(choices=_names(evidence.models(case)), value=0)
 
     @handler
     def show_model(case: str, model: int) -> list[Any]:
         chosen = entry(case, model)
-        return [_exemplars(found, chosen), gr.update(value=_made(found, chosen), selected_index=0), 1]
+        return [_exemplars(evidence, chosen), gr.update(value=_made(evidence, chosen), selected_index=0), 1]
 
     @handler
     def choose_made(case: str, model: int, number: float, event: gr.EventData) -> int:
@@ -109,7 +109,7 @@ def build(services: Services, session: Session, found: Evidence, case_name: Call
         drawn: list[Any] = [f"<p class='status'>Its prompt: “{html.escape(_prompts(chosen)[k])}”</p>"]
         for side, method in zip(_SIDES, (first, second), strict=True):
             result = services.attribute_known(_paths(chosen)[k], chosen, method, SHOWN)
-            drawn += _side(services, found, chosen, result, method, side)
+            drawn += _side(services, evidence, chosen, result, method, side)
         return drawn
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
@@ -152,25 +152,25 @@ def _prompts(model: ManifestEntry) -> list[str]:
     return [prompt for kind, paths in model.made.items() for prompt in known.get(kind, [""] * len(paths))]
 
 
-def _made(found: Evidence, model: ManifestEntry) -> list[Any]:
-    return [found.images[path] for path in _paths(model)]
+def _made(evidence: Evidence, model: ManifestEntry) -> list[Any]:
+    return [evidence.images[path] for path in _paths(model)]
 
 
-def _exemplars(found: Evidence, model: ManifestEntry) -> list[tuple[Any, str]]:
+def _exemplars(evidence: Evidence, model: ManifestEntry) -> list[tuple[Any, str]]:
     return [
         (
             added.image,
             ", ".join(filter(None, (added.credit.creator, added.credit.licence))) or added.credit.id,
         )
-        for added in found.exemplars(model)
+        for added in evidence.exemplars(model)
     ]
 
 
 def _side(
-    services: Services, found: Evidence, model: ManifestEntry, result: Attribution, method: str, side: str
+    services: Services, evidence: Evidence, model: ManifestEntry, result: Attribution, method: str, side: str
 ) -> list[Any]:
     """Words and gallery of one method: the strongest candidates, and the strongest exemplar wherever it stands."""
-    count, exemplars = len(services.collection.index), found.exemplars(model)
+    count, exemplars = len(services.collection.index), evidence.exemplars(model)
     own = [k for k, i in enumerate(result.ids) if i >= count]
     listed = [*range(min(SHOWN, len(result))), *(k for k in own[:1] if k >= SHOWN)]
     images = [

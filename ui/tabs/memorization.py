@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import gradio as gr
 
-from attribution_core.analyses.memorization.overlays import SIDE, difference, heat, shown
-from attribution_core.analyses.memorization.verdict import Look, Verdict
-from attribution_core.common.images import data_uri
-from attribution_core.evidence.memorization import HOW_SIGNAL
+from attribution_core.analyses.memorization.overlays import difference, heat, shown
+from attribution_core.analyses.memorization.verdict import Verdict
 from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
+from attribution_core.reports.as_dict import verdict_dict
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.memorization import MemorizationServices
 from ui.session import KEEP_S, Session, place
 from ui.tabs import memorization_cases
+from ui.widgets import memorization_html as words
 from ui.widgets.status import status_line
 
 NEAREST = 8
-_NOTHING = (
-    '<div class="headline spread"><h2>Nothing to look at yet</h2><p>Generate an image, or bring one, on the '
-    "first tab, or choose a case below.</p></div>"
-)
 # Whether the tab is in sight, so that an image that is attributed elsewhere costs nothing here.
 _IN_SIGHT = """(seen, ...rest) =>
   [document.getElementById('memorization-words')?.offsetParent != null, ...rest]"""
@@ -36,7 +31,8 @@ _IN_SIGHT = """(seen, ...rest) =>
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     own = MemorizationServices(services)
-    words = gr.HTML(_NOTHING if not own.missing else _impossible(own.missing), elem_id="memorization-words")
+    nothing = words.impossible(own.missing) if own.missing else words.NOTHING
+    verdict_box = gr.HTML(nothing, elem_id="memorization-words")
     with gr.Column(visible=False, elem_id="copy-look") as whole:
         with gr.Row(elem_id="copy-row"):
             picture: dict[str, Any] = {
@@ -80,7 +76,7 @@ def build(services: Services, session: Session) -> None:
                 elem_id="copy-heat-match",
                 **picture,
             )
-        gr.HTML(f"<p class='status'>{_HOW_MAPS}</p>")
+        gr.HTML(f"<p class='status'>{words.HOW_MAPS}</p>")
         gr.HTML(
             "<h3>The closest training images; choose one to compare with it instead</h3>",
             elem_classes="caption",
@@ -110,7 +106,7 @@ def build(services: Services, session: Session) -> None:
             steps = gr.Plot(label="Noise signal, step by step", elem_id="signal-steps")
     close_up = [query, match, slider, blink, laid, apart, heat_query, heat_match]
     drawn = [
-        words,
+        verdict_box,
         whole,
         *close_up,
         nearest,
@@ -138,8 +134,7 @@ def build(services: Services, session: Session) -> None:
             return [gr.skip()] * (len(drawn) + 1)
         told = _signal(own, asked)
         if own.missing or asked is None:
-            first = _impossible(own.missing) if own.missing else _NOTHING
-            return [None, first, gr.update(visible=False), *[None] * (len(close_up) + 3), *told]
+            return [None, nothing, gr.update(visible=False), *[None] * (len(close_up) + 3), *told]
         verdict = own.check(
             asked,
             lambda step: progress((step.done, step.total), desc="Encoding the training images once"),
@@ -151,12 +146,12 @@ def build(services: Services, session: Session) -> None:
         ]
         return [
             verdict,
-            _headline(own, asked, verdict),
+            words.headline(asked, verdict, services.memorization_evidence),
             gr.update(visible=True),
             *_close_up(own, asked, int(verdict.ids[0])),
             gr.update(value=pictures, selected_index=None),
             drop_off(verdict, captions),
-            _drop_words(own, asked, verdict),
+            words.drop_words(verdict, own.measured(asked)),
             *told,
         ]
 
@@ -186,7 +181,7 @@ def build(services: Services, session: Session) -> None:
         api_name="look",
         api_visibility="undocumented",
         show_progress="minimal",
-        show_progress_on=[words],
+        show_progress_on=[verdict_box],
         **ATTRIBUTION,
     )
     session.add_view([another], lambda query, result: [next(counted)])
@@ -217,45 +212,13 @@ def build(services: Services, session: Session) -> None:
     @handler
     def check_copy(image: gr.FileData) -> dict[str, Any]:
         """Tell whether an image is a copy of a training image: similarity, threshold and its measured precision."""
-        return own.check(services.read_upload(image["path"])).to_dict()
+        return verdict_dict(own.check(services.read_upload(image["path"])))
 
     gr.api(check_copy, api_name="check_copy", **ATTRIBUTION)
 
 
-_HOW_MAPS = (
-    "<b>How do we know?</b> The training image is shifted, scaled and mirrored until the pixels agree best. "
-    "The red maps cover one spot after another and ask the copy encoder again: where the similarity falls "
-    "most, the likeness lies."
-)
-
-
-def _how(words: str) -> str:
-    return f"<p class='status'><b>How do we know?</b> {html.escape(words)}</p>" if words else ""
-
-
-def _impossible(why: str) -> str:
-    words = html.escape(why[:1].upper() + why[1:])
-    return f'<div class="headline spread"><h2>Copies cannot be told here</h2><p>{words}</p></div>'
-
-
-def _headline(own: MemorizationServices, query: Query, verdict: Verdict) -> str:
-    found = own.services.memorization_evidence
-    kind = {True: "copy", False: "found", None: "spread"}[verdict.is_copy]
-    apart = (
-        found is not None
-        and verdict.is_copy is False
-        and found.stands_apart(verdict.drop.after, verdict.drop.size)
-    )
-    but = " But it stands apart from all others as copies do: look at both below." if apart else ""
-    return (
-        f'<div class="headline {kind}" aria-live="polite"><h2>{html.escape(verdict.title)}</h2>'
-        f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict.sentence + but)}</p></div>"
-        + _how(verdict.how)
-        + (f"<p class='status'>{html.escape(found.how_copies)}</p>" if found else "")
-    )
-
-
 def _close_up(own: MemorizationServices, query: Query, position: int) -> list[Any]:
+    """Values of the components that show a query and a training image in detail."""
     look = own.look(query, position)
     first, aligned = shown(query.image), shown(look.alignment.aligned)
     most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
@@ -264,78 +227,23 @@ def _close_up(own: MemorizationServices, query: Query, position: int) -> list[An
         first,
         shown(look.match),
         (first, aligned),
-        _blink(first, aligned, name),
-        _laid(look),
+        words.blink(first, aligned, name),
+        words.alignment_line(look.alignment),
         difference(look.alignment.difference),
         heat(query.image, look.occlusion.query, most),
         heat(look.match, look.occlusion.match, most),
     ]
 
 
-def _blink(first: Any, second: Any, name: str) -> str:
-    """Two images by turns; still until asked, because what blinks by itself cannot be read beside."""
-    return (
-        '<div class="blink"><label><input type="checkbox"> Blink: both by turns</label>'
-        f'<div class="stack"><img src="{data_uri(first, SIDE)}" alt="This image">'
-        f'<img src="{data_uri(second, SIDE)}" alt="{html.escape(name)}, laid over it"></div></div>'
-    )
-
-
-def _laid(look: Look) -> str:
-    laid = look.alignment
-    before = f"; {laid.rms_before:.0f} as they were" if laid.moved else ""
-    return status_line(
-        f"The training image was {laid.words}. Pixels then differ by {laid.rms:.0f} of 255 steps on average"
-        f"{before}."
-    )
-
-
-def _drop_words(own: MemorizationServices, query: Query, verdict: Verdict) -> str:
-    drop, found = verdict.drop, own.measured(query)
-    text = (
-        f"The largest drop-off is {drop.size:.3f}, after {drop.after} "
-        f"{'image' if drop.after == 1 else 'images'}."
-    )
-    groups = found.told.get("copies", {}).get("groups", {}) if found else {}
-    if groups.keys() >= {"planted", "training"}:
-        text += (
-            f" Half of all images of planted prompts have one of {groups['planted']['drop']:.3f} or more; of "
-            f"images of other training prompts 95 % stay below {groups['training']['drop_95']:.3f}."
-        )
-    return f"<p class='status'>{html.escape(text)}</p>" + _how(
-        "The training images stand in the order of their similarity. A copy stands apart from the rest; "
-        "where an image is like many others, the curve falls smoothly."
-    )
-
-
 def _signal(own: MemorizationServices, query: Query | None) -> list[Any]:
     """Updates of the box, words, button, gauge and steps."""
     if own.services.generator is None:
         return [gr.update(visible=False), "", gr.update(visible=False), None, None]
-    found, signal = own.measured(query), None if query is None else query.noise_signal
-    button, text = gr.update(visible=own.can_repeat(query)), ""
-    if signal is None:
-        head = "No signal was recorded for this image"
-        text = (
-            "It is recorded while an image is made here with guidance above 1; this one was stored, was brought "
-            "along, or was made without."
-        )
-    elif found is None:
-        head = f"The words pulled with a signal of {signal.mean:.2f}"
-        text = "Nobody measured yet how strong the signal of memorized prompts of this generator is: no verdict on it."
-    else:
-        head = f"The words pulled with a signal of {signal.mean:.2f}"
-        text = found.signals.sentence(signal)
-        made = query.recipe if query else None
-        if made is not None and (made.steps, made.guidance) != found.signals.at:
-            text += f" This image has {made.steps} steps and guidance {made.guidance:g}, so that comparison is rough."
-    words = f"<h3>While it was made: {html.escape(head)}</h3><p>{html.escape(text)}</p>" + _how(
-        found.how if found else HOW_SIGNAL
-    )
+    evidence, signal = own.measured(query), None if query is None else query.noise_signal
     return [
         gr.update(visible=True),
-        words,
-        button,
-        gauge(found.signals, signal) if found else None,
-        by_step(found.signals if found else None, signal) if signal or found else None,
+        words.signal_words(query, evidence),
+        gr.update(visible=own.can_repeat(query)),
+        gauge(evidence.signals, signal) if evidence else None,
+        by_step(evidence.signals if evidence else None, signal) if signal or evidence else None,
     ]

@@ -11,6 +11,7 @@ import gradio as gr
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.attribution.result import Attribution
 from attribution_core.generation.generator import StepPreview
+from attribution_core.reports.wording.verdict import returned_sentence, verdict_how
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
@@ -225,25 +226,25 @@ def _pictures(own: MemorizationServices, kind: str) -> list[tuple[str, str]]:
     return [(str(own.services.training_image(case.position)), case.prompt) for case in own.cases[kind]]
 
 
-def _strip(found: list[Tried]) -> Any:
+def _strip(tries: list[Tried]) -> Any:
     pictures = [
         (one.query.image, f"{'copy ' if one.verdict.is_copy else ''}{one.verdict.similarity[0]:.3f}")
-        for one in found
+        for one in tries
     ]
     return gr.update(value=pictures, visible=True, selected_index=None)
 
 
-def _summary(own: MemorizationServices, found: list[Tried], count: int, before: str = "") -> str:
-    told = returned([one.verdict for one in found])
-    pulls = [one.query.noise_signal.mean for one in found if one.query.noise_signal]
+def _summary(own: MemorizationServices, tries: list[Tried], count: int, before: str = "") -> str:
+    result = returned([one.verdict for one in tries])
+    pulls = [one.query.noise_signal.mean for one in tries if one.query.noise_signal]
     more = f" The noise signal is {sum(pulls) / len(pulls):.2f} on average." if pulls else ""
-    going = f" Seed {len(found) + 1} of {count} ..." if len(found) < count else ""
+    going = f" Seed {len(tries) + 1} of {count} ..." if len(tries) < count else ""
     bars = "".join(
-        f'<i class="{"copy" if one.verdict.is_copy and one.verdict.ids[0] == told.position else ""}"></i>'
-        for one in found
+        f'<i class="{"copy" if one.verdict.is_copy and one.verdict.ids[0] == result.position else ""}"></i>'
+        for one in tries
     )
     return (
-        f'<p class="sentence" role="status">{html.escape(before + told.sentence + more + going)}</p>'
+        f'<p class="sentence" role="status">{html.escape(before + returned_sentence(result) + more + going)}</p>'
         f'<div class="seed-bars" aria-hidden="true">{bars}</div><p class="status"><b>How do we know?</b> '
-        f"{html.escape(found[0].verdict.how)}</p>"
+        f"{html.escape(verdict_how(tries[0].verdict))}</p>"
     )

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import html
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components.base import server
-from gradio.components.image_editor import AcceptBlobs, EditorData
 from PIL import Image
-from starlette.exceptions import HTTPException
 
-from attribution_core.analyses.regions import MOST_CELLS, Grid, outlined
+from attribution_core.analyses.regions import MOST_CELLS, outlined
 from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
-from attribution_core.evidence.regions import RegionEvidence
 from attribution_core.figures.regions import grid_map
+from ui.gradio_compat import keep_layers_unopened
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.regions import (
     MOST_LAYERS,
-    Found,
+    AttributedRegion,
     Layer,
     RegionServices,
     between,
@@ -32,39 +26,22 @@ from ui.services.regions import (
     corner_at,
 )
 from ui.session import Session, clicked
+from ui.widgets import regions_html as words
 from ui.widgets.status import status_line
 
 SHOWN = 12
 BOX, PAINT = "a box", "what I paint"
 START = (25, 75, 25, 75)  # left, right, top, bottom in per cent
-COLUMNS = [
-    "rank",
-    "similarity",
-    "rank for the whole image",
-    "share %, on the scale of whole images",
-    "caption",
-    "creator",
-    "licence",
-    "id",
-]
 _CANVAS = 480  # px of the longer side that is painted on
 _PAINTERS = 20  # whose layers are kept until they are looked at; of more, those that came first go
-_NOTE = (
-    "This tab is exploratory. The region is treated as if it were an image of its own. The scale that turns "
-    "similarity into shares was fitted on whole images, so read the order here rather than the shares."
-)
-_NOT_YET = (
-    '<p class="sentence">Choose a part of the image and press the button: here come the training images that '
-    "it is closest to, with their similarities.</p>"
-)
 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = RegionServices(services)
+    own = RegionServices(services)
     first = gr.State(None)  # the corner that was clicked first
     gr.HTML(
-        f'<div class="headline spread"><h2>Which part of the image?</h2><p>{_NOTE}</p></div>',
+        f'<div class="headline spread"><h2>Which part of the image?</h2><p>{words.NOTE}</p></div>',
         elem_id="regions-words",
     )
     with gr.Row(elem_id="regions-row"):
@@ -107,7 +84,7 @@ def build(services: Services, session: Session) -> None:
                 )
                 look_paint = gr.Button("Attribute what is painted", variant="primary", elem_id="look-paint")
         with gr.Column(scale=3, min_width=300):
-            words = gr.HTML(_NOT_YET, elem_id="region-found")
+            answer = gr.HTML(words.NOT_YET, elem_id="region-found")
             with gr.Row():
                 cut = gr.Image(
                     label="What is looked at",
@@ -136,7 +113,7 @@ def build(services: Services, session: Session) -> None:
                 )
     with gr.Accordion("The same as a table", open=False, elem_id="region-table-fold"):
         table = gr.Dataframe(
-            headers=COLUMNS,
+            headers=words.COLUMNS,
             datatype=["number"] * 2 + ["str", "number"] + ["str"] * 4,
             interactive=False,
             elem_id="region-table",
@@ -157,34 +134,34 @@ def build(services: Services, session: Session) -> None:
     told = gr.HTML(elem_id="grid-words")
     picture = gr.Plot(show_label=False, elem_id="grid-map")
     with gr.Accordion("How do we know?", open=False, elem_id="regions-know"):
-        gr.HTML(_measured(asked.measured, services.collection.method), elem_id="regions-measured")
+        gr.HTML(words.measured(own.measured, services.collection.method), elem_id="regions-measured")
 
-    found = [words, cut, gallery, table]
+    found = [answer, cut, gallery, table]
 
-    def show(query: Query | None, result: Attribution | None, what: Found) -> list[Any]:
+    def show(query: Query | None, result: Attribution | None, what: AttributedRegion) -> list[Any]:
         head = what.result.head(SHOWN)
         images = [
             (str(services.training_image(int(i))), f"{k} · {s:.2f}")
             for k, (i, s) in enumerate(zip(head.ids, head.similarity, strict=True), 1)
         ]
         return [
-            _sentence(what),
+            words.answer(what),
             what.region.image,
             gr.update(value=images, selected_index=None),
-            _rows(head, result),
+            words.rows(head, result),
         ]
 
     @handler
     def open_tab(query: Query | None) -> list[Any]:
         if query is None:
-            return [None, None, "", *START, None, _NOT_YET, None, None, None]
+            return [None, None, "", *START, None, words.NOT_YET, None, None, None]
         return [
             outlined(query.image, box_of(START)),
             None,
             "",
             *START,
             _canvas(query.image),
-            _NOT_YET,
+            words.NOT_YET,
             None,
             None,
             None,
@@ -221,13 +198,13 @@ def build(services: Services, session: Session) -> None:
     def attribute_box(
         query: Query | None, result: Attribution | None, method: str, *edges: float
     ) -> list[Any]:
-        return show(query, result, asked.box(query, method, edges))
+        return show(query, result, own.box(query, method, edges))
 
     @handler
     def attribute_painted(
         query: Query | None, result: Attribution | None, method: str, layers: list[Layer] | None
     ) -> list[Any]:
-        return show(query, result, asked.painted(query, method, layers))
+        return show(query, result, own.painted(query, method, layers))
 
     @handler
     def region_grid(query: Query | None, method: str, by: str, cells: float) -> list[Any]:
@@ -236,8 +213,8 @@ def build(services: Services, session: Session) -> None:
                 '<p class="sentence">Nothing to look at yet: generate or bring an image on the first tab.</p>',
                 None,
             ]
-        drawn = asked.grid(query, method, by, cells)
-        return [_grid_words(drawn), grid_map(drawn, query.image)]
+        drawn = own.grid(query, method, by, cells)
+        return [words.grid_sentence(drawn), grid_map(drawn, query.image)]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     opened = [preview, first, wrong, *edges, editor, *found]
@@ -305,7 +282,6 @@ def build(services: Services, session: Session) -> None:
 
 
 def _painter(**options: Any) -> gr.ImageEditor:
-    """An editor that hands over its layers unopened, so that they are checked before they are decoded."""
     editor = gr.ImageEditor(
         sources=(),
         transforms=(),
@@ -316,42 +292,8 @@ def _painter(**options: Any) -> gr.ImageEditor:
         brush=gr.Brush(default_size=36, colors=["rgb(208, 72, 62)"], color_mode="fixed"),
         **options,
     )
-
-    def preprocess(payload: EditorData | None) -> list[Layer]:
-        if payload is None:
-            return []
-        if payload.id is not None:
-            kept = editor.blob_storage.pop(payload.id, None)
-            return [layer for layer in kept.layers if layer] if kept else []
-        return [Path(layer.path) for layer in payload.layers if layer and layer.path]
-
-    # On the instance: Gradio writes a stub file beside the source of every subclass.
-    editor.preprocess = preprocess
-    editor.accept_blobs = _bounded(editor)
+    keep_layers_unopened(editor, MOST_LAYERS, _PAINTERS)
     return editor
-
-
-def _bounded(editor: gr.ImageEditor) -> Any:
-    """Gradio's own way for layers to come in, which keeps whatever anybody sends, for as long as it runs."""
-    accept = editor.accept_blobs
-
-    @server
-    def accept_blobs(data: AcceptBlobs) -> None:
-        told = data.data
-        index = told.get("index") or "0"
-        known = isinstance(told.get("id"), str) and told.get("type") in ("background", "composite", "layer")
-        if not (
-            known
-            and data.files
-            and len(told["id"]) <= 64
-            and str(index) in ("null", *map(str, range(MOST_LAYERS)))
-        ):
-            raise HTTPException(400, "what was painted could not be read; reload the page and paint again.")
-        accept(data)
-        while len(editor.blob_storage) > _PAINTERS:
-            editor.blob_storage.pop(next(iter(editor.blob_storage)))
-
-    return accept_blobs
 
 
 def _canvas(image: Image.Image) -> dict[str, Any]:
@@ -360,84 +302,3 @@ def _canvas(image: Image.Image) -> dict[str, Any]:
         (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
     )
     return {"background": large, "layers": [], "composite": large}
-
-
-def _sentence(what: Found) -> str:
-    first, part = what.result.credits[0], what.region
-    where = (
-        f"The painted part, {part.area:.0%} of the image"
-        if part.painted
-        else f"The box, {part.area:.0%} of the image"
-    )
-    by = f" by {first.creator}" if first.creator else ""
-    text = (
-        f"{where}, is closest to “{what.result.name_of(0)}”{by}, with a similarity of "
-        f"{what.result.similarity[0]:.2f}."
-    )
-    return f'<p class="sentence" role="status">{html.escape(text)}</p>'
-
-
-def _rows(head: Attribution, whole: Attribution | None) -> list[list[Any]]:
-    places = {} if whole is None else {int(i): str(k) for k, i in enumerate(whole.ids, 1)}
-    beyond = "" if whole is None else f"over {len(whole)}"
-    return [
-        [
-            k,
-            round(float(head.similarity[k - 1]), 4),
-            places.get(int(head.ids[k - 1]), beyond),
-            round(100 * float(head.influence[k - 1]), 4),
-            c.caption,
-            c.creator,
-            c.licence,
-            c.id,
-        ]
-        for k, c in enumerate(head.credits, 1)
-    ]
-
-
-def _grid_words(told: Grid) -> str:
-    if not told.parts:
-        return '<p class="sentence">All fields show nothing but the background.</p>'
-    first, shown = told.parts[0], len(told.cells) - told.blank
-    text = (
-        f"{first.cells} of {shown} fields ({first.share:.0%}) are closest to an image of {told.by} “{first.name}”, "
-        f"which holds {percent(first.training_share)} of the training set."
-    )
-    if told.blank:
-        text += f" {told.blank} show only background and are left clear."
-    return f'<p class="sentence" role="status">{html.escape(text)}</p>'
-
-
-def _measured(told: RegionEvidence | None, method: str) -> str:
-    head = (
-        "<p>Each field is looked at with what surrounds it, twice as wide as the field, and takes the colour of "
-        "the one training image whose features are closest; a name that made many training images comes up often "
-        "by chance, so compare its part of the fields with its part of the training set.</p>"
-    )
-    if told is None:
-        return head + "<p>How often a region finds the right image was not measured for this collection.</p>"
-    rows = "".join(
-        f"<tr><th scope='rowgroup' colspan='3'>{html.escape(name)}</th></tr>"
-        + "".join(
-            f"<tr><th scope='row'>{html.escape(view.view)}</th><td>{_interval(view.first)}</td>"
-            f"<td>{_interval(view.ten)}</td></tr>"
-            for view in views
-        )
-        for name, views in sorted(told.methods.items(), key=lambda item: item[0] != method)
-    )
-    return head + (
-        f"<p>{told.cases} drawings that no model had seen were pasted, at half size, into a corner of other such "
-        f"drawings, and added to the candidates. How often was the right one first, or among the first ten, of "
-        f"{told.candidates:,}? A box that is off lies that part of its width too far in, both across and down. With "
-        f"95 % intervals; measured {html.escape(told.date)}.</p>"
-        "<div class='scrolled' tabindex='0' role='region' aria-label='How often a region finds the right image'>"
-        "<table class='plain'><thead><tr><th scope='col'>looked at</th><th scope='col'>first</th>"
-        f"<th scope='col'>among the first ten</th></tr></thead><tbody>{rows}</tbody>"
-        "</table></div><p>Compare the rows: that is what it costs to draw the box loosely, or to take the whole image. "
-        "The pasted drawings are smaller copies of the right image; what a generator makes seldom is, so expect less "
-        "of real images.</p>"
-    )
-
-
-def _interval(estimate: Any) -> str:
-    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"

@@ -26,12 +26,12 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         result: Attribution | None,
         method: str,
         shown: float,
-        told: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
         sections = [section for make in session.report_sections if (section := make(query)) is not None]
-        sections += [section for asked, section in (told or {}).values() if asked is query]
+        sections += [section for of_query, section in (extra or {}).values() if of_query is query]
         return make_report(
             query.image,
             result,
@@ -48,9 +48,9 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         result: Attribution | None,
         method: str,
         shown: float,
-        told: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> str:
-        data = report_page(report(query, result, method, shown, told)).encode()
+        data = report_page(report(query, result, method, shown, extra)).encode()
         return as_file(data, f"{query.file_name if query else ''}-report.html")
 
     @handler
@@ -59,12 +59,12 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         result: Attribution | None,
         method: str,
         shown: float,
-        told: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> str:
-        data = report(query, result, method, shown, told).to_json().encode()
+        data = report(query, result, method, shown, extra).to_json().encode()
         return as_file(data, f"{query.file_name if query else ''}-report.json")
 
-    asked = [session.query, session.result, session.method, top, session.told]
+    asked = [session.query, session.result, session.method, top, session.extra_sections]
     with gr.Row(elem_id="report-row"):
         gr.HTML(
             "<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "

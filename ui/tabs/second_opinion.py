@@ -47,7 +47,7 @@ _KINDS = {
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = SecondOpinionServices(services)
+    opinions = SecondOpinionServices(services)
     gr.HTML(
         f'<div class="headline spread"><h2>A second opinion</h2><p>{_WHAT}</p></div>', elem_id="opinion-what"
     )
@@ -95,19 +95,19 @@ def build(services: Services, session: Session) -> None:
                 show_search="filter",
             )
     with gr.Accordion("How do we know?", open=False, elem_id="opinion-know"):
-        gr.HTML(_measured(asked.measured, asked.same_generator), elem_id="opinion-measured")
+        gr.HTML(_measured(opinions.measured, opinions.same_generator), elem_id="opinion-measured")
     shown = [box, words, figures, *galleries, plot, table]
     nothing = [gr.update(visible=False), "", "", None, None, None, None]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
-        why = asked.hindrance(query)
+        why = opinions.hindrance(query)
         return [status_line(why or _ready(query)), gr.update(interactive=not why), *nothing]
 
     @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
         yield [status_line("Looking for the candidates ..."), *nothing]
-        for event in asked.ask(query, method):
+        for event in opinions.ask(query, method):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *skipped]
             else:
@@ -146,59 +146,61 @@ def _ready(query: Query | None) -> str:
     )
 
 
-def _drawn(told: SecondOpinion, services: Services) -> list[Any]:
+def _drawn(opinion: SecondOpinion, services: Services) -> list[Any]:
     pictures = []
     for by_unlearning in (False, True):
-        places = (told.rank_similarity, told.rank_unlearning)
+        places = (opinion.rank_similarity, opinion.rank_unlearning)
         own, other = places[::-1] if by_unlearning else places
         pictures.append(
             [
-                (str(services.training_image(int(told.ids[k]))), f"{own[k]} ({other[k]})")
-                for k in told.order(by_unlearning)[:SHOWN]
+                (str(services.training_image(int(opinion.ids[k]))), f"{own[k]} ({other[k]})")
+                for k in opinion.order(by_unlearning)[:SHOWN]
             ]
         )
     return [
         gr.update(visible=True),
-        _headline(told),
-        _tiles(told),
+        _headline(opinion),
+        _tiles(opinion),
         *(gr.update(value=p, selected_index=None) for p in pictures),
-        rank_scatter(told, TOP),
-        _rows(told),
+        rank_scatter(opinion, TOP),
+        _rows(opinion),
     ]
 
 
-def _name(told: SecondOpinion, k: int) -> str:
-    credit = told.credits[k]
+def _name(opinion: SecondOpinion, k: int) -> str:
+    credit = opinion.credits[k]
     return f"“{credit.short_caption or credit.caption or credit.id}”"
 
 
-def _headline(told: SecondOpinion) -> str:
-    if not told.losses.took:
+def _headline(opinion: SecondOpinion) -> str:
+    if not opinion.losses.took:
         return (
             '<div class="headline spread" role="status"><h2>The image was not forgotten</h2><p>The '
             "generator's loss on it did not rise, so what happened to other images says nothing.</p></div>"
         )
-    a, b = int(told.order(False)[0]), int(told.order(True)[0])
-    shared = told.shared(TOP)
+    a, b = int(opinion.order(False)[0]), int(opinion.order(True)[0])
+    shared = opinion.shared(TOP)
     if a == b:
-        head = f"Both put {_name(told, a)} first"
+        head = f"Both put {_name(opinion, a)} first"
     else:
         head = "They disagree about the first place"
     text = (
         ""
         if a == b
         else (
-            f"Similarity puts {_name(told, a)} first, which is number {told.rank_unlearning[a]} by unlearning; "
-            f"unlearning puts {_name(told, b)} first, number {told.rank_similarity[b]} of {len(told)} by similarity. "
+            f"Similarity puts {_name(opinion, a)} first, which is number {opinion.rank_unlearning[a]} by unlearning; "
+            f"unlearning puts {_name(opinion, b)} first, number {opinion.rank_similarity[b]} of {len(opinion)} by "
+            "similarity. "
         )
     )
     text += f"Of the first {TOP} places they share {shared}. "
-    apart = [k for k in told.apart(TOP) if k not in (a, b)][:3]
+    apart = [k for k in opinion.apart(TOP) if k not in (a, b)][:3]
     if apart:
         text += (
             "Furthest apart: "
             + "; ".join(
-                f"{_name(told, k)} ({told.rank_similarity[k]} by similarity, {told.rank_unlearning[k]} by unlearning)"
+                f"{_name(opinion, k)} ({opinion.rank_similarity[k]} by similarity, "
+                f"{opinion.rank_unlearning[k]} by unlearning)"
                 for k in apart
             )
             + ". "
@@ -209,15 +211,15 @@ def _headline(told: SecondOpinion) -> str:
     return f'<div class="headline{kind}" role="status"><h2>{html.escape(head)}</h2><p>{html.escape(text)}</p></div>'
 
 
-def _tiles(told: SecondOpinion) -> str:
-    every, listed, above = told.agreement(), None, told.above_random()
-    if told.listed.sum() >= 4:
-        listed = told.agreement(listed_only=True)
+def _tiles(opinion: SecondOpinion) -> str:
+    every, listed, above = opinion.agreement(), None, opinion.above_random()
+    if opinion.listed.sum() >= 4:
+        listed = opinion.agreement(listed_only=True)
     shown = [
         (
             "The two orders",
             agreement_words(every),
-            f"Spearman's correlation {_figure(every)}, all {len(told)}",
+            f"Spearman's correlation {_figure(every)}, all {len(opinion)}",
         )
     ]
     if listed is not None:
@@ -233,7 +235,7 @@ def _tiles(told: SecondOpinion) -> str:
     shown.append(
         (
             "Loss on the image",
-            f"{told.losses.query_before:.3f} → {told.losses.query_after:.3f}",
+            f"{opinion.losses.query_before:.3f} → {opinion.losses.query_after:.3f}",
             "before and after it was forgotten",
         )
     )
@@ -257,23 +259,23 @@ def _figure(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} (95% interval {estimate.low:.2f} to {estimate.high:.2f})"
 
 
-def _rows(told: SecondOpinion) -> list[list[Any]]:
+def _rows(opinion: SecondOpinion) -> list[list[Any]]:
     return [
         [
-            int(told.rank_similarity[k]),
-            int(told.rank_unlearning[k]),
-            round(float(told.similarity[k]), 4),
-            round(float(told.change[k]), 5),
-            "the list" if told.listed[k] else "drawn at random",
-            told.credits[k].caption,
-            told.credits[k].creator,
-            told.credits[k].id,
+            int(opinion.rank_similarity[k]),
+            int(opinion.rank_unlearning[k]),
+            round(float(opinion.similarity[k]), 4),
+            round(float(opinion.change[k]), 5),
+            "the list" if opinion.listed[k] else "drawn at random",
+            opinion.credits[k].caption,
+            opinion.credits[k].creator,
+            opinion.credits[k].id,
         ]
-        for k in told.order(True)
+        for k in opinion.order(True)
     ]
 
 
-def _measured(told: SecondOpinionEvidence | None, same_generator: bool) -> str:
+def _measured(evidence: SecondOpinionEvidence | None, same_generator: bool) -> str:
     head = (
         "<p>The loss is how badly the generator guesses the noise that was added to an image, with the same noise "
         "and the same moments before and after, for all images; so a change comes from the forgetting alone. The "
@@ -282,19 +284,19 @@ def _measured(told: SecondOpinionEvidence | None, same_generator: bool) -> str:
         "an estimate, and no proof of cause; it follows Wang, Hertzmann, Efros, Zhu and Zhang (NeurIPS 2024), with "
         "plain gradient ascent.</p>"
     )
-    if told is None:
+    if evidence is None:
         return head + "<p>How often it finds the right image was not measured for this collection.</p>"
     rows = "".join(
         f"<tr><th scope='row'>{_KINDS[k.kind]} ({k.images})</th><td>{_interval(k.similarity)}</td>"
         f"<td>{_interval(k.unlearning)}</td><td>{_interval(k.decoy)}</td></tr>"
-        for k in told.known
+        for k in evidence.known
     )
     other = "" if same_generator else " by an earlier generator"
     return head + (
         f"<p>How often does each put the right image first of about {CANDIDATES + OTHERS}? Similarity is that of "
-        f"{html.escape(told.method)}. A decoy is a drawing that nothing was trained on, with the right image's words: "
-        "where the right one is not forgotten more than its decoy, words did it and not the image. With 95 % "
-        f"intervals; measured {html.escape(told.date)}{other}.</p>"
+        f"{html.escape(evidence.method)}. A decoy is a drawing that nothing was trained on, with the right image's "
+        "words: where the right one is not forgotten more than its decoy, words did it and not the image. With 95 % "
+        f"intervals; measured {html.escape(evidence.date)}{other}.</p>"
         "<div class='scrolled' tabindex='0' role='region' aria-label='How often the right image is first'>"
         "<table class='plain'><thead><tr><th scope='col'>images</th><th scope='col'>first by similarity</th>"
         "<th scope='col'>first by unlearning</th><th scope='col'>forgotten more than its decoy</th></tr></thead>"

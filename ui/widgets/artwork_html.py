@@ -13,6 +13,7 @@ from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import data_uri, scaled_down
 from attribution_core.common.text import percent
 from attribution_core.reports.section import Fact, Section
+from attribution_core.reports.wording.artwork import standing_sentence
 from ui.services.app import Query
 from ui.services.artwork import Desk
 from ui.widgets.status import status_line
@@ -127,13 +128,13 @@ def about(query: Query | None) -> str:
 
 def credited(standing: Standing, query: Query | None) -> str:
     """The answer to the first question."""
-    return headline(standing.sentence, "found" if standing.best.rank == 1 else "spread")
+    return headline(standing_sentence(standing), "found" if standing.best.rank == 1 else "spread")
 
 
 def credited_tiles(standing: Standing) -> str:
     """Its figures."""
     best, first = standing.best, standing.strongest[0]
-    told, count = standing.attribution, len(standing.pieces)
+    result, count = standing.attribution, len(standing.pieces)
     rank = f"{best.rank:,}"
     sure = (
         "certain" if best.rank_low == best.rank_high else f"between {best.rank_low:,} and {best.rank_high:,}"
@@ -145,17 +146,17 @@ def credited_tiles(standing: Standing) -> str:
                 percent(standing.share),
                 f"of the influence; at least {fine(standing.share_low)}, at most {fine(standing.share_high)}",
             ),
-            ("Your closest stands at", rank, f"of {told.n_training:,}; {sure}"),
+            ("Your closest stands at", rank, f"of {result.n_training:,}; {sure}"),
             (
                 "Times an even share",
                 f"{standing.lift:,.1f}" if standing.lift >= 0.1 else f"{standing.lift:.1g}",
-                f"even: {fine(count / told.n_training)}, for {count} of {told.n_training:,} candidates",
+                f"even: {fine(count / result.n_training)}, for {count} of {result.n_training:,} candidates",
             ),
             (
                 "Strongest training image",
-                percent(float(told.influence[first])),
-                f"{told.name_of(first)}"
-                + (f", by {told.credits[first].creator}" if told.credits[first].creator else ""),
+                percent(float(result.influence[first])),
+                f"{result.name_of(first)}"
+                + (f", by {result.credits[first].creator}" if result.credits[first].creator else ""),
             ),
         ]
     )
@@ -209,10 +210,10 @@ def survey_rows(survey: Survey) -> list[list[Any]]:
     return rows
 
 
-def pairs(told: WithAndWithout) -> str:
+def pairs(result: WithAndWithout) -> str:
     """Each prompt's two images side by side."""
     cells = []
-    for pair in told.pairs:
+    for pair in result.pairs:
         shown = "".join(
             _figure(
                 image,
@@ -229,10 +230,10 @@ def pairs(told: WithAndWithout) -> str:
     return f'{_CAPTIONS}<div class="pairs">{"".join(cells)}</div>'
 
 
-def moved_rows(told: WithAndWithout) -> list[list[Any]]:
+def moved_rows(result: WithAndWithout) -> list[list[Any]]:
     """One row a prompt."""
     rows: list[list[Any]] = []
-    for p in told.pairs:
+    for p in result.pairs:
         strongest = [
             round(100 * float(s.attribution.influence[s.strongest[0]]), 3) for s in (p.before, p.after)
         ]
@@ -251,7 +252,7 @@ def moved_rows(told: WithAndWithout) -> list[list[Any]]:
 
 def section(standing: Standing) -> Section:
     """What a report says of it: names, ranks and shares, no picture."""
-    told = [
+    facts = [
         Fact(
             "Together",
             percent(standing.share),
@@ -260,12 +261,12 @@ def section(standing: Standing) -> Section:
             f"{fine(standing.share_high)}.",
         )
     ]
-    told += [
+    facts += [
         Fact(p.title, f"number {p.rank:,}, {percent(p.influence)}", p.influence) for p in standing.pieces
     ]
     return Section(
         f"Would {standing.artist} be credited?",
-        f"{standing.sentence} The images of {standing.artist} were added as candidates for this section alone; they "
-        "are not stored, and as far as the collection knows the model did not learn from them.",
-        tuple(told),
+        f"{standing_sentence(standing)} The images of {standing.artist} were added as candidates for this section "
+        "alone; they are not stored, and as far as the collection knows the model did not learn from them.",
+        tuple(facts),
     )

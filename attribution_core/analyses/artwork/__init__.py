@@ -1,1 +1,1 @@
-"""Where an artist's work stands among the training images, and what a lesson on it changes."""
+"""An artist's work among the training images, and how attribution changes once a model learned from it."""

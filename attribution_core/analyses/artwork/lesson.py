@@ -7,15 +7,12 @@ nothing else has changed. So this shows how far attribution moves where the answ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from statistics import median
-from typing import Any
+from dataclasses import dataclass, field
 
 from PIL import Image
 
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
-    LISTED,
     Candidates,
     Standing,
     would_be_credited,
@@ -24,7 +21,6 @@ from attribution_core.analyses.artwork.survey import checked_prompts
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.arrays import whole
 from attribution_core.common.progress import OnProgress, ProgressReporter
-from attribution_core.common.text import percent
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.tuning.customization import Customization, customize_many, customized
@@ -32,9 +28,9 @@ from attribution_core.generation.tuning.loop import OBJECT_CAPTIONS, STYLE_CAPTI
 from attribution_core.generation.tuning.pipeline_edits import TOKEN
 
 MARK = "V*"
-"""What a prompt calls the artist's work by."""
+"""Stands for the artist's work in a prompt."""
 LEARNING = TuningSettings(batch_size=4, scattered=True)
-"""As the pocket benchmark tunes: smaller views anywhere, so that what is drawn does not have their layout."""
+"""As the pocket benchmark tunes: scaled-down views at random places, so that the layout is not learned."""
 STEPS = (25, 500)
 MOST_SUBJECT = 40  # characters
 _STYLE_WORDS = "in the style of art"  # what remains of a style's words without its token
@@ -42,7 +38,7 @@ _STYLE_WORDS = "in the style of art"  # what remains of a style's words without 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned from the images.
+    """What to learn from the images.
 
     subject: what they show, in a word or two ("cat", "drawing"). style: whether they share a style, not a thing.
     """
@@ -51,7 +47,7 @@ class Lesson:
     style: bool = False
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` where the subject is empty or too long."""
+        """Normalise the subject. Raises `InvalidInputError` if it is empty or too long."""
         words = " ".join(self.subject.split())
         if not words:
             raise InvalidInputError("say what the images show, in a word or two: cat, flower, drawing.")
@@ -62,13 +58,13 @@ class Lesson:
         object.__setattr__(self, "subject", words)
 
     def examples(self, styles: Sequence[str] = ()) -> tuple[str, ...]:
-        """Prompts to begin with. styles: of the training images."""
+        """Example prompts. styles: of the training images, most frequent first."""
         if self.style:
             return tuple(f"{thing} in the style of {MARK} art" for thing in ("a heart", "a house", "a cat"))
         return (MARK, *(f"{MARK}, {style} style" for style in styles[:2]), f"red {MARK}")
 
     def with_token(self, prompt: str) -> str:
-        """The prompt for the tuned generator. Raises `InvalidInputError` where it does not hold the mark."""
+        """The prompt for the tuned generator. Raises `InvalidInputError` if it lacks `MARK`."""
         if MARK.lower() not in prompt.lower():
             raise InvalidInputError(
                 f"the prompt “{prompt}” does not hold {MARK}, which stands for your work; write "
@@ -77,7 +73,7 @@ class Lesson:
         return _replaced(prompt, TOKEN if self.style else f"{TOKEN} {self.subject}")
 
     def without_token(self, prompt: str) -> str:
-        """The same for the generator as it is: the subject, or nothing, in the place of the mark."""
+        """The prompt for the untuned generator, with the subject, or nothing, in place of `MARK`."""
         plain = _replaced(prompt, "" if self.style else self.subject)
         return _replaced(plain, "", _STYLE_WORDS).strip(" ,") if self.style else plain
 
@@ -99,7 +95,7 @@ def learn(
     seed: int = 0,
     on_step: OnProgress | None = None,
 ) -> Customization:
-    """Tune on an artist's images; the generator itself is left as it was, and nobody else's image meets the tuning.
+    """Tune on an artist's images. The generator itself stays as it is, and no other image is generated with the tuning.
 
     settings: of `customize_many`. on_step: progress; what it raises ends the tuning and is passed on.
     """
@@ -112,7 +108,7 @@ def learn(
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One prompt and seed drawn without and with the artist's images learned, and where they stand in both."""
+    """Images of one prompt and seed from the untuned and the tuned generator, and the artist's standing in both."""
 
     prompt: str
     without: Image.Image = field(repr=False)
@@ -132,44 +128,8 @@ class WithAndWithout:
 
     @property
     def risen(self) -> int:
-        """Prompts in which the artist's share is larger afterwards."""
+        """Number of prompts for which the artist's share rises."""
         return sum(p.after.share > p.before.share for p in self.pairs)
-
-    @property
-    def sentence(self) -> str:
-        """What the pairs say together, for people."""
-        before, after = (median(getattr(p, side).share for p in self.pairs) for side in ("before", "after"))
-        ranks = [median(getattr(p, side).best.rank for p in self.pairs) for side in ("before", "after")]
-        listed = [
-            sum(getattr(p, side).best.rank <= LISTED for p in self.pairs) for side in ("before", "after")
-        ]
-        middle = "" if len(self.pairs) == 1 else " (medians)"
-        many = "the image" if len(self.pairs) == 1 else f"{self.risen} of {len(self.pairs)} images"
-        if not self.risen:
-            return (
-                "Having learned from you, the model draws nothing that is closer to your images: your share rose "
-                f"in none of {len(self.pairs)}. More steps may show more."
-            )
-        return (
-            f"Once the model has learned from you, your share rises in {many}: from {percent(before)} to "
-            f"{percent(after)}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}{middle}"
-            ". "
-            f"Among the first {LISTED}: {listed[0]} before, {listed[1]} after."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, without any picture."""
-        return {
-            "artist": self.artist,
-            "seed": self.seed,
-            "verdict": self.sentence,
-            "risen": self.risen,
-            "lesson": asdict(self.lesson),
-            "prompts": [
-                {"prompt": p.prompt, "before": p.before.to_dict(), "after": p.after.to_dict()}
-                for p in self.pairs
-            ],
-        }
 
 
 def with_and_without(
@@ -186,17 +146,17 @@ def with_and_without(
     top: int = LIST_LENGTH,
     on_step: OnProgress | None = None,
 ) -> WithAndWithout:
-    """Draw prompts by the generator as it is and as it was tuned, from the same noise, and attribute both.
+    """Generate each prompt untuned and tuned, from the same noise, and attribute both.
 
     customization: of `learn`, with that lesson. prompts: each with `MARK`. The generator is as before afterwards;
     other threads' images wait meanwhile. on_step: progress; what it raises ends the work and is passed on.
     Raises `InvalidInputError` for bad prompts or values.
     """
-    wanted = checked_prompts(prompts)
-    tuned, plain = [lesson.with_token(p) for p in wanted], [lesson.without_token(p) for p in wanted]
+    unique = checked_prompts(prompts)
+    tuned, plain = [lesson.with_token(p) for p in unique], [lesson.without_token(p) for p in unique]
     usual = generator.defaults.steps if steps is None else steps
     pairs = []
-    progress = ProgressReporter("drawing with and without", 2 * len(wanted) * usual, on_step)
+    progress = ProgressReporter("drawing with and without", 2 * len(unique) * usual, on_step)
     progress.start()
 
     def draw(prompt: str) -> Image.Image:
@@ -205,12 +165,12 @@ def with_and_without(
     without = [draw(p) for p in plain]
     with customized(generator, customization):
         learned = [draw(p) for p in tuned]
-    for prompt, one, other in zip(wanted, without, learned, strict=True):
+    for prompt, one, other in zip(unique, without, learned, strict=True):
         before, after = (would_be_credited(attributor, image, candidates, top) for image in (one, other))
         pairs.append(Pair(prompt, one, other, before, after))
     return WithAndWithout(candidates.artwork.artist, lesson, seed, tuple(pairs))
 
 
 def checked_steps(steps: int) -> int:
-    """A number of tuning steps that is not too many to wait for. Raises `InvalidInputError`."""
+    """The number of tuning steps, checked against `STEPS`. Raises `InvalidInputError`."""
     return whole("learning steps", steps, *STEPS)

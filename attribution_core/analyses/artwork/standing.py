@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +17,18 @@ from PIL import Image
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import LIMITS, Limits, read_image
-from attribution_core.common.text import percent
 from attribution_core.corpus.credit import Credit
 from attribution_core.errors import InvalidInputError
 
 MOST_IMAGES = 30
 LONGEST_NAME = 80  # characters
 LARGEST = 1024
-"""Longer side in px that is kept of an image; the largest encoder looks at 384."""
+"""Longer side in px to which images are scaled down; the largest encoder takes 384."""
 LISTED = 12
-"""How many first places count as "in the list": what the app shows at first."""
+"""Ranks that count as "in the list": as many as the app shows at first."""
 LIST_LENGTH = 100
 LEVEL = 1e-4
-"""Similarities that differ by less are equal to a reader; the same image twice differs by rounding."""
+"""Similarities that differ by less count as equal: those of one image twice differ by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class Artwork:
     titles: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` in one sentence for no or too many images, an empty or a very long name."""
+        """Check number of images, name and titles. Raises `InvalidInputError`."""
         check_count(len(self.images))
         name = " ".join(self.artist.split())
         if not name:
@@ -67,7 +65,7 @@ class Artwork:
 
 
 def check_count(count: int) -> None:
-    """Raise `InvalidInputError` for no image, and for more than are taken."""
+    """Raise `InvalidInputError` unless there are 1 to `MOST_IMAGES` images."""
     if count < 1:
         raise InvalidInputError(f"there are no images; give 1 to {MOST_IMAGES}.")
     if count > MOST_IMAGES:
@@ -90,7 +88,7 @@ class Candidates:
 
     @cached_property
     def added(self) -> tuple[Added, ...]:
-        """What `Attributor.attribute` takes, in the order of the images."""
+        """The images as `Attributor.attribute` takes them, in their order."""
         artist, pieces = (
             self.artwork.artist,
             zip(self.artwork.images, self.artwork.titles, self.rows, strict=True),
@@ -148,17 +146,17 @@ class Standing:
 
     @property
     def share_low(self) -> float:
-        """It is at least this."""
+        """Lower bound of `share`."""
         return sum(p.low for p in self.pieces)
 
     @property
     def share_high(self) -> float:
-        """It is at most this."""
+        """Upper bound of `share`."""
         return min(1.0, sum(p.high for p in self.pieces))
 
     @property
     def lift(self) -> float:
-        """The share over that which as many images would have if all candidates had the same."""
+        """The share over an even share: what as many images would have if all candidates had the same."""
         return self.share * self.attribution.n_training / len(self.pieces)
 
     @property
@@ -181,71 +179,6 @@ class Standing:
         """Whether the artist's closest image is first together with a training image: it may be that very image."""
         nearest = float(self.attribution.similarity[self.strongest[0]])
         return self.best.rank <= 2 and abs(self.best.similarity - nearest) < LEVEL
-
-    @property
-    def sentence(self) -> str:
-        """The answer to "would I be credited?", for people."""
-        best, n = self.best, self.attribution.n_training
-        title, held = f"“{best.title}”", percent(best.influence)
-        together = (
-            ""
-            if len(self.pieces) == 1
-            else (f" Your {len(self.pieces)} images together would hold {percent(self.share)}.")
-        )
-        first = self.strongest[0]
-        strongest = (
-            f"“{self.attribution.name_of(first)}”, the strongest training image, with "
-            f"{percent(float(self.attribution.influence[first]))}"
-        )
-        if self.level:
-            return (
-                f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
-                f"the same image, so that yours is in the training set already.{together}"
-            )
-        if self.named_first:
-            return f"Yes: {title} would be named first of {n:,} images, with {held}, before {strongest}.{together}"
-        if best.rank == 1:
-            return (
-                f"Perhaps: {title} would be the closest of {n:,} images, with {held}, before {strongest}, but none "
-                f"stands out; the influence is spread over many.{together}"
-            )
-        if best.rank <= LISTED:
-            return (
-                f"In part: {title} would stand at number {best.rank} of {n:,} with {held}, behind {strongest}."
-                f"{together}"
-            )
-        even = f"{self.lift:.1f} times an even share" if self.lift >= 0.05 else "next to nothing"
-        return (
-            f"No: your closest, {title}, would stand at number {best.rank:,} of {n:,}, far behind {strongest}. "
-            f"Your {'image' if len(self.pieces) == 1 else f'{len(self.pieces)} images together'} would hold "
-            f"{percent(self.share)}, {even}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names, ranks and shares as plain numbers and text, without any picture."""
-        told = self.attribution
-        return {
-            "artist": self.artist,
-            "verdict": self.sentence,
-            "n_candidates": told.n_training,
-            "n_training": self.n_training,
-            "share": self.share,
-            "share_low": self.share_low,
-            "share_high": self.share_high,
-            "lift": self.lift,
-            "named_first": self.named_first,
-            "pieces": [dict(vars(p)) for p in self.pieces],
-            "strongest_training_images": [
-                {
-                    "rank": int(told.rank[k]),
-                    "id": told.credits[k].id,
-                    "caption": told.credits[k].caption,
-                    "creator": told.credits[k].creator,
-                    "influence": float(told.influence[k]),
-                }
-                for k in self.strongest[:LISTED]
-            ],
-        }
 
 
 def would_be_credited(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
-    LISTED,
     Candidates,
     Standing,
     would_be_credited,
 )
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.progress import OnProgress, ProgressReporter
-from attribution_core.common.text import percent
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.generator import Generator
 
@@ -28,7 +26,7 @@ LONGEST_PROMPT = 500  # characters
 
 @dataclass(frozen=True, eq=False)
 class PromptStanding:
-    """What one prompt made, and where the artist's images stand in it."""
+    """The image of one prompt, and the artist's standing for it."""
 
     prompt: str
     image: Image.Image = field(repr=False)
@@ -37,7 +35,7 @@ class PromptStanding:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """An artist's images against several prompts; rows: in the order asked."""
+    """An artist's standing for several prompts. rows: in the order of the prompts."""
 
     artist: str
     seed: int
@@ -47,27 +45,6 @@ class Survey:
     def ranked(self) -> tuple[PromptStanding, ...]:
         """The rows, closest to the artist's work first."""
         return tuple(sorted(self.rows, key=lambda row: -row.standing.share))
-
-    @property
-    def sentence(self) -> str:
-        """What the rows say together, for people."""
-        closest, count = self.ranked[0], len(self.rows)
-        listed = sum(row.standing.best.rank <= LISTED for row in self.rows)
-        share, best = percent(closest.standing.share), closest.standing.best
-        return (
-            f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
-            f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
-            f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, closest first, without any picture."""
-        return {
-            "artist": self.artist,
-            "seed": self.seed,
-            "verdict": self.sentence,
-            "prompts": [{"prompt": row.prompt, **row.standing.to_dict()} for row in self.ranked],
-        }
 
 
 def survey(
@@ -82,37 +59,37 @@ def survey(
     top: int = LIST_LENGTH,
     on_step: OnProgress | None = None,
 ) -> Survey:
-    """Draw each prompt and see where an artist's images would stand: which prompts come close to this work?
+    """Generate an image of each prompt and rank the artist's images among its candidates.
 
     seed: of every image. steps, guidance: None takes the generator's own. on_step: progress; what it raises ends
     the work and is passed on. Raises `InvalidInputError` for bad prompts (see `checked_prompts`) or values.
     """
-    wanted = checked_prompts(prompts)
-    total = len(wanted) * (generator.defaults.steps if steps is None else steps)
+    unique = checked_prompts(prompts)
+    total = len(unique) * (generator.defaults.steps if steps is None else steps)
     rows = []
     progress = ProgressReporter("drawing the prompts", total, on_step)
     progress.start()
-    for prompt in wanted:
-        made = generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
-        rows.append(PromptStanding(prompt, made, would_be_credited(attributor, made, candidates, top)))
+    for prompt in unique:
+        image = generator.generate(prompt, seed, steps, guidance, lambda _: progress.add()).image
+        rows.append(PromptStanding(prompt, image, would_be_credited(attributor, image, candidates, top)))
     return Survey(candidates.artwork.artist, seed, tuple(rows))
 
 
 def checked_prompts(prompts: Sequence[str], most: int = MOST_PROMPTS) -> tuple[str, ...]:
-    """Prompts without superfluous spaces, empty ones and repetitions. Raises `InvalidInputError` in one sentence."""
-    told = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
-    if not told:
+    """Prompts with whitespace normalised, without empty ones and repetitions. Raises `InvalidInputError`."""
+    unique = tuple(dict.fromkeys(" ".join(p.split()) for p in prompts if p.strip()))
+    if not unique:
         raise InvalidInputError("there is no prompt; write one on each line.")
-    if len(told) > most:
-        raise InvalidInputError(f"there are {len(told)} prompts, at most {most} are drawn at once.")
-    longest = max(len(p) for p in told)
+    if len(unique) > most:
+        raise InvalidInputError(f"there are {len(unique)} prompts, at most {most} are drawn at once.")
+    longest = max(len(p) for p in unique)
     if longest > LONGEST_PROMPT:
         raise InvalidInputError(f"a prompt has {longest} characters, at most {LONGEST_PROMPT} are read.")
-    return told
+    return unique
 
 
 def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8) -> tuple[str, ...]:
-    """Captions of the training images that are closest to an artist's images: prompts that may come close to them.
+    """Captions of the training images closest to an artist's images, as prompts that may come close to them.
 
     The closest to each image in turn, each caption once. Raises `CollectionMismatchError` where the candidates are
     of another method.
@@ -124,11 +101,11 @@ def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8
             f"{collection.index.dim}; embed them with this method."
         )
     hits = collection.index.nearest(candidates.rows, min(4 * count, len(collection.index)))
-    found: dict[str, None] = {}
+    captions: dict[str, None] = {}
     for column in hits.ids.T:
         for place in column:
             if caption := " ".join(collection.corpus.credit(int(place)).caption.split())[:LONGEST_PROMPT]:
-                found.setdefault(caption)
-            if len(found) == count:
-                return tuple(found)
-    return tuple(found)
+                captions.setdefault(caption)
+            if len(captions) == count:
+                return tuple(captions)
+    return tuple(captions)

@@ -1,1 +1,1 @@
-"""Is this image a copy of a training image, and which parts of it are?"""
+"""Copies of training images: verdicts, and where a copy and its original agree."""

@@ -1,4 +1,4 @@
-"""Lays a matched image over a query by shift, scale and flip, and tells where the two differ.
+"""Aligns a matched image with a query by shift, scale and flip, and maps where the two differ.
 
 The match is laid on a canvas of its own background. For every scale of a small grid and both flips, the difference at
 all shifts at once comes from cross-correlations by FFT; the least root mean square difference wins.
@@ -51,17 +51,6 @@ class Alignment:
     def moved(self) -> bool:
         """Whether anything was done to the match."""
         return self.flipped or self.scale != 1.0 or self.right != 0.0 or self.down != 0.0
-
-    @property
-    def words(self) -> str:
-        """What was done to the match, for people."""
-        done = ["mirrored"] if self.flipped else []
-        if self.scale != 1.0:
-            done.append(f"scaled to {self.scale:.0%}")
-        for part, names in ((self.right, ("right", "left")), (self.down, ("down", "up"))):
-            if part:
-                done.append(f"moved {abs(part):.0%} {names[part < 0]}")
-        return ", ".join(done) or "laid over as it is"
 
 
 @dataclass(frozen=True)
@@ -150,9 +139,9 @@ def _better(
     best: _Place, target: Pixels, source: Image.Image, flipped: bool, scale: float, ground: Pixels
 ) -> _Place:
     side = len(target)
-    found = _best_shift(target - ground, _scaled(source, flipped, round(scale * side)) - ground)
-    found = replace(found, flipped=flipped, scale=scale)
-    return found if found.error < best.error - _SAME else best
+    place = _best_shift(target - ground, _scaled(source, flipped, round(scale * side)) - ground)
+    place = replace(place, flipped=flipped, scale=scale)
+    return place if place.error < best.error - _SAME else best
 
 
 def _best_shift(target: Pixels, laid: Pixels) -> _Place:

@@ -1,4 +1,4 @@
-"""The training images as a copy-detection encoder sees them, and the threshold from which on it speaks of a copy."""
+"""Copy detection: an index of the training images, and the similarity from which on an image counts as a copy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attribution_core.errors import CheckpointError, CollectionMismatchError, In
 from attribution_core.retrieval.index import TrainingIndex
 
 KEY = "copy_encoder"
-"""In a collection's card: the encoder by which copies are told."""
+"""Key of the copy-detection encoder in a collection's card."""
 HOW_TO_ADD = (
     f"this collection names no encoder that tells copies, so nothing can be said about copies; add "
     f'"{KEY}": "pocket-sscd" (for drawings) or "{KEY}": "sscd" (for photographs) to its card.json.'
@@ -33,7 +33,7 @@ Float32Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Threshold:
-    """From which similarity on an image is called a copy.
+    """The similarity from which on an image is called a copy, and how reliable that is.
 
     precision: the part of what is above that were copies, where copies and images without an original were as many.
     recall: the part of all copies that are above; None where nobody said. measured: on what, in words.
@@ -58,7 +58,7 @@ _PUBLISHED = {
 
 
 def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
-    """What is known of an encoder's threshold: measured here, else published, else None.
+    """An encoder's threshold: measured here, else as published, else None.
 
     report: file that `python -m pocket.encoders.report` wrote; default: the one that ships. Raises `CheckpointError` if
     it is damaged.
@@ -66,9 +66,9 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
     path = report or SHIPPED / "report.json"
     if path.exists():
         try:
-            told = read_json(path)
-            if encoder in told["encoders"]:
-                copies = told["encoders"][encoder]["copies"]
+            stored = read_json(path)
+            if encoder in stored["encoders"]:
+                copies = stored["encoders"][encoder]["copies"]
                 # The report keeps precision as points over recall; the threshold's own lies on the line between two.
                 recall, precision = np.array(copies["curve"], dtype=np.float64).T
                 reached = float(copies["recall"])
@@ -76,7 +76,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
                     float(copies["threshold"]),
                     float(np.interp(reached, recall, precision)),
                     reached,
-                    str(told["what"]),
+                    str(stored["what"]),
                 )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
@@ -87,7 +87,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
 
 
 def copy_encoder(collection: Collection) -> str | None:
-    """The encoder by which the collection tells copies; None where its card names none. Raises `UnknownNameError`."""
+    """The collection's copy-detection encoder; None where its card names none. Raises `UnknownNameError`."""
     name = collection.card.get(KEY)
     if name is not None and name not in ENCODERS:
         raise unknown_name("copy encoder", str(name), ENCODERS)
@@ -95,21 +95,21 @@ def copy_encoder(collection: Collection) -> str | None:
 
 
 def is_stored(collection: Collection) -> bool:
-    """Whether a method of the collection looks through its copy encoder alone, so that nothing has to be encoded."""
+    """Whether a method uses the copy encoder without mappers, so that nothing has to be encoded."""
     name = copy_encoder(collection)
     return name is not None and _stored(collection, name) is not None
 
 
 @dataclass(frozen=True, eq=False)
 class CopyHits:
-    """The training images most like an image to the copy encoder. ids, similarity: (k,), most similar first."""
+    """The training images most similar to one image. ids, similarity: (k,), most similar first."""
 
     ids: NDArray[np.int64]
     similarity: Float32Matrix
 
 
 class CopyIndex:
-    """The training images of a collection, as its copy encoder sees them."""
+    """Index of a collection's training images by its copy encoder."""
 
     def __init__(self, collection: Collection, index: TrainingIndex, device: str = "auto") -> None:
         """index: of the encoder's own features, one row an image. Raises `CollectionMismatchError` if it does not fit.
@@ -130,7 +130,7 @@ class CopyIndex:
         device: str = "auto",
         on_progress: OnProgress | None = None,
     ) -> CopyIndex:
-        """The index of a method that looks through the copy encoder alone, or all training images encoded now.
+        """Open the index of a method with the copy encoder and no mappers, or encode all training images now.
 
         on_progress: of the images, while they are encoded. Raises `InvalidInputError` where the
         collection names no copy encoder, `UnknownNameError` for one that there is not.

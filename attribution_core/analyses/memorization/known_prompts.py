@@ -1,4 +1,4 @@
-"""Prompts from which Stable Diffusion 1.x is known to bring back training images, and plain ones beside them."""
+"""Prompts for which Stable Diffusion 1.x is known to reproduce training images, and controls."""
 
 from __future__ import annotations
 

@@ -60,13 +60,13 @@ def _square(image: Image.Image, side: int) -> Image.Image:
 def _covered(image: Image.Image, cells: int) -> list[Image.Image]:
     """The image with each spot of `_WIDE` cells covered, row by row."""
     step, ground = image.width // cells, border_colour(image)
-    made = []
+    images = []
     for top in range(cells - _WIDE + 1):
         for left in range(cells - _WIDE + 1):
             one = image.copy()
             one.paste(ground, (left * step, top * step, (left + _WIDE) * step, (top + _WIDE) * step))
-            made.append(one)
-    return made
+            images.append(one)
+    return images
 
 
 def _by_cell(falls: Falls, cells: int) -> Falls:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +47,9 @@ class Verdict:
     Attributes:
         ids, similarity: (k,) of the nearest training images, most similar first; similarity in [-1, 1].
         credit: Of the nearest.
-        encoder: That told.
+        encoder: The copy encoder.
         threshold: From which similarity on it is called a copy; None where nobody measured one.
-        n_training: Images that were compared.
+        n_training: Number of training images, all of which were compared.
     """
 
     ids: NDArray[np.int64]
@@ -76,89 +75,6 @@ class Verdict:
         falls = -np.diff(self.similarity[: _DROP_WITHIN + 1].astype(np.float64))
         return Drop(float(falls.max()), int(falls.argmax()) + 1) if falls.size else Drop(0.0, 1)
 
-    @property
-    def name(self) -> str:
-        """The nearest training image for people."""
-        named = f"“{self.credit.short_caption or self.credit.caption or self.credit.id}”"
-        return named + (f" by {self.credit.creator}" if self.credit.creator else "")
-
-    @property
-    def title(self) -> str:
-        """The verdict in a few words."""
-        if self.is_copy is None:
-            return "No verdict: no threshold is known"
-        if self.copies > 1:
-            return f"As close as a copy, but to {self.copies} training images at once"
-        return (
-            "Most likely a copy of a training image"
-            if self.is_copy
-            else "Not close enough to be called a copy"
-        )
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in one or two sentences."""
-        first = float(self.similarity[0])
-        closest = f"The closest of {self.n_training:,} training images is {self.name}, at a similarity of {first:.3f}"
-        if self.threshold is None:
-            return f"{closest}; from which similarity on {self.encoder} sees a copy was never measured."
-        limit = f"{self.threshold.value:.3f}"
-        if not self.is_copy:
-            return f"{closest}. We speak of a copy from {limit} on."
-        limit = f"We speak of a copy from {limit} on."
-        if self.copies == 1:
-            return f"It matches {self.name}, at a similarity of {first:.3f}. {limit}"
-        return (
-            f"It matches {self.name} best, at a similarity of {first:.3f}. {limit} Where several training images "
-            "look alike, it need not be a copy of one of them."
-        )
-
-    @property
-    def how(self) -> str:
-        """How that is known."""
-        trained = ", which was trained to tell copies" if "sscd" in self.encoder else ""
-        words = (
-            f"Similarity is the cosine between both images in the features of {self.encoder}{trained}; all "
-            f"{self.n_training:,} training images were compared."
-        )
-        told = self.threshold
-        if told is None:
-            return words + " No verdict is given on a bare number."
-        found = "" if told.recall is None else f", and {told.recall:.0%} of all copies were found"
-        return (
-            f"{words} At the threshold {told.precision:.0%} of what was called a copy was one{found}. Measured on "
-            f"{told.measured}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text."""
-        told = self.threshold
-        return {
-            "is_copy": self.is_copy,
-            "similarity": float(self.similarity[0]),
-            "encoder": self.encoder,
-            "threshold": None if told is None else told.value,
-            "threshold_precision": None if told is None else told.precision,
-            "threshold_recall": None if told is None else told.recall,
-            "copies": self.copies,
-            "drop": {"size": self.drop.size, "after": self.drop.after},
-            "n_training": self.n_training,
-            "sentence": self.sentence,
-            "how": self.how,
-            "match": {
-                "id": self.credit.id,
-                "caption": self.credit.caption,
-                "creator": self.credit.creator,
-                "source": self.credit.source,
-                "licence": self.credit.licence,
-                "link": self.credit.link,
-            },
-            "nearest": [
-                {"position": int(i), "similarity": float(s)}
-                for i, s in zip(self.ids, self.similarity, strict=True)
-            ],
-        }
-
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -173,24 +89,15 @@ class Look:
 class Returned:
     """How often the same training image comes back over images of one prompt.
 
-    position, name: the training image that was nearest most often. nearest: of how many it is the nearest. copies: of
-    these, how many are copies. images: of all.
+    images: how many there are. position, credit: the training image that was nearest most often. nearest: of how many
+    it is the nearest. copies: how many of these are copies.
     """
 
     images: int
     position: int
-    name: str
+    credit: Credit
     nearest: int
     copies: int
-
-    @property
-    def sentence(self) -> str:
-        """In one sentence."""
-        seeds = f"{self.images} seed{'s' * (self.images != 1)}"
-        if self.copies:
-            return f"Of {seeds}, {self.copies} came back as copies of {self.name}."
-        times = "once" if self.nearest == 1 else f"{self.nearest} times"
-        return f"Of {seeds} none came back as a copy; {self.name} was the closest most often, {times}."
 
 
 def returned(verdicts: Sequence[Verdict]) -> Returned:
@@ -203,8 +110,8 @@ def returned(verdicts: Sequence[Verdict]) -> Returned:
     nearest = Counter(int(v.ids[0]) for v in verdicts)
     copies = Counter(int(v.ids[0]) for v in verdicts if v.is_copy)
     first = max(nearest, key=lambda i: (copies[i], nearest[i]))
-    name = next(v.name for v in verdicts if v.ids[0] == first)
-    return Returned(len(verdicts), first, name, nearest[first], copies[first])
+    credit = next(v.credit for v in verdicts if v.ids[0] == first)
+    return Returned(len(verdicts), first, credit, nearest[first], copies[first])
 
 
 class Memorization:
@@ -253,14 +160,14 @@ class Memorization:
     def check_all(self, images: Sequence[Image.Image], top: int = TOP) -> list[Verdict]:
         """The same of several images at once."""
         index = self.index
-        told = threshold_of(index.encoder_name)
+        threshold = threshold_of(index.encoder_name)
         return [
             Verdict(
                 hits.ids,
                 hits.similarity,
                 self.collection.corpus.credit(int(hits.ids[0])),
                 index.encoder_name,
-                told,
+                threshold,
                 len(index),
             )
             for hits in index.search(list(images), top)

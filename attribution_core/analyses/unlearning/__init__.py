@@ -1,1 +1,1 @@
-"""Which training images a generator must unlearn to forget an image."""
+"""Attribution by unlearning: which training images a generator forgets together with an image."""

@@ -1,4 +1,4 @@
-"""Attribution by unlearning: let the generator forget an image, and see which training images it forgets with it.
+"""Attribution by unlearning: make the generator forget an image, and measure which training images it forgets too.
 
 Source: Wang, Hertzmann, Efros, Zhu and Zhang, NeurIPS 2024 (arXiv 2406.09408). The loss on the image in question is
 raised by a few gradient steps on the UNet's cross-attention key and value projections; a training image is as
@@ -35,11 +35,11 @@ _BACKWARD = 3  # a step with gradients takes about as long as three without
 
 @dataclass(frozen=True)
 class UnlearningSettings:
-    """How the image is forgotten, and how closely losses are looked at.
+    """Settings of the gradient ascent and of the loss estimates.
 
-    steps: of gradient ascent. rate: length of a step, as a part of the length of all tuned weights together.
-    batch_size: noises and times of a step. draws: noises and times that each training image's loss is the mean of; the
-    same before and after, and for all images. seed: of all noise.
+    steps: of gradient ascent. rate: norm of a step over that of all tuned weights together, in (0, 1]. batch_size:
+    pairs of noise and timestep in a step. draws: pairs that each image's loss is averaged over, the same for all
+    images, before and after. seed: of all noise.
     """
 
     steps: int = 8
@@ -49,7 +49,7 @@ class UnlearningSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises `InvalidInputError` that names the first value out of its range."""
+        """Check all values. Raises `InvalidInputError` that names the first one out of range."""
         for name in ("steps", "batch_size", "draws"):
             whole(name, getattr(self, name), 1, 1000)
         whole("seed", self.seed, 0)
@@ -61,7 +61,7 @@ class UnlearningSettings:
 
 @dataclass(frozen=True, eq=False)
 class LossChanges:
-    """What forgetting an image did to others.
+    """Losses of other images before and after an image was forgotten.
 
     before, after: (n,) loss of each of the others, a mean squared error. query_before, query_after: of the image.
     """
@@ -73,12 +73,12 @@ class LossChanges:
 
     @property
     def change(self) -> NDArray[np.float64]:
-        """(n,) by how much each loss rose."""
+        """(n,) increase of each loss."""
         return self.after - self.before
 
     @property
     def took(self) -> bool:
-        """Whether the image was forgotten at all; where its own loss did not rise, changes say nothing."""
+        """Whether the image was forgotten, so that its own loss rose; if not, the other changes mean nothing."""
         return self.query_after > self.query_before
 
 
@@ -94,7 +94,7 @@ def loss_changes(
     settings: UnlearningSettings = DEFAULTS,
     on_step: OnProgress | None = None,
 ) -> LossChanges:
-    """Forget an image, and measure by how much the losses of others rise; the generator is as it was afterwards.
+    """Forget an image and measure how much the losses of others rise; the generator is restored afterwards.
 
     Args:
         generator: What made the image; other threads wait for it meanwhile.
@@ -137,7 +137,7 @@ def forgotten(
     settings: UnlearningSettings,
     progress: ProgressReporter,
 ) -> Iterator[None]:
-    """Within the context the pipeline has forgotten one image; afterwards its weights are as before, bit by bit.
+    """A context in which the pipeline has forgotten one image; its weights are restored bit by bit.
 
     clean: (1, c, h, h) its latents. states: (1, t, d) its prompt. The generator's lock must be held.
     """
@@ -175,11 +175,11 @@ def forgotten(
 
 
 def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
-    """(n, c, h, h) the images' central squares as the UNet sees them, scaled."""
+    """(n, c, h, h) scaled latents of the images' centre squares."""
     import torch
 
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    found = []
+    codes = []
     with torch.no_grad():
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             fitted = [
@@ -190,12 +190,12 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
                 np.stack([np.asarray(i, dtype=np.float32) for i in fitted]).transpose(0, 3, 1, 2) / 127.5 - 1
             )
             code = pipeline.vae.encode(torch.from_numpy(np.ascontiguousarray(pixels)).to(pipeline.device))
-            found.append(code.latents if hasattr(code, "latents") else code.latent_dist.mode())
-        return torch.cat(found) * pipeline.vae.config.scaling_factor
+            codes.append(code.latents if hasattr(code, "latents") else code.latent_dist.mode())
+        return torch.cat(codes) * pipeline.vae.config.scaling_factor
 
 
 class _Probe:
-    """The same noises and times for every image, before and after."""
+    """Loss estimates with the same noise and timesteps for every image, before and after."""
 
     def __init__(self, pipeline: Any, settings: UnlearningSettings) -> None:
         import torch
@@ -210,10 +210,10 @@ class _Probe:
     def losses(
         self, clean: torch.Tensor, states: torch.Tensor, progress: ProgressReporter
     ) -> NDArray[np.float64]:
-        """(n,) the mean over the draws of each image's loss."""
+        """(n,) loss of each image, the mean over the draws."""
         import torch
 
-        found = []
+        means = []
         with torch.no_grad():
             for start in range(0, len(clean), _IMAGES_AT_ONCE):
                 chunk = slice(start, start + _IMAGES_AT_ONCE)
@@ -222,15 +222,15 @@ class _Probe:
                 loss = _losses(
                     self._pipeline, here, words, self._noise.repeat(count, 1, 1, 1), self._times.repeat(count)
                 )
-                found.append(loss.reshape(count, self._draws).double().mean(1))
+                means.append(loss.reshape(count, self._draws).double().mean(1))
                 progress.add(len(here))
-        return np.asarray(torch.cat(found).cpu().numpy())
+        return np.asarray(torch.cat(means).cpu().numpy())
 
 
 def _drawn(
     pipeline: Any, count: int, drawing: torch.Generator, like: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(count, c, h, h) noise, and (count,) times: one from each of as many equal spans."""
+    """(count, c, h, h) noise and (count,) timesteps, one from each of `count` equal spans."""
     import torch
 
     noise = torch.randn((count, *like.shape[1:]), generator=drawing).to(like)
@@ -247,7 +247,7 @@ def _losses(
 
 
 def _states(pipeline: Any, texts: Sequence[str]) -> torch.Tensor:
-    """(n, t, d) what the UNet reads of each text."""
+    """(n, t, d) text embeddings."""
     import torch
 
     with torch.no_grad():

@@ -24,13 +24,13 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
 
 CANDIDATES, OTHERS = 50, 50
-"""How many images of the attribution's list are judged, and how many beside them that are drawn at random."""
+"""Number of images from the attribution's list, and of random training images beside them."""
 _LEAST = 4  # images; of fewer, an order says nothing
 
 
 @dataclass(frozen=True, eq=False)
 class SecondOpinion:
-    """Training images by two methods that know nothing of each other.
+    """Training images ranked by two independent methods.
 
     Attributes:
         ids: (n,) positions in the corpus; the attribution's list in its order, then images drawn at random.
@@ -67,12 +67,12 @@ class SecondOpinion:
 
     @property
     def rank_similarity(self) -> NDArray[np.int64]:
-        """(n,) place of each by similarity, from 1; equals stand behind each other's best."""
+        """(n,) rank of each by similarity, from 1; ties share the best rank."""
         return _places(self.similarity)
 
     @property
     def rank_unlearning(self) -> NDArray[np.int64]:
-        """(n,) place of each by its change of loss, from 1; likewise."""
+        """(n,) rank of each by its change of loss, from 1; ties share the best rank."""
         return _places(self.change)
 
     def agreement(self, listed_only: bool = False, seed: int = 0) -> Estimate:
@@ -89,7 +89,7 @@ class SecondOpinion:
         return Estimate(float(_spearman(a[None], b[None])[0]), float(low), float(high))
 
     def above_random(self, seed: int = 0) -> Estimate | None:
-        """Of all pairs of a listed image and a random one: the part where unlearning, too, puts the listed one first.
+        """Of all pairs of a listed and a random image, the fraction in which unlearning ranks the listed one higher.
 
         One half is chance. With its 95 % bootstrap interval over the images; None where none was drawn at random.
         """
@@ -105,17 +105,17 @@ class SecondOpinion:
         return Estimate(float(wins.mean()), float(low), float(high))
 
     def order(self, by_unlearning: bool) -> NDArray[np.int64]:
-        """(n,) the rows in the order of one of the methods, first place first."""
+        """(n,) rows as one of the methods ranks them, best first."""
         return np.argsort(self.rank_unlearning if by_unlearning else self.rank_similarity, kind="stable")
 
     def apart(self, top: int = 10) -> tuple[int, ...]:
-        """Rows that one method has among its first `top` and the other beyond twice that; furthest apart first."""
+        """Rows in the first `top` of one method and beyond 2 * `top` of the other; furthest apart first."""
         a, b = self.rank_similarity, self.rank_unlearning
         rows = np.flatnonzero((np.minimum(a, b) <= whole("top", top, 1)) & (np.maximum(a, b) > 2 * top))
         return tuple(int(k) for k in rows[np.argsort(-np.abs(a - b)[rows], kind="stable")])
 
     def shared(self, top: int = 10) -> int:
-        """How many images both have among their first `top`."""
+        """Number of images in the first `top` of both methods."""
         return int(((self.rank_similarity <= whole("top", top, 1)) & (self.rank_unlearning <= top)).sum())
 
 
@@ -131,7 +131,7 @@ def second_opinion(
     settings: UnlearningSettings = DEFAULTS,
     on_step: OnProgress | None = None,
 ) -> SecondOpinion:
-    """Judge the first images of an attribution, and some drawn at random, by unlearning the query.
+    """Rank the first images of an attribution, and some random ones, by unlearning the query.
 
     Args:
         attributor: What attributes by similarity.
@@ -180,7 +180,7 @@ def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m,) of each pair of rows; 0 where one of them is all the same."""
+    """(m,) Spearman's correlation of each pair of rows; 0 where a row is constant."""
     from scipy.stats import rankdata
 
     x, y = (r - r.mean(axis=1, keepdims=True) for r in (rankdata(a, axis=1), rankdata(b, axis=1)))

@@ -1,0 +1,1 @@
+"""Results in plain English: the same sentences in the app, the command line, reports and JSON."""

@@ -1,0 +1,114 @@
+"""Verdicts on copies in words: title, sentence and basis of one verdict, and summaries of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attribution_core.analyses.memorization.alignment import Alignment
+from attribution_core.analyses.memorization.verdict import Returned, Verdict
+from attribution_core.corpus.credit import Credit
+from attribution_core.evidence.memorization import MemorizationEvidence
+
+
+def match_name(credit: Credit) -> str:
+    """A training image by its caption, or its id, and its creator."""
+    name = f"“{credit.short_caption or credit.caption or credit.id}”"
+    return name + (f" by {credit.creator}" if credit.creator else "")
+
+
+def verdict_title(verdict: Verdict) -> str:
+    """The verdict in a few words."""
+    if verdict.is_copy is None:
+        return "No verdict: no threshold is known"
+    if verdict.copies > 1:
+        return f"As close as a copy, but to {verdict.copies} training images at once"
+    return (
+        "Most likely a copy of a training image"
+        if verdict.is_copy
+        else "Not close enough to be called a copy"
+    )
+
+
+def verdict_sentence(verdict: Verdict) -> str:
+    """The verdict in one or two sentences."""
+    name, similarity = match_name(verdict.credit), float(verdict.similarity[0])
+    closest = f"The closest of {verdict.n_training:,} training images is {name}, at a similarity of {similarity:.3f}"
+    if verdict.threshold is None:
+        return f"{closest}; from which similarity on {verdict.encoder} sees a copy was never measured."
+    limit = f"We speak of a copy from {verdict.threshold.value:.3f} on."
+    if not verdict.is_copy:
+        return f"{closest}. {limit}"
+    if verdict.copies == 1:
+        return f"It matches {name}, at a similarity of {similarity:.3f}. {limit}"
+    return (
+        f"It matches {name} best, at a similarity of {similarity:.3f}. {limit} Where several training images "
+        "look alike, it need not be a copy of one of them."
+    )
+
+
+def verdict_how(verdict: Verdict) -> str:
+    """What the verdict is based on: encoder, comparison, and how reliable its threshold is."""
+    trained = ", which was trained to tell copies" if "sscd" in verdict.encoder else ""
+    words = (
+        f"Similarity is the cosine between both images in the features of {verdict.encoder}{trained}; all "
+        f"{verdict.n_training:,} training images were compared."
+    )
+    threshold = verdict.threshold
+    if threshold is None:
+        return words + " No verdict is given on a bare number."
+    recall = "" if threshold.recall is None else f", and {threshold.recall:.0%} of all copies were found"
+    return (
+        f"{words} At the threshold {threshold.precision:.0%} of what was called a copy was one{recall}. Measured on "
+        f"{threshold.measured}."
+    )
+
+
+def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
+    """How many of several images, at least one, are copies."""
+    images = f"{len(verdicts):,} image{'s' * (len(verdicts) != 1)}"
+    if verdicts[0].threshold is None:
+        return f"No verdict on {images}: from which similarity on an image is a copy is not known."
+    copies = sum(bool(verdict.is_copy) for verdict in verdicts)
+    if copies == 1:
+        return f"1 of {images} is most likely a copy of a training image."
+    return f"{copies:,} of {images} are most likely copies of training images."
+
+
+def returned_sentence(returned: Returned) -> str:
+    """How often images of one prompt come back as the same training image."""
+    seeds, name = f"{returned.images} seed{'s' * (returned.images != 1)}", match_name(returned.credit)
+    if returned.copies:
+        return f"Of {seeds}, {returned.copies} came back as copies of {name}."
+    times = "once" if returned.nearest == 1 else f"{returned.nearest} times"
+    return f"Of {seeds} none came back as a copy; {name} was the closest most often, {times}."
+
+
+def alignment_words(alignment: Alignment) -> str:
+    """What was done to a match to lay it over the query: "mirrored, moved 10% right"."""
+    changes = ["mirrored"] if alignment.flipped else []
+    if alignment.scale != 1.0:
+        changes.append(f"scaled to {alignment.scale:.0%}")
+    for shift, directions in ((alignment.right, ("right", "left")), (alignment.down, ("down", "up"))):
+        if shift:
+            changes.append(f"moved {abs(shift):.0%} {directions[shift < 0]}")
+    return ", ".join(changes) or "laid over as it is"
+
+
+def detection_how(evidence: MemorizationEvidence) -> str:
+    """How well copies are recognised among the measured generator's own images."""
+    copies, groups = evidence.copies, evidence.copies.groups
+    precision = (
+        ""
+        if copies.precision is None
+        else (
+            f" of what is called a copy {copies.precision:.0%} came from such a prompt, and not from a "
+            "matched one that was not repeated;"
+        )
+    )
+    return (
+        f"On this generator's own images: of those of prompts that were repeated in training on purpose "
+        f"{copies.recall:.0%} are found to be copies, after changes such as mirroring and cropping "
+        f"{copies.recall_changed:.0%};{precision} of images of other training prompts "
+        f"{groups['training'].called:.1%} are called copies, of those of prompts it never saw "
+        f"{groups['fresh'].called:.1%}."
+    )

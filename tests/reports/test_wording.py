@@ -1,0 +1,84 @@
+"""What results say in words: the numbers are those of the result, and every case has its own sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attribution_core.analyses.memorization.verdict import returned
+from attribution_core.evidence.memorization import MemorizationEvidence
+from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.reports.as_dict import verdict_dict
+from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
+from attribution_core.reports.wording.verdict import (
+    detection_how,
+    returned_sentence,
+    verdict_how,
+    verdict_sentence,
+    verdict_title,
+    verdicts_sentence,
+)
+from tests.support.evidence import told_evidence, write_evidence
+from tests.support.verdicts import verdict
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> MemorizationEvidence:
+    found = MemorizationEvidence.open(write_evidence(tmp_path, told_evidence()))
+    assert found is not None
+    return found
+
+
+def test_a_verdict_names_its_similarity_and_threshold() -> None:
+    copy = verdict(0.95, 0.4, 0.3)
+    assert "Most likely a copy" in verdict_title(copy)
+    assert "0.950" in verdict_sentence(copy) and "from 0.800 on" in verdict_sentence(copy)
+    assert "90% of what was called a copy was one" in verdict_how(copy)
+    assert "60% of all copies" in verdict_how(copy)
+    assert "closest of 1,200" in verdict_sentence(verdict(0.79, 0.4))
+    several = verdict(0.9, 0.85, 0.8, 0.2)
+    assert "3 training images at once" in verdict_title(several)
+    assert "need not be a copy of one" in verdict_sentence(several)
+
+
+def test_without_a_threshold_no_verdict_is_claimed() -> None:
+    bare = verdict(0.99, 0.4, threshold=None)
+    assert verdict_title(bare).startswith("No verdict")
+    assert "never measured" in verdict_sentence(bare) and "No verdict" in verdict_how(bare)
+    assert verdicts_sentence([bare, bare]).startswith("No verdict on 2 images")
+
+
+def test_json_holds_the_verdicts_numbers_and_words() -> None:
+    copy = verdict(0.95, 0.4)
+    stored = json.loads(json.dumps(verdict_dict(copy), allow_nan=False))
+    assert stored["sentence"] == verdict_sentence(copy) and stored["how"] == verdict_how(copy)
+    assert (stored["is_copy"], stored["copies"], stored["threshold"]) == (True, 1, 0.8)
+    assert [n["position"] for n in stored["nearest"]] == [3, 4]
+    assert verdict_dict(verdict(0.9, threshold=None))["threshold"] is None
+
+
+def test_several_verdicts_are_counted() -> None:
+    copy, other = verdict(0.95), verdict(0.5)
+    assert verdicts_sentence([copy, other]) == "1 of 2 images is most likely a copy of a training image."
+    assert verdicts_sentence([copy, copy, other]).startswith("2 of 3 images are")
+    assert verdicts_sentence([other]).startswith("0 of 1 image are")
+
+
+def test_what_comes_back_is_named() -> None:
+    twice = returned([verdict(0.9, first=5), verdict(0.9, first=5), verdict(0.95, first=8)])
+    assert returned_sentence(twice) == "Of 3 seeds, 2 came back as copies of “red <b>circle</b>” by Ada."
+    assert returned_sentence(returned([verdict(0.7)])).startswith("Of 1 seed none")
+
+
+def test_a_signal_is_placed_among_measured_prompts(evidence: MemorizationEvidence) -> None:
+    words = signal_sentence(evidence.signals, NoiseSignal((3.0, 5.0)))
+    assert "signal is 4.00" in words and "88% of images of other training prompts" in words
+    assert "90% of cases" in signal_how(evidence) and "2 steps and guidance 3.5" in signal_how(evidence)
+    assert "of cases" not in signal_how(None), "nothing is claimed where nothing was measured"
+
+
+def test_rates_of_detection_are_those_measured(evidence: MemorizationEvidence) -> None:
+    assert "90% are found to be copies" in detection_how(evidence)
+    assert "what is called a copy 90% came from such a prompt" in detection_how(evidence)
