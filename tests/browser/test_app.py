@@ -9,12 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_image, read_recipe
+from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
 from tests.support.browser import PROMPT, choose, generate, listed, saved, tab
@@ -153,31 +151,6 @@ def test_stopping_leaves_the_app_usable(opened: Page) -> None:
     generate(opened, "star, noto style", 8)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(412, "light"), (412, "dark"), (1280, "dark")])
-def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(
-    browser: Browser, pocket_app: str, width: int, scheme: str
-) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(pocket_app)
-    expect(page.locator("#made img")).to_be_visible()
-    for name, handle in (
-        ("Generate", "#generate"),
-        ("Attribution", "#gallery"),
-        ("Scores", "#ranks .main-svg"),
-        ("Credit", "#credit-map .main-svg"),
-        ("My artwork", "#artwork-upload"),
-        ("Memorization", "#drop-off .main-svg"),
-        ("Compare", "#slopes .main-svg"),
-        ("Evidence", "#paper-fold"),
-    ):
-        tab(page, name)
-        expect(page.locator(handle).first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
-    dark = page.evaluate("document.body.classList.contains('dark')")
-    page.close()
-    assert dark == (scheme == "dark")
-
-
 def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Path) -> None:
     expect(own.get_by_text("This collection has no generator")).to_be_visible()
     expect(own.locator("#generate")).to_be_hidden()
@@ -268,94 +241,3 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     assert "208, 40, 46" in red
     own.get_by_text("The paper's own figures").click()
     expect(own.locator("#paper-table")).to_contain_text("SSCD")
-
-
-@pytest.fixture(scope="module")
-def client(pocket_app: str) -> Client:
-    return Client(pocket_app, verbose=False)
-
-
-ENDPOINTS = {
-    "/generate",
-    "/read_upload",
-    "/show_example",
-    "/random_seed",
-    "/show_details",
-    "/list_top",
-    "/set_method",
-    "/add_up",
-    "/leave_out",
-    "/set_temperature",
-    "/reset_temperature",
-    "/stop",
-    "/attribute_image",
-    "/generate_image",
-    "/report_html",
-    "/report_json",
-    "/ledger_csv",
-    "/ledger_json",
-    "/return_to",
-    "/compare",
-    "/attribute_box",
-    "/region_grid",
-    "/second_opinion",
-    "/make_case",
-    "/try_seeds",
-    "/check_copy",
-    "/would_be_credited",
-}
-
-
-def test_every_handler_has_its_name_in_the_api(client: Client) -> None:
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == ENDPOINTS
-
-
-def test_the_api_makes_an_image_and_attributes_it(client: Client) -> None:
-    path, made, _ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
-    recipe = read_recipe(path)
-    assert recipe is not None and recipe["prompt"] == made["prompt"] == PROMPT
-    result = client.predict(handle_file(path), 7, "", api_name="/attribute_image")
-    assert len(result["top"]) == 7
-    assert result["n_training"] == len(Collection.open(Settings().collection).index)
-    assert sum(t["influence"] for t in result["top"]) + result["rest"] == pytest.approx(1, abs=1e-9)
-    again, *_ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
-    assert read_image(again).tobytes() == read_image(path).tobytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("", 1, 6, 3.5), "prompt is empty"),
-        (("x" * 501, 1, 6, 3.5), "501 characters"),
-        (("cat", -1, 6, 3.5), "seed"),
-        (("cat", 1, 0, 3.5), "steps"),
-        (("cat", 1, 10_000, 3.5), "steps"),
-        (("cat", 1, 6, 1e9), "guidance"),
-        (("cat", 1.5, 6, 3.5), "seed"),
-    ],
-)
-def test_the_api_refuses_bad_values_in_one_sentence(
-    client: Client, arguments: tuple[object, ...], words: str
-) -> None:
-    with pytest.raises(AppError, match=f"(?i){words}") as caught:
-        client.predict(*arguments, api_name="/generate_image")
-    assert "Traceback" not in str(caught.value)
-
-
-def test_the_api_refuses_bad_images(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    with pytest.raises(AppError, match=r"bad\.png.*cannot be read"):
-        client.predict(handle_file(tmp_path / "bad.png"), 7, "", api_name="/attribute_image")
-    shape_image(3).save(tmp_path / "good.png")
-    with pytest.raises(AppError, match="Top is 0"):
-        client.predict(handle_file(tmp_path / "good.png"), 0, "", api_name="/attribute_image")
-
-
-def test_the_tabs_handlers_work_without_a_browser(client: Client) -> None:
-    assert 0 <= client.predict(api_name="/random_seed") < 2**31
-    steps = list(client.submit(PROMPT, 5, 3, 3.5, api_name="/generate"))
-    assert "Attributing" in steps[-1][1]
-    prompt, *_ = client.predict(2, api_name="/show_example")
-    assert prompt
-    with pytest.raises(AppError, match="not on the list"):
-        client.predict(999, api_name="/show_example")

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from attribution_core.settings import Settings
 
 PROMPT = "red heart, fluent style"
+PATIENCE_MS = 60_000
+"""How long a page may take to show what it should; what comes sooner is not waited for."""
 
 
 def tab(page: Page, name: str) -> None:
@@ -26,6 +29,13 @@ def tab(page: Page, name: str) -> None:
 
 def listed(page: Page) -> Locator:
     return page.locator("#gallery .thumbnail-item")
+
+
+def upload(page: Page, image: Image.Image, path: Path) -> None:
+    """Hand over an image on the first tab."""
+    image.save(path)
+    tab(page, "Generate")
+    page.locator("#upload input[type=file]").set_input_files(path)
 
 
 def saved(page: Page, button: str, folder: Path) -> Path:
