@@ -1,7 +1,7 @@
 """Debian's Chromium, and the app opened in it.
 
-All tests share one context, so that what the pages load comes from its cache: each opens a page of its own, which is a
-visit of its own to the app.
+All tests share one context, so that what the pages load comes from its cache. A page is a visit of its own to the app:
+`opened` and `own` are fresh ones, `visited` is one for a whole file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.browser import PATIENCE_MS, watched
+from tests.support.browser import PATIENCE_MS, dismiss, tab, watched
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=PATIENCE_MS)
@@ -53,3 +53,19 @@ def opened(page: Page, pocket_app: str) -> Iterator[Page]:
 @pytest.fixture
 def own(page: Page, own_app: str) -> Iterator[Page]:
     yield from watched(page, own_app)
+
+
+@pytest.fixture(scope="module")
+def visit(context: BrowserContext, pocket_app: str) -> Iterator[Page]:
+    page = context.new_page()
+    yield from watched(page, pocket_app)
+    page.close()
+
+
+@pytest.fixture
+def visited(visit: Page) -> Page:
+    """The page as earlier tests left it, on its first tab and without toasts; for what is so on any visit."""
+    tab(visit, "Generate")
+    expect(visit.locator("#made img")).to_be_visible()
+    dismiss(visit)
+    return visit

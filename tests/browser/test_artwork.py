@@ -9,12 +9,14 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.generator import GeneratedImage, Generator
 from attribution_core.settings import Settings
 from tests.support.browser import generate, saved, tab, watched
 from tests.support.fakes import shape_image
@@ -101,7 +103,9 @@ def held() -> list[Desk]:
     return [one for one in gc.get_objects() if isinstance(one, Desk) and one.images]
 
 
-def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploads: Path) -> None:
+def test_prompts_are_ranked_and_can_be_stopped(
+    mine: Page, tmp_path: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drop(mine, tmp_path, 900, 17)
     expect(mine.locator("#artwork-pieces img")).to_have_count(2)
     expect(mine.locator("#survey-prompts textarea")).to_have_value("red cat")
@@ -113,6 +117,14 @@ def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploa
     expect(mine.locator("#survey-pictures img")).to_have_count(3)
     for plot in ("#survey-shares", "#survey-ranks"):
         expect(mine.locator(f"{plot} .main-svg").first).to_be_visible()
+    draw, drawn = Generator.generate, list[str]()
+
+    def slowly(self: Generator, *given: Any) -> GeneratedImage:
+        drawn.append(given[0])
+        time.sleep(0.3)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Generator, "generate", slowly)
     mine.locator("#survey-prompts textarea").fill(
         "\n".join(f"cat of {'very ' * k}small house" for k in range(20))
     )
@@ -120,6 +132,7 @@ def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploa
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
     mine.locator("#stop-survey").click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
+    assert len(drawn) < 20
     assert holds(uploads, 900, 17) == []
 
 

@@ -92,21 +92,20 @@ def test_a_stored_image_has_no_signal_until_it_is_made_again(opened: Page) -> No
     expect(opened.locator("#record-signal")).to_be_hidden()
 
 
-def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(opened: Page, tmp_path: Path) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    generate(opened)
-    tab(opened, "Memorization")
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
-    expect(opened.locator("#signal-words")).to_contain_text("This image has 6 steps")
+def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(visited: Page, tmp_path: Path) -> None:
+    generate(visited)
+    tab(visited, "Memorization")
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
+    expect(visited.locator("#signal-words")).to_contain_text("This image has 6 steps")
     CORPUS.image(PLANTED[2]).save(tmp_path / "mine.png")
-    tab(opened, "Generate")
-    opened.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
-    expect(opened.locator("#status")).to_contain_text("mine")
-    tab(opened, "Memorization")
-    expect(opened.locator("#memorization-words")).to_contain_text("similarity of 1.000")
+    tab(visited, "Generate")
+    visited.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(visited.locator("#status")).to_contain_text("mine")
+    tab(visited, "Memorization")
+    expect(visited.locator("#memorization-words")).to_contain_text("similarity of 1.000")
     # While the tab is in sight, what comes back from the visit is judged at once.
-    opened.locator("#history .thumbnail-item").nth(1).click()
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
+    visited.locator("#history .thumbnail-item").nth(1).click()
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
 
 
 def test_many_seeds_say_how_often_the_image_comes_back(opened: Page) -> None:
@@ -126,29 +125,29 @@ def test_many_seeds_say_how_often_the_image_comes_back(opened: Page) -> None:
     expect(opened.locator("#status")).to_contain_text("seed 3")
 
 
-def test_stopping_seeds_keeps_what_is_there(opened: Page) -> None:
-    opened_on(opened)
-    count = opened.locator("#seeds-count input[type=number]")
+def test_stopping_seeds_keeps_what_is_there(visited: Page) -> None:
+    opened_on(visited)
+    count = visited.locator("#seeds-count input[type=number]")
     count.fill("32")
     count.blur()
-    opened.locator("#try-seeds").click()
-    expect(opened.locator("#seeds-words")).to_contain_text("Of 2 seeds")
-    opened.locator("#stop-seeds").click()
-    expect(opened.locator("#seeds-words")).to_contain_text("Stopped")
-    opened.locator("#seeds-prompt textarea, #seeds-prompt input").first.fill(" ")
-    opened.locator("#try-seeds").click()
-    expect(opened.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
+    visited.locator("#try-seeds").click()
+    expect(visited.locator("#seeds-words")).to_contain_text("Of 2 seeds")
+    visited.locator("#stop-seeds").click()
+    expect(visited.locator("#seeds-words")).to_contain_text("Stopped")
+    visited.locator("#seeds-prompt textarea, #seeds-prompt input").first.fill(" ")
+    visited.locator("#try-seeds").click()
+    expect(visited.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
 
 
-def test_controls_are_listed_apart(opened: Page) -> None:
-    opened_on(opened)
+def test_controls_are_listed_apart(visited: Page) -> None:
+    opened_on(visited)
     controls = [i for i, kind in enumerate(CORPUS.column("planted")) if kind == "control"]
-    opened.get_by_label("controls: matched, not repeated").check()
+    visited.get_by_label("controls: matched, not repeated").check()
     first = CORPUS.column("short_caption")[controls[0]]
-    expect(opened.locator("#case-gallery .thumbnail-item img").first).to_have_attribute("alt", first)
-    opened.locator("#case-gallery .thumbnail-item").first.click()
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{first}”")
-    expect(opened.locator("#memorization-words")).to_contain_text("Not close enough to be called a copy")
+    expect(visited.locator("#case-gallery .thumbnail-item img").first).to_have_attribute("alt", first)
+    visited.locator("#case-gallery .thumbnail-item").first.click()
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{first}”")
+    expect(visited.locator("#memorization-words")).to_contain_text("Not close enough to be called a copy")
 
 
 def test_a_collection_without_a_copy_encoder_says_how_to_name_one(own: Page, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ from tests.support.browser import (
     PATIENCE_MS,
     PROMPT,
     choose,
+    dismiss,
     generate,
+    hand_over,
     listed,
     saved,
     start,
@@ -120,14 +122,11 @@ def test_a_link_opens_the_same_result(opened: Page, tmp_path: Path) -> None:
     assert told["collection"]["method"] == methods[1]
     assert told["attribution"]["encoder"] == Collection.open(Settings().collection, methods[1]).encoder_name
     other.close()
-
-
-def test_without_a_clipboard_the_link_stands_in_a_field(opened: Page) -> None:
-    expect(opened.locator("#status")).to_contain_text("seed")
+    # Without a clipboard it stands in a field.
     opened.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     opened.locator("#copy-link").click()
     expect(opened.locator("#copied")).to_contain_text("Copy the link from the field")
-    assert "?prompt=" in opened.locator("#link textarea").input_value()
+    assert opened.locator("#link textarea").input_value() == address
 
 
 @pytest.mark.parametrize(
@@ -155,13 +154,21 @@ def test_a_link_of_another_generator_says_so(page: Page, pocket_app: str) -> Non
     expect(page.locator("#status")).to_contain_text("another generator")
 
 
-def test_a_png_dropped_back_restores_its_recipe(opened: Page, tmp_path: Path) -> None:
+def test_a_png_dropped_back_restores_its_recipe_and_others_leave_the_fields_alone(
+    opened: Page, tmp_path: Path
+) -> None:
+    expect(opened.locator("#status")).to_contain_text("seed")
+    before = opened.locator("#prompt textarea").input_value()
+    upload(opened, shape_image(7), tmp_path / "seven.png")
+    expect(opened.locator("#status")).to_contain_text("“seven”")
+    assert opened.locator("#prompt textarea").input_value() == before
+    expect(opened.locator("#copy-link")).to_be_hidden()
+
     generate(opened)
     file = saved(opened, "#png", tmp_path)
     opened.locator("#examples .thumbnail-item").nth(1).click()
     expect(opened.locator("#prompt textarea")).not_to_have_value(PROMPT)
-    tab(opened, "Generate")
-    opened.locator("#upload input[type=file]").set_input_files(file)
+    hand_over(opened, file)
     expect(opened.locator("#status")).to_contain_text("This PNG carries its recipe")
     expect(opened.locator("#status")).to_contain_text(f"“{PROMPT}” · seed 5 · 6 steps")
     expect(opened.locator("#prompt textarea")).to_have_value(PROMPT)
@@ -173,7 +180,7 @@ def test_a_png_dropped_back_restores_its_recipe(opened: Page, tmp_path: Path) ->
         tmp_path / "other.png",
         Recipe("a shape", 2**32 - 1, 120, 12.5, "elsewhere", "0" * 64).to_dict(),
     )
-    upload(opened, tmp_path / "other.png")
+    hand_over(opened, tmp_path / "other.png")
     expect(opened.locator("#status")).to_contain_text("another generator")
     expect(opened.locator("#seed input")).to_have_value(str(2**32 - 1))
     expect(opened.locator("#steps input[type=number]")).to_have_value("120")
@@ -182,15 +189,6 @@ def test_a_png_dropped_back_restores_its_recipe(opened: Page, tmp_path: Path) ->
     expect(opened.locator("#status")).to_contain_text("of 120")
     opened.locator("#stop").click()
     expect(opened.locator("#status")).to_contain_text("Stopped")
-
-
-def test_an_upload_without_a_recipe_leaves_the_fields_alone(opened: Page, tmp_path: Path) -> None:
-    expect(opened.locator("#status")).to_contain_text("seed")
-    before = opened.locator("#prompt textarea").input_value()
-    upload(opened, shape_image(7), tmp_path / "seven.png")
-    expect(opened.locator("#status")).to_contain_text("“seven”")
-    assert opened.locator("#prompt textarea").input_value() == before
-    expect(opened.locator("#copy-link")).to_be_hidden()
 
 
 def test_an_earlier_image_comes_back_as_it_was(own: Page, tmp_path: Path) -> None:
@@ -225,14 +223,6 @@ def test_an_earlier_image_comes_back_as_it_was(own: Page, tmp_path: Path) -> Non
     assert [q["top_1_id"] for q in told["queries"]] == ["shape/0007", "shape/0009"]
 
 
-def test_nothing_to_take_away_yet_is_a_toast(own: Page) -> None:
-    tab(own, "Attribution")
-    own.locator("#report-html").click()
-    expect(own.get_by_test_id("toast-body")).to_contain_text("There is nothing to report yet")
-    tab(own, "Compare")
-    expect(own.locator("#compare-words")).to_contain_text("Nothing to compare yet")
-
-
 def test_a_click_while_the_image_is_attributed_waits_for_it(
     own: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,13 +251,23 @@ def test_a_click_while_the_image_is_attributed_waits_for_it(
     assert reported()["attribution"]["top"][0]["id"] == "shape/0009"
 
 
-def test_a_click_after_an_image_that_was_refused_does_not_wait(own: Page, tmp_path: Path) -> None:
+def test_nothing_to_take_away_yet_is_a_toast_and_at_once_after_an_image_that_was_refused(
+    own: Page, tmp_path: Path
+) -> None:
+    def asked() -> None:
+        tab(own, "Attribution")
+        own.locator("#report-html").click()
+        expect(own.get_by_test_id("toast-body")).to_contain_text("There is nothing to report yet")
+        dismiss(own)
+
+    asked()
+    tab(own, "Compare")
+    expect(own.locator("#compare-words")).to_contain_text("Nothing to compare yet")
     (tmp_path / "bad.png").write_bytes(b"no image")
-    own.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.png")
+    hand_over(own, tmp_path / "bad.png")
     expect(own.get_by_test_id("toast-body")).to_contain_text("cannot be read as an image")
-    tab(own, "Attribution")
-    own.locator("#report-html").click()
-    expect(own.get_by_test_id("toast-body").last).to_contain_text("There is nothing to report yet")
+    dismiss(own)
+    asked()
 
 
 def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:

@@ -27,15 +27,26 @@ def tab(page: Page, name: str) -> None:
     page.locator(".overflow-dropdown button", has_text=name).click()
 
 
+def dismiss(page: Page) -> None:
+    """Close all toasts."""
+    page.evaluate("document.querySelectorAll('[data-testid=toast-close]').forEach((one) => one.click())")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+
+
 def listed(page: Page) -> Locator:
     return page.locator("#gallery .thumbnail-item")
 
 
-def upload(page: Page, image: Image.Image, path: Path) -> None:
-    """Hand over an image on the first tab."""
-    image.save(path)
+def hand_over(page: Page, path: Path) -> None:
+    """Upload a file on the first tab."""
     tab(page, "Generate")
     page.locator("#upload input[type=file]").set_input_files(path)
+
+
+def upload(page: Page, image: Image.Image, path: Path) -> None:
+    """Upload an image on the first tab, as the file at this path."""
+    image.save(path)
+    hand_over(page, path)
 
 
 def saved(page: Page, button: str, folder: Path) -> Path:
