@@ -1,43 +1,27 @@
-"""Fixtures that browser and API tests share: the app over two collections, and Debian's Chromium."""
+"""Fixtures that browser and API tests share: apps over several collections."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
 
 from attribution_core.settings import Settings
-from tests.support.browser import start, watched
+from tests.support.browser import start
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: as many threads as there are cores for each worker, not for each of them all.
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
 
-CHROMIUM = shutil.which("chromium")
-BROWSER_MS = 90_000  # a browser and an app beside other tests on two cores may take their time
-expect.set_options(timeout=BROWSER_MS)
-
 
 def pytest_configure() -> None:
     """Let programs that tests start be stopped by Ctrl-C: a shell's background jobs ignore it, and so would theirs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
-    if CHROMIUM is None:
-        pytest.skip("no program 'chromium' on the PATH; Debian: apt-get install chromium fonts-liberation")
-    return {
-        **browser_type_launch_args,
-        "executable_path": CHROMIUM,
-        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
-    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,19 +56,32 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from start(Settings(port=0, collection=collection.path, top=40, max_upload_mb=1))
 
 
-@pytest.fixture(autouse=True)
-def patience(request: pytest.FixtureRequest) -> None:
-    """Actions and page loads wait as long as expectations do."""
-    if "page" in request.fixturenames:
-        request.getfixturevalue("page").set_default_timeout(BROWSER_MS)
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of 60 shapes with a tiny generator of few steps and one example; only to be read."""
+    from attribution_core.common.cards import write_card
+    from attribution_core.common.images import save_png
+    from attribution_core.generation.recipe import Recipe
+    from tests.support.fakes import fake_collection, shape_image
+    from tests.support.tiny_pipeline import make_pocket_like
+
+    folder = tmp_path_factory.mktemp("shapes") / "shapes"
+    fake_collection(folder, n=60, temperature=0.005)
+    write_card(make_pocket_like(folder / "generator"), {"default_steps": 4, "default_guidance": 2.0})
+    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
+    return folder
 
 
-@pytest.fixture
-def opened(page: Page, pocket_app: str) -> Iterator[Page]:
-    """The page on its first example."""
-    yield from watched(page, pocket_app)
+@pytest.fixture(scope="session")
+def shapes_app(shapes: Path) -> Iterator[str]:
+    """The app over these shapes, with tools for MCP clients where their package is installed."""
+    mcp = importlib.util.find_spec("mcp") is not None
+    yield from start(Settings(port=0, collection=shapes, top=20, max_upload_mb=1, mcp=mcp))
 
 
-@pytest.fixture
-def own(page: Page, own_app: str) -> Iterator[Page]:
-    yield from watched(page, own_app)
+@pytest.fixture(scope="session")
+def released_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a collection from released files, which holds no pictures."""
+    from tests.support.fake_release import released_shapes
+
+    yield from start(Settings(port=0, collection=released_shapes(tmp_path_factory.mktemp("released"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -89,5 +90,11 @@ def test_what_was_seen_on_the_sheets_is_of_the_generator_that_ships() -> None:
     assert tuple(judged["sheet"]) == SHEET and tuple(judged["coloured"]) == COLOURED
 
 
-def test_what_was_made_from_what_ships_too() -> None:
-    assert (ROOT / DOIT_CONFIG["dep_file"]).exists()
+def test_the_record_of_the_build_holds_each_stage_and_what_it_was_made_from() -> None:
+    record = json.loads((ROOT / DOIT_CONFIG["dep_file"]).read_text())
+    assert set(record) == {stage.name for stage in STAGES}
+    for stage in STAGES:
+        assert set(record[stage.name]["deps:"]) == set(stage.made_from), stage.name
+        for file in stage.made_from:
+            *_, md5 = record[stage.name][file]
+            assert md5 == hashlib.md5((ROOT / file).read_bytes()).hexdigest(), (stage.name, file)

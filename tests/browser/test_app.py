@@ -9,21 +9,19 @@ import re
 from pathlib import Path
 
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_image, read_recipe
+from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
-from tests.support.browser import PROMPT, choose, generate, listed, saved, tab
+from tests.support.browser import PROMPT, choose, generate, hand_over, listed, saved, tab, upload
 from tests.support.fakes import shape_image
 
 N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
 
 
-def test_the_page_opens_on_an_attributed_example(opened: Page) -> None:
+def test_the_page_opens_on_an_attributed_example_and_its_table(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
     expect(opened.locator("#status")).to_contain_text("seed")
     prompt = opened.locator("#prompt textarea").input_value()
@@ -31,6 +29,10 @@ def test_the_page_opens_on_an_attributed_example(opened: Page) -> None:
     expect(opened.locator("#headline")).to_contain_text(f"Query: “{prompt}”")
     expect(listed(opened)).to_have_count(12)
     expect(opened.locator("#facts")).to_contain_text(f"1 of {N}")
+    opened.locator("#table-fold button").first.click()
+    expect(opened.locator("#table")).to_contain_text("similarity")
+    first = opened.locator("#facts h3").inner_text()
+    expect(opened.get_by_role("gridcell", name=first, exact=True).first).to_be_visible()
 
 
 def test_from_a_prompt_to_credits_and_scores(opened: Page, tmp_path: Path) -> None:
@@ -77,105 +79,66 @@ def test_from_a_prompt_to_credits_and_scores(opened: Page, tmp_path: Path) -> No
     expect(doublings).to_have_value("0")
 
 
-def test_the_table_holds_what_the_gallery_shows(opened: Page) -> None:
-    tab(opened, "Attribution")
-    expect(listed(opened)).to_have_count(12)
-    opened.locator("#table-fold button").first.click()
-    expect(opened.locator("#table")).to_contain_text("similarity")
-    first = opened.locator("#facts h3").inner_text()
-    expect(opened.get_by_role("gridcell", name=first, exact=True).first).to_be_visible()
+def test_an_example_is_carried_to_the_other_tabs(visited: Page) -> None:
+    prompt = visited.locator("#examples .thumbnail-item").nth(2).locator(".caption-label").inner_text()
+    expect(visited.locator("#prompt textarea")).not_to_have_value(prompt)
+    visited.locator("#examples .thumbnail-item").nth(2).click()
+    expect(visited.locator("#prompt textarea")).to_have_value(prompt)
+    expect(visited.locator("#status")).to_contain_text(f"“{prompt}”")
+    tab(visited, "Attribution")
+    expect(visited.locator("#headline")).to_contain_text(f"Query: “{prompt}”")
 
 
-def test_an_example_is_carried_to_the_other_tabs(opened: Page) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    opened.locator("#examples .thumbnail-item").nth(2).click()
-    expect(opened.locator("#prompt textarea")).not_to_have_value(
-        re.escape(opened.locator("#prompt textarea").input_value())
-    )
-    prompt = opened.locator("#examples .thumbnail-item").nth(2).locator(".caption-label").inner_text()
-    expect(opened.locator("#status")).to_contain_text(f"“{prompt}”")
-    tab(opened, "Attribution")
-    expect(opened.locator("#headline")).to_contain_text(f"Query: “{prompt}”")
-
-
-def test_an_uploaded_training_image_finds_itself(opened: Page, tmp_path: Path) -> None:
+def test_an_uploaded_training_image_finds_itself(visited: Page, tmp_path: Path) -> None:
     corpus = Corpus.open(Settings().collection / "corpus")
-    corpus.image(1234).save(tmp_path / "mine.png")
-    opened.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
-    tab(opened, "Attribution")
-    expect(opened.locator("#headline")).to_contain_text("Query: “mine”")
-    expect(opened.locator("#facts")).to_contain_text(corpus.credit(1234).id)
+    upload(visited, corpus.image(1234), tmp_path / "mine.png")
+    tab(visited, "Attribution")
+    expect(visited.locator("#headline")).to_contain_text("Query: “mine”")
+    expect(visited.locator("#facts")).to_contain_text(corpus.credit(1234).id)
 
 
 @pytest.mark.parametrize(
     ("name", "content"), [("broken.png", b"no image"), ("cut.png", None), ("empty.jpg", b"")]
 )
 def test_a_bad_upload_says_so_and_changes_nothing(
-    opened: Page, tmp_path: Path, name: str, content: bytes | None
+    visited: Page, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     if content is None:
         shape_image(1).save(tmp_path / name)
         content = (tmp_path / name).read_bytes()[:200]
     (tmp_path / name).write_bytes(content)
-    expect(opened.locator("#status")).to_contain_text("seed")
-    before = opened.locator("#status").inner_text()
-    opened.locator("#upload input[type=file]").set_input_files(tmp_path / name)
-    expect(opened.get_by_test_id("toast-body")).to_contain_text(name.split(".")[0])
-    assert opened.locator("#status").inner_text() == before
+    before = visited.locator("#status").inner_text()
+    assert before
+    hand_over(visited, tmp_path / name)
+    expect(visited.get_by_test_id("toast-body")).to_contain_text(name.split(".")[0])
+    assert visited.locator("#status").inner_text() == before
 
 
-def test_an_empty_prompt_is_a_toast(opened: Page) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    opened.locator("#prompt textarea").fill("   ")
-    opened.locator("#generate").click()
-    expect(opened.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
+def test_an_empty_prompt_is_a_toast(visited: Page) -> None:
+    visited.locator("#prompt textarea").fill("   ")
+    visited.locator("#generate").click()
+    expect(visited.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
 
 
-def test_enter_in_the_prompt_generates(opened: Page) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    opened.locator("#steps input[type=number]").fill("4")
-    opened.locator("#steps input[type=number]").blur()
-    opened.locator("#prompt textarea").fill("green apple, fluent flat style")
-    opened.locator("#prompt textarea").press("Enter")
-    expect(opened.locator("#status")).to_contain_text("“green apple, fluent flat style”")
-    expect(opened.locator("#status")).to_contain_text("4 steps")
+def test_enter_in_the_prompt_generates(visited: Page) -> None:
+    visited.locator("#steps input[type=number]").fill("4")
+    visited.locator("#steps input[type=number]").blur()
+    visited.locator("#prompt textarea").fill("green apple, fluent flat style")
+    visited.locator("#prompt textarea").press("Enter")
+    expect(visited.locator("#status")).to_contain_text("“green apple, fluent flat style”")
+    expect(visited.locator("#status")).to_contain_text("4 steps")
 
 
-def test_stopping_leaves_the_app_usable(opened: Page) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    slider = opened.locator("#steps input[type=number]")
+def test_stopping_leaves_the_app_usable(visited: Page) -> None:
+    slider = visited.locator("#steps input[type=number]")
     slider.fill("50")
     slider.blur()
-    opened.locator("#generate").click()
-    expect(opened.locator("#status")).to_contain_text("of 50")
-    opened.locator("#stop").click()
-    expect(opened.locator("#status")).to_contain_text("Stopped")
-    generate(opened, "star, noto style", 8)
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(412, "light"), (412, "dark"), (1280, "dark")])
-def test_nothing_is_cut_off_on_a_phone_or_in_the_dark(
-    browser: Browser, pocket_app: str, width: int, scheme: str
-) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(pocket_app)
-    expect(page.locator("#made img")).to_be_visible()
-    for name, handle in (
-        ("Generate", "#generate"),
-        ("Attribution", "#gallery"),
-        ("Scores", "#ranks .main-svg"),
-        ("Credit", "#credit-map .main-svg"),
-        ("My artwork", "#artwork-upload"),
-        ("Memorization", "#drop-off .main-svg"),
-        ("Compare", "#slopes .main-svg"),
-        ("Evidence", "#paper-fold"),
-    ):
-        tab(page, name)
-        expect(page.locator(handle).first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
-    dark = page.evaluate("document.body.classList.contains('dark')")
-    page.close()
-    assert dark == (scheme == "dark")
+    visited.locator("#prompt textarea").fill(PROMPT)
+    visited.locator("#generate").click()
+    expect(visited.locator("#status")).to_contain_text("of 50")
+    visited.locator("#stop").click()
+    expect(visited.locator("#status")).to_contain_text("Stopped")
+    generate(visited, "star, noto style", 8)
 
 
 def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Path) -> None:
@@ -232,12 +195,12 @@ def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: 
     expect(own.locator("#credit-words")).to_contain_text("licence “CC0-1.0”, which is 100.0%")
 
 
-def test_evidence_sets_what_was_learned_beside_what_was_not(opened: Page) -> None:
+def test_evidence_sets_what_was_learned_beside_what_was_not(visited: Page) -> None:
     collection = Collection.open(Settings().collection)
-    tab(opened, "Evidence")
-    expect(opened.locator("#second-method input")).to_have_value(collection.method)
-    expect(opened.locator("#first-method input")).to_have_value(re.compile(", pretrained$"))
-    places = [opened.locator(f"#{side}-words") for side in ("first", "second")]
+    tab(visited, "Evidence")
+    expect(visited.locator("#second-method input")).to_have_value(collection.method)
+    expect(visited.locator("#first-method input")).to_have_value(re.compile(", pretrained$"))
+    places = [visited.locator(f"#{side}-words") for side in ("first", "second")]
     for words, method in zip(places, (", pretrained: ", f"{collection.method}: "), strict=True):
         expect(words).to_contain_text(method)
     assert places[0].inner_text() != places[1].inner_text()
@@ -268,94 +231,3 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     assert "208, 40, 46" in red
     own.get_by_text("The paper's own figures").click()
     expect(own.locator("#paper-table")).to_contain_text("SSCD")
-
-
-@pytest.fixture(scope="module")
-def client(pocket_app: str) -> Client:
-    return Client(pocket_app, verbose=False)
-
-
-ENDPOINTS = {
-    "/generate",
-    "/read_upload",
-    "/show_example",
-    "/random_seed",
-    "/show_details",
-    "/list_top",
-    "/set_method",
-    "/add_up",
-    "/leave_out",
-    "/set_temperature",
-    "/reset_temperature",
-    "/stop",
-    "/attribute_image",
-    "/generate_image",
-    "/report_html",
-    "/report_json",
-    "/ledger_csv",
-    "/ledger_json",
-    "/return_to",
-    "/compare",
-    "/attribute_box",
-    "/region_grid",
-    "/second_opinion",
-    "/make_case",
-    "/try_seeds",
-    "/check_copy",
-    "/would_be_credited",
-}
-
-
-def test_every_handler_has_its_name_in_the_api(client: Client) -> None:
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == ENDPOINTS
-
-
-def test_the_api_makes_an_image_and_attributes_it(client: Client) -> None:
-    path, made, _ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
-    recipe = read_recipe(path)
-    assert recipe is not None and recipe["prompt"] == made["prompt"] == PROMPT
-    result = client.predict(handle_file(path), 7, "", api_name="/attribute_image")
-    assert len(result["top"]) == 7
-    assert result["n_training"] == len(Collection.open(Settings().collection).index)
-    assert sum(t["influence"] for t in result["top"]) + result["rest"] == pytest.approx(1, abs=1e-9)
-    again, *_ = client.predict(PROMPT, 5, 6, 3.5, api_name="/generate_image")
-    assert read_image(again).tobytes() == read_image(path).tobytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("", 1, 6, 3.5), "prompt is empty"),
-        (("x" * 501, 1, 6, 3.5), "501 characters"),
-        (("cat", -1, 6, 3.5), "seed"),
-        (("cat", 1, 0, 3.5), "steps"),
-        (("cat", 1, 10_000, 3.5), "steps"),
-        (("cat", 1, 6, 1e9), "guidance"),
-        (("cat", 1.5, 6, 3.5), "seed"),
-    ],
-)
-def test_the_api_refuses_bad_values_in_one_sentence(
-    client: Client, arguments: tuple[object, ...], words: str
-) -> None:
-    with pytest.raises(AppError, match=f"(?i){words}") as caught:
-        client.predict(*arguments, api_name="/generate_image")
-    assert "Traceback" not in str(caught.value)
-
-
-def test_the_api_refuses_bad_images(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    with pytest.raises(AppError, match=r"bad\.png.*cannot be read"):
-        client.predict(handle_file(tmp_path / "bad.png"), 7, "", api_name="/attribute_image")
-    shape_image(3).save(tmp_path / "good.png")
-    with pytest.raises(AppError, match="Top is 0"):
-        client.predict(handle_file(tmp_path / "good.png"), 0, "", api_name="/attribute_image")
-
-
-def test_the_tabs_handlers_work_without_a_browser(client: Client) -> None:
-    assert 0 <= client.predict(api_name="/random_seed") < 2**31
-    steps = list(client.submit(PROMPT, 5, 3, 3.5, api_name="/generate"))
-    assert "Attributing" in steps[-1][1]
-    prompt, *_ = client.predict(2, api_name="/show_example")
-    assert prompt
-    with pytest.raises(AppError, match="not on the list"):
-        client.predict(999, api_name="/show_example")

@@ -9,35 +9,24 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from attribution_core.common.images import read_image, save_png
+from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
-from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.generator import GeneratedImage, Generator
 from attribution_core.settings import Settings
-from tests.support.browser import generate, saved, start, tab, watched
-from tests.support.fakes import fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.browser import generate, saved, tab, watched
+from tests.support.fakes import shape_image
+from tests.support.uploads import holds
 from ui.services.artwork import Desk
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app over shapes, with a tiny generator and one example."""
-    folder = tmp_path_factory.mktemp("shapes") / "shapes"
-    fake_collection(folder, n=60, temperature=0.005)
-    make_pocket_like(folder / "generator")
-    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
-    yield from start(Settings(port=0, collection=folder, top=20, max_upload_mb=1))
-
-
 @pytest.fixture
-def mine(page: Page, app: str) -> Iterator[Page]:
-    for opened in watched(page, app):
+def mine(page: Page, shapes_app: str) -> Iterator[Page]:
+    for opened in watched(page, shapes_app):
         expect(opened.locator("#status")).to_contain_text("red cat")
         tab(opened, "My artwork")
         yield opened
@@ -50,25 +39,6 @@ def drop(page: Page, folder: Path, *seeds: int, artist: str = "Ada") -> None:
     page.locator("#artwork-upload input[type=file]").set_input_files(
         [folder / f"piece-{s}.png" for s in seeds]
     )
-
-
-def holds(folder: Path, *seeds: int) -> list[Path]:
-    """Files under a folder whose pixels are those of a shape, or whose names are those of a piece.
-
-    Training images that were shown lie there, too, and one of them is such a shape.
-    """
-    pixels = {shape_image(s).tobytes() for s in seeds}
-    found = []
-    for path in folder.rglob("*"):
-        if not path.is_file() or path.parent.name.startswith("pictures-"):
-            continue
-        try:
-            same = read_image(path).tobytes() in pixels
-        except Exception:
-            same = False
-        if same or "piece" in path.name:
-            found.append(path)
-    return found
 
 
 def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uploads: Path) -> None:
@@ -133,7 +103,9 @@ def held() -> list[Desk]:
     return [one for one in gc.get_objects() if isinstance(one, Desk) and one.images]
 
 
-def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploads: Path) -> None:
+def test_prompts_are_ranked_and_can_be_stopped(
+    mine: Page, tmp_path: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drop(mine, tmp_path, 900, 17)
     expect(mine.locator("#artwork-pieces img")).to_have_count(2)
     expect(mine.locator("#survey-prompts textarea")).to_have_value("red cat")
@@ -145,6 +117,14 @@ def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploa
     expect(mine.locator("#survey-pictures img")).to_have_count(3)
     for plot in ("#survey-shares", "#survey-ranks"):
         expect(mine.locator(f"{plot} .main-svg").first).to_be_visible()
+    draw, drawn = Generator.generate, list[str]()
+
+    def slowly(self: Generator, *given: Any) -> GeneratedImage:
+        drawn.append(given[0])
+        time.sleep(0.3)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Generator, "generate", slowly)
     mine.locator("#survey-prompts textarea").fill(
         "\n".join(f"cat of {'very ' * k}small house" for k in range(20))
     )
@@ -152,6 +132,7 @@ def test_prompts_are_ranked_and_can_be_stopped(mine: Page, tmp_path: Path, uploa
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
     mine.locator("#stop-survey").click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
+    assert len(drawn) < 20
     assert holds(uploads, 900, 17) == []
 
 
@@ -217,63 +198,17 @@ def test_bad_input_is_one_sentence(mine: Page, tmp_path: Path, uploads: Path) ->
     said("no prompt")
 
 
-def test_two_visitors_do_not_meet(mine: Page, browser: Browser, app: str, tmp_path: Path) -> None:
+def test_two_visitors_do_not_meet(mine: Page, shapes_app: str, tmp_path: Path) -> None:
     drop(mine, tmp_path, 900)
     expect(mine.locator("#artwork-pieces img")).to_have_count(1)
-    other = browser.new_page()
-    other.goto(app)
+    other = mine.context.new_page()
+    other.goto(shapes_app)
     expect(other.get_by_role("tab", name="My artwork")).to_be_visible()
     tab(other, "My artwork")
     expect(other.locator("#artwork-pieces")).to_contain_text("No images yet")
     other.close()
     mine.locator("#ask-credited").click()
     expect(mine.locator("#credited-words")).to_be_visible()
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_nothing_is_cut_off(browser: Browser, app: str, tmp_path: Path, width: int, scheme: str) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(app)
-    expect(page.locator("#status")).to_contain_text("red cat")
-    tab(page, "My artwork")
-    drop(page, tmp_path, *range(900, 912))
-    expect(page.locator("#artwork-pieces img")).to_have_count(12)
-    page.locator("#ask-credited").click()
-    expect(page.locator("#credited-plot .main-svg").first).to_be_visible()
-    page.locator("#ask-survey").click()
-    expect(page.locator("#survey-ranks .main-svg").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert page.evaluate("[...document.images].every(i => i.hasAttribute('alt'))")
-    page.close()
-
-
-def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(
-    app: str, tmp_path: Path, uploads: Path
-) -> None:
-    client = Client(app, verbose=False)
-    for seed in (900, 917, 903):
-        shape_image(seed).save(tmp_path / f"piece-{seed}.png")
-    files = [handle_file(tmp_path / f"piece-{s}.png") for s in (900, 917)]
-    told = client.predict(
-        files, "Ada", handle_file(tmp_path / "piece-917.png"), "", api_name="/would_be_credited"
-    )
-    assert told["n_candidates"] == 62 and told["pieces"][0]["title"] == "piece-917"
-    assert told["share"] == pytest.approx(sum(p["influence"] for p in told["pieces"]))
-    assert holds(uploads, 900, 917, 903) == []
-    with pytest.raises(AppError, match="name is empty"):
-        client.predict(files, "", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
-    with pytest.raises(AppError, match="no images"):
-        client.predict([], "Ada", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
-    with pytest.raises(AppError):
-        client.predict(
-            [{"path": str(tmp_path / "piece-900.png")}],
-            "Ada",
-            handle_file(tmp_path / "piece-903.png"),
-            "",
-            api_name="/would_be_credited",
-        )
-    assert holds(uploads, 900, 917) == []
-    assert (tmp_path / "piece-900.png").exists(), "only uploaded files are deleted"
 
 
 def test_the_pocket_collection_knows_its_own(opened: Page, tmp_path: Path) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attribution_core.analyses.memorization.copies import threshold_of
 from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1
@@ -95,21 +92,20 @@ def test_a_stored_image_has_no_signal_until_it_is_made_again(opened: Page) -> No
     expect(opened.locator("#record-signal")).to_be_hidden()
 
 
-def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(opened: Page, tmp_path: Path) -> None:
-    expect(opened.locator("#made img")).to_be_visible()
-    generate(opened)
-    tab(opened, "Memorization")
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
-    expect(opened.locator("#signal-words")).to_contain_text("This image has 6 steps")
+def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(visited: Page, tmp_path: Path) -> None:
+    generate(visited)
+    tab(visited, "Memorization")
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
+    expect(visited.locator("#signal-words")).to_contain_text("This image has 6 steps")
     CORPUS.image(PLANTED[2]).save(tmp_path / "mine.png")
-    tab(opened, "Generate")
-    opened.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
-    expect(opened.locator("#status")).to_contain_text("mine")
-    tab(opened, "Memorization")
-    expect(opened.locator("#memorization-words")).to_contain_text("similarity of 1.000")
+    tab(visited, "Generate")
+    visited.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(visited.locator("#status")).to_contain_text("mine")
+    tab(visited, "Memorization")
+    expect(visited.locator("#memorization-words")).to_contain_text("similarity of 1.000")
     # While the tab is in sight, what comes back from the visit is judged at once.
-    opened.locator("#history .thumbnail-item").nth(1).click()
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
+    visited.locator("#history .thumbnail-item").nth(1).click()
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
 
 
 def test_many_seeds_say_how_often_the_image_comes_back(opened: Page) -> None:
@@ -129,29 +125,29 @@ def test_many_seeds_say_how_often_the_image_comes_back(opened: Page) -> None:
     expect(opened.locator("#status")).to_contain_text("seed 3")
 
 
-def test_stopping_seeds_keeps_what_is_there(opened: Page) -> None:
-    opened_on(opened)
-    count = opened.locator("#seeds-count input[type=number]")
+def test_stopping_seeds_keeps_what_is_there(visited: Page) -> None:
+    opened_on(visited)
+    count = visited.locator("#seeds-count input[type=number]")
     count.fill("32")
     count.blur()
-    opened.locator("#try-seeds").click()
-    expect(opened.locator("#seeds-words")).to_contain_text("Of 2 seeds")
-    opened.locator("#stop-seeds").click()
-    expect(opened.locator("#seeds-words")).to_contain_text("Stopped")
-    opened.locator("#seeds-prompt textarea, #seeds-prompt input").first.fill(" ")
-    opened.locator("#try-seeds").click()
-    expect(opened.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
+    visited.locator("#try-seeds").click()
+    expect(visited.locator("#seeds-words")).to_contain_text("Of 2 seeds")
+    visited.locator("#stop-seeds").click()
+    expect(visited.locator("#seeds-words")).to_contain_text("Stopped")
+    visited.locator("#seeds-prompt textarea, #seeds-prompt input").first.fill(" ")
+    visited.locator("#try-seeds").click()
+    expect(visited.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
 
 
-def test_controls_are_listed_apart(opened: Page) -> None:
-    opened_on(opened)
+def test_controls_are_listed_apart(visited: Page) -> None:
+    opened_on(visited)
     controls = [i for i, kind in enumerate(CORPUS.column("planted")) if kind == "control"]
-    opened.get_by_label("controls: matched, not repeated").check()
+    visited.get_by_label("controls: matched, not repeated").check()
     first = CORPUS.column("short_caption")[controls[0]]
-    expect(opened.locator("#case-gallery .thumbnail-item img").first).to_have_attribute("alt", first)
-    opened.locator("#case-gallery .thumbnail-item").first.click()
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{first}”")
-    expect(opened.locator("#memorization-words")).to_contain_text("Not close enough to be called a copy")
+    expect(visited.locator("#case-gallery .thumbnail-item img").first).to_have_attribute("alt", first)
+    visited.locator("#case-gallery .thumbnail-item").first.click()
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{first}”")
+    expect(visited.locator("#memorization-words")).to_contain_text("Not close enough to be called a copy")
 
 
 def test_a_collection_without_a_copy_encoder_says_how_to_name_one(own: Page, tmp_path: Path) -> None:
@@ -176,70 +172,3 @@ def test_documented_prompts_are_made_only_on_request(page: Page, documented_app:
         opened.locator("#make-documented").click()
         expect(opened.locator("#memorization-words")).to_contain_text(STABLE_DIFFUSION_1[0].prompt)
         expect(opened.locator("#signal-words")).to_contain_text("no verdict on it")
-
-
-def test_nothing_is_cut_off_on_a_phone_in_the_dark(browser: Browser, pocket_app: str) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 900}, color_scheme="dark")
-    page.goto(pocket_app)
-    opened_on(page)
-    expect(page.locator("#copy-heat-match img")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    nameless = page.evaluate("""() => [...document.querySelectorAll('[role=tabpanel] img')].filter(
-        i => i.offsetParent && i.closest('[role=tabpanel]').offsetParent && !i.hasAttribute('alt')).length""")
-    page.close()
-    assert nameless == 0
-
-
-@pytest.fixture(scope="module")
-def client(pocket_app: str) -> Client:
-    return Client(pocket_app, verbose=False)
-
-
-def test_the_api_tells_copies(client: Client, tmp_path: Path) -> None:
-    CORPUS.image(PLANTED[1]).save(tmp_path / "a.png")
-    told = client.predict(handle_file(tmp_path / "a.png"), api_name="/check_copy")
-    assert told["is_copy"] is True and told["match"]["id"] == CORPUS.credit(PLANTED[1]).id
-    assert 0.8 < told["threshold_precision"] <= 1 and told["sentence"] and told["how"]
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    with pytest.raises(AppError, match=r"bad\.png"):
-        client.predict(handle_file(tmp_path / "bad.png"), api_name="/check_copy")
-
-
-def test_the_tabs_handlers_work_without_a_browser(client: Client) -> None:
-    words = client.predict("planted", 1, api_name="/make_case")[0]
-    assert CORPUS.column("short_caption")[PLANTED[0]] in words
-    steps = list(client.submit(CORPUS.column("short_caption")[PLANTED[0]], 2, api_name="/try_seeds"))
-    assert "Of 2 seeds" in steps[-1][0]
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "arguments", "words"),
-    [
-        ("/make_case", ("planted", 999), "not on the list"),
-        ("/make_case", ("other", 1), "not (in|on) the list"),
-        ("/try_seeds", ("", 2), "prompt is empty"),
-        ("/try_seeds", ("cat", 0), "number of seeds|less than"),
-        ("/try_seeds", ("cat", 33), "number of seeds|greater than"),
-        ("/try_seeds", ("x" * 501, 2), "501 characters"),
-        ("/try_seeds", ("cat", 1.5), "number of seeds"),
-    ],
-)
-def test_the_api_refuses_bad_values_in_one_sentence(
-    client: Client, endpoint: str, arguments: tuple[object, ...], words: str
-) -> None:
-    with pytest.raises(AppError, match=f"(?i){words}") as caught:
-        client.predict(*arguments, api_name=endpoint)
-    assert "Traceback" not in str(caught.value)
-
-
-def test_damaged_evidence_is_said_when_the_app_starts(tmp_path: Path) -> None:
-    from attribution_core.errors import CheckpointError
-    from ui.services.app import Services
-
-    folder = copying_collection(tmp_path / "shapes", 24).path
-    (folder / "evidence").mkdir()
-    (folder / "evidence/memorization.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"memorization\.json"):
-        Services.open(Settings(port=0, collection=folder))
-    shutil.rmtree(folder / "evidence")
-    assert Services.open(Settings(port=0, collection=folder)).memorization_evidence is None

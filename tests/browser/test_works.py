@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from attribution_core.collection.build import SourceOptions, build_collection
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import Settings
-from tests.support.browser import listed, start, tab, watched
+from tests.support.browser import listed, start, tab, upload, watched
 from tests.support.fakes import ENCODER, shape_image
 
 
@@ -34,27 +34,18 @@ def reposted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from start(Settings(port=0, collection=collection.path))
 
 
-@pytest.fixture
-def page_of_reposts(browser: Browser, reposted: str, tmp_path: Path) -> Iterator[Page]:
-    opened = browser.new_page()
-    for page in watched(opened, reposted):
-        shape_image(7).save(tmp_path / "seven.png")
-        page.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
-        yield page
-    opened.close()
-
-
-def test_three_of_one_work_are_one_entry(page_of_reposts: Page) -> None:
-    page = page_of_reposts
-    tab(page, "Attribution")
-    expect(page.locator("#headline .found h2")).to_contain_text("with 2 near-duplicates (also by ")
-    expect(listed(page)).to_have_count(10)
-    expect(listed(page).first).to_contain_text("×3")
-    expect(listed(page).nth(1)).to_contain_text("4 ·")
-    listed(page).nth(1).click()
-    expect(page.locator("#facts")).to_contain_text("4 of 32")
-    expect(page.locator("#facts")).not_to_contain_text("near-duplicate")
-    listed(page).first.click()
-    expect(page.locator("#facts")).to_contain_text("with 2 near-duplicates")
-    tab(page, "Credit")
-    expect(page.locator("#credit-words")).to_contain_text("“Ada or Shop”")
+def test_three_of_one_work_are_one_entry(page: Page, reposted: str, tmp_path: Path) -> None:
+    for opened in watched(page, reposted):
+        upload(opened, shape_image(7), tmp_path / "seven.png")
+        tab(opened, "Attribution")
+        expect(opened.locator("#headline .found h2")).to_contain_text("with 2 near-duplicates (also by ")
+        expect(listed(opened)).to_have_count(10)
+        expect(listed(opened).first).to_contain_text("×3")
+        expect(listed(opened).nth(1)).to_contain_text("4 ·")
+        listed(opened).nth(1).click()
+        expect(opened.locator("#facts")).to_contain_text("4 of 32")
+        expect(opened.locator("#facts")).not_to_contain_text("near-duplicate")
+        listed(opened).first.click()
+        expect(opened.locator("#facts")).to_contain_text("with 2 near-duplicates")
+        tab(opened, "Credit")
+        expect(opened.locator("#credit-words")).to_contain_text("“Ada or Shop”")

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from attribution_core.settings import Settings
 
 PROMPT = "red heart, fluent style"
+PATIENCE_MS = 60_000
+"""How long a page may take to show what it should; what comes sooner is not waited for."""
 
 
 def tab(page: Page, name: str) -> None:
@@ -24,8 +27,26 @@ def tab(page: Page, name: str) -> None:
     page.locator(".overflow-dropdown button", has_text=name).click()
 
 
+def dismiss(page: Page) -> None:
+    """Close all toasts."""
+    page.evaluate("document.querySelectorAll('[data-testid=toast-close]').forEach((one) => one.click())")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+
+
 def listed(page: Page) -> Locator:
     return page.locator("#gallery .thumbnail-item")
+
+
+def hand_over(page: Page, path: Path) -> None:
+    """Upload a file on the first tab."""
+    tab(page, "Generate")
+    page.locator("#upload input[type=file]").set_input_files(path)
+
+
+def upload(page: Page, image: Image.Image, path: Path) -> None:
+    """Upload an image on the first tab, as the file at this path."""
+    image.save(path)
+    hand_over(page, path)
 
 
 def saved(page: Page, button: str, folder: Path) -> Path:

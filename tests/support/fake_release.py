@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attribution_core.collection.collection import Collection
 from attribution_core.encoding.encoders import load_encoder
 from tests.support.fakes import ENCODER, shape_image
 
@@ -83,3 +84,18 @@ def fake_release(folder: Path, short: str = "clip", n: int = 40, dim: int = 512)
     save_calibrator(folder / f"weights/calibrator/{short}_tuned.pth", bias=-0.5)
     (folder / "laion_captions.txt").write_text("".join(f"caption {i}\n" for i in range(n)))
     return folder
+
+
+def released_shapes(folder: Path, n: int = 60) -> Path:
+    """A collection from such files: captions and links of n shapes, without pictures."""
+    (folder / "captions.txt").write_text(
+        "".join(f"shape {i} & co\thttps://images.example.org/{i}.jpg\n" for i in range(n))
+    )
+    return Collection.from_release(
+        folder / "collection",
+        features=save_features(folder / "f.pth", shapes(n)),
+        encoder=ENCODER,
+        mappers=save_mappers(folder / "m.pth"),
+        calibrator=save_calibrator(folder / "c.pth", 200.0, -1.0),
+        captions=folder / "captions.txt",
+    ).path

@@ -11,29 +11,25 @@ import weakref
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from PIL import Image
 
 from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithout
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.common.images import save_png
 from attribution_core.common.progress import Progress
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
-from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.uploads import holds
 from ui.services.app import Services
 from ui.services.artwork import ArtworkServices, Desk
 from ui.widgets import artwork_html as words
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
-    folder = tmp_path_factory.mktemp("artwork") / "shapes"
-    fake_collection(folder, n=60)
-    make_pocket_like(folder / "generator")
-    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
-    return Services.open(Settings(collection=folder, top=20, max_upload_mb=1))
+def services(shapes: Path) -> Services:
+    return Services.open(Settings(collection=shapes, top=20, max_upload_mb=1))
 
 
 @pytest.fixture
@@ -220,3 +216,32 @@ def test_without_a_generator_it_says_so(services: Services, tmp_path: Path) -> N
     desk = asked.drop(None, uploaded(tmp_path, 1))
     with pytest.raises(CheckpointError, match="no generator"):
         asked.ask_prompts(desk, "Ada", None, "cat", 1)
+
+
+def test_the_api_answers_keeps_no_file_and_refuses_what_was_not_uploaded(
+    shapes_app: str, tmp_path: Path, uploads: Path
+) -> None:
+    client = Client(shapes_app, verbose=False)
+    for seed in (900, 917, 903):
+        shape_image(seed).save(tmp_path / f"piece-{seed}.png")
+    files = [handle_file(tmp_path / f"piece-{s}.png") for s in (900, 917)]
+    told = client.predict(
+        files, "Ada", handle_file(tmp_path / "piece-917.png"), "", api_name="/would_be_credited"
+    )
+    assert told["n_candidates"] == 62 and told["pieces"][0]["title"] == "piece-917"
+    assert told["share"] == pytest.approx(sum(p["influence"] for p in told["pieces"]))
+    assert holds(uploads, 900, 917, 903) == []
+    with pytest.raises(AppError, match="name is empty"):
+        client.predict(files, "", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
+    with pytest.raises(AppError, match="no images"):
+        client.predict([], "Ada", handle_file(tmp_path / "piece-903.png"), "", api_name="/would_be_credited")
+    with pytest.raises(AppError):
+        client.predict(
+            [{"path": str(tmp_path / "piece-900.png")}],
+            "Ada",
+            handle_file(tmp_path / "piece-903.png"),
+            "",
+            api_name="/would_be_credited",
+        )
+    assert holds(uploads, 900, 917) == []
+    assert (tmp_path / "piece-900.png").exists(), "only uploaded files are deleted"

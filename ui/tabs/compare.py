@@ -161,6 +161,7 @@ def build(services: Services, session: Session) -> None:
         asked,
         outputs,
         api_name="compare",
+        trigger_mode="always_last",
         show_progress="minimal",
         **ATTRIBUTION,
     )

@@ -112,7 +112,9 @@ def pieces(desk: Desk) -> str:
     shown = "".join(
         _figure(image, title, _THUMBNAIL) for image, title in zip(desk.images, desk.titles, strict=True)
     )
-    return f'{status_line(f"{count}, in memory only:")}<div class="pieces small">{shown}</div>'
+    # Many of them are scrolled, with the keyboard, too.
+    scrolled = '<div class="pieces small" tabindex="0" role="region" aria-label="Your images">'
+    return f"{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
 
 
 def about(query: Query | None) -> str:

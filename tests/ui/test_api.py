@@ -1,4 +1,4 @@
-"""The public API: `attribute_image` and `generate_image` by gradio_client, and as tools of an MCP server."""
+"""The API without a browser: what scripts call by gradio_client, the tabs' own handlers, and the MCP server's tools."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,33 +21,51 @@ from PIL import Image
 
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.generation.recipe import Recipe
-from attribution_core.settings import Settings
-from tests.support.browser import start
-from tests.support.fakes import fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.fakes import shape_image
 
-HAS_MCP = importlib.util.find_spec("mcp") is not None
-needs_mcp = pytest.mark.skipif(not HAS_MCP, reason="the package mcp is not installed")
+needs_mcp = pytest.mark.skipif(
+    importlib.util.find_spec("mcp") is None, reason="the package mcp is not installed"
+)
 ROOT = Path(__file__).resolve().parents[2]
+ENDPOINTS = {
+    "/generate",
+    "/read_upload",
+    "/show_example",
+    "/random_seed",
+    "/show_details",
+    "/list_top",
+    "/set_method",
+    "/add_up",
+    "/leave_out",
+    "/set_temperature",
+    "/reset_temperature",
+    "/stop",
+    "/attribute_image",
+    "/generate_image",
+    "/report_html",
+    "/report_json",
+    "/ledger_csv",
+    "/ledger_json",
+    "/return_to",
+    "/compare",
+    "/attribute_box",
+    "/region_grid",
+    "/second_opinion",
+    "/make_case",
+    "/try_seeds",
+    "/check_copy",
+    "/would_be_credited",
+}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A collection of shapes with a tiny generator."""
-    folder = tmp_path_factory.mktemp("api") / "shapes"
-    fake_collection(folder, n=60)
-    make_pocket_like(folder / "generator")
-    return folder
+def client(shapes_app: str) -> Client:
+    return Client(shapes_app, verbose=False)
 
 
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    yield from start(Settings(port=0, collection=folder, top=20, mcp=HAS_MCP))
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Client:
-    return Client(url, verbose=False)
+def test_every_handler_has_its_name_in_the_api(pocket_app: str) -> None:
+    described = Client(pocket_app, verbose=False).view_api(print_info=False, return_format="dict")
+    assert set(described["named_endpoints"]) == ENDPOINTS
 
 
 def by_command(image: Path, collection: Path, top: int) -> Any:
@@ -78,10 +94,10 @@ def test_no_file_of_the_server_is_read_that_nobody_uploaded(
         client.predict({"path": str(secret)}, api_name=endpoint)
 
 
-def test_attribute_image_answers_as_the_command_does(client: Client, folder: Path, tmp_path: Path) -> None:
+def test_attribute_image_answers_as_the_command_does(client: Client, shapes: Path, tmp_path: Path) -> None:
     shape_image(7).save(tmp_path / "seven.png")
     told = client.predict(handle_file(tmp_path / "seven.png"), top=5, api_name="/attribute_image")
-    wanted = by_command(tmp_path / "seven.png", folder, 5)
+    wanted = by_command(tmp_path / "seven.png", shapes, 5)
     assert {k: v for k, v in told.items() if not isinstance(v, (list, float))} == {
         k: v for k, v in wanted.items() if not isinstance(v, (list, float))
     }
@@ -102,7 +118,7 @@ def test_generate_image_gives_image_recipe_and_attribution(client: Client) -> No
     assert len(recipe["generator_sha256"]) == 64
     carried = read_recipe(path)
     assert carried is not None and asdict(Recipe.from_dict(carried)) == recipe
-    assert len(told["top"]) == 4
+    assert len(told["top"]) == 4 and told["n_training"] == 60
     assert sum(row["influence"] for row in told["top"]) + told["rest"] == pytest.approx(1)
     alone = client.predict(handle_file(path), top=4, api_name="/attribute_image")
     assert alone == told
@@ -113,21 +129,63 @@ def test_generate_image_gives_image_recipe_and_attribution(client: Client) -> No
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"prompt": ""}, "prompt is empty"),
         ({"prompt": " "}, "prompt is empty"),
+        ({"prompt": "x" * 501}, "501 characters"),
         ({"prompt": "cat", "seed": -1}, "Seed must be"),
+        ({"prompt": "cat", "seed": 1.5}, "(?i)seed"),
         ({"prompt": "cat", "steps": 0}, "Steps must be"),
+        ({"prompt": "cat", "steps": 10_000}, "(?i)steps"),
         ({"prompt": "cat", "guidance": 31}, "Guidance must be"),
+        ({"prompt": "cat", "guidance": 1e9}, "(?i)guidance"),
         ({"prompt": "cat", "steps": 2, "top": 0}, "Top is 0"),
         ({"prompt": "cat", "steps": 2, "method": "none such"}, "unknown method|Unknown method"),
     ],
 )
 def test_bad_values_are_one_sentence(client: Client, given: dict[str, Any], words: str) -> None:
-    with pytest.raises(AppError, match=words):
+    with pytest.raises(AppError, match=words) as caught:
         client.predict(**given, api_name="/generate_image")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_bad_images_are_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(AppError, match=r"bad\.png.*cannot be read"):
+        client.predict(handle_file(tmp_path / "bad.png"), 7, "", api_name="/attribute_image")
+    shape_image(3).save(tmp_path / "good.png")
+    with pytest.raises(AppError, match="Top is 0"):
+        client.predict(handle_file(tmp_path / "good.png"), 0, "", api_name="/attribute_image")
+
+
+def test_the_first_tabs_handlers_answer(client: Client) -> None:
+    assert 0 <= client.predict(api_name="/random_seed") < 2**31
+    steps = list(client.submit("red cat", 5, 3, 3.5, api_name="/generate"))
+    assert "Attributing" in steps[-1][1]
+    prompt, *_ = client.predict(1, api_name="/show_example")
+    assert prompt == "red cat"
+    with pytest.raises(AppError, match="not on the list"):
+        client.predict(999, api_name="/show_example")
+
+
+def test_handlers_of_a_visit_without_an_image_say_so(own_app: str, tmp_path: Path) -> None:
+    client = Client(own_app, verbose=False)
+    for name in ("report_html", "report_json"):
+        with pytest.raises(AppError, match="nothing to report"):
+            client.predict("own", 12, api_name=f"/{name}")
+    for name in ("ledger_csv", "ledger_json"):
+        with pytest.raises(AppError, match="othing was attributed"):
+            client.predict(api_name=f"/{name}")
+    with pytest.raises(AppError, match="not on the list"):
+        client.predict(1, api_name="/return_to")
+    shape_image(3).save(tmp_path / "x.png")
+    client.predict(handle_file(tmp_path / "x.png"), api_name="/read_upload")
+    side = ("the image shown now", "Shapes", "own")
+    drawn = client.predict(12, *side, *side, api_name="/compare")
+    assert "Nothing to compare" in drawn[0], "an upload alone attributes nothing"
 
 
 def test_both_are_described_for_those_who_call_them(client: Client) -> None:
-    told = client.view_api(return_format="dict")["named_endpoints"]
+    told = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
     for name, names in (
         ("/attribute_image", ["image", "top", "method"]),
         ("/generate_image", ["prompt", "seed", "steps", "guidance", "top", "method"]),
@@ -137,8 +195,8 @@ def test_both_are_described_for_those_who_call_them(client: Client) -> None:
 
 
 @needs_mcp
-def test_the_mcp_server_has_these_two_tools_and_says_what_they_take(url: str) -> None:
-    with urllib.request.urlopen(f"{url}/gradio_api/mcp/schema", timeout=30) as page:
+def test_the_mcp_server_has_these_two_tools_and_says_what_they_take(shapes_app: str) -> None:
+    with urllib.request.urlopen(f"{shapes_app}/gradio_api/mcp/schema", timeout=30) as page:
         tools = {tool["name"]: tool for tool in json.load(page)}
     assert set(tools) == {"attribute_image", "generate_image"}
     for tool in tools.values():
@@ -154,13 +212,13 @@ def test_the_mcp_server_has_these_two_tools_and_says_what_they_take(url: str) ->
 
 
 @needs_mcp
-def test_an_mcp_client_calls_both(url: str, folder: Path) -> None:
+def test_an_mcp_client_calls_both(shapes_app: str) -> None:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
     async def talk() -> tuple[list[str], Any, Any]:
         async with (
-            streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            streamablehttp_client(f"{shapes_app}/gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
@@ -172,8 +230,7 @@ def test_an_mcp_client_calls_both(url: str, folder: Path) -> None:
             told = await session.call_tool("attribute_image", {"image": data, "top": 3})
             return names, made, told
 
-    with ThreadPoolExecutor(1) as pool:  # the browser tests' own loop may run in this thread
-        names, made, told = pool.submit(asyncio.run, talk()).result()
+    names, made, told = asyncio.run(talk())
     assert sorted(names) == ["attribute_image", "generate_image"]
     assert not made.isError and not told.isError, (made, told)
     image, _, recipe, attribution = made.content
