@@ -1,3 +1,3 @@
-"""The version of the library; the same as in pyproject.toml, which a test compares."""
+"""The version of the library, which pyproject.toml reads from here."""
 
 __version__ = "0.1.0"

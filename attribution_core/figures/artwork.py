@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.figures.style import CALIBRATED, INK, MARKED, error_bars, finish, plain, share_axis
+from attribution_core.figures.style import (
+    CALIBRATED,
+    INK,
+    MARKED,
+    error_bars,
+    finish,
+    plain,
+    plotly,
+    share_axis,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,7 +34,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
     top: training images, and at most as many of the artist's, closest first. Shares in decades.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     told, rows = standing.attribution, []
     if len(standing.pieces) > 1:
@@ -82,7 +91,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
 def shares_by_prompt(survey: Survey) -> Figure:
     """For each prompt, closest on top: the artist's share beside that of the strongest training image, in decades."""
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
     strongest = [float(r.standing.attribution.influence[r.standing.strongest[0]]) for r in rows]
@@ -121,7 +130,7 @@ def shares_by_prompt(survey: Survey) -> Figure:
 
 def ranks_by_prompt(survey: Survey) -> Figure:
     """For each prompt, in the order of `shares_by_prompt`: where every image of the artist stands, ranks in decades."""
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
     figure = go.Figure()
@@ -153,7 +162,7 @@ def ranks_by_prompt(survey: Survey) -> Figure:
 
 def moved(told: WithAndWithout) -> Figure:
     """For each prompt an arrow from the artist's share without to that with their images learned, in decades."""
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     rows = told.pairs[::-1]
     even = len(rows[0].before.pieces) / rows[0].before.attribution.n_training

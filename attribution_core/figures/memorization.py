@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution_core.analyses.memorization.verdict import Verdict
 from attribution_core.evidence.memorization import Signals
-from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain, plotly
 from attribution_core.generation.noise_signal import NoiseSignal
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
     captions: of the nearest, for the words under the pointer.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     similarity, drop = verdict.similarity.astype(float), verdict.drop
     ranks = np.arange(1, len(similarity) + 1)
@@ -94,7 +94,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
 def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
     """The signal of every measured image, a row for each kind of prompt, and this image's as a line across."""
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure, rng = go.Figure(), np.random.default_rng(0)
     names = [name for name in reversed(_NAMES) if name in signals.means]
@@ -137,7 +137,7 @@ def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
 
 def by_step(signals: Signals | None, signal: NoiseSignal | None) -> Figure:
     """The signal step by step: this image's, and the medians of measured prompts where there are as many steps."""
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure = go.Figure()
     for name, median in (signals.steps if signals else {}).items():

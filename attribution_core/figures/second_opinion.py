@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
-from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -16,7 +16,7 @@ def rank_scatter(told: SecondOpinion, top: int = 10) -> Figure:
 
     top: how far from the first place counts as among the first; see `SecondOpinion.apart`.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     apart = set(told.apart(top))
     figure, count = go.Figure(), len(told)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution_core.common.optional import import_optional
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -68,15 +70,20 @@ _LOOKS: dict[str, Any] = {
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}
 
 
+def plotly(module: str) -> Any:
+    """A module of Plotly, such as "graph_objects". Raises `MissingDependencyError`."""
+    return import_optional(f"plotly.{module}", "drawing figures")
+
+
 def draw(traces: list[dict[str, Any]], x: str, y: str, **layout: Any) -> Figure:
     """A figure with the looks that all have, from plain traces and what its layout has beside the looks.
 
     Plotly looks at every value that it is given, which takes ten times as long as to draw it, and a page has a dozen
     figures: here it does not, and the tests let it look at each figure.
     """
-    import plotly.graph_objects as go
-
-    return go.Figure({"data": traces, "layout": _merged(_looks(layout, x, y), layout)}, _validate=False)
+    return plotly("graph_objects").Figure(
+        {"data": traces, "layout": _merged(_looks(layout, x, y), layout)}, _validate=False
+    )
 
 
 def finish(figure: Figure, x: str, y: str) -> None:
