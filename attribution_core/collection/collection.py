@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.collection.derived_index import cached_index, derived_index
 from attribution_core.collection.layout import (
     OWN_METHOD,
     index_folder,
@@ -71,12 +72,15 @@ class Collection:
             )
 
     @classmethod
-    def open(cls, directory: Path | str, method: str | None = None) -> Collection:
+    def open(
+        cls, directory: Path | str, method: str | None = None, on_progress: OnProgress | None = None
+    ) -> Collection:
         """Open a collection's folder.
 
-        method: another of its `methods` than the one that it was made for. Raises `CheckpointError` for what is
-        missing or damaged, `CollectionMismatchError` for parts that do not belong together, `UnknownNameError` for a
-        method that it does not have.
+        method: another of its `methods` than the one that it was made for; where its index is not stored, it is made
+        now and cached. on_progress: of that. Raises `CheckpointError` for what is missing or damaged,
+        `CollectionMismatchError` for parts that do not belong together, `UnknownNameError` for a method that it does
+        not have.
         """
         folder = Path(directory)
         if folder == shipped("pocket") and not folder.exists():
@@ -93,15 +97,21 @@ class Collection:
         encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
         fitted = (parts / "calibrator/card.json").exists()
         calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
-        index = index_folder(folder, parts, card)
         corpus = Corpus.open(part_folder(folder, card, "corpus"))
+        mappers = MapperPair.load(parts / "mappers", encoder=encoder)
+        place = index_folder(folder, parts, card)
+        if parts == folder or place.exists():
+            index = TrainingIndex.load(place, encoder=encoder)
+        else:
+            place = cached_index(corpus.path, parts / "mappers", encoder)
+            index = derived_index(place, corpus, mappers, encoder, on_progress)
         return cls(
             str(card.get("name", folder.name)),
             folder,
             corpus,
             encoder,
-            MapperPair.load(parts / "mappers", encoder=encoder),
-            TrainingIndex.load(index, encoder=encoder),
+            mappers,
+            index,
             calibrator,
             card,
             method or own,
@@ -221,8 +231,15 @@ class Collection:
         return parts_folder(self.path, self.methods[0], method)
 
     def index_of(self, method: str) -> Path:
-        """Folder of the index of one of its methods."""
-        return index_folder(self.path, self.parts_of(method), self.card)
+        """Folder of the index of one of its methods, in the user's cache where the collection's own leaves it out.
+
+        Not there before such an index is first used.
+        """
+        parts = self.parts_of(method)
+        place = index_folder(self.path, parts, self.card)
+        if parts == self.path or place.exists():
+            return place
+        return cached_index(self.corpus.path, parts / "mappers", str(read_card(parts).get("encoder", "")))
 
     @property
     def generator_path(self) -> Path | None:
