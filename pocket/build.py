@@ -32,7 +32,8 @@ from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.generator.report import COLOURED_PATH, HISTORY, SHEET_PATH
 from pocket.prompts import COLOURED, SHEET, STYLE_TUNING, TUNING, benchmark_prompts
-from pocket.results import JUDGED, PAGE
+from pocket.results.generator import JUDGED
+from pocket.results.page import PAGE
 from tools.screenshots import SHOTS
 
 POCKET = Path("checkpoints/pocket")
