@@ -42,9 +42,10 @@ def _benchmark(evidence: dict[str, Any], card: dict[str, Any]) -> Iterator[str]:
         "or maker; the generator was trained on none of these drawings. They generated "
         f"{card['images']:,} images for prompts that were not used in tuning, at {card['seconds_per_model']:.1f} s a "
         f"model on one core. The mappers are trained on {models['train']['object']} + "
-        f"{models['train']['style']} of the models, settings and temperatures are chosen on {models['validation']['object']} + "
-        f"{models['validation']['style']}, and the rest are for testing. Compared with the untuned generator's image "
-        "for the same prompt and noise, the tuned one is closer to its exemplars, by "
+        f"{models['train']['style']} of the models, settings and temperatures are chosen on "
+        f"{models['validation']['object']} + {models['validation']['style']}, and the rest are for "
+        "testing. Compared with the untuned generator's image for the same prompt and noise, the tuned one is closer to "
+        "its exemplars, by "
         f"{evidence['own'].split(',')[0]}, in "
         + listing(
             f"{percent(share['images'])} of {kind} images ({CASES[case]})"
@@ -128,9 +129,9 @@ def _candidates(scaling: dict[str, Any]) -> Iterator[str]:
     """What a temperature is worth with other numbers of candidates."""
     yield (
         f"A temperature fitted with {scaling['fitted_with']:,} candidates and used with other numbers of them "
-        f"(`python -m pocket.evidence.scaling`, {scaling['method']}; beyond the training images, candidates are random crops of "
-        "them): the -log share of the test exemplars with that temperature, with one fitted for the number, and with "
-        "one corrected by the logarithm of the number."
+        f"(`python -m pocket.evidence.scaling`, {scaling['method']}; beyond the training images, candidates are random "
+        "crops of them): the -log share of the test exemplars with that temperature, with one fitted for the number, and "
+        "with one corrected by the logarithm of the number."
     )
     yield ""
     yield from table(
