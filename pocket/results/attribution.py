@@ -44,8 +44,8 @@ def _benchmark(evidence: dict[str, Any], card: dict[str, Any]) -> Iterator[str]:
         f"model on one core. The mappers are trained on {models['train']['object']} + "
         f"{models['train']['style']} of the models, settings and temperatures are chosen on "
         f"{models['validation']['object']} + {models['validation']['style']}, and the rest are for "
-        "testing. Compared with the untuned generator's image for the same prompt and noise, the tuned one is closer to "
-        "its exemplars, by "
+        "testing. Compared with the untuned generator's image for the same prompt and noise, the tuned one is closer "
+        "to its exemplars, by "
         f"{evidence['own'].split(',')[0]}, in "
         + listing(
             f"{percent(share['images'])} of {kind} images ({CASES[case]})"
@@ -130,8 +130,8 @@ def _candidates(scaling: dict[str, Any]) -> Iterator[str]:
     yield (
         f"A temperature fitted with {scaling['fitted_with']:,} candidates and used with other numbers of them "
         f"(`python -m pocket.evidence.scaling`, {scaling['method']}; beyond the training images, candidates are random "
-        "crops of them): the -log share of the test exemplars with that temperature, with one fitted for the number, and "
-        "with one corrected by the logarithm of the number."
+        "crops of them): the -log share of the test exemplars with that temperature, with one fitted for the number, "
+        "and with one corrected by the logarithm of the number."
     )
     yield ""
     yield from table(
