@@ -49,7 +49,8 @@ browser:
 	  fi; \
 	fi
 
-lint: $(VENV)/.stamp-dev  ## run ruff (also the format), mypy, and import-linter
+lint: $(VENV)/.stamp-dev  ## requirements files, ruff (format too), mypy, and who may import whom
+	$(PY) -m tools.requirements --check
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE)

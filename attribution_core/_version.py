@@ -1,3 +1,3 @@
-"""The version of the library; a test compares it with pyproject.toml."""
+"""The version of the library, which pyproject.toml reads from here."""
 
 __version__ = "0.1.0"

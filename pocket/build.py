@@ -8,12 +8,15 @@ training. `make pocket ARGS="forget train"` and then `make pocket` rebuilds that
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from doit.dependency import JSONCodec, MD5Checker, get_file_md5
 from doit.tools import config_changed
 
 from attribution_core.collection.layout import CollectionLayout
@@ -32,15 +35,43 @@ from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
 from pocket.generator.report import COLOURED_PATH, HISTORY, SHEET_PATH
 from pocket.prompts import COLOURED, SHEET, STYLE_TUNING, TUNING, benchmark_prompts
-from pocket.results import JUDGED, PAGE
+from pocket.results.generator import JUDGED
+from pocket.results.page import PAGE
 from tools.screenshots import SHOTS
 
 POCKET = Path("checkpoints/pocket")
 ENCODER = "checkpoints/encoders/efficientnet-lite0/model.safetensors"
+
+
+class ByContent(MD5Checker):  # type: ignore[misc]
+    """Knows a file by its MD5 alone: its time on this machine would only make two equal records differ."""
+
+    def check_modified(self, file_path: str, file_stat: os.stat_result, state: str) -> bool:
+        """Whether a file is another than when `state` was recorded."""
+        return get_file_md5(file_path) != state
+
+    def get_state(self, dep: str, current_state: str | None) -> str:
+        """What is recorded of a file."""
+        return str(get_file_md5(dep))
+
+
+class Record(JSONCodec):  # type: ignore[misc]
+    """Writes the record in a fixed order, so that two editions can be compared."""
+
+    def encode(self, data: dict[str, dict[str, Any]]) -> str:
+        """Text of the whole record."""
+        ordered = {
+            name: {key: sorted(value) if key == "deps:" else value for key, value in kept.items()}
+            for name, kept in data.items()
+        }
+        return json.dumps(ordered, indent=1, sort_keys=True) + "\n"
+
+
 DOIT_CONFIG = {
     "backend": "json",
+    "codec_cls": Record,
     "dep_file": str(POCKET / "built.json"),
-    "check_file_uptodate": "md5",
+    "check_file_uptodate": ByContent,
     "verbosity": 2,
 }
 

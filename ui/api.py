@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio_client import handle_file
 
+from attribution_core.common.optional import how_to_install
 from attribution_core.errors import InvalidInputError, MissingDependencyError
 from ui.gradio_compat import limit_tools
 from ui.handler import handler
@@ -91,9 +92,7 @@ def build(services: Services, page: gr.Blocks) -> None:
 def need_mcp() -> None:
     """Raises `MissingDependencyError` where the package of the MCP server is not installed."""
     if importlib.util.find_spec("mcp") is None:
-        raise MissingDependencyError(
-            "the MCP server needs the package mcp; install it with 'pip install \"mcp<2\"'."
-        )
+        raise MissingDependencyError(f"the MCP server needs the package mcp; run `{how_to_install('mcp')}`.")
 
 
 def keep_tools(page: gr.Blocks, most_bytes: int) -> None:

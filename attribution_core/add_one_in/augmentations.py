@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from attribution_core.common.arrays import whole
+from attribution_core.common.optional import import_optional
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,8 +28,7 @@ def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> li
     kind: "mild" flips, resizes and crops; "strong" also changes colours, blurs and solarises, as DINO does (without
     multi-crop); "none" repeats the image.
     """
-    import torch
-
+    torch = import_optional("torch", "augmenting images")
     whole("n", n, 1)
     strength = Augmentation(kind)
     if strength is Augmentation.NONE:
@@ -40,7 +40,7 @@ def views(image: Image.Image, kind: Augmentation | str, n: int, seed: int) -> li
 
 
 def _transform(kind: Augmentation, height: int, width: int) -> Any:
-    from torchvision import transforms as t
+    t = import_optional("torchvision.transforms", "augmenting images")
 
     steps: list[Any] = [
         t.RandomHorizontalFlip(),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.optional import import_optional
 from attribution_core.errors import MissingDependencyError, NotEnoughMemoryError, unknown_name
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -81,10 +82,4 @@ def is_short(error: Exception) -> bool:
 
 
 def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError(
-            "running networks needs torch; install it with 'pip install torch'."
-        ) from error
-    return torch
+    return import_optional("torch", "running networks")

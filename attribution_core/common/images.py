@@ -21,6 +21,7 @@ from attribution_core.common.colour import to_srgb
 from attribution_core.common.files import atomic_path
 from attribution_core.common.heif import prepare_heif
 from attribution_core.common.json_text import parse_json
+from attribution_core.common.optional import how_to_install
 from attribution_core.errors import InvalidImageError
 
 _SMALL = 256  # px; images up to this size stay lossless in a page
@@ -163,9 +164,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     if not data:
         raise _RejectedError(f"is an empty file; {_GIVE}.")
     if not prepare_heif(data):
-        raise _RejectedError(
-            "is a HEIC image, which needs `pip install pillow-heif`; install it, or save it as JPEG."
-        )
+        raise _Refused(f"is a HEIC image, which needs `{how_to_install('pillow_heif')}`; or save it as JPEG.")
     image = Image.open(_TimedBytes(data, limits.seconds), formats=_formats())
     if image.format in ("JPEG", "MPO"):
         scans = data.count(b"\xff\xda")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_core.errors import CheckpointError, MissingDependencyError
+from attribution_core.common.optional import import_optional
+from attribution_core.errors import CheckpointError
 
 
 def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
@@ -20,10 +21,7 @@ def read_tensors(path: str | os.PathLike[str], mapped: bool = False) -> Any:
     code. Raises `CheckpointError` if it is missing, damaged, or holds other objects, `MissingDependencyError` without
     torch.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError("reading .pth files needs torch; run `pip install torch`.") from error
+    torch = import_optional("torch", "reading .pth files")
     try:
         # Files from before torch 1.6 are not zip archives and cannot be mapped.
         in_place = mapped and zipfile.is_zipfile(path)

@@ -7,7 +7,6 @@ otherwise part of the network would stay random.
 from __future__ import annotations
 
 import argparse
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution_core.common.cards import verify_files
+from attribution_core.common.optional import import_optional
 from attribution_core.common.tensors import read_tensors
-from attribution_core.errors import CheckpointError, MissingDependencyError
+from attribution_core.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,9 @@ def aladin_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    timm, safetensors = _library("timm"), _library("safetensors.torch", "safetensors")
+    timm = _library("timm")
+    from safetensors.torch import load_file  # imports torch, so only after timm has been found
+
     folder = checkpoints / spec.weights
     if not (folder / "model.safetensors").exists():
         name = spec.weights.removeprefix("pocket-")
@@ -118,8 +120,8 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> A
             f"'python -m pocket.{recipe}'."
         )
     verify_files(folder)
-    state = safetensors.load_file(folder / "model.safetensors")
-    # Encoders trained here keep their last linear layer; converted ones end with the pooled features.
+    state = load_file(folder / "model.safetensors")
+    # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.
     network = timm.create_model(
         spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0
     )
@@ -132,7 +134,7 @@ def _load_with_colours(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable)
 
     Networks learn to ignore colour and position; mappers can only learn their worth if the features contain them.
     """
-    functional, torch = _library("torch.nn.functional", "torch"), _library("torch")
+    functional, torch = _library("torch.nn.functional"), _library("torch")
     inner = rows[spec.model]
     network = load_network(inner, checkpoints, rows)
     side, plain = round(((spec.dim - inner.dim) / 3) ** 0.5), network.forward
@@ -155,7 +157,7 @@ def _load_timm(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
 
 
 def _load_open_clip(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    open_clip = _library("open_clip", "open_clip_torch")
+    open_clip = _library("open_clip")
     try:
         # Drop the text tower, which takes at least as much memory.
         return open_clip.create_model(spec.model, pretrained=spec.weights).visual
@@ -172,7 +174,7 @@ def _load_moco(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
 
 
 def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    timm, nn = _library("timm"), _library("torch.nn", "torch")
+    timm, nn = _library("timm"), _library("torch.nn")
     network = timm.create_model(spec.model, pretrained=False, num_classes=0)
     middle = (network.num_features + spec.dim) // 2
     network.head = nn.Sequential(
@@ -188,8 +190,8 @@ def _load_aladin(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> An
 
 
 def _load_csd(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> Any:
-    open_clip, torch = _library("open_clip", "open_clip_torch"), _library("torch")
-    functional = _library("torch.nn.functional", "torch")
+    open_clip, torch = _library("open_clip"), _library("torch")
+    functional = _library("torch.nn.functional")
     path = _weights_file(spec)
     # Besides tensors the file holds training settings and counters: plain data that is safe to read.
     plain_types = [
@@ -253,13 +255,8 @@ def _weights_file(spec: EncoderSpec) -> Path:
     return path
 
 
-def _library(name: str, package: str = "") -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"this encoder needs {package or name}; install it with 'pip install {package or name}'."
-        ) from error
+def _library(name: str) -> Any:
+    return import_optional(name, "this encoder")
 
 
 def _not_loaded(spec: EncoderSpec, where: str, error: Exception) -> CheckpointError:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.figures.style import CALIBRATED, INK, MARKED, error_bars, finish, plain, share_axis
+from attribution_core.figures.style import (
+    CALIBRATED,
+    INK,
+    MARKED,
+    error_bars,
+    finish,
+    plain,
+    plotly,
+    share_axis,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,7 +34,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
     top: number of training images, and at most as many of the artist's, closest first. Log scale, with intervals.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     result, rows = standing.attribution, []
     if len(standing.pieces) > 1:
@@ -81,8 +90,8 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
 
 def shares_by_prompt(survey: Survey) -> Figure:
-    """Plot, for each prompt, the artist's share and the strongest training image's, closest on top; log scale."""
-    import plotly.graph_objects as go
+    """For each prompt, closest on top: the artist's share beside that of the strongest training image, in decades."""
+    go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
     strongest = [float(r.standing.attribution.influence[r.standing.strongest[0]]) for r in rows]
@@ -120,8 +129,8 @@ def shares_by_prompt(survey: Survey) -> Figure:
 
 
 def ranks_by_prompt(survey: Survey) -> Figure:
-    """Plot, for each prompt, the ranks of all the artist's images, in the order of `shares_by_prompt`; log scale."""
-    import plotly.graph_objects as go
+    """For each prompt, in the order of `shares_by_prompt`: where every image of the artist stands, ranks in decades."""
+    go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
     figure = go.Figure()
@@ -151,9 +160,9 @@ def ranks_by_prompt(survey: Survey) -> Figure:
     return figure
 
 
-def moved(comparison: WithAndWithout) -> Figure:
-    """Plot, for each prompt, an arrow from the artist's share before learning their images to after; log scale."""
-    import plotly.graph_objects as go
+def moved(told: WithAndWithout) -> Figure:
+    """For each prompt an arrow from the artist's share without to that with their images learned, in decades."""
+    go = plotly("graph_objects")
 
     rows = comparison.pairs[::-1]
     even = len(rows[0].before.pieces) / rows[0].before.attribution.n_training

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attribution_core.attribution.compare import Comparison
 from attribution_core.figures.attribution import caption
-from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,7 +17,7 @@ def slopes(comparison: Comparison, left_name: str, right_name: str) -> Figure:
 
     Lines are blue for a change of at most one rank, else red; images that only one side lists are grey dots.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure, count = go.Figure(), comparison.top
     for steady, colour, name in (

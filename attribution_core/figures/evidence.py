@@ -9,7 +9,15 @@ import numpy as np
 
 from attribution_core.add_one_in.evaluation import RECALL_AT, Score
 from attribution_core.evidence.benchmark import Calibrated
-from attribution_core.figures.style import CALIBRATED, INK, UNCALIBRATED, error_bars, finish, share_axis
+from attribution_core.figures.style import (
+    CALIBRATED,
+    INK,
+    UNCALIBRATED,
+    error_bars,
+    finish,
+    plotly,
+    share_axis,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,10 +32,8 @@ def metrics(scores: Sequence[Score]) -> Figure:
 
     scores: of one test case and kind of prompt. Hollow markers are pretrained features, filled ones mapped features.
     """
-    from plotly.subplots import make_subplots
-
     names = ["mAP", *(f"recall@{k}" for k in RECALL_AT)]
-    figure = make_subplots(
+    figure = plotly("subplots").make_subplots(
         rows=1, cols=len(names), shared_yaxes=True, horizontal_spacing=0.02, subplot_titles=names
     )
     encoders = list(dict.fromkeys(s.encoder for s in scores))
@@ -73,7 +79,7 @@ def reliability(calibrated: Calibrated) -> Figure:
 
     Bins without an exemplar are triangles at the upper end of their 95 % interval.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure, least, rarest = go.Figure(), 1.0, 1.0
     for name, colour, curve in (
@@ -141,9 +147,7 @@ def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
     numbers: rows with candidates, temperature, nll_uniform, nll_fixed and nll_best, as written by
     `pocket.evidence.scaling`.
     """
-    from plotly.subplots import make_subplots
-
-    figure = make_subplots(
+    figure = plotly("subplots").make_subplots(
         rows=1,
         cols=2,
         horizontal_spacing=0.12,
@@ -190,7 +194,7 @@ def copies(encoders: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     encoders: {name: {"copies": {"curve", "average_precision"}}}.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure = go.Figure()
     for (name, entry), colour in zip(encoders.items(), _colours(len(encoders)), strict=True):

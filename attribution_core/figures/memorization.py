@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution_core.analyses.memorization.verdict import Verdict
 from attribution_core.evidence.memorization import Signals
-from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, UNCALIBRATED, finish, plain, plotly
 from attribution_core.generation.noise_signal import NoiseSignal
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
     captions: of the nearest images, for the hover text.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     similarity, drop = verdict.similarity.astype(float), verdict.drop
     ranks = np.arange(1, len(similarity) + 1)
@@ -93,8 +93,8 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
 
 def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
-    """Plot the signals of all measured images, one row per kind of prompt, with a line for this image's."""
-    import plotly.graph_objects as go
+    """The signal of every measured image, a row for each kind of prompt, and this image's as a line across."""
+    go = plotly("graph_objects")
 
     figure, rng = go.Figure(), np.random.default_rng(0)
     names = [name for name in reversed(_NAMES) if name in signals.means]
@@ -136,8 +136,8 @@ def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
 
 
 def by_step(signals: Signals | None, signal: NoiseSignal | None) -> Figure:
-    """Plot the signal of each step for this image, and the medians of the measured prompts."""
-    import plotly.graph_objects as go
+    """The signal step by step: this image's, and the medians of measured prompts where there are as many steps."""
+    go = plotly("graph_objects")
 
     figure = go.Figure()
     for name, median in (signals.steps if signals else {}).items():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from attribution_core.analyses.regions import Cell, Grid
 from attribution_core.common.images import data_uri
-from attribution_core.figures.style import INK, finish, plain
+from attribution_core.figures.style import INK, finish, plain, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,7 +24,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
 
     Empty fields stay clear; names after the eighth share one grey.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     figure, width, height = go.Figure(), image.width, image.height
     figure.add_layout_image(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
-from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain
+from attribution_core.figures.style import CALIBRATED, GRID, INK, MARKED, finish, plain, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -16,7 +16,7 @@ def rank_scatter(opinion: SecondOpinion, top: int = 10) -> Figure:
 
     Red: far apart. Hollow: drawn at random. top: how many ranks count as the first; see `SecondOpinion.apart`.
     """
-    import plotly.graph_objects as go
+    go = plotly("graph_objects")
 
     apart = set(opinion.apart(top))
     figure, count = go.Figure(), len(opinion)

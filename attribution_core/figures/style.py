@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution_core.common.optional import import_optional
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -68,15 +70,20 @@ _STYLE: dict[str, Any] = {
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}
 
 
+def plotly(module: str) -> Any:
+    """A module of Plotly, such as "graph_objects". Raises `MissingDependencyError`."""
+    return import_optional(f"plotly.{module}", "drawing figures")
+
+
 def draw(traces: list[dict[str, Any]], x: str, y: str, **layout: Any) -> Figure:
     """Build a figure with the shared style from plain traces and further layout.
 
     Plotly's validation is off here: it takes ten times as long as building the figure, and a page has a dozen. Tests
     validate every figure instead.
     """
-    import plotly.graph_objects as go
-
-    return go.Figure({"data": traces, "layout": _merge(_style(layout, x, y), layout)}, _validate=False)
+    return plotly("graph_objects").Figure(
+        {"data": traces, "layout": _merged(_looks(layout, x, y), layout)}, _validate=False
+    )
 
 
 def finish(figure: Figure, x: str, y: str) -> None:

@@ -18,7 +18,7 @@ from attribution_core.common.devices import free_memory, has_bfloat16, memory_er
 from attribution_core.common.files import sha256_file
 from attribution_core.common.images import save_png
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
-from attribution_core.generation.loading import check_kind, download, load_pipeline, quiet
+from attribution_core.generation.loading import check_kind, diffusers_library, download, load_pipeline, quiet
 from attribution_core.generation.memory import MemoryPlan, native_side, plan_memory, weight_counts
 from attribution_core.generation.noise_signal import NoiseSignal, signals_of, tap_noise_signal
 from attribution_core.generation.previews import preview, tap_predicted_original
@@ -168,9 +168,10 @@ class Generator:
         """
         with self.lock:
             if "_pipeline" not in self.__dict__:
-                device = pick_device(self.device)
-                with memory_errors(f"the generator '{self.name}' was being loaded", _SAVE_MEMORY):
-                    self._pipeline = load_pipeline(self.folder, self.name, device, self.plan)
+                diffusers_library()  # without it, nothing else is worth a message
+                place = pick_device(self.device)
+                with memory_errors(f"the generator '{self.name}' was being loaded", _LESS):
+                    self._pipeline = load_pipeline(self.folder, self.name, place, self.plan)
             return self._pipeline
 
     @cached_property

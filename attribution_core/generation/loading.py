@@ -11,6 +11,7 @@ from typing import Any
 from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.devices import is_short
 from attribution_core.common.json_text import read_json
+from attribution_core.common.optional import import_optional
 from attribution_core.errors import CheckpointError, MissingDependencyError
 from attribution_core.generation.memory import MemoryPlan, weight_counts
 from attribution_core.generation.table import PIPELINES, licence_notice
@@ -39,21 +40,15 @@ def check_kind(folder: Path) -> str:
     return kind
 
 
-def _diffusers() -> Any:
-    try:
-        import diffusers
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "generating images needs torch, diffusers and transformers; install them "
-            "with 'pip install -r requirements.txt'."
-        ) from error
-    return diffusers
+def diffusers_library() -> Any:
+    """The package diffusers, with what it loads text encoders by. Raises `MissingDependencyError`."""
+    import_optional("transformers", "generating images")
+    return import_optional("diffusers", "generating images")
 
 
 def download(name: str) -> Path:
-    """Fetch a pipeline from the hub or its cache; returns the folder. Raises a `CheckpointError` with the cause."""
-    diffusers = _diffusers()
+    """Fetch a pipeline from the hub, or find it in the hub's cache. Raises `CheckpointError` that says why not."""
+    diffusers = diffusers_library()
     try:
         with quiet():  # the hub's own progress bars stay visible
             folder = Path(diffusers.DiffusionPipeline.download(name))
@@ -101,7 +96,7 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
     If there is a card, files are verified against it. Raises `CheckpointError` or `MissingDependencyError`;
     out-of-memory errors propagate unchanged.
     """
-    diffusers = _diffusers()
+    diffusers = diffusers_library()
     import torch
 
     if (folder / CARD_NAME).is_file():

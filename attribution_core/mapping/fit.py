@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from attribution_core.common.arrays import float_matrix, positive, whole
 from attribution_core.common.files import atomic_path
+from attribution_core.common.optional import import_optional
 from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, InvalidInputError
 
@@ -132,8 +133,9 @@ def fit_heads(
     Raises:
         InvalidInputError: There are fewer than two models.
         CheckpointError: The checkpoint belongs to another fit.
+        MissingDependencyError: torch is not installed.
     """
-    import torch
+    torch = import_optional("torch", "fitting mappers")
 
     if len(pairs.models) < 2:
         raise InvalidInputError(f"a contrastive fit needs at least two models, given {len(pairs.models)}.")

@@ -26,6 +26,7 @@ from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.evidence.benchmark import FILE
 from attribution_core.figures.evidence import PRETRAINED
 from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 from pocket.benchmark.plan import TEST_SPLITS
 from pocket.encoders import sscd
@@ -56,8 +57,7 @@ ENCODERS = {
     "efficientnet-lite0": LIGHT,
     BASELINE: LIGHT,
 }
-# Which of them become methods to choose, as they are or learned; the others stand in the tables, because the index of
-# each takes 4 to 20 MB.
+# Which of them become methods to choose, as they are or learned; the others stand in the tables alone.
 SHIPPED = {
     "pocket-clip": (PRETRAINED, LEARNED),
     "pocket-clip-rgb": (LEARNED,),
@@ -173,7 +173,11 @@ def gather(
                 "licence": LICENCE,
             },
         )
-    _tell(layout, benchmark, features, learned, methods, own, made_from)
+        if (
+            method is not own
+        ):  # follows from the rest, and takes 4 to 20 MB: made again where it is first used
+            TrainingIndex.discard(parts / "index")
+    _tell(collection / "evidence", benchmark, features, learned, methods, own, made_from)
     return Collection.open(collection)
 
 

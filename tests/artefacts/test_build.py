@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from attribution_core.generation.generator import Generator
-from pocket import results
 from pocket.build import DOIT_CONFIG, STAGES
 from pocket.prompts import COLOURED, SHEET
+from pocket.results.generator import JUDGED
+from pocket.results.page import PAGE, rewritten
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,12 +81,12 @@ def test_a_change_is_followed_to_all_that_depends_on_it_and_no_further(tmp_path:
 
 def test_the_results_page_says_what_the_cards_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    text = results.PAGE.read_text(encoding="utf-8")
-    assert results.rewritten(text) == text
+    text = PAGE.read_text(encoding="utf-8")
+    assert rewritten(text) == text
 
 
 def test_what_was_seen_on_the_sheets_is_of_the_generator_that_ships() -> None:
-    judged = json.loads((ROOT / results.JUDGED).read_text())
+    judged = json.loads((ROOT / JUDGED).read_text())
     assert judged["generator_sha256"] == Generator.open(ROOT / "checkpoints/pocket/generator").sha256
     assert tuple(judged["sheet"]) == SHEET and tuple(judged["coloured"]) == COLOURED
 

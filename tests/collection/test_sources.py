@@ -167,7 +167,7 @@ def test_a_data_set_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_without_the_package_a_data_set_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingDependencyError, match="pip install datasets"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "attribution-explorer\[datasets\]"'):
         open_source("datasets:anything")
 
 

@@ -252,9 +252,9 @@ def test_an_unreachable_hub_is_explained(
         load_encoder(name, device="cpu")
 
 
-def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "open_clip", None)
-    with pytest.raises(MissingDependencyError, match="pip install open_clip_torch"):
+    with pytest.raises(MissingDependencyError, match=r"open_clip; .*attribution-explorer\[encoders\]"):
         load_encoder("clip-vit-b32", device="cpu")
 
 

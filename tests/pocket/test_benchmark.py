@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from attribution_core.add_one_in.cases import MadeImages, TestCase, read_manifest
 from attribution_core.add_one_in.image_store import ImageStore
+from attribution_core.collection import derived_index
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card, verify_files, write_card
 from attribution_core.corpus.corpus import Corpus
@@ -231,6 +232,8 @@ def gathered(written, tmp_path_factory):
     encoders = {"efficientnet-lite0": variants, "rgb-thumbnail": (learn.LINEAR,)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn, "load_encoder", lambda name: Thumbnail())
+        patch.setattr(derived_index, "load_encoder", lambda name, device: Thumbnail())
+        patch.setattr(derived_index, "CACHE", tmp_path_factory.mktemp("indexes"))
         patch.setitem(evidence.SHIPPED, "efficientnet-lite0", (evidence.PRETRAINED, evidence.LEARNED))
         collection = evidence.gather(folder, work, encoders, epochs=3)
         first = {p: p.read_bytes() for p in (folder / "evidence").iterdir()}
@@ -238,7 +241,8 @@ def gathered(written, tmp_path_factory):
         evidence.gather(folder, work, encoders, epochs=3)
         assert {p: p.stat().st_mtime_ns for p in work.iterdir()} == stored
         assert {p: p.read_bytes() for p in (folder / "evidence").iterdir()} == first
-    return collection
+        assert not list(folder.glob("methods/*/index")), "it follows from the rest"
+        yield collection
 
 
 def test_the_collection_attributes_by_what_did_best_on_validation(gathered):

@@ -226,9 +226,11 @@ def test_yaml_is_read(path: Path) -> None:
 
 
 def test_versions_are_the_same_everywhere() -> None:
+    import attribution_core
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == project["version"] and citation["license"] == project["license"]
+    assert citation["version"] == attribution_core.__version__ and citation["license"] == project["license"]
     assert citation["references"][0]["title"] in BODY
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     revisions = {repo["repo"].rsplit("/", 1)[-1]: repo["rev"] for repo in hooks}

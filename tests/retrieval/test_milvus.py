@@ -269,7 +269,7 @@ def test_a_file_that_is_missing_damaged_or_taken(tmp_path: Path) -> None:
 def test_without_pymilvus_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(
-        MissingDependencyError, match=r"needs pymilvus; install it with `pip install 'attribution"
+        MissingDependencyError, match=r'needs pymilvus; run `pip install "attribution-explorer\[milvus\]"`'
     ):
         TrainingIndex.build(unit(3, 4), "milvus://127.0.0.1:1")
 

@@ -201,7 +201,7 @@ class Services:
         )
 
     def warm_up(self) -> None:
-        """Load the encoder and the generator in the background, so that the first visitor does not wait.
+        """Load encoder and generator in the background and make missing indexes, so that no visitor waits for them.
 
         On a ZeroGPU Space all encoders, and at once: its forks have what is there when the page is launched.
         """
@@ -212,9 +212,9 @@ class Services:
                 if self.generator is not None:
                     self.generator.load()
                     _ = self.generator.sha256
-                if gpu.SPACES is not None:
-                    for one in (self, *self.others):
-                        for method in one.collection.methods:
+                for one in (self, *self.others):
+                    for method in one.collection.methods:
+                        if gpu.SPACES is not None or not one.collection.index_of(method).exists():
                             one.attributor(method)
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")

@@ -13,7 +13,7 @@ from PIL import Image
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.arrays import normalized, whole
-from attribution_core.common.cards import read_card
+from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.json_text import read_json
 from attribution_core.common.progress import OnProgress
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_encoder
@@ -95,9 +95,10 @@ def copy_encoder(collection: Collection) -> str | None:
 
 
 def is_stored(collection: Collection) -> bool:
-    """Whether a method uses the copy encoder without mappers, so that nothing has to be encoded."""
+    """Whether the index of a method that looks through the copy encoder alone is there: nothing has to be encoded."""
     name = copy_encoder(collection)
-    return name is not None and _stored(collection, name) is not None
+    method = None if name is None else _method_of(collection, name)
+    return method is not None and (collection.index_of(method) / CARD_NAME).is_file()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +139,9 @@ class CopyIndex:
         name = copy_encoder(collection)
         if name is None:
             raise InvalidInputError(HOW_TO_ADD)
-        stored = _stored(collection, name)
-        if stored is not None:
-            return cls(collection, TrainingIndex.load(stored, name), device)
+        method = _method_of(collection, name)
+        if method is not None:
+            return cls(collection, Collection.open(collection.path, method, on_progress).index, device)
         rows = encode_corpus(collection.corpus, load_encoder(name, device), on_progress, _BLOCK)
         return cls(collection, TrainingIndex.build(normalized(rows), _FACTORY, name), device)
 
@@ -168,10 +169,10 @@ class CopyIndex:
         return [CopyHits(ids, similarity) for ids, similarity in zip(hits.ids, hits.similarity, strict=True)]
 
 
-def _stored(collection: Collection, name: str) -> Path | None:
-    """The folder of the index of a method of that encoder without mappers; None where there is none."""
+def _method_of(collection: Collection, name: str) -> str | None:
+    """A method of that encoder without mappers; None where there is none."""
     for method in collection.methods:
         card = read_card(collection.layout.mappers(method))
         if (card.get("encoder"), card.get("kind")) == (name, "identity"):
-            return collection.layout.index(method)
+            return method
     return None

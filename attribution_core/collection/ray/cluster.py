@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attribution_core.common.optional import import_optional
 from attribution_core.common.text import message_of
-from attribution_core.errors import InvalidInputError, MissingDependencyError
+from attribution_core.errors import InvalidInputError
 
 PACKAGE = Path(__file__).resolve().parents[2]
 _REACH = 5.0  # seconds; Ray itself tries for minutes
@@ -35,14 +36,8 @@ def library() -> Any:
     """Import Ray with Ray Data. Raises `MissingDependencyError`."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the engine 'ray' needs `pip install \"attribution-explorer[ray]\"`."
-        ) from error
-    return ray
+    import_optional("ray.data", "the engine 'ray'")
+    return import_optional("ray", "the engine 'ray'")
 
 
 @contextmanager

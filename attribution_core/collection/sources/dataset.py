@@ -9,9 +9,10 @@ from typing import Any
 from attribution_core.collection.sources.item import SourceItem, Wanted, path_names, take
 from attribution_core.collection.sources.options import SourceOptions
 from attribution_core.common.cells import as_text
+from attribution_core.common.optional import import_optional
 from attribution_core.common.tables import with_labels
 from attribution_core.common.text import message_of
-from attribution_core.errors import InvalidInputError, MissingDependencyError
+from attribution_core.errors import InvalidInputError
 
 
 class DatasetSource:
@@ -32,13 +33,8 @@ class DatasetSource:
                 f"a data set such as '{name}' does not say which file a row is from; leave out --id-from-file, or "
                 "give its Parquet files."
             )
-        try:
-            import datasets
-        except ImportError as error:
-            raise MissingDependencyError(
-                "reading a Hugging Face data set needs `pip install datasets`."
-            ) from error
-        self.name, self.split, self.title = name, options.split or "train", Path(name).name
+        datasets = import_optional("datasets", "reading a Hugging Face data set")
+        self.name, self.split, self.title = name, split or "train", Path(name).name
         self._root = Path(name) if Path(name).is_dir() else None
         try:
             loaded = datasets.load_dataset(name, options.config, streaming=True)

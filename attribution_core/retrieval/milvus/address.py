@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from attribution_core.common.optional import how_to_install, import_optional
 from attribution_core.errors import CheckpointError, InvalidInputError, MissingDependencyError
 from attribution_core.settings import milvus_token
 
@@ -22,7 +23,6 @@ _EXPECTED = (
     "expected milvus://HOST:PORT or milvus://HOST:PORT/DATABASE for a server (milvus+https:// with TLS), or "
     "milvus:FILE.db for a Milvus Lite file"
 )
-_EXTRA = "install it with `pip install 'attribution-explorer[milvus]'`, in a clone `pip install '.[milvus]'`"
 _CONNECT_SECONDS = 5
 _PORTS = {"http": 19530, "https": 443}
 # pymilvus pings every ten seconds; servers with gRPC's default limits, such as Milvus Lite's, treat that as abuse.
@@ -196,12 +196,11 @@ def plain_errors(address: Address, problem: str, remedy: str) -> Iterator[None]:
 
 
 def _libraries(address: Address) -> Any:
-    try:
-        import pymilvus
-    except ImportError as error:
-        raise MissingDependencyError(f"keeping features in Milvus needs pymilvus; {_EXTRA}.") from error
+    pymilvus = import_optional("pymilvus", "keeping features in Milvus")
     if address.file is not None and importlib.util.find_spec("milvus_lite") is None:
-        raise MissingDependencyError(f"'{address}' is a Milvus Lite file, which needs milvus-lite; {_EXTRA}.")
-    for name in _NOISY:  # errors are raised; logging them as well would print them twice
+        raise MissingDependencyError(
+            f"'{address}' is a file of Milvus Lite, which needs milvus-lite; run `{how_to_install('milvus_lite')}`."
+        )
+    for name in _NOISY:  # what goes wrong is raised, and said once
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return pymilvus
