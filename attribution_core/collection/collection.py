@@ -12,14 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.collection.derived_index import cached_index, derived_index
-from attribution_core.collection.layout import (
-    OWN_METHOD,
-    index_folder,
-    other_methods,
-    part_folder,
-    parts_folder,
-)
-from attribution_core.common.cards import read_card, write_card
+from attribution_core.collection.from_release import write_release
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.cards import CARD_NAME, read_card, write_card
 from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
@@ -76,10 +71,9 @@ class Collection:
     ) -> Collection:
         """Open a collection's folder.
 
-        method: another of its `methods` than the one that it was made for; where its index is not stored, it is made
-        now and cached. on_progress: of that. Raises `CheckpointError` for what is missing or damaged,
-        `CollectionMismatchError` for parts that do not belong together, `UnknownNameError` for a method that it does
-        not have.
+        method: one of its `methods`, by default its own; if the folder leaves out the index of another one, it is
+        computed now and cached. on_progress: of that. Raises `CheckpointError` if something is missing or damaged,
+        `CollectionMismatchError` if its parts do not belong together, `UnknownNameError` for an unknown method.
         """
         folder = Path(directory)
         if folder == shipped("pocket") and not folder.exists():
@@ -88,32 +82,30 @@ class Collection:
                 "the repository and set ATTRIBUTION_CHECKPOINTS to its folder 'checkpoints', or name "
                 "a collection of your own."
             )
-        card = read_card(folder)
-        own, others = str(card.get("method", OWN_METHOD)), other_methods(folder)
-        if method not in (None, own, *others):
-            raise unknown_name("method", str(method), [own, *others])
-        parts = parts_folder(folder, own, method or own)
-        encoder = str((card if parts == folder else read_card(parts)).get("encoder", ""))
-        fitted = (parts / "calibrator/card.json").exists()
-        calibrator = Calibrator.load(parts / "calibrator", encoder=encoder) if fitted else Calibrator(encoder)
-        corpus = Corpus.open(part_folder(folder, card, "corpus"))
-        mappers = MapperPair.load(parts / "mappers", encoder=encoder)
-        place = index_folder(folder, parts, card)
-        if parts == folder or place.exists():
-            index = TrainingIndex.load(place, encoder=encoder)
+        layout = CollectionLayout.read(folder)
+        if method not in (None, *layout.methods):
+            raise unknown_name("method", str(method), layout.methods)
+        method = method or layout.methods[0]
+        own = layout.method(method) == folder
+        encoder = str((layout.card if own else read_card(layout.method(method))).get("encoder", ""))
+        fitted = (layout.calibrator(method) / CARD_NAME).exists()
+        corpus = Corpus.open(layout.corpus)
+        mappers = MapperPair.load(layout.mappers(method), encoder=encoder)
+        if own or layout.index(method).exists():
+            index = TrainingIndex.load(layout.index(method), encoder=encoder)
         else:
-            place = cached_index(corpus.path, parts / "mappers", encoder)
-            index = derived_index(place, corpus, mappers, encoder, on_progress)
+            cached = cached_index(corpus.path, layout.mappers(method), encoder)
+            index = derived_index(cached, corpus, mappers, encoder, on_progress)
         return cls(
             str(layout.card.get("name", folder.name)),
             folder,
-            Corpus.open(layout.corpus),
+            corpus,
             encoder,
             mappers,
             index,
-            calibrator,
-            card,
-            method or own,
+            Calibrator.load(layout.calibrator(method), encoder) if fitted else Calibrator(encoder),
+            layout.card,
+            method,
         )
 
     @classmethod
@@ -221,24 +213,20 @@ class Collection:
         return self.layout.methods
 
     @property
-    def parts(self) -> Path:
-        """Folder of its mappers, index and calibrator."""
-        return self.parts_of(self.method)
+    def layout(self) -> CollectionLayout:
+        """Where its parts lie."""
+        return CollectionLayout(self.path, self.card)
 
-    def parts_of(self, method: str) -> Path:
-        """The same folder of one of its methods."""
-        return parts_folder(self.path, self.methods[0], method)
+    def index_folder(self, method: str) -> Path:
+        """The index of one of its methods: in its folder, or in the user's cache if the folder leaves it out.
 
-    def index_of(self, method: str) -> Path:
-        """Folder of the index of one of its methods, in the user's cache where the collection's own leaves it out.
-
-        Not there before such an index is first used.
+        The cached one does not exist before its first use.
         """
-        parts = self.parts_of(method)
-        place = index_folder(self.path, parts, self.card)
-        if parts == self.path or place.exists():
-            return place
-        return cached_index(self.corpus.path, parts / "mappers", str(read_card(parts).get("encoder", "")))
+        stored = self.layout.index(method)
+        if method == self.methods[0] or stored.exists():
+            return stored
+        encoder = str(read_card(self.layout.method(method)).get("encoder", ""))
+        return cached_index(self.corpus.path, self.layout.mappers(method), encoder)
 
     @property
     def generator_path(self) -> Path | None:

@@ -164,7 +164,9 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     if not data:
         raise _RejectedError(f"is an empty file; {_GIVE}.")
     if not prepare_heif(data):
-        raise _Refused(f"is a HEIC image, which needs `{how_to_install('pillow_heif')}`; or save it as JPEG.")
+        raise _RejectedError(
+            f"is a HEIC image, which needs `{how_to_install('pillow_heif')}`; or save it as JPEG."
+        )
     image = Image.open(_TimedBytes(data, limits.seconds), formats=_formats())
     if image.format in ("JPEG", "MPO"):
         scans = data.count(b"\xff\xda")

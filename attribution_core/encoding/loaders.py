@@ -121,7 +121,7 @@ def _load_shipped(spec: EncoderSpec, checkpoints: Path, rows: EncoderTable) -> A
         )
     verify_files(folder)
     state = load_file(folder / "model.safetensors")
-    # Encoders that were trained here keep their last linear layer, converted ones end with the pooled features.
+    # Encoders trained here keep their last linear layer; converted ones end with the pooled features.
     network = timm.create_model(
         spec.model, pretrained=False, num_classes=spec.dim if "fc.weight" in state else 0
     )

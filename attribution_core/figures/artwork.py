@@ -90,7 +90,7 @@ def beside_the_strongest(standing: Standing, top: int = 8) -> Figure:
 
 
 def shares_by_prompt(survey: Survey) -> Figure:
-    """For each prompt, closest on top: the artist's share beside that of the strongest training image, in decades."""
+    """Plot, for each prompt, the artist's share and the strongest training image's, closest on top; log scale."""
     go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
@@ -129,7 +129,7 @@ def shares_by_prompt(survey: Survey) -> Figure:
 
 
 def ranks_by_prompt(survey: Survey) -> Figure:
-    """For each prompt, in the order of `shares_by_prompt`: where every image of the artist stands, ranks in decades."""
+    """Plot, for each prompt, the ranks of all the artist's images, in the order of `shares_by_prompt`; log scale."""
     go = plotly("graph_objects")
 
     rows = survey.ranked[::-1]
@@ -160,8 +160,8 @@ def ranks_by_prompt(survey: Survey) -> Figure:
     return figure
 
 
-def moved(told: WithAndWithout) -> Figure:
-    """For each prompt an arrow from the artist's share without to that with their images learned, in decades."""
+def moved(comparison: WithAndWithout) -> Figure:
+    """Plot, for each prompt, an arrow from the artist's share before learning their images to after; log scale."""
     go = plotly("graph_objects")
 
     rows = comparison.pairs[::-1]

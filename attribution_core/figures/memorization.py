@@ -93,7 +93,7 @@ def drop_off(verdict: Verdict, captions: Sequence[str] = ()) -> Figure:
 
 
 def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
-    """The signal of every measured image, a row for each kind of prompt, and this image's as a line across."""
+    """Plot the signals of all measured images, one row per kind of prompt, with a line for this image's."""
     go = plotly("graph_objects")
 
     figure, rng = go.Figure(), np.random.default_rng(0)
@@ -136,7 +136,7 @@ def gauge(signals: Signals, signal: NoiseSignal | None) -> Figure:
 
 
 def by_step(signals: Signals | None, signal: NoiseSignal | None) -> Figure:
-    """The signal step by step: this image's, and the medians of measured prompts where there are as many steps."""
+    """Plot the signal of each step for this image, and the medians of the measured prompts."""
     go = plotly("graph_objects")
 
     figure = go.Figure()

@@ -71,7 +71,7 @@ _AXIS: dict[str, Any] = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False
 
 
 def plotly(module: str) -> Any:
-    """A module of Plotly, such as "graph_objects". Raises `MissingDependencyError`."""
+    """Import a module of Plotly, such as "graph_objects". Raises `MissingDependencyError`."""
     return import_optional(f"plotly.{module}", "drawing figures")
 
 
@@ -82,7 +82,7 @@ def draw(traces: list[dict[str, Any]], x: str, y: str, **layout: Any) -> Figure:
     validate every figure instead.
     """
     return plotly("graph_objects").Figure(
-        {"data": traces, "layout": _merged(_looks(layout, x, y), layout)}, _validate=False
+        {"data": traces, "layout": _merge(_style(layout, x, y), layout)}, _validate=False
     )
 
 

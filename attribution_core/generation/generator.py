@@ -169,9 +169,9 @@ class Generator:
         with self.lock:
             if "_pipeline" not in self.__dict__:
                 diffusers_library()  # without it, nothing else is worth a message
-                place = pick_device(self.device)
-                with memory_errors(f"the generator '{self.name}' was being loaded", _LESS):
-                    self._pipeline = load_pipeline(self.folder, self.name, place, self.plan)
+                device = pick_device(self.device)
+                with memory_errors(f"the generator '{self.name}' was being loaded", _SAVE_MEMORY):
+                    self._pipeline = load_pipeline(self.folder, self.name, device, self.plan)
             return self._pipeline
 
     @cached_property

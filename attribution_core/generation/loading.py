@@ -41,13 +41,13 @@ def check_kind(folder: Path) -> str:
 
 
 def diffusers_library() -> Any:
-    """The package diffusers, with what it loads text encoders by. Raises `MissingDependencyError`."""
+    """Import diffusers, and transformers, which its text encoders need. Raises `MissingDependencyError`."""
     import_optional("transformers", "generating images")
     return import_optional("diffusers", "generating images")
 
 
 def download(name: str) -> Path:
-    """Fetch a pipeline from the hub, or find it in the hub's cache. Raises `CheckpointError` that says why not."""
+    """Fetch a pipeline from the hub or its cache; returns the folder. Raises a `CheckpointError` with the cause."""
     diffusers = diffusers_library()
     try:
         with quiet():  # the hub's own progress bars stay visible

@@ -173,11 +173,9 @@ def gather(
                 "licence": LICENCE,
             },
         )
-        if (
-            method is not own
-        ):  # follows from the rest, and takes 4 to 20 MB: made again where it is first used
-            TrainingIndex.discard(parts / "index")
-    _tell(collection / "evidence", benchmark, features, learned, methods, own, made_from)
+        if method is not own:  # takes 4 to 20 MB, and is computed again on first use
+            TrainingIndex.discard(opened.layout.index(method.name))
+    _tell(layout, benchmark, features, learned, methods, own, made_from)
     return Collection.open(collection)
 
 

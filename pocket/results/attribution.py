@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from attribution_core.add_one_in.evaluation import RECALL_AT
 from attribution_core.common.cards import read_card
 from attribution_core.common.text import listing
+from attribution_core.evidence.benchmark import FILE, SCALING
 from attribution_core.figures.evidence import PRETRAINED
-from pocket.evidence.scaling import SCALING
+from pocket.generator.commands import POCKET
 from pocket.results.tables import interval, percent, table
 
-BENCHMARK, EVIDENCE = Path("checkpoints/pocket/benchmark"), Path("checkpoints/pocket/evidence")
 CASES = {
     "test_seen_concept": "seen concepts",
     "test_unseen_concept": "unseen concepts",
@@ -25,11 +24,11 @@ OBJECTS, STYLES = ("test_seen_concept", "test_unseen_concept"), ("test_unseen_st
 
 def section() -> Iterator[str]:
     """The section's lines."""
-    evidence = json.loads((EVIDENCE / "evidence.json").read_text(encoding="utf-8"))
-    yield from _benchmark(evidence, read_card(BENCHMARK))
+    evidence = json.loads(POCKET.evidence(FILE).read_text(encoding="utf-8"))
+    yield from _benchmark(evidence, read_card(POCKET.benchmark))
     yield from _retrieval(evidence)
     yield from _calibration(evidence["methods"])
-    yield from _candidates(json.loads((EVIDENCE / SCALING).read_text(encoding="utf-8")))
+    yield from _candidates(json.loads(POCKET.evidence(SCALING).read_text(encoding="utf-8")))
 
 
 def _benchmark(evidence: dict[str, Any], card: dict[str, Any]) -> Iterator[str]:

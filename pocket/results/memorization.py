@@ -7,13 +7,14 @@ import statistics
 from collections.abc import Iterator
 
 from attribution_core.evidence import memorization
-from pocket.generator.commands import OUT
+from attribution_core.reports.wording.noise_signal import PROMPT_GROUPS
+from pocket.generator.commands import POCKET
 from pocket.results.tables import interval, percent, table
 
 
 def section() -> Iterator[str]:
     """The section's lines."""
-    evidence = json.loads((OUT.parent / memorization.FILE).read_text(encoding="utf-8"))
+    evidence = json.loads(POCKET.evidence(memorization.FILE).read_text(encoding="utf-8"))
     copies, signal, seconds = evidence["copies"], evidence["signal"], evidence["seconds"]
     made, edited, real = (copies[name] for name in ("made", "made and changed", "training images, changed"))
     yield (
@@ -52,7 +53,7 @@ def section() -> Iterator[str]:
         ),
         (
             (
-                memorization.GROUPS[name],
+                PROMPT_GROUPS[name],
                 f"{group['images']:,}",
                 percent(group["called"]),
                 f"{group['similarity']:.3f}",

@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(COUNT)])
     pair = MapperPair(head, head, ENCODER, MapperKind.CHANNEL)
     method = collection.add_method(METHOD, encoder=ENCODER, features=features, mappers=pair)
-    shutil.move(method.index_of(METHOD), tmp_path / "stored")
+    shutil.move(method.index_folder(METHOD), tmp_path / "stored")
     return collection.path
 
 
@@ -73,7 +73,7 @@ def test_it_is_the_index_that_was_left_out_and_made_once(
     np.testing.assert_array_equal(given.similarity, expected.similarity)
     assert [(step.done, step.total) for step in seen] == [(COUNT, COUNT)]
     assert "making an index of 40 training images" in caplog.text and "100 % of the images" in caplog.text
-    assert made.index_of(METHOD).parent == cache and sorted(folder.rglob("*")) == before
+    assert made.index_folder(METHOD).parent == cache and sorted(folder.rglob("*")) == before
     assert not list(cache.glob("*.part"))
 
     forbid_encoding(monkeypatch)
@@ -82,7 +82,7 @@ def test_it_is_the_index_that_was_left_out_and_made_once(
 
 @pytest.mark.parametrize("damage", ["shorter", "missing", "no card"])
 def test_a_damaged_one_is_made_again(folder: Path, cache: Path, damage: str) -> None:
-    place = Collection.open(folder, METHOD).index_of(METHOD)
+    place = Collection.open(folder, METHOD).index_folder(METHOD)
     file = place / ("card.json" if damage == "no card" else "index.faiss")
     whole = file.read_bytes()
     if damage == "missing":
@@ -94,18 +94,18 @@ def test_a_damaged_one_is_made_again(folder: Path, cache: Path, damage: str) -> 
 
 
 def test_what_a_killed_run_left_is_in_nobodys_way(folder: Path, cache: Path) -> None:
-    place = Collection.open(folder, METHOD).index_of(METHOD)
+    place = Collection.open(folder, METHOD).index_folder(METHOD)
     place.rename(place.with_suffix(".part"))
     assert len(Collection.open(folder, METHOD).index) == COUNT
     assert sorted(path.name for path in cache.iterdir()) == [place.name, f"{place.name}.lock"]
 
 
 def test_other_images_or_mappers_have_an_index_of_their_own(folder: Path, cache: Path) -> None:
-    first = Collection.open(folder, METHOD).index_of(METHOD)
+    first = Collection.open(folder, METHOD).index_folder(METHOD)
     MapperPair.identity(768, ENCODER).save(folder / "methods" / METHOD / "mappers")
-    second = Collection.open(folder, METHOD).index_of(METHOD)
+    second = Collection.open(folder, METHOD).index_folder(METHOD)
     Corpus.write(folder / "corpus/train-core.parquet", shape_rows(COUNT + 1)[1:])
-    third = Collection.open(folder, METHOD).index_of(METHOD)
+    third = Collection.open(folder, METHOD).index_folder(METHOD)
     assert len({first, second, third}) == 3 and all(place.is_dir() for place in (first, second, third))
 
 
@@ -125,7 +125,7 @@ def test_a_full_disk_costs_the_cache_and_not_the_answer(
 
     monkeypatch.setattr(TrainingIndex, "save", save)
     collection = Collection.open(folder, METHOD)
-    assert len(collection.index) == COUNT and not collection.index_of(METHOD).exists()
+    assert len(collection.index) == COUNT and not collection.index_folder(METHOD).exists()
     assert "No space left on device" in caplog.text
 
 

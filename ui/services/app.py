@@ -214,7 +214,7 @@ class Services:
                     _ = self.generator.sha256
                 for one in (self, *self.others):
                     for method in one.collection.methods:
-                        if gpu.SPACES is not None or not one.collection.index_of(method).exists():
+                        if gpu.SPACES is not None or not one.collection.index_folder(method).exists():
                             one.attributor(method)
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")

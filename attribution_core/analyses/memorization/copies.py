@@ -95,10 +95,10 @@ def copy_encoder(collection: Collection) -> str | None:
 
 
 def is_stored(collection: Collection) -> bool:
-    """Whether the index of a method that looks through the copy encoder alone is there: nothing has to be encoded."""
+    """Whether a method uses the copy encoder without mappers and its index exists: nothing has to be encoded."""
     name = copy_encoder(collection)
     method = None if name is None else _method_of(collection, name)
-    return method is not None and (collection.index_of(method) / CARD_NAME).is_file()
+    return method is not None and (collection.index_folder(method) / CARD_NAME).is_file()
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ class CopyIndex:
 
 
 def _method_of(collection: Collection, name: str) -> str | None:
-    """A method of that encoder without mappers; None where there is none."""
+    """Return a method of that encoder without mappers; None if there is none."""
     for method in collection.methods:
         card = read_card(collection.layout.mappers(method))
         if (card.get("encoder"), card.get("kind")) == (name, "identity"):

@@ -34,7 +34,7 @@ class DatasetSource:
                 "give its Parquet files."
             )
         datasets = import_optional("datasets", "reading a Hugging Face data set")
-        self.name, self.split, self.title = name, split or "train", Path(name).name
+        self.name, self.split, self.title = name, options.split or "train", Path(name).name
         self._root = Path(name) if Path(name).is_dir() else None
         try:
             loaded = datasets.load_dataset(name, options.config, streaming=True)

@@ -199,8 +199,8 @@ def _libraries(address: Address) -> Any:
     pymilvus = import_optional("pymilvus", "keeping features in Milvus")
     if address.file is not None and importlib.util.find_spec("milvus_lite") is None:
         raise MissingDependencyError(
-            f"'{address}' is a file of Milvus Lite, which needs milvus-lite; run `{how_to_install('milvus_lite')}`."
+            f"'{address}' is a Milvus Lite file, which needs milvus-lite; run `{how_to_install('milvus_lite')}`."
         )
-    for name in _NOISY:  # what goes wrong is raised, and said once
+    for name in _NOISY:  # errors are raised; logging them as well would print them twice
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return pymilvus
