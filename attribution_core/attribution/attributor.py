@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_image
@@ -81,12 +82,14 @@ class Attributor:
         top: int = 100,
         temperature: float | None = None,
         added: Sequence[Added] = (),
+        made_by: MadeBy = MadeBy.UNKNOWN,
     ) -> Attribution:
         """List the training images that most likely influenced an image, with calibrated shares.
 
         image: PIL image or path. top: how many to list, cut to the size of the collection. temperature: in
         place of the fitted one. added: more candidates, as if they had been trained on; all of them are listed beside
-        the `top`, with ids that go on behind the corpus. Raises `InvalidImageError`, `InvalidInputError`, and
+        the `top`, with ids that go on behind the corpus. made_by: noted in the answer; see `origin.made_by`.
+        Raises `InvalidImageError`, `InvalidInputError`, and
         `NotFittedError` where the collection has no calibrator and no temperature is given,
         `CollectionMismatchError` where its images have changed since it was opened.
         """
@@ -107,7 +110,7 @@ class Attributor:
         if added:
             hits, credits = self._with(hits, credits, query, added)
         fitted = calibrator.temperature_ if calibrator.is_fitted else scale.temperature
-        return Attribution(hits, credits, scale, fitted, collection.name, collection.encoder_name)
+        return Attribution(hits, credits, scale, fitted, collection.name, collection.encoder_name, made_by)
 
     def _with(
         self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32], added: Sequence[Added]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.works import Work, works_of
 from attribution_core.common.arrays import FloatArray, log_sum, whole
 from attribution_core.common.text import csv_text
@@ -20,14 +21,12 @@ from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest, RestKind
 from attribution_core.scoring.shares import Scale, Shares
 
-STANDS_OUT_SHARE = 0.05
+STANDS_OUT_SHARE = 0.2
 """An image that stands out has at least this share for certain ..."""
 STANDS_OUT_OVER_EVEN = 10.0
 """... at least this many times the share it would have if all training images had the same ..."""
-STANDS_OUT_OVER_NEIGHBOURS = 10.0
-"""... and at least this many times the median share of its closest followers."""
-NEIGHBOURS = 19
-"""How many followers (ranks 2 to 20) that median is taken over; fixed, so that `top` changes no verdict."""
+STANDS_OUT_OVER_NEXT = 2.0
+"""... and at least this many times the share of the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +40,8 @@ class Attribution:
         fitted_temperature: The collection's own.
         collection: Its name.
         encoder: Name of the encoder.
+        made_by: Whether a model trained on the collection made the image. Where that is unknown, the numbers tell
+            how similar training images are, and no influence.
 
     Raises:
         InvalidInputError: There is not one query, or not one credit for each listed image.
@@ -52,6 +53,7 @@ class Attribution:
     fitted_temperature: float
     collection: str
     encoder: str
+    made_by: MadeBy = MadeBy.UNKNOWN
 
     def __post_init__(self) -> None:
         """Check the parts against each other, and score."""
@@ -150,8 +152,8 @@ class Attribution:
     def head(self, top: int) -> Attribution:
         """Return the same attribution with only the first `top` images listed; the others join the rest.
 
-        Each of them becomes a bin of its own, so that no influence changes. `stands_out` looks at ranks 2 to
-        20: ask the whole, not a shorter head. Raises `InvalidInputError` if `top` is below 1.
+        Each of them becomes a bin of its own, so that no influence changes. `stands_out` looks at the second, too: ask
+        the whole, not a head of one. Raises `InvalidInputError` if `top` is below 1.
         """
         top = whole("top", top, 1)
         if top >= len(self):
@@ -199,21 +201,23 @@ class Attribution:
         return float(np.clip(np.exp(entropy), 1.0, self.n_training))
 
     @property
-    def stands_out(self) -> bool:
-        """Whether the first training image may be named at all; when false, say that none stands out.
+    def has_shares(self) -> bool:
+        """Whether the influences mean influence: a model trained on the collection made the image, as far as known."""
+        return self.made_by is not MadeBy.UNKNOWN
 
-        All three must hold for the certain lower end of its influence: (1) at least 1 in 20; (2) at least
-        ten times an even share, 10 / n_training (half of everything where there are under 20 images);
-        (3) at least ten times the median influence of ranks 2 to 20. The third is what is missed when many
-        images are about equally close: then they share the influence, and no single one stands out.
-        Near-duplicates count as one image, the ranks are those of works. The thresholds are a convention
-        for the display, not a significance test.
+    @property
+    def stands_out(self) -> bool:
+        """Whether the first training image may be named as the one source; when false, say that none stands out.
+
+        All three must hold for the certain lower end of its influence: (1) at least 1 in 5; (2) at least ten times
+        an even share, 10 / n_training (half of everything where there are under 20 images); (3) at least twice the
+        influence of the next. Near-duplicates count as one image. The thresholds were chosen on models whose exemplars
+        are known; docs/how-it-works.md says how often what stands out is right.
         """
         least = self.works[0].low
         if least < STANDS_OUT_SHARE or least < min(STANDS_OUT_OVER_EVEN / self.n_training, 0.5):
             return False
-        followers = [work.influence for work in self.works[1 : 1 + NEIGHBOURS]]
-        return not followers or least >= STANDS_OUT_OVER_NEIGHBOURS * float(np.median(followers))
+        return len(self.works) < 2 or least >= STANDS_OUT_OVER_NEXT * self.works[1].influence
 
     @cached_property
     def works(self) -> tuple[Work, ...]:
@@ -249,6 +253,7 @@ class Attribution:
             "rest": self.rest,
             "rest_low": self.rest_low,
             "rest_high": self.rest_high,
+            "made_by": str(self.made_by),
             "top": [
                 {
                     "rank": int(rank[place]),

@@ -37,6 +37,12 @@ app = typer.Typer(
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+SaidSo = Annotated[
+    bool,
+    typer.Option(
+        "--made-by-this-model", help="The image was made by a model that was trained on this collection."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
@@ -70,20 +76,33 @@ def attribute(
     temperature: Annotated[float | None, typer.Option(help="Use instead of the fitted temperature.")] = None,
     method: Annotated[str | None, typer.Option(help="Method of the collection; default: its own.")] = None,
     device: Device = "auto",
+    said_so: SaidSo = False,
     as_json: AsJson = False,
 ) -> None:
     """List the training images that most likely influenced IMAGE, with calibrated shares and credits."""
     from attribution_core.attribution.attributor import Attributor
+    from attribution_core.attribution.finding import LISTED
+    from attribution_core.attribution.origin import made_by
+    from attribution_core.cli.recipes import recipe_of
     from attribution_core.collection.collection import Collection
+    from attribution_core.common.arrays import whole
+    from attribution_core.common.images import read_image
     from attribution_core.reports.wording.attribution import near_duplicates_words
+    from attribution_core.reports.wording.headline import headline
+    from attribution_core.reports.wording.origin import ORIGIN
 
+    top = whole("top", top, 1)
     opened = Collection.open(collection or Settings().collection, method)
-    result = Attributor(opened, device=device).attribute(image, top=top, temperature=temperature)
+    query = read_image(image)
+    origin = made_by(recipe_of(image), opened, said_so=said_so)
+    # The headline looks at as many images as in the app, however few are listed.
+    every = Attributor(opened, device=device).attribute(query, max(top, LISTED), temperature, made_by=origin)
+    result = every.head(top)
     if as_json:
         typer.echo(result.to_json())
         return
-    if not result.stands_out:
-        typer.echo("No training image stands out: the influence is spread over many.")
+    typer.echo(one_line(f"{headline(every)}."))
+    typer.echo(ORIGIN[origin])
     typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
     for work in result.works:
         first = work.places[0]

@@ -22,35 +22,46 @@ def report(
     ] = 50,
     temperature: Annotated[float | None, typer.Option(help="Use instead of the fitted temperature.")] = None,
     json: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    card: Annotated[Path | None, typer.Option(help="PNG of 1200 x 630 px to share, written as well.")] = None,
+    address: Annotated[str, typer.Option(help="Web address of the result, printed on the card.")] = "",
+    said_so: Annotated[
+        bool,
+        typer.Option(
+            "--made-by-this-model", help="The image was made by a model that was trained on this collection."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Attribute IMAGE and write one HTML file, without scripts or external resources, with all results."""
     from attribution_core.attribution.attributor import Attributor
+    from attribution_core.attribution.origin import made_by
+    from attribution_core.cli.recipes import recipe_of
     from attribution_core.collection.collection import Collection
     from attribution_core.common.files import atomic_path
-    from attribution_core.common.images import read_image, read_recipe
+    from attribution_core.common.images import png_bytes, read_image
     from attribution_core.errors import InvalidInputError
-    from attribution_core.generation.recipe import Recipe
+    from attribution_core.reports.card import share_card
     from attribution_core.reports.html import report_page
     from attribution_core.reports.report import make_report
     from attribution_core.settings import Settings
 
-    for path in filter(None, (out, json)):
+    for path in filter(None, (out, json, card)):
         if path.is_dir():
             raise InvalidInputError(f"'{path}' is a folder; give the name of a file to write.")
     query = read_image(image)
-    values = read_recipe(image)
-    recipe = None
-    if values is not None:
-        try:
-            recipe = Recipe.from_dict(values)
-        except InvalidInputError as error:
-            typer.echo(f"note: the recipe in '{image.name}' is ignored: {error}", err=True)
+    recipe = recipe_of(image)
+    title = recipe.prompt if recipe else image.stem
     opened = Collection.open(collection or Settings().collection, method)
-    result = Attributor(opened, device=device).attribute(query, top=top, temperature=temperature)
-    content = make_report(query, result, opened, title=recipe.prompt if recipe else image.stem, recipe=recipe)
-    files = {out: report_page(content), **({json: content.to_json()} if json else {})}
-    for path, text in files.items():
+    origin = made_by(recipe, opened, said_so=said_so)
+    attributor = Attributor(opened, device=device)
+    result = attributor.attribute(query, top=top, temperature=temperature, made_by=origin)
+    made = make_report(query, result, opened, title=title, recipe=recipe)
+    files = {out: report_page(made).encode()}
+    if json:
+        files[json] = made.to_json().encode()
+    if card:
+        files[card] = png_bytes(share_card(query, result, opened.corpus, title=title, address=address))
+    for path, data in files.items():
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(data)
         typer.echo(f"{path}: {path.stat().st_size / 1000:,.0f} kB")

@@ -50,6 +50,13 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
 
 
+def rounded_percent(share: float) -> str:
+    """A share as its evidence allows it to be said in a sentence: whole percents."""
+    if share < 0.005:
+        return "under 1%"
+    return f"{min(round(100 * share), 99)}%"
+
+
 def listing(parts: Iterable[str], joined: str = "and") -> str:
     """Join one or more parts as in a sentence: "a, b and c"."""
     *most, last = parts

@@ -44,6 +44,7 @@ class LedgerEntry:
             "encoder": result.encoder,
             "temperature": result.temperature,
             "stands_out": result.stands_out,
+            "made_by": str(result.made_by),
         }
         known = result.to_dict()["top"]
         for k in range(TOP):

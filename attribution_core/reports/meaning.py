@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+CAVEAT = (
+    "Shares are estimates from likeness, on a scale fitted where the answer was known. They are no proof of cause, and "
+    "no legal finding of copying."
+)
+"""The shortest form of what a share is and is not, wherever shares are shown."""
 MEANING = (
     "A score is an estimated influence: how much of the softmax an image holds, on a scale fitted to images whose "
     'influence is known by construction. Read it as "of all training images, these resemble the result in the way '
@@ -17,7 +22,7 @@ LIMITS = (
     "A share depends on the whole training set, the encoder and the temperature. Shares of different collections "
     "cannot be compared.",
     "The scale is fitted on models tuned on one image, where the influence is strong. For an image from a plain "
-    'prompt the influence is usually spread thin, and "no training image stands out" is a common and honest answer.',
+    'prompt the influence is usually spread thin, and "no single source" is a common and honest answer.',
     "An interval covers what the search left unlisted. It does not cover the error of the method itself.",
 )
 """What to keep in mind beside every share, likewise."""

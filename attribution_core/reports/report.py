@@ -18,17 +18,16 @@ from attribution_core.collection.collection import Collection
 from attribution_core.common.arrays import whole
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.files import sha256_file
-from attribution_core.common.images import as_data_uri, data_uri, kind_of
-from attribution_core.corpus.corpus import Corpus
-from attribution_core.corpus.placeholders import tile
+from attribution_core.common.images import data_uri
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.section import Section, StoredPart
+from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.attribution import attribution_how
+from attribution_core.reports.wording.headline import headline
 
-LARGEST_QUERY, LARGEST_THUMBNAIL = 1024, 256
-"""Longer side in px of the query and of training images in a report; smaller ones stay as they are."""
-_AS_STORED = 40_000  # bytes; a training image up to this goes in as its file
+LARGEST_QUERY = 1024
+"""Longer side of the query in px; a smaller one stays as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +79,7 @@ class Report:
                 "width": self.size[0],
                 "height": self.size[1],
                 "recipe": None if self.recipe is None else asdict(self.recipe),
+                "made_by": str(result.made_by),
             },
             "collection": {
                 "name": self.collection,
@@ -92,6 +92,7 @@ class Report:
             "intervals": str(result.kind),
             "attribution": result.to_dict(),
             "thumbnails": list(self.thumbnails),
+            "headline": headline(result),
             "stands_out": result.stands_out,
             "effective_number": result.effective_number,
             "sums": [told.to_dict() for told in self.sums],
@@ -136,7 +137,7 @@ def make_report(
     collection.check_unchanged()
     shown = min(whole("shown", shown, 1), len(attribution))
     sums = tuple(group(attribution, collection.corpus, by) for by in SUMS)
-    thumbnails = tuple(_thumbnail(collection.corpus, int(i)) for i in attribution.ids[:shown])
+    thumbnails = tuple(thumbnail_uri(collection.corpus, int(i)) for i in attribution.ids[:shown])
     moment = (made or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC)
     return Report(
         title,
@@ -152,14 +153,6 @@ def make_report(
         tuple(sections),
         moment.isoformat(timespec="seconds"),
     )
-
-
-def _thumbnail(corpus: Corpus, position: int) -> str:
-    data = corpus.image_bytes(position) if corpus.has_image(position) else tile(corpus.credit(position))
-    kind = kind_of(data)
-    if kind and len(data) <= _AS_STORED:
-        return as_data_uri(data, kind)
-    return data_uri(corpus.image(position), LARGEST_THUMBNAIL)
 
 
 def _parts(collection: Collection) -> tuple[StoredPart, ...]:

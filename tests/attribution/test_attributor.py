@@ -70,6 +70,7 @@ def test_json_has_the_keys_of_the_contract(folder: Path) -> None:
         "rest",
         "rest_low",
         "rest_high",
+        "made_by",
         "top",
     ]
     assert list(loaded["top"][0]) == [

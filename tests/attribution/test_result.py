@@ -99,7 +99,8 @@ def test_json_has_the_contracts_keys_and_values():
     result = attribution(ranked(300), top=3)
     data = json.loads(result.to_json())
     assert list(data) == [
-        "collection", "encoder", "n_training", "temperature", "rest", "rest_low", "rest_high", "top",
+        "collection", "encoder", "n_training", "temperature", "rest", "rest_low", "rest_high", "made_by",
+        "top",
     ]  # fmt: skip
     assert list(data["top"][0]) == [
         "rank", "id", "similarity", "influence", "low", "high", "uncalibrated",

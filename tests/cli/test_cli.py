@@ -9,9 +9,18 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.finding import LISTED
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
+from attribution_core.collection.collection import Collection
+from attribution_core.common.images import save_png
 from attribution_core.encoding.encoders import ENCODERS
+from attribution_core.generation.generator import Generator
+from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
+from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.origin import ORIGIN
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 
@@ -51,6 +60,37 @@ def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> N
     assert loaded["top"][0]["id"] == "shape/0007"
     assert sum(t["influence"] for t in loaded["top"]) + loaded["rest"] == pytest.approx(1.0, abs=1e-9)
     assert [t["rank"] for t in loaded["top"]] == list(range(1, 61))
+
+
+def test_attribute_begins_with_what_was_found_and_what_is_known_of_the_making(
+    shapes: Path, query: Path
+) -> None:
+    found = headline(Attributor(Collection.open(shapes)).attribute(shape_image(7), LISTED))
+    for said, known in (([], MadeBy.UNKNOWN), (["--made-by-this-model"], MadeBy.SAID_SO)):
+        for top in (1, 60):
+            result = run("attribute", query, "--collection", shapes, "--top", top, *said)
+            assert result.stdout.splitlines()[:2] == [f"{found}.", ORIGIN[known]], result.output
+        told = json.loads(run("attribute", query, "--collection", shapes, "--json", *said).stdout)
+        assert told["made_by"] == str(known)
+
+
+def test_a_recipe_says_who_made_the_image_and_a_damaged_one_is_a_note(tmp_path: Path, query: Path) -> None:
+    folder = fake_collection(tmp_path / "shapes", n=20).path
+    make_pocket_like(folder / "generator")
+    own, file = Generator.open(folder / "generator").sha256, tmp_path / "made.png"
+    recipe = Recipe("red cat", 1, 4, 2.0, "shapes", own).to_dict()
+    for values, known in (
+        (recipe, "this generator"),
+        (recipe | {"generator_sha256": "0" * 64}, "unknown"),
+        (recipe | {"seed": "many"}, "unknown"),
+        (None, "unknown"),
+    ):
+        save_png(shape_image(3), file, values)
+        result = run("attribute", file, "--collection", folder, "--json")
+        assert json.loads(result.stdout)["made_by"] == known, values
+        damaged = values is not None and values["seed"] == "many"
+        assert ("note: the recipe in 'made.png' is ignored: " in result.stderr) is damaged
+        assert result.stderr.count("\n") == damaged
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import sha256_file
@@ -26,10 +27,13 @@ from attribution_core.common.images import data_uri, save_png
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports import card
 from attribution_core.reports.html import report_page
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report, make_report
 from attribution_core.reports.section import Fact, Picture, Section
+from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.origin import ORIGIN
 from tests.support.fakes import fake_collection, shape_image
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"
@@ -307,8 +311,60 @@ def test_the_command_writes_both_files(shapes: Collection, tmp_path: Path) -> No
 def test_a_damaged_recipe_is_left_aside_with_a_note(shapes: Collection, tmp_path: Path) -> None:
     save_png(shape_image(7), tmp_path / "q.png", {"prompt": "cat", "seed": "many"})
     done = run(tmp_path / "q.png", "--out", tmp_path / "r.html", "--collection", shapes.path)
-    assert done.exit_code == 0 and "ignored" in done.stderr
+    assert done.exit_code == 0 and "is ignored" in done.stderr
     assert "without a recipe" in (tmp_path / "r.html").read_text()
+
+
+def test_the_command_writes_a_card_with_the_address(
+    shapes: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[dict[str, Any]] = []
+    draw = card.share_card
+
+    def noted(*given: Any, **named: Any) -> Image.Image:
+        drawn.append(named)
+        return draw(*given, **named)
+
+    monkeypatch.setattr(card, "share_card", noted)
+    shape_image(7).save(tmp_path / "q.png")
+    out, collection = ["--out", tmp_path / "r.html"], ["--collection", shapes.path]
+    made = ["--card", tmp_path / "new/card.png", "--address", "https://example.org/?seed=7"]
+    done = run(tmp_path / "q.png", *out, *collection, *made, "--made-by-this-model")
+    assert done.exit_code == 0, done.output
+    assert drawn == [{"title": "q", "address": "https://example.org/?seed=7"}]
+    with Image.open(tmp_path / "new/card.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", card.SIZE)
+        result = Attributor(shapes).attribute(shape_image(7), 50, made_by=MadeBy.SAID_SO)
+        assert picture.tobytes() == draw(shape_image(7), result, shapes.corpus, **drawn[0]).tobytes()
+    assert "card.png: " in done.stdout
+
+
+def test_a_card_that_cannot_be_written_is_one_line(shapes: Collection, tmp_path: Path) -> None:
+    shape_image(7).save(tmp_path / "q.png")
+    for path in ("/proc/card.png", tmp_path / "q.png/card.png"):
+        done = run(
+            tmp_path / "q.png",
+            *("--out", tmp_path / "r.html", "--collection", shapes.path, "--card", path),
+        )
+        assert done.exit_code == 2 and "cannot be written" in done.stderr, path
+        assert done.stderr.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["q.png", "r.html"]
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_page_and_json_say_what_is_known_of_the_images_making(
+    shapes: Collection, tmp_path: Path, said: bool
+) -> None:
+    shape_image(7).save(tmp_path / "q.png")
+    files = ["--out", tmp_path / "r.html", "--json", tmp_path / "r.json", "--collection", shapes.path]
+    assert run(tmp_path / "q.png", *files, *["--made-by-this-model"] * said).exit_code == 0
+    known = MadeBy.SAID_SO if said else MadeBy.UNKNOWN
+    result = Attributor(shapes).attribute(shape_image(7), 50, made_by=known)
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["query"]["made_by"] == told["attribution"]["made_by"] == str(known)
+    assert told["headline"] == headline(result)
+    words = Tags((tmp_path / "r.html").read_text(encoding="utf-8")).words
+    assert f"{headline(result)}." in words and ORIGIN[known] in words
 
 
 @pytest.mark.parametrize(
@@ -318,6 +374,7 @@ def test_a_damaged_recipe_is_left_aside_with_a_note(shapes: Collection, tmp_path
         ["BAD", "--out", "OUT"],
         ["GOOD", "--out", "FOLDER"],
         ["GOOD", "--out", "OUT", "--json", "FOLDER"],
+        ["GOOD", "--out", "OUT", "--card", "FOLDER"],
         ["GOOD", "--out", "OUT", "--top", "0"],
         ["GOOD", "--out", "OUT", "--method", "none such"],
         ["GOOD", "--out", "OUT", "--collection", "nowhere"],

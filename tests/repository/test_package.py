@@ -187,7 +187,10 @@ def test_the_wheel_holds_the_library_typed_and_nothing_else(installed: Path) -> 
         if path.suffix in (".j2", ".css")
     }
     assert len(templates) == 5
-    assert there - about == modules | data | templates
+    fonts = {
+        f"attribution_core/reports/fonts/{n}" for n in ("Inter-Regular.ttf", "Inter-SemiBold.ttf", "OFL.txt")
+    }
+    assert there - about == modules | data | templates | fonts
     told = importlib.metadata.PathDistribution(next(installed.glob("*.dist-info"))).metadata
     assert told["Name"] == "attribution-explorer" and told["License-Expression"] == "Apache-2.0"
     assert set(told.get_all("Provides-Extra") or []) == set(DEPENDENCIES.extras)

@@ -24,8 +24,8 @@ def attribution_how(result: Attribution) -> dict[str, str]:
         "from -1 to 1.",
         "uncalibrated": "The same softmax with the temperature at 1, for comparison.",
         "rest": "What is left of 1 when the influences of the listed images are taken away.",
-        "stands_out": "An image stands out when the lower end of its influence is at least 5 %, at least ten times "
-        "an even share, and at least ten times the median of ranks 2 to 20. A convention, no test.",
+        "stands_out": "An image stands out when the lower end of its influence is at least 20 %, at least ten "
+        "times an even share, and at least twice the influence of the next. A convention, no test.",
         "effective_number": "The number of equally influential images that would be as spread out.",
         "sums": f"Influences of the {len(result)} listed images, added up; their bounds likewise. Lift: the sum "
         "over the group's part of the training set.",
