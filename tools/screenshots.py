@@ -17,42 +17,43 @@ from tools.serve import ROOT, serve
 OUT = ROOT / "assets"
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=412, height=900)
 Scheme = Literal["light", "dark"]
-# selector of the last element that a tab draws
+# selector of the last element that a tab, or a part of one, draws
 DRAWN = {
     "Generate": "#examples img",
-    "Attribution": "#gallery img",
+    "By image": "#gallery img",
     "Scores": "#histogram .main-svg",
-    "Credit": "#credit-map .main-svg",
-    "Memorization": "#drop-off .main-svg",
+    "By maker": "#credit-map .main-svg",
+    "Memorization": "#copy-query img",
     "Compare": "#slopes .main-svg",
-    "Evidence": "#copies .main-svg",
+    "All methods": "#copies .main-svg",
 }
-# name, tab, colour scheme, window
-SHOTS: tuple[tuple[str, str, Scheme, ViewportSize], ...] = (
-    ("generate", "Generate", "light", DESKTOP),
-    ("attribution", "Attribution", "light", DESKTOP),
-    ("scores", "Scores", "light", DESKTOP),
-    ("credit", "Credit", "light", DESKTOP),
-    ("memorization", "Memorization", "light", DESKTOP),
-    ("compare", "Compare", "light", DESKTOP),
-    ("evidence", "Evidence", "light", DESKTOP),
-    ("attribution-dark", "Attribution", "dark", DESKTOP),
-    ("scores-dark", "Scores", "dark", DESKTOP),
-    ("attribution-phone", "Attribution", "light", PHONE),
+# name, tab and part of it, colour scheme, window
+SHOTS: tuple[tuple[str, tuple[str, ...], Scheme, ViewportSize], ...] = (
+    ("generate", ("Generate",), "light", DESKTOP),
+    ("attribution", ("Attribution", "By image"), "light", DESKTOP),
+    ("scores", ("Scores",), "light", DESKTOP),
+    ("credit", ("Attribution", "By maker"), "light", DESKTOP),
+    ("memorization", ("Memorization",), "light", DESKTOP),
+    ("compare", ("Evidence", "Compare"), "light", DESKTOP),
+    ("evidence", ("Evidence", "All methods"), "light", DESKTOP),
+    ("attribution-dark", ("Attribution", "By image"), "dark", DESKTOP),
+    ("scores-dark", ("Scores",), "dark", DESKTOP),
+    ("attribution-phone", ("Attribution", "By image"), "light", PHONE),
 )
 
 app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
 
 
-def shoot(browser: Browser, url: str, tab: str, scheme: Scheme, window: ViewportSize) -> bytes:
-    """Take a PNG screenshot of a tab once everything on it is drawn. Raises the page's first error, if any."""
+def shoot(browser: Browser, url: str, tabs: tuple[str, ...], scheme: Scheme, window: ViewportSize) -> bytes:
+    """Take a PNG screenshot of a tab, or a part, once everything is drawn. Raises the page's first error, if any."""
     page = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
     errors: list[Exception] = []
     page.on("pageerror", lambda error: errors.append(error))
     page.goto(url)
     page.locator("#made img").wait_for()  # the page has opened on its example
-    page.get_by_role("tab", name=tab).first.click()
-    page.locator(DRAWN[tab]).last.wait_for()
+    for tab in tabs:
+        page.get_by_role("tab", name=tab, exact=True).first.click()
+    page.locator(DRAWN[tabs[-1]]).last.wait_for()
     page.wait_for_timeout(1500)  # pictures fade in
     png = page.screenshot()
     page.close()
@@ -79,9 +80,9 @@ def main(
         browser = play.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        for name, tab, scheme, window in SHOTS:
+        for name, tabs, scheme, window in SHOTS:
             path = out / f"screenshot-{name}.png"
-            shrink(shoot(browser, served.url, tab, scheme, window)).save(path, optimize=True)
+            shrink(shoot(browser, served.url, tabs, scheme, window)).save(path, optimize=True)
             typer.echo(f"{path.name}: {path.stat().st_size // 1000} kB")
         browser.close()
 

@@ -37,21 +37,38 @@ from ui.tabs import (
     regions,
     scores,
     second_opinion,
+    training_set,
 )
+from ui.widgets.address import OPEN, keep_tab
 from ui.widgets.theme import CSS, theme
 
-TABS: tuple[tuple[str, Callable[[Services, Session], None]], ...] = (
+Draw = Callable[[Services, Session], None]
+TABS: tuple[tuple[str, Draw | tuple[tuple[str, Draw], ...]], ...] = (
     ("Generate", generate.build),
-    ("Attribution", attribution.build),
+    (
+        "Attribution",
+        (
+            ("By image", attribution.build),
+            ("By maker", credit.build),
+            ("By region", regions.build),
+            ("Second opinion", second_opinion.build),
+        ),
+    ),
     ("Scores", scores.build),
-    ("Regions", regions.build),
-    ("Credit", credit.build),
-    ("My artwork", artwork.build),
     ("Memorization", memorization.build),
-    ("Second opinion", second_opinion.build),
-    ("Compare", compare.build),
-    ("Evidence", evidence.build),
+    ("My artwork", artwork.build),
+    ("Training set", training_set.build),
+    (
+        "Evidence",
+        (
+            ("Reliability", evidence.build_reliability),
+            ("One case", evidence.build_one_case),
+            ("All methods", evidence.build_all_methods),
+            ("Compare", compare.build),
+        ),
+    ),
 )
+"""Name of each tab and what draws it; the parts of a tab are tabs inside it."""
 
 
 _HANDLER_LIMIT = 4  # calls at once of a handler that belongs to no lane
@@ -67,15 +84,31 @@ def build(services: Services) -> gr.Blocks:
         with gr.Row(elem_id="head-row"):
             gr.HTML(_head(services), elem_id="head")
             history.build(session)
-        with gr.Tabs(elem_id="tabs"):
-            for name, draw in TABS:
-                with gr.Tab(name, id=name.lower().replace(" ", "-")) as session.tab:
-                    draw(services, session)
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            for name, content in TABS:
+                with gr.Tab(name, id=_slug(name)) as tab:
+                    tab.select(None, js=keep_tab(_slug(name)))
+                    if callable(content):
+                        session.tabs = (tab,)
+                        content(services, session)
+                    else:
+                        with gr.Tabs(
+                            elem_id=f"{_slug(name)}-parts", elem_classes="parts", overflow_behavior="wrap"
+                        ):
+                            for part, draw in content:
+                                with gr.Tab(part, id=_slug(part)) as inner:
+                                    session.tabs = (inner, tab)
+                                    draw(services, session)
         history.wire(session)
         session.connect(page)
+        page.load(None, js=OPEN)
         api.build(services, page)
     guard(page, services.uploads)
     return page
+
+
+def _slug(name: str) -> str:
+    return name.lower().replace(" ", "-")
 
 
 def _sweep(services: Services) -> None:
@@ -158,17 +191,14 @@ def _hosts(services: Services) -> list[str]:
     return ["localhost", "127.0.0.1", *given, *services.settings.allowed_hosts]
 
 
+_PAPER = "https://arxiv.org/abs/2306.09345"
+
+
 def _head(services: Services) -> str:
     collection = services.collection
-    fitted = (
-        f"temperature {collection.calibrator.temperature_:.4f}"
-        if collection.calibrator.is_fitted
-        else "no fitted temperature"
-    )
-    facts = (
-        f"{collection.name}: {len(collection.index):,} training images · {collection.encoder_name} · {fitted}"
-    )
+    name, count = html.escape(collection.name), f"{len(collection.index):,}"
     return (
-        "<h1>Attribution Explorer</h1><p>Whose work is in this image? The training images that most likely "
-        f"influenced it, each with a calibrated share.</p><p class='facts-line'>{html.escape(facts)}</p>"
+        "<h1>Attribution Explorer <span>Whose work is in this image?</span></h1>"
+        f"<p class='facts-line'>{name}: {count} training images. After "
+        f"<a href='{_PAPER}' target='_blank' rel='noopener noreferrer'>Wang et al., ICCV 2023</a></p>"
     )

@@ -28,6 +28,7 @@ from ui.widgets.under_way import begins, ends
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
+_LOOKS = 4  # times that the page is asked whether a tab is in sight, 50 ms apart
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Session:
     collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
     visit, oldest first. link: the recipe that the page's own address asked for. extra_sections: what tabs add to the
     report of one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the
-    visit. tab: the one that is being built.
+    visit. tabs: the one that is being built, and the one around it where there is one.
     """
 
-    tab: gr.Tab
+    tabs: tuple[gr.Tab, ...]
     fields: list[Any]
     strip: gr.Gallery
 
@@ -105,6 +106,31 @@ class Session:
     def add_report_section(self, make: Callable[[Query], Section | None]) -> None:
         """Put a section into the report of a query; None where there is nothing to say of it."""
         self.report_sections.append(make)
+
+    def on_open(
+        self, show: Callable[..., Any], inputs: list[Any], outputs: list[Any], mark: str, **options: Any
+    ) -> None:
+        """Run `show` when the tab that is being built comes into sight. mark: id of an element on it.
+
+        A tab inside another comes into sight with that one, too, unless a neighbour is shown in it. These are two
+        events, or the choice of a part would be lost while the answer to the choice of the tab is on its way.
+        """
+        own, *around = self.tabs
+        own.select(show, inputs, outputs, **options)
+        in_sight = gr.Checkbox(True, visible=False)
+
+        @handler
+        def when_in_sight(*values: Any) -> Any:
+            *given, seen = values
+            return show(*given) if seen else [gr.skip()] * len(outputs)
+
+        look = f"""async (...values) => {{
+  const seen = () => document.getElementById('{mark}')?.offsetParent != null;
+  for (let k = 0; k < {_LOOKS} && !seen(); k++) await new Promise((go) => setTimeout(go, 50));
+  return [...values.slice(0, -1), seen()];
+}}"""
+        for tab in around:
+            tab.select(when_in_sight, [*inputs, in_sight], outputs, js=look, **options)
 
     def on_leave(self, leave: Callable[[str], None]) -> None:
         """Call this with the visit's number when its page is closed or loaded again."""

@@ -15,7 +15,17 @@ from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
-from tests.support.browser import PROMPT, choose, generate, hand_over, listed, saved, tab, upload
+from tests.support.browser import (
+    PROMPT,
+    choose,
+    generate,
+    hand_over,
+    listed,
+    saved,
+    set_steps,
+    tab,
+    upload,
+)
 from tests.support.fakes import shape_image
 
 N = f"{len(Corpus.open(Settings().collection / 'corpus')):,}"
@@ -25,8 +35,8 @@ def test_the_page_opens_on_an_attributed_example_and_its_table(opened: Page) -> 
     expect(opened.locator("#made img")).to_be_visible()
     expect(opened.locator("#status")).to_contain_text("seed")
     prompt = opened.locator("#prompt textarea").input_value()
-    tab(opened, "Attribution")
-    expect(opened.locator("#headline")).to_contain_text(f"Query: “{prompt}”")
+    tab(opened, "Attribution", "By image")
+    expect(opened.locator("#headline")).to_contain_text(f"Image: “{prompt}”")
     expect(listed(opened)).to_have_count(12)
     expect(opened.locator("#facts")).to_contain_text(f"1 of {N}")
     opened.locator("#table-fold button").first.click()
@@ -45,7 +55,7 @@ def test_from_a_prompt_to_credits_and_scores(opened: Page, tmp_path: Path) -> No
     assert (recipe["prompt"], recipe["seed"], recipe["steps"]) == (PROMPT, "5", "6")
 
     opened.locator("#see").click()
-    expect(opened.locator("#headline")).to_contain_text(f"Query: “{PROMPT}”")
+    expect(opened.locator("#headline")).to_contain_text(f"Image: “{PROMPT}”")
     expect(listed(opened)).to_have_count(12)
     listed(opened).nth(2).click()
     expect(opened.locator("#facts")).to_contain_text(f"3 of {N}")
@@ -85,15 +95,15 @@ def test_an_example_is_carried_to_the_other_tabs(visited: Page) -> None:
     visited.locator("#examples .thumbnail-item").nth(2).click()
     expect(visited.locator("#prompt textarea")).to_have_value(prompt)
     expect(visited.locator("#status")).to_contain_text(f"“{prompt}”")
-    tab(visited, "Attribution")
-    expect(visited.locator("#headline")).to_contain_text(f"Query: “{prompt}”")
+    tab(visited, "Attribution", "By image")
+    expect(visited.locator("#headline")).to_contain_text(f"Image: “{prompt}”")
 
 
 def test_an_uploaded_training_image_finds_itself(visited: Page, tmp_path: Path) -> None:
     corpus = Corpus.open(Settings().collection / "corpus")
     upload(visited, corpus.image(1234), tmp_path / "mine.png")
-    tab(visited, "Attribution")
-    expect(visited.locator("#headline")).to_contain_text("Query: “mine”")
+    tab(visited, "Attribution", "By image")
+    expect(visited.locator("#headline")).to_contain_text("Image: “mine”")
     expect(visited.locator("#facts")).to_contain_text(corpus.credit(1234).id)
 
 
@@ -121,8 +131,7 @@ def test_an_empty_prompt_is_a_toast(visited: Page) -> None:
 
 
 def test_enter_in_the_prompt_generates(visited: Page) -> None:
-    visited.locator("#steps input[type=number]").fill("4")
-    visited.locator("#steps input[type=number]").blur()
+    set_steps(visited, 4)
     visited.locator("#prompt textarea").fill("green apple, fluent flat style")
     visited.locator("#prompt textarea").press("Enter")
     expect(visited.locator("#status")).to_contain_text("“green apple, fluent flat style”")
@@ -130,9 +139,7 @@ def test_enter_in_the_prompt_generates(visited: Page) -> None:
 
 
 def test_stopping_leaves_the_app_usable(visited: Page) -> None:
-    slider = visited.locator("#steps input[type=number]")
-    slider.fill("50")
-    slider.blur()
+    set_steps(visited, 50)
     visited.locator("#prompt textarea").fill(PROMPT)
     visited.locator("#generate").click()
     expect(visited.locator("#status")).to_contain_text("of 50")
@@ -144,40 +151,30 @@ def test_stopping_leaves_the_app_usable(visited: Page) -> None:
 def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Path) -> None:
     expect(own.get_by_text("This collection has no generator")).to_be_visible()
     expect(own.locator("#generate")).to_be_hidden()
-    shape_image(7).save(tmp_path / "seven.png")
-    tab(own, "Attribution")
+    expect(own.locator("#upload input[type=file]")).to_be_attached()
+    tab(own, "Attribution", "By image")
     expect(own.locator("#headline")).to_contain_text("Nothing attributed yet")
-    tab(own, "Generate")
-    own.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
-    tab(own, "Attribution")
+    upload(own, shape_image(7), tmp_path / "seven.png", claimed=True)
     expect(own.locator("#headline")).to_contain_text("“black circle, flat style” by Ben")
     expect(own.locator("#rest")).to_contain_text("the 108 others together")
     # The same image by another method, and back; a new image is attributed by the chosen one.
     expect(own.locator("#headline.found, #headline .found")).to_have_count(1)
     choose(own, "method", "flatter")
-    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    expect(own.locator("#headline .found")).to_have_count(0)
     tab(own, "Scores")
     expect(own.locator("#tiles")).to_contain_text("5.0000")
-    tab(own, "Generate")
-    shape_image(9).save(tmp_path / "nine.png")
-    own.locator("#upload input[type=file]").set_input_files(tmp_path / "nine.png")
-    tab(own, "Attribution")
-    expect(own.locator("#headline")).to_contain_text("“nine”")
-    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    upload(own, shape_image(9), tmp_path / "nine.png", claimed=True)
+    expect(own.locator("#headline .spread")).to_have_count(1)
     choose(own, "method", "own")
     expect(own.locator("#headline .found")).to_have_count(1)
 
 
 def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: Path) -> None:
-    tab(own, "Credit")
+    tab(own, "Attribution", "By maker")
     expect(own.locator("#credit-words")).to_contain_text("Nothing attributed yet")
     for seed in (7, 9):
-        shape_image(seed).save(tmp_path / f"{seed}.png")
-        tab(own, "Generate")
-        own.locator("#upload input[type=file]").set_input_files(tmp_path / f"{seed}.png")
-        tab(own, "Attribution")
-        expect(own.locator("#headline")).to_contain_text(f"“{seed}”")
-    tab(own, "Credit")
+        upload(own, shape_image(seed), tmp_path / f"{seed}.png", claimed=True)
+    tab(own, "Attribution", "By maker")
     # Shape 9 is Ada's; three creators made a third of the training set each.
     expect(own.locator("#credit-words")).to_contain_text(
         "images of creator “Ada”, who made 33.3% of the training set"
@@ -197,7 +194,7 @@ def test_credit_is_summed_over_an_image_and_over_the_visit(own: Page, tmp_path: 
 
 def test_evidence_sets_what_was_learned_beside_what_was_not(visited: Page) -> None:
     collection = Collection.open(Settings().collection)
-    tab(visited, "Evidence")
+    tab(visited, "Evidence", "One case")
     expect(visited.locator("#second-method input")).to_have_value(collection.method)
     expect(visited.locator("#first-method input")).to_have_value(re.compile(", pretrained$"))
     places = [visited.locator(f"#{side}-words") for side in ("first", "second")]
@@ -207,15 +204,20 @@ def test_evidence_sets_what_was_learned_beside_what_was_not(visited: Page) -> No
 
 
 def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Page) -> None:
-    tab(own, "Evidence")
-    expect(own.locator("#evidence-words")).to_contain_text("6 models were tuned")
+    tab(own, "Evidence", "All methods")
+    expect(own.locator("#methods-words")).to_contain_text("6 models were tuned")
     expect(own.locator("#metrics .main-svg").first).to_be_visible()
+    own.get_by_text("The paper's own figures").click()
+    expect(own.locator("#paper-table")).to_contain_text("SSCD")
+    tab(own, "Evidence", "Reliability")
     expect(own.locator("#reliability .main-svg").first).to_be_visible()
     expect(own.locator("#reliability-tiles")).to_contain_text("Influence in the wrong place")
     expect(own.locator("#reliability-tiles")).to_contain_text("On these models the shares help")
     before = own.locator("#reliability-tiles").inner_text()
     choose(own, "reliability-method", "flatter")
     expect(own.locator("#reliability-tiles")).not_to_have_text(before, use_inner_text=True)
+    expect(own.locator("#evidence-limits")).to_contain_text("no proof that an image was used or copied")
+    tab(own, "Evidence", "One case")
     # The exemplar of the first image stands first among 121, by either method, with more or less of the influence.
     expect(own.locator("#query-prompt")).to_contain_text("<v*> in a bar")
     for side in ("first", "second"):
@@ -229,5 +231,3 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     expect(own.locator("#query-prompt")).to_contain_text("<v*> in a bar")
     red = own.evaluate("getComputedStyle(document.querySelector('#first-gallery .thumbnail-item')).boxShadow")
     assert "208, 40, 46" in red
-    own.get_by_text("The paper's own figures").click()
-    expect(own.locator("#paper-table")).to_contain_text("SSCD")

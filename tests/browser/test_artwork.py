@@ -18,7 +18,7 @@ from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.generation.generator import GeneratedImage, Generator
 from attribution_core.settings import Settings
-from tests.support.browser import generate, saved, tab, watched
+from tests.support.browser import generate, hand_over, saved, tab, watched
 from tests.support.fakes import shape_image
 from tests.support.uploads import holds
 from ui.services.artwork import Desk
@@ -49,6 +49,10 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     assert pieces.first.get_attribute("src").startswith("data:image/png")  # type: ignore[union-attr]
     expect(mine.locator("#artwork-upload")).not_to_contain_text("piece-900")
     assert holds(uploads, 900, 17) == [], "no file of it remains"
+    nearest = mine.locator("#artwork-nearest")
+    expect(nearest.locator(".pair")).to_have_count(2)
+    expect(nearest).to_contain_text("The training image most like your work is")
+    expect(nearest).to_contain_text("similarity 1.00")
     mine.locator("#ask-credited").click()
     answer = mine.locator("#credited-words")
     expect(answer.locator("h2")).to_have_text(re.compile("^(Yes|Perhaps|In part|No)$"))
@@ -58,7 +62,7 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     expect(mine.locator("#credited-plot .main-svg").first).to_be_visible()
     assert holds(uploads, 900, 17) == []
     # The report of this image tells it, without a picture; that of another does not.
-    tab(mine, "Attribution")
+    tab(mine, "Attribution", "By image")
     told = json.loads(saved(mine, "#report-json", tmp_path).read_text())
     assert [(s["title"], s["pictures"]) for s in told["sections"]] == [("Would Ada be credited?", [])]
     tab(mine, "Generate")
@@ -66,7 +70,7 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     tab(mine, "My artwork")
     expect(mine.locator("#credited-about")).to_contain_text("blue dog")
     expect(answer).to_be_hidden()
-    tab(mine, "Attribution")
+    tab(mine, "Attribution", "By image")
     expect(mine.locator("#headline")).to_contain_text("blue dog")
     assert json.loads(saved(mine, "#report-json", tmp_path).read_text())["sections"] == []
     tab(mine, "My artwork")
@@ -76,7 +80,7 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     expect(mine.locator("#artwork-pieces")).to_contain_text("No images yet")
     expect(answer).to_be_hidden()
     expect(mine.locator("#forget-artwork")).to_be_disabled()
-    tab(mine, "Attribution")
+    tab(mine, "Attribution", "By image")
     assert json.loads(saved(mine, "#report-json", tmp_path).read_text())["sections"] == []
     tab(mine, "My artwork")
     mine.locator("#artist input, #artist textarea").first.fill("Ada")
@@ -215,7 +219,7 @@ def test_the_pocket_collection_knows_its_own(opened: Page, tmp_path: Path) -> No
     corpus = Corpus.open(Settings().collection / "corpus")
     expect(opened.locator("#made img")).to_be_visible()
     (tmp_path / "query.png").write_bytes(_png(corpus, 1234))
-    opened.locator("#upload input[type=file]").set_input_files(tmp_path / "query.png")
+    hand_over(opened, tmp_path / "query.png")
     expect(opened.locator("#status")).to_contain_text("query")
     tab(opened, "My artwork")
     (tmp_path / "mine.png").write_bytes(_png(corpus, 1234))

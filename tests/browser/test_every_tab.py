@@ -1,4 +1,4 @@
-"""Every tab, on a desktop and a phone, light and dark: axe finds nothing, nothing is cut off, everything has a name."""
+"""Every tab and part, on a desktop and a phone, light and dark: axe finds nothing, all is whole and has a name."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import tab, upload
+from tests.support.browser import tab, unfold, upload
 from tests.support.fakes import shape_image
 from ui.page import TABS
 
 Scheme = Literal["light", "dark"]
-DESKTOP, PHONE = 1280, 390
-# What each tab draws, the last of it last.
+DESKTOP, PHONE, SMALLEST = 1280, 390, 360
+# What each tab, or part of one, draws, the last of it last.
 DRAWN = {
-    "Generate": ("#generate", "#examples img"),
-    "Attribution": ("#report-html", "#gallery img"),
-    "Scores": ("#ranks .main-svg", "#histogram .main-svg"),
-    "Regions": ("#grid-map .main-svg",),
-    "Credit": ("#ledger-csv", "#credit-map .main-svg"),
-    "My artwork": ("#artwork-upload", "#ask-learned"),
-    "Memorization": ("#drop-off .main-svg", "#copy-heat-match img", "#copy-query img"),
+    "Generate": ("#generate", "#reveal img", "#examples img"),
+    "By image": ("#report-html", "#gallery img"),
+    "By maker": ("#ledger-csv", "#credit-map .main-svg"),
+    "By region": ("#grid-map .main-svg",),
     "Second opinion": ("#ask-opinion",),
+    "Scores": ("#ranks .main-svg", "#histogram .main-svg"),
+    "Memorization": ("#game-deal", "#drop-off .main-svg", "#copy-heat-match img", "#copy-query img"),
+    "My artwork": ("#artwork-upload", "#ask-learned"),
+    "Training set": ("#set-mine", "#set-grid img"),
+    "Reliability": ("#evidence-limits", "#reliability .main-svg"),
+    "One case": ("#query-made img", "#second-gallery img"),
+    "All methods": ("#paper-fold", "#metrics .main-svg", "#copies .main-svg"),
     "Compare": ("#slopes .main-svg",),
-    "Evidence": ("#paper-fold", "#copies .main-svg"),
 }
+PARTS = [
+    (name, part)
+    for name, content in TABS
+    for part in ([""] if callable(content) else [inner for inner, _ in content])
+]
 # Gradio's own, where an application has no say: a gallery gives an image's caption as its alternative text, too, and
 # what stands in for an empty gallery has a label on an element without a role.
 OPTIONS = {"rules": {"image-redundant-alt": {"enabled": False}}, "resultTypes": ["violations"]}
@@ -60,20 +68,43 @@ def faults(page: Page, name: str) -> list[tuple[str, str, Any]]:
     return found + [(name, v["id"], [n["html"][:200] for n in v["nodes"]]) for v in checked["violations"]]
 
 
+def walk(page: Page) -> list[tuple[str, str, Any]]:
+    """What is wrong with any tab or part; each is looked at once it is drawn, Generate with its folds open."""
+    found = []
+    for name, part in PARTS:
+        tab(page, name, part)
+        if name == "Memorization":
+            expect(page.locator("#copy-query img")).to_be_visible()
+            unfold(page, "copy-fold")
+        for drawn in DRAWN[part or name]:
+            expect(page.locator(drawn).last).to_be_visible()
+        if name == "Generate":
+            for fold in ("recipe-fold", "upload-fold"):
+                unfold(page, fold)
+            expect(page.locator("#steps input[type=number]")).to_be_visible()
+        found += faults(page, part or name)
+    return found
+
+
+def test_every_part_of_the_page_is_looked_at() -> None:
+    assert [part or name for name, part in PARTS] == list(DRAWN)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_every_tab_is_accessible_and_whole(page: Page, pocket_app: str, width: int, scheme: Scheme) -> None:
     look(page, width, scheme)
     page.goto(pocket_app)
     expect(page.locator("#made img")).to_be_visible()
-    found = []
-    for name, _ in TABS:
-        tab(page, name)
-        for drawn in DRAWN[name]:
-            expect(page.locator(drawn).last).to_be_visible()
-        found += faults(page, name)
-    assert found == []
+    assert walk(page) == []
     assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+
+
+def test_nothing_is_cut_off_at_the_width_of_a_small_phone(page: Page, pocket_app: str) -> None:
+    look(page, SMALLEST, "light")
+    page.goto(pocket_app)
+    expect(page.locator("#made img")).to_be_visible()
+    assert walk(page) == []
 
 
 def test_a_page_full_of_images_is_whole(page: Page, shapes_app: str, tmp_path: Path) -> None:
@@ -97,23 +128,23 @@ def test_a_page_full_of_images_is_whole(page: Page, shapes_app: str, tmp_path: P
     looks: tuple[tuple[int, Scheme], ...] = ((PHONE, "light"), (DESKTOP, "dark"))
     for width, scheme in looks:
         look(page, width, scheme)
-        for name, drawn in (
-            ("Generate", "#history"),
-            ("Attribution", "#report-html"),
-            ("Credit", "#ledger-csv"),
-            ("My artwork", "#survey-ranks .main-svg"),
-            ("Compare", "#slopes .main-svg"),
+        for name, part, drawn in (
+            ("Generate", "", "#history"),
+            ("Attribution", "By image", "#report-html"),
+            ("Attribution", "By maker", "#ledger-csv"),
+            ("My artwork", "", "#survey-ranks .main-svg"),
+            ("Evidence", "Compare", "#slopes .main-svg"),
         ):
-            tab(page, name)
+            tab(page, name, part)
             expect(page.locator(drawn).first).to_be_visible()
-            found += faults(page, name)
+            found += faults(page, part or name)
     assert found == []
 
 
 def test_without_a_generator_the_second_opinion_says_so_and_is_whole(page: Page, own_app: str) -> None:
     look(page, PHONE, "light")
     page.goto(own_app)
-    tab(page, "Second opinion")
+    tab(page, "Attribution", "Second opinion")
     expect(page.locator("#opinion-status")).to_contain_text("This collection has no generator")
     page.locator("#opinion-know button").first.click()
     expect(page.locator("#opinion-measured")).to_contain_text("was not measured")

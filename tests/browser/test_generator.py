@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from attribution_core.common.cards import write_card
 from attribution_core.settings import Settings
-from tests.support.browser import start, watched
+from tests.support.browser import start, unfold, watched
 from tests.support.tiny_large_pipelines import with_safety_checker
 from tests.support.tiny_pipeline import make_clip_like
 
@@ -28,7 +28,8 @@ def checked(page: Page, checked_app: str) -> Iterator[Page]:
 
 
 def test_a_blacked_out_image_is_shown_and_told_and_not_attributed(checked: Page) -> None:
-    expect(checked.get_by_text("Examples of the collection's own generator")).to_be_visible()
+    expect(checked.get_by_text("Images by the collection's own generator")).to_be_visible()
+    unfold(checked, "recipe-fold")
     for name, value in (("steps", "1"), ("guidance", "0")):
         expect(checked.locator(f"#{name} input[type=number]")).to_have_value(value)
     checked.locator("#generate").click()

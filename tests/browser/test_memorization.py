@@ -13,7 +13,7 @@ from attribution_core.analyses.memorization.copies import threshold_of
 from attribution_core.analyses.memorization.known_prompts import STABLE_DIFFUSION_1
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
-from tests.support.browser import PROMPT, generate, saved, start, tab, watched
+from tests.support.browser import PROMPT, generate, hand_over, saved, start, tab, unfold, watched
 from tests.support.fakes import copying_collection, shape_image
 from tests.support.tiny_pipeline import make_clip_like
 
@@ -32,6 +32,8 @@ def documented_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def opened_on(page: Page) -> None:
     expect(page.locator("#made img")).to_be_visible()
     tab(page, "Memorization")
+    expect(page.locator("#copy-query img")).to_be_visible()
+    unfold(page, "copy-fold")
     expect(page.locator("#drop-off .main-svg").first).to_be_visible()
 
 
@@ -75,8 +77,8 @@ def test_from_a_planted_case_to_its_verdict_and_a_close_look(opened: Page, tmp_p
 
     tab(opened, "Generate")
     expect(opened.locator("#prompt textarea")).to_have_value(caption)
-    tab(opened, "Attribution")
-    expect(opened.locator("#headline")).to_contain_text(f"Query: “{caption}”")
+    tab(opened, "Attribution", "By image")
+    expect(opened.locator("#headline")).to_contain_text(f"Image: “{caption}”")
     report = json.loads(saved(opened, "#report-json", tmp_path).read_text())
     section = next(s for s in report["sections"] if s["title"] == "Is it a copy?")
     facts = {f["name"]: f for f in section["facts"]}
@@ -99,7 +101,7 @@ def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(visited: Pag
     expect(visited.locator("#signal-words")).to_contain_text("This image has 6 steps")
     CORPUS.image(PLANTED[2]).save(tmp_path / "mine.png")
     tab(visited, "Generate")
-    visited.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.png")
+    hand_over(visited, tmp_path / "mine.png")
     expect(visited.locator("#status")).to_contain_text("mine")
     tab(visited, "Memorization")
     expect(visited.locator("#memorization-words")).to_contain_text("similarity of 1.000")
@@ -152,13 +154,13 @@ def test_controls_are_listed_apart(visited: Page) -> None:
 
 def test_a_collection_without_a_copy_encoder_says_how_to_name_one(own: Page, tmp_path: Path) -> None:
     shape_image(7).save(tmp_path / "seven.png")
-    own.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+    hand_over(own, tmp_path / "seven.png")
     own.wait_for_function("window.underWay")  # the page knows of it
     tab(own, "Memorization")
     expect(own.locator("#memorization-words")).to_contain_text("names no encoder that tells copies")
     expect(own.locator("#copy-look")).to_be_hidden()
     expect(own.locator("#signal-box")).to_be_hidden()
-    tab(own, "Attribution")
+    tab(own, "Attribution", "By image")
     report = json.loads(saved(own, "#report-json", tmp_path).read_text())
     assert report["sections"] == []
 

@@ -22,14 +22,14 @@ def two_shapes() -> Image.Image:
 
 
 def test_a_box_by_numbers_and_by_clicks_finds_what_is_in_it(own: Page, tmp_path: Path) -> None:
-    tab(own, "Regions")
+    tab(own, "Attribution", "By region")
     expect(own.locator("#grid-words")).to_contain_text("Nothing to look at yet")
     own.locator("#look-box").click()
     expect(own.get_by_test_id("toast-body")).to_contain_text("There is no image yet")
     upload(own, two_shapes(), tmp_path / "two.png")
-    tab(own, "Attribution")
+    tab(own, "Attribution", "By image")
     expect(own.locator("#headline")).to_contain_text("“two”")
-    tab(own, "Regions")
+    tab(own, "Attribution", "By region")
     expect(own.locator("#region-preview img")).to_be_visible()
     # With the keyboard alone: numbers, Tab, Enter.
     for name, value in (("left", 0), ("right", 50), ("top", 0), ("bottom", 50)):
@@ -89,7 +89,7 @@ def _painted(page: Page, canvas: Locator) -> str:
 
 def test_what_is_painted_is_looked_at_and_stays_when_the_tab_is_left(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
-    tab(opened, "Regions")
+    tab(opened, "Attribution", "By region")
     expect(opened.locator("#grid-map .main-svg").first).to_be_visible()
     expect(opened.locator("#grid-words")).to_contain_text("closest to an image of creator")
     opened.get_by_label("what I paint").check()
@@ -99,7 +99,7 @@ def test_what_is_painted_is_looked_at_and_stays_when_the_tab_is_left(opened: Pag
     expect(opened.get_by_test_id("toast-body")).to_contain_text("painted")
     before = _painted(opened, canvas)
     tab(opened, "Scores")
-    tab(opened, "Regions")
+    tab(opened, "Attribution", "By region")
     expect(opened.locator("#region-found")).to_be_visible()
     opened.get_by_label("style", exact=True).last.check()
     cells = opened.locator("#grid-cells input[type=number]")

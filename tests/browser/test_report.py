@@ -33,6 +33,7 @@ from tests.support.browser import (
     saved,
     start,
     tab,
+    unfold,
     upload,
     watched,
 )
@@ -56,7 +57,7 @@ def history(page: Page, count: int) -> None:
 def test_a_report_is_made_on_the_click_and_needs_no_network(
     opened: Page, browser: Browser, tmp_path: Path
 ) -> None:
-    tab(opened, "Attribution")
+    tab(opened, "Attribution", "By image")
     expect(listed(opened)).to_have_count(12)
     told = json.loads(saved(opened, "#report-json", tmp_path).read_text())
     collection = Collection.open(Settings().collection)
@@ -97,7 +98,7 @@ def test_a_link_opens_the_same_result(opened: Page, tmp_path: Path) -> None:
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     generate(opened)
     made = read_image(saved(opened, "#png", tmp_path))
-    tab(opened, "Attribution")
+    tab(opened, "Attribution", "By image")
     methods = Collection.open(Settings().collection).methods
     expect(opened.locator("#headline")).to_contain_text(PROMPT)
     before = opened.locator("#headline").inner_text()
@@ -113,10 +114,11 @@ def test_a_link_opens_the_same_result(opened: Page, tmp_path: Path) -> None:
     other.goto(address)
     expect(other.locator("#status")).to_contain_text(f"“{PROMPT}” · seed 5 · 6 steps")
     expect(other.locator("#prompt textarea")).to_have_value(PROMPT)
+    unfold(other, "recipe-fold")
     expect(other.locator("#seed input")).to_have_value("5")
     expect(other.locator("#steps input[type=number]")).to_have_value("6")
     assert read_image(saved(other, "#png", tmp_path)).tobytes() == made.tobytes()
-    tab(other, "Attribution")
+    tab(other, "Attribution", "By image")
     expect(other.locator("#method input")).to_have_value(methods[1])
     told = json.loads(saved(other, "#report-json", tmp_path).read_text())
     assert told["collection"]["method"] == methods[1]
@@ -194,24 +196,24 @@ def test_a_png_dropped_back_restores_its_recipe_and_others_leave_the_fields_alon
 def test_an_earlier_image_comes_back_as_it_was(own: Page, tmp_path: Path) -> None:
     expect(own.locator("#history-box")).to_be_hidden()
     for count, seed in enumerate((7, 9), 1):
-        upload(own, shape_image(seed), tmp_path / f"shape {seed}.png")
-        history(own, count)
-    tab(own, "Attribution")
+        upload(own, shape_image(seed), tmp_path / f"shape {seed}.png", claimed=True)
+        history(own, count)  # an image that is claimed is no new one
+    tab(own, "Attribution", "By image")
     choose(own, "method", "flatter")
-    expect(own.locator("#headline")).to_contain_text("No training image stands out")
+    expect(own.locator("#headline .spread")).to_have_count(1)
     history(own, 2)  # the same image by another method is no new one
     # By keyboard: the older one, which was attributed by the collection's own method.
     own.locator("#history .thumbnail-item").nth(1).focus()
     own.keyboard.press("Enter")
-    expect(own.locator("#headline")).to_contain_text("Query: “shape 7”")
+    expect(own.locator("#headline")).to_contain_text("Image: “shape 7”")
     expect(own.locator("#headline .found")).to_have_count(1)
     expect(own.locator("#method input")).to_have_value("own")
     own.locator("#history .thumbnail-item").nth(0).click()
-    expect(own.locator("#headline")).to_contain_text("Query: “shape 9”")
+    expect(own.locator("#headline")).to_contain_text("Image: “shape 9”")
     expect(own.locator("#method input")).to_have_value("flatter")
     history(own, 2)
 
-    tab(own, "Credit")
+    tab(own, "Attribution", "By maker")
     expect(own.locator("#ledger-words")).to_contain_text("holds 2 images")
     rows = list(csv.DictReader(io.StringIO(saved(own, "#ledger-csv", tmp_path).read_text())))
     assert [(r["title"], r["method"]) for r in rows if r["row"] == "query"] == [
@@ -235,7 +237,7 @@ def test_a_click_while_the_image_is_attributed_waits_for_it(
 
     def reported() -> dict[str, Any]:
         own.wait_for_function("window.underWay?.size")
-        tab(own, "Attribution")
+        tab(own, "Attribution", "By image")
         with own.expect_download() as download:
             own.locator("#report-json").click()
             clicked.set()
@@ -255,13 +257,13 @@ def test_nothing_to_take_away_yet_is_a_toast_and_at_once_after_an_image_that_was
     own: Page, tmp_path: Path
 ) -> None:
     def asked() -> None:
-        tab(own, "Attribution")
+        tab(own, "Attribution", "By image")
         own.locator("#report-html").click()
         expect(own.get_by_test_id("toast-body")).to_contain_text("There is nothing to report yet")
         dismiss(own)
 
     asked()
-    tab(own, "Compare")
+    tab(own, "Evidence", "Compare")
     expect(own.locator("#compare-words")).to_contain_text("Nothing to compare yet")
     (tmp_path / "bad.png").write_bytes(b"no image")
     hand_over(own, tmp_path / "bad.png")
@@ -274,7 +276,7 @@ def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:
     for count, seed in enumerate((7, 9), 1):
         upload(own, shape_image(seed), tmp_path / f"{seed}.png")
         history(own, count)
-    tab(own, "Compare")
+    tab(own, "Evidence", "Compare")
     # One index and one encoder at two temperatures: the same images in one order, with other shares.
     expect(own.locator("#compare-words")).to_contain_text("12 of the first 12 on both sides")
     expect(own.locator("#compare-words")).to_contain_text("a scale of its own")
@@ -301,7 +303,7 @@ def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) 
     for own in watched(page, two_app):
         upload(own, shape_image(7), tmp_path / "seven.png")
         history(own, 1)
-        tab(own, "Compare")
+        tab(own, "Evidence", "Compare")
         expect(own.locator("#compare-words")).to_contain_text("Identical")
         choose(own, "right-collection", "Shapes (many)")
         expect(own.locator("#compare-words")).to_contain_text(

@@ -12,7 +12,7 @@ from tests.support.fakes import shape_image
 
 def test_a_stopped_one_leaves_nothing(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
-    tab(opened, "Second opinion")
+    tab(opened, "Attribution", "Second opinion")
     expect(opened.locator("#opinion-status")).to_contain_text("Judges the first 50 images of the list for")
     opened.locator("#ask-opinion").click()
     expect(opened.locator("#opinion-status [role=progressbar]")).to_be_visible()
@@ -22,7 +22,7 @@ def test_a_stopped_one_leaves_nothing(opened: Page) -> None:
     expect(opened.locator("#opinion-words")).to_be_hidden()
     tab(opened, "Generate")
     generate(opened, "green apple, noto style", 4)
-    tab(opened, "Second opinion")
+    tab(opened, "Attribution", "Second opinion")
     expect(opened.locator("#opinion-status")).to_contain_text("green apple")
 
 
@@ -32,7 +32,7 @@ def test_two_rankings_side_by_side_until_there_is_another_image(
     for shapes in watched(page, shapes_app):
         status, words = shapes.locator("#opinion-status"), shapes.locator("#opinion-words")
         generate(shapes, "red cat")
-        tab(shapes, "Second opinion")
+        tab(shapes, "Attribution", "Second opinion")
         expect(status).to_contain_text("red cat")
         shapes.locator("#ask-opinion").click()
         shapes.locator("#stop-opinion").click()
@@ -49,13 +49,13 @@ def test_two_rankings_side_by_side_until_there_is_another_image(
         # Another image: what was said of the first is gone.
         tab(shapes, "Generate")
         generate(shapes, "blue dog")
-        tab(shapes, "Second opinion")
+        tab(shapes, "Attribution", "Second opinion")
         expect(words).to_be_hidden()
         expect(status).to_contain_text("blue dog")
         # An upload has none.
         upload(shapes, shape_image(5), tmp_path / "five.png")
-        tab(shapes, "Attribution")
+        tab(shapes, "Attribution", "By image")
         expect(shapes.locator("#headline")).to_contain_text("“five”")
-        tab(shapes, "Second opinion")
+        tab(shapes, "Attribution", "Second opinion")
         expect(status).to_contain_text("needs an image that was generated here")
         expect(shapes.locator("#ask-opinion")).to_be_disabled()

@@ -187,6 +187,10 @@ def test_wrong_types_are_one_sentence_everywhere(visitor: Caller, caplog: pytest
     assert time.monotonic() - began < 240
 
 
+CLICKED = (
+    *("return_to", "show_details", "show_example", "set_corner", "choose_training_image"),
+    *("compare_with", "look"),
+)
 CLICKS: list[Any] = [
     {},
     {"index": "a"},
@@ -206,7 +210,7 @@ def test_what_was_clicked_is_checked_too(visitor: Caller, caplog: pytest.LogCapt
     assert visitor.ask(names["read_upload"], [visitor.upload(PIECE)]).error == ""
     assert visitor.ask(names["attribute_after_1"], [None, None, None]).error == ""
     for one in told["dependencies"]:
-        if one["api_name"] not in ("return_to", "show_details", "set_corner", "compare_with", "look"):
+        if one["api_name"] not in CLICKED:
             continue
         given = [1 if kinds[k] == "number" else None for k in one["inputs"]]
         for click in [*CLICKS, {"index": [10**400, -(10**400)]}]:
@@ -264,6 +268,6 @@ def test_prompts_are_not_logged(
         visitor.call("generate_image", ["my-secret-prompt", 1, 2, 99.0, 3, ""])
         visitor.call("generate_image", ["my-secret-prompt", 1, 2, 2.0, 3, "my-secret-prompt"])
         visitor.ask(names["learn_kind"], ["my-secret-prompt", {"my-secret-prompt": 1}])
-        visitor.ask(names["generate"], ["my-secret-prompt", "my-secret-prompt", {}, []])
+        visitor.ask(names["generate"], ["my-secret-prompt", "my-secret-prompt", {}, [], ""])
     out, err = capfd.readouterr()
     assert not re.search("my-secret-prompt", caplog.text + out + err)

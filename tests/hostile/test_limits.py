@@ -21,7 +21,7 @@ from ui.services.background import JOB, Job, in_background, within_time
 from ui.services.uploads import META, Uploads
 
 PIECE = encoded(shape_image(3), "PNG")
-PROMPT = ["red cat", 1, 2, 2.0]
+PROMPT = ["red cat", 1, 2, 2.0, ""]
 
 
 def test_work_ends_when_its_time_is_up_or_nobody_listens() -> None:
@@ -71,7 +71,7 @@ def test_a_visitor_has_one_job_running_and_two_waiting_and_others_come_between(
     began = time.monotonic()
     assert other.call("attribute_image", [other.upload(PIECE), 3, ""]).error == ""
     assert time.monotonic() - began < 5, "an attribution never waits for an image that is drawn"
-    assert other.ask(generate, ["blue dog", 1, 2, 2.0]).error == ""
+    assert other.ask(generate, ["blue dog", 1, 2, 2.0, ""]).error == ""
     assert slow[:2] == ["red cat", "blue dog"], "the first visitor's other jobs come later"
 
 

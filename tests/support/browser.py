@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from attribution_core.settings import Settings
 
@@ -17,14 +16,18 @@ PATIENCE_MS = 60_000
 """How long a page may take to show what it should; what comes sooner is not waited for."""
 
 
-def tab(page: Page, name: str) -> None:
-    shown = page.get_by_role("tab", name=name)
-    if shown.is_visible():
-        with suppress(BrowserTimeout):  # a page that has just opened shows all tabs for a moment
-            shown.click(timeout=15_000)
-            return
-    page.locator(".overflow-menu > button").click()  # on a phone the last tabs are in a menu
-    page.locator(".overflow-dropdown button", has_text=name).click()
+def tab(page: Page, name: str, part: str = "") -> None:
+    """Bring a tab into sight, and the part of it that is named."""
+    page.locator("#tabs > .tab-wrapper").get_by_role("tab", name=name, exact=True).click()
+    if part:
+        parts = page.locator(f"#{name.lower()}-parts > .tab-wrapper")
+        parts.get_by_role("tab", name=part, exact=True).click()
+
+
+def unfold(page: Page, fold: str) -> None:
+    """Open an accordion of the tab in sight where it is closed."""
+    if not page.locator(f"#{fold} [data-testid=accordion-content]").is_visible():
+        page.locator(f"#{fold} > button.label-wrap").click()
 
 
 def dismiss(page: Page) -> None:
@@ -40,13 +43,27 @@ def listed(page: Page) -> Locator:
 def hand_over(page: Page, path: Path) -> None:
     """Upload a file on the first tab."""
     tab(page, "Generate")
+    unfold(page, "upload-fold")
     page.locator("#upload input[type=file]").set_input_files(path)
 
 
-def upload(page: Page, image: Image.Image, path: Path) -> None:
-    """Upload an image on the first tab, as the file at this path."""
+def upload(page: Page, image: Image.Image, path: Path, *, claimed: bool = False) -> None:
+    """Upload an image on the first tab, as the file at this path.
+
+    claimed: say, on the tab Attribution, that a model trained on the collection made it, and wait for its shares.
+    """
     image.save(path)
     hand_over(page, path)
+    if claimed:
+        claim(page, path.stem)
+
+
+def claim(page: Page, title: str) -> None:
+    """Say that a model trained on the collection made the image of this title; the tab By image stays in sight."""
+    tab(page, "Attribution", "By image")
+    expect(page.locator("#headline")).to_contain_text(f"Image: “{title}”")
+    page.locator("#claim input").check()
+    expect(page.locator("#rest")).to_contain_text("together")
 
 
 def saved(page: Page, button: str, folder: Path) -> Path:
@@ -59,11 +76,19 @@ def saved(page: Page, button: str, folder: Path) -> Path:
 
 def generate(page: Page, prompt: str = PROMPT, seed: int = 5) -> None:
     page.locator("#prompt textarea").fill(prompt)
+    unfold(page, "recipe-fold")
+    page.locator("#keep-seed input").check()
+    set_steps(page, 6)
     page.locator("#seed input").fill(str(seed))
-    page.locator("#steps input[type=number]").fill("6")
-    page.locator("#steps input[type=number]").blur()
+    page.locator("#seed input").blur()
     page.locator("#generate").click()
     expect(page.locator("#status")).to_contain_text(f"“{prompt}” · seed {seed} · 6 steps")
+
+
+def set_steps(page: Page, steps: int) -> None:
+    unfold(page, "recipe-fold")
+    page.locator("#steps input[type=number]").fill(str(steps))
+    page.locator("#steps input[type=number]").blur()
 
 
 def choose(page: Page, box: str, name: str) -> None:
@@ -78,6 +103,9 @@ def start(settings: Settings) -> Iterator[str]:
 
     services = Services.open(settings)
     services.warm_up()
+    for thread in threading.enumerate():  # two threads that import diffusers at once get halves of it
+        if thread.name == "warm-up":
+            thread.join()
     page = build(services)
     _, url, _ = launch(page, services, prevent_thread_lock=True, quiet=True)
     yield url.rstrip("/")

@@ -55,6 +55,12 @@ ENDPOINTS = {
     "/try_seeds",
     "/check_copy",
     "/would_be_credited",
+    "/set_claim",
+    "/share_card",
+    "/browse_training_set",
+    "/turn_page",
+    "/choose_training_image",
+    "/find_my_work",
 }
 
 
@@ -173,7 +179,7 @@ def test_handlers_of_a_visit_without_an_image_say_so(own_app: str, tmp_path: Pat
         with pytest.raises(AppError, match="nothing to report"):
             client.predict("own", 12, api_name=f"/{name}")
     for name in ("ledger_csv", "ledger_json"):
-        with pytest.raises(AppError, match="othing was attributed"):
+        with pytest.raises(AppError, match="has shares to add up"):
             client.predict(api_name=f"/{name}")
     with pytest.raises(AppError, match="not on the list"):
         client.predict(1, api_name="/return_to")

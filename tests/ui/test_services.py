@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import read_recipe, save_png
 from attribution_core.common.text import percent
@@ -149,7 +151,7 @@ def result_of(similarity: list[float], t: float = 0.02, caption: str = "a <b>cat
     credits = tuple(
         Credit(id=f"i{k}", caption=caption, creator="Zoë", link="javascript:alert(1)") for k in range(3)
     )
-    return Attribution(hits, credits, Scale(t), t, "toy", "fake")
+    return Attribution(hits, credits, Scale(t), t, "toy", "fake", MadeBy.SAID_SO)
 
 
 QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
@@ -157,10 +159,13 @@ QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
 
 def test_the_headline_names_an_image_only_where_it_stands_out() -> None:
     near, flat = result_of([0.9] + [0.2] * 200), result_of([0.31] + [0.3] * 200)
-    assert near.stands_out and "stands out with 99.9%" in _headline(QUERY, near)
+    assert near.stands_out and "One training image stands out" in _headline(QUERY, near)
     assert not flat.stands_out
-    assert "No training image stands out" in _headline(QUERY, flat)
-    assert "of 201 images" in _headline(QUERY, flat)
+    assert "No single source" in _headline(QUERY, flat)
+    assert "about 200 training images" in _headline(QUERY, flat)
+    unknown = dataclasses.replace(near, made_by=MadeBy.UNKNOWN)
+    assert "The most similar training image" in _headline(QUERY, unknown)
+    assert "%" not in _headline(QUERY, unknown) + _rest_bar(unknown) + _facts(unknown, 1)
     assert "Nothing attributed yet" in _headline(None, None)
 
 

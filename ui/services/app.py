@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import atomic_path
@@ -32,11 +34,14 @@ from attribution_core.generation.generator import GeneratedImage, Generator, Ste
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
+from attribution_core.reports.thumbnails import thumbnail_uri
+from attribution_core.reports.wording.reliability import reliability_words
 from attribution_core.settings import Settings
 from ui.services import gpu
 from ui.services.background import in_background
 from ui.services.folder import private_folder
 from ui.services.uploads import LARGEST, Uploads
+from ui.services.vocabulary import Vocabulary
 
 LOG = logging.getLogger("attribution_explorer")
 MOST_UPLOADED = 5
@@ -49,6 +54,9 @@ OTHERS = (
 )
 
 
+UNSEEN_THINGS = "test_unseen_concept"
+"""The test case that is nearest to what visitors make: things, by models that no method learned from."""
+_GLIMPSES, _GLIMPSED = (0.5, 0.75), 8  # parts of the steps; training images
 UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
 """Of a prompt for the collection's own generator, which saw these captions and no others."""
 
@@ -58,6 +66,7 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
+    made_by: whether a model that was trained on the collection made it, as far as is known.
     noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker.
     """
 
@@ -67,6 +76,7 @@ class Query:
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
     blacked_out: bool = False
+    made_by: MadeBy = MadeBy.UNKNOWN
 
     @property
     def file_name(self) -> str:
@@ -161,7 +171,7 @@ class Services:
             recipe = read_recipe(path)
             if recipe is not None:
                 known = Recipe.from_dict(recipe)
-                examples.append(Query(read_image(path), known.prompt, known))
+                examples.append(Query(read_image(path), known.prompt, known, made_by=MadeBy.THIS_GENERATOR))
         return tuple(examples)
 
     @cached_property
@@ -171,7 +181,8 @@ class Services:
             return None
         # Nobody is there yet whose turn at a ZeroGPU Space's GPU it could be.
         attributor = self.attributor() if gpu.SPACES is None else Attributor(self.collection, "cpu")
-        return self.examples[0], attributor.attribute(self.examples[0].image, top=self.settings.top)
+        example = self.examples[0]
+        return example, attributor.attribute(example.image, top=self.settings.top, made_by=example.made_by)
 
     @cached_property
     def evidence(self) -> Evidence | None:
@@ -182,6 +193,44 @@ class Services:
     def memorization_evidence(self) -> MemorizationEvidence | None:
         """What the generator was measured to memorize. Raises `CheckpointError` where it is damaged."""
         return MemorizationEvidence.open(self.collection.path)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The styles and things that the open generator knows by name; empty for another one than the collection's."""
+        own = self.generator is not None and not self.settings.generator
+        return Vocabulary.of(self.collection.corpus) if own else Vocabulary()
+
+    @property
+    def usual_style(self) -> str:
+        """The style of the first example where the generator knows it by name, else the most frequent one, else ""."""
+        styles = self.vocabulary.styles
+        first = self.examples[0].title if self.examples else ""
+        return next((s for s in styles if first.endswith(f", {s} style")), styles[0] if styles else "")
+
+    def glimpse(self, preview: StepPreview) -> Attribution | None:
+        """What an unfinished image comes near to; None but for two moments of its making.
+
+        On a ZeroGPU Space never: there the GPU is lent for the making alone.
+        """
+        moments = {math.ceil(preview.total * part) for part in _GLIMPSES}
+        if gpu.SPACES is not None or self.settings.generator or preview.step not in moments:
+            return None
+        if not self.collection.calibrator.is_fitted:
+            return None
+        return self.attributor().attribute(preview.image, top=_GLIMPSED, made_by=MadeBy.THIS_GENERATOR)
+
+    def reliability_words(self, result: Attribution) -> str:
+        """How far the strongest share can be relied on; "" where that was not measured."""
+        if self.evidence is None:
+            return ""
+        known = [m for m in self.evidence.methods if m.name == self.collection.method]
+        measured = [c for m in known for c in m.calibrated if c.case == UNSEEN_THINGS]
+        share = result.works[0].influence
+        return reliability_words(measured[0], share, "things new to the method") if measured else ""
+
+    def thumbnail(self, position: int) -> str:
+        """A training image small, as a data URI to write into the page."""
+        return thumbnail_uri(self.collection.corpus, position)
 
     @cached_property
     def encoder_report(self) -> dict[str, Any]:
@@ -226,7 +275,8 @@ class Services:
 
     def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
-        return self.attributor(method).attribute(query.image, top=self.settings.top)
+        attributor = self.attributor(method)
+        return attributor.attribute(query.image, top=self.settings.top, made_by=query.made_by)
 
     def read_upload(self, path: str | None) -> Query:
         """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
@@ -240,7 +290,15 @@ class Services:
                 recipe = None
         except AttributionError:  # a damaged note about its making does not make the image unreadable
             recipe = None
-        return Query(image, Path(path).stem if recipe is None else recipe.prompt, recipe)
+        title = Path(path).stem if recipe is None else recipe.prompt
+        return Query(image, title, recipe, made_by=self._origin(recipe))
+
+    def _origin(self, recipe: Recipe | None) -> MadeBy:
+        """Whether the open generator, the collection's own, made an image of this recipe."""
+        if recipe is None or self.generator is None or self.settings.generator:
+            return MadeBy.UNKNOWN
+        same = recipe.generator_sha256 == self.generator.sha256
+        return MadeBy.THIS_GENERATOR if same else MadeBy.UNKNOWN
 
     def generate(self, prompt: str, seed: int, steps: int, guidance: float) -> Iterator[StepPreview | Query]:
         """Yield previews while an image is made, and the image at the end; closing it stops the work.
@@ -274,6 +332,7 @@ class Services:
                         notices,
                         event.noise_signal,
                         event.blacked_out,
+                        self._origin(event.recipe),
                     )
                 else:
                     yield event

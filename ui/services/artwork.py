@@ -69,6 +69,16 @@ class Desk:
         self.put((), ())
 
 
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """An artist's image and the training image most similar to it. similarity: in [-1, 1]."""
+
+    image: Image.Image
+    title: str
+    position: int
+    similarity: float
+
+
 class ArtworkServices:
     """The library side of the tab My artwork."""
 
@@ -165,6 +175,21 @@ class ArtworkServices:
         places = np.linspace(0, len(corpus) - 1, PROMPTS).astype(int)
         told = told or [c.caption for c in corpus.credits([int(p) for p in places]) if c.caption.strip()]
         return checked_prompts(told[:PROMPTS]) if told else ()
+
+    def nearest(self, desk: Desk | None, method: str | None) -> tuple[Nearest, ...]:
+        """The training image most similar to each of the artist's images, most similar first."""
+        if desk is None or not desk.images:
+            return ()
+        candidates = self.candidates(desk, "artist", method)
+        collection = self._services.attributor(method).collection
+        hits = collection.index.nearest(candidates.rows, 1)
+        found = [
+            Nearest(image, title, int(ids[0]), float(similarity[0]))
+            for image, title, ids, similarity in zip(
+                desk.images, desk.titles, hits.ids, hits.similarity, strict=True
+            )
+        ]
+        return tuple(sorted(found, key=lambda one: -one.similarity))
 
     def near(self, desk: Desk | None, artist: str, method: str | None) -> tuple[str, ...]:
         """Captions of the training images closest to the artist's. Raises `InvalidInputError`."""

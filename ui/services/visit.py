@@ -40,7 +40,8 @@ def remember(seen: Sequence[Seen], query: Query, result: Attribution, method: st
         scaled_down(query.image, THUMBNAIL),
         query,
     )
-    every = [*(s for s in seen if s.query != query), latest][-LEDGER:]
+    others = (s for s in seen if s.query is None or s.query.image is not query.image)
+    every = [*others, latest][-LEDGER:]
     room, kept = PIXELS, []
     for age, one in enumerate(reversed(every)):
         room -= 0 if one.query is None else one.query.image.width * one.query.image.height

@@ -55,7 +55,8 @@ def build(services: Services, session: Session) -> None:
         with gr.Column(scale=3, min_width=300):
             pieces = gr.HTML(words.pieces(Desk()), elem_id="artwork-pieces")
             gr.HTML(words.PRIVACY, elem_id="artwork-privacy")
-    answers = [_credited(services, session, own, desk, artist)]
+    beside = gr.HTML(elem_id="artwork-nearest")
+    answers = [[beside], _credited(services, session, own, desk, artist)]
     running: list[Any] = []
     if services.generator is not None:
         for part in (_prompts, artwork_learning.build):
@@ -94,6 +95,10 @@ def build(services: Services, session: Session) -> None:
             kept.forget()
         return ["", None, *laid(Desk()), _without(told), *blank]
 
+    @handler
+    def show_nearest(kept: Desk | None, method: str) -> str:
+        return words.nearest(own.nearest(kept, method), services.collection.corpus)
+
     outputs = [desk, pieces, forget, session.extra_sections, *everything]
     dropped = upload.upload(
         drop,
@@ -108,6 +113,9 @@ def build(services: Services, session: Session) -> None:
     # The files are gone, so their names must go, too, also where one of them could not be read.
     for number, ended in enumerate((dropped.success, dropped.failure), 1):
         ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
+    dropped.success(
+        show_nearest, [desk, session.method], beside, api_name="nearest_to_artwork", **_QUIET, **ATTRIBUTION
+    )
     forget.click(
         forget_all,
         [desk, session.extra_sections, upload],

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
-from attribution_core.common.text import percent, web_link
-from attribution_core.corpus.credit import Credit
-from attribution_core.reports.wording.attribution import near_duplicates_words, place_in_work
+from attribution_core.common.text import percent
+from attribution_core.reports.meaning import CAVEAT
+from attribution_core.reports.wording.attribution import place_in_work
+from attribution_core.reports.wording.headline import headline, similarity_headline
+from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.session import Session, as_file, place
 from ui.tabs import report_buttons
+from ui.widgets.facts import credit_facts, facts_list
+from ui.widgets.status import NOTHING_YET
 
 SHOWN = 12
 COLUMNS = [
@@ -44,15 +50,21 @@ _THINNEST, _THICKEST = 1.5, 9.0  # px of the frame around a training image
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     most = min(services.settings.top, len(services.collection.index))
-    headline = gr.HTML(elem_id="headline")
+    words = gr.HTML(elem_id="headline")
     with gr.Row(elem_id="attribution-row"):
         with gr.Column(scale=2, min_width=260, elem_id="query-column"):
+            claim = gr.Checkbox(
+                False,
+                label="It was made by a model trained on these images",
+                elem_id="claim",
+                visible=False,
+            )
             image = gr.Image(
-                label="The image in question",
+                label="The image",
                 format="png",
                 interactive=False,
                 elem_id="query",
-                alt_text="the image in question",
+                alt_text="the image that is attributed",
                 buttons=["fullscreen"],
                 height=280,
             )
@@ -116,13 +128,14 @@ def build(services: Services, session: Session) -> None:
             return ["", "", None, None, None, None]
         head = result.head(max(1, min(int(count), most)))
         images = [
-            (str(services.training_image(int(head.ids[work.places[0]]))), _label(work)) for work in head.works
+            (str(services.training_image(int(head.ids[work.places[0]]))), _label(head, work))
+            for work in head.works
         ]
         return [
             _rest_bar(head),
             _frames(head),
             gr.update(value=images, selected_index=None),
-            _rows(head),
+            _table(head),
             as_file(head.to_csv().encode(), "attribution.csv"),
             as_file(head.to_json().encode(), "attribution.json"),
         ]
@@ -137,6 +150,10 @@ def build(services: Services, session: Session) -> None:
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         return [
             _headline(query, result),
+            gr.update(
+                visible=query is not None and query.made_by is not MadeBy.THIS_GENERATOR,
+                value=query is not None and query.made_by is MadeBy.SAID_SO,
+            ),
             None if query is None else as_file(query.png, f"{query.file_name}.png"),
             *draw_details(result, 1),
             gr.update(value=min(SHOWN, most)),
@@ -159,7 +176,13 @@ def build(services: Services, session: Session) -> None:
         services.attributor(method)
         return query
 
-    session.add_view([headline, image, chosen, facts, top, *listed], draw)
+    @handler
+    def set_claim(query: Query | None, claimed: bool) -> Query | None:
+        if query is None or query.made_by is MadeBy.THIS_GENERATOR:
+            return query
+        return replace(query, made_by=MadeBy.SAID_SO if claimed else MadeBy.UNKNOWN)
+
+    session.add_view([words, claim, image, chosen, facts, top, *listed], draw)
     switched = session.method.input(
         set_method,
         [session.query, session.method],
@@ -168,6 +191,14 @@ def build(services: Services, session: Session) -> None:
         show_progress="hidden",
     )
     session.attribute_after(switched)
+    claimed = claim.input(
+        set_claim,
+        [session.query, claim],
+        session.made,
+        api_name="set_claim",
+        show_progress="hidden",
+    )
+    session.attribute_after(claimed)
     top.release(list_top, [session.result, top], listed, api_name="list_top", show_progress="hidden")
     picked = gallery.select(
         show_details,
@@ -179,7 +210,9 @@ def build(services: Services, session: Session) -> None:
     picked.then(None, js=_BRING_INTO_SIGHT)
 
 
-def _label(work: Work) -> str:
+def _label(head: Attribution, work: Work) -> str:
+    if not head.has_shares:
+        return f"{work.places[0] + 1} · {head.similarity[work.places[0]]:.2f}"
     more = f" ×{len(work.places)}" if work.near_duplicates else ""
     return f"{work.places[0] + 1} · {percent(work.influence)}{more}"
 
@@ -190,33 +223,20 @@ def _name(result: Attribution, k: int) -> str:
 
 def _headline(query: Query | None, result: Attribution | None) -> str:
     if query is None or result is None:
-        return (
-            '<div class="headline"><h2>Nothing attributed yet</h2><p>Generate an image, or bring one, on the first '
-            "tab.</p></div>"
-        )
-    work, by = result.works[0], html.escape(result.credits[0].creator)
-    first = percent(work.influence)
-    nearest = f"“{_name(result, 0)}”" + (f" by {by}" if by else "")
-    if result.stands_out:
-        copies = f" ({html.escape(near_duplicates_words(work))})" if work.near_duplicates else ""
-        head = f"{nearest} stands out with {first} of the influence{copies}"
-        text = (
-            "Estimated from how close it is to this image, on a scale fitted where the answer was known; "
-            "no proof of cause."
-        )
+        return f'<div class="headline"><h2>Nothing attributed yet</h2><p>{NOTHING_YET}</p></div>'
+    if result.has_shares:
+        head, text = headline(result), f"{ORIGIN[result.made_by]} {CAVEAT}"
     else:
-        head = "No training image stands out"
-        text = (
-            f"The influence is spread over about {result.effective_number:,.0f} of {result.n_training:,} images. "
-            f"The closest is {nearest} with {first}."
-        )
+        head, text = similarity_headline(result), ORIGIN[result.made_by]
     return (
-        f'<div class="headline {"found" if result.stands_out else "spread"}"><h2>{head}</h2>'
-        f"<p>Query: “{html.escape(query.title)}”. {text}</p></div>"
+        f'<div class="headline {"found" if result.has_shares and result.stands_out else "spread"}">'
+        f"<h2>{html.escape(head)}</h2><p>Image: “{html.escape(query.title)}”. {html.escape(text)}</p></div>"
     )
 
 
 def _rest_bar(head: Attribution) -> str:
+    if not head.has_shares:
+        return ""
     others, share = head.n_training - len(head), 1 - head.rest
     listed = "1 listed image" if len(head) == 1 else f"{len(head)} listed images"
     label = f"{listed}: {percent(share)}; the {others:,} others together: {percent(head.rest)}"
@@ -241,9 +261,11 @@ def _frames(head: Attribution) -> str:
     return f"<style>{' '.join(rules)}</style>"
 
 
-def _rows(head: Attribution) -> list[list[Any]]:
+def _table(head: Attribution) -> dict[str, Any]:
+    """A row for each listed image, without the columns of shares where it has none."""
+    shown = [k for k, name in enumerate(COLUMNS) if head.has_shares or "%" not in name]
     words = ("caption", "creator", "licence", "source", "link", "id")
-    return [
+    rows = [
         [
             t["rank"],
             *(round(100 * t[name], 4) for name in ("influence", "low", "high")),
@@ -253,34 +275,27 @@ def _rows(head: Attribution) -> list[list[Any]]:
         ]
         for t in head.to_dict()["top"]
     ]
-
-
-def _elsewhere(credit: Credit) -> str:
-    """Where a picture is that this collection does not hold; it is loaded by whoever follows the link, and not here."""
-    link = web_link(credit.link, "see it at its source", new_tab=True)
-    return f"not stored in this collection; {link}" if "<a " in link else "not stored in this collection"
+    columns, types = ([names[k] for k in shown] for names in (COLUMNS, _TYPES))
+    value = {"headers": columns, "data": [[row[k] for k in shown] for row in rows]}
+    return gr.update(value=value, datatype=types)
 
 
 def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
     k, credit = rank - 1, result.credits[rank - 1]
-    size = f"{credit.width} × {credit.height} px" if credit.width else ""
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
     certain = "certain bounds" if str(result.kind) == "exact" else "99% interval"
-    rows = [
+    shares = [
         ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
         (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
         ("Alike", html.escape(place_in_work(result.work_of(k), k))),
-        ("Rank", f"{rank} of {result.n_training:,}"),
-        ("Similarity", f"{result.similarity[k]:.3f}"),
         ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),
-        ("Creator", html.escape(credit.creator) or "unknown"),
-        ("Licence", html.escape(credit.licence) or "not stated"),
-        ("Style", html.escape(credit.style)),
-        ("Source", html.escape(credit.source)),
-        ("Picture", "" if stored else _elsewhere(credit)),
-        ("Link", web_link(credit.link, new_tab=True)),
-        ("Size", size),
-        ("Id", html.escape(credit.id)),
     ]
-    cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows if value)
-    return f'<div class="facts"><h3>{_name(result, k)}</h3><dl>{cells}</dl></div>'
+    return facts_list(
+        result.name_of(k),
+        [
+            *(shares if result.has_shares else ()),
+            ("Rank", f"{rank} of {result.n_training:,}"),
+            ("Similarity", f"{result.similarity[k]:.3f}"),
+            *credit_facts(credit, stored=stored),
+        ],
+    )

@@ -155,8 +155,18 @@ def build(services: Services, session: Session) -> None:
         )
     changed = [component.input for side in _SIDES for component in (choices[side][0], choices[side][2])]
     session.follow_return(compare_sides, asked, outputs, api_name="compare_returned", **quiet, **VIEWS)
+    session.on_open(
+        compare_sides,
+        asked,
+        outputs,
+        "compare-words",
+        api_name="compare_opened",
+        api_visibility="undocumented",
+        show_progress="minimal",
+        **ATTRIBUTION,
+    )
     gr.on(
-        [session.tab.select, top.release, *changed],
+        [top.release, *changed],
         compare_sides,
         asked,
         outputs,

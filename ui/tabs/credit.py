@@ -16,6 +16,7 @@ from ui.services.app import Query, Services
 from ui.services.visit import Seen
 from ui.session import Session, as_file
 from ui.tabs import report_buttons
+from ui.widgets.status import no_shares
 
 THIS, VISIT = "this image", "all images of this visit"
 COLUMNS = [
@@ -72,13 +73,14 @@ def build(services: Services, session: Session) -> None:
     report_buttons.build_ledger(services, session)
     shown = [sentence, picture, table, csv]
 
-    def draw_groups(results: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
+    def draw_groups(asked: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
         """What is shown, and the names that can be left out."""
+        results = [result for result in asked if result.has_shares]
         if not results:
             return [
-                '<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>',
+                no_shares(asked[0] if asked else None),
                 None,
-                None,
+                gr.update(value=None, visible=False),
                 None,
                 [],
             ]
@@ -87,7 +89,7 @@ def build(services: Services, session: Session) -> None:
         return [
             _sentence(told, whole, left_out, len(results), over),
             group_map(told),
-            _rows(told),
+            gr.update(value=_rows(told), visible=True),
             as_file(told.to_csv().encode(), f"credit-by-{by}.csv"),
             [g.name for g in whole.groups],
         ]

@@ -31,27 +31,44 @@ method that finds exemplars is a better guess than one that does not; it is no p
 Figures hold for this generator and these drawings, and say nothing about other collections.</p></div>"""
 
 
-def build(services: Services, session: Session) -> None:
-    """Draw the tab and wire it."""
-    evidence = services.evidence
-    if evidence is None:
-        gr.HTML(
-            '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>Tune models on images '
-            "that its generator never saw, fit the temperature on what they make with <code>python -m "
-            "attribution_core calibrate</code>, and measure with <code>evaluate</code>.</p></div>",
-            elem_id="evidence-words",
-        )
+_NO_EVIDENCE = (
+    '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>Tune models on images that its '
+    "generator never saw, fit the temperature on what they make with <code>python -m attribution_core "
+    "calibrate</code>, and measure with <code>evaluate</code>.</p></div>"
+)
+
+
+def build_reliability(services: Services, session: Session) -> None:
+    """Draw whether shares mean what they say."""
+    found = services.evidence
+    if found is None:
+        gr.HTML(_NO_EVIDENCE, elem_id="evidence-words")
+        return
+    _shares(found)
+    if found.scaling:
+        _candidates(found)
+    gr.HTML(_LIMITS, elem_id="evidence-limits")
+
+
+def build_one_case(services: Services, session: Session) -> None:
+    """Draw one image whose exemplar is known, by two methods."""
+    if services.evidence is None:
+        gr.HTML(_NO_EVIDENCE)
     else:
-        gr.HTML(_measured(evidence), elem_id="evidence-words")
-        _scores(evidence)
-        _shares(evidence)
-        if evidence.scaling:
-            _candidates(evidence)
-        evidence_query.build(services, session, evidence, case_name)
-        gr.HTML(_LIMITS, elem_id="evidence-limits")
+        evidence_query.build(services, session, services.evidence, case_name)
+
+
+def build_all_methods(services: Services, session: Session) -> None:
+    """Draw what every encoder and mapper reaches, and the paper's own table."""
+    found = services.evidence
+    if found is None:
+        gr.HTML(_NO_EVIDENCE)
+    else:
+        gr.HTML(_measured(found), elem_id="methods-words")
+        _scores(found)
     if services.encoder_report:
-        calibrated = html.escape(services.encoder_report["what"])
-        gr.HTML(f"<h3>Which encoder tells copies from the rest? {calibrated}</h3>", elem_classes="caption")
+        measured_on = html.escape(services.encoder_report["what"])
+        gr.HTML(f"<h3>Which encoder tells copies from the rest? {measured_on}</h3>", elem_classes="caption")
         gr.Plot(
             figures.copies(services.encoder_report["encoders"]),
             elem_id="copies",
@@ -153,7 +170,7 @@ def _table(scores: list[Score]) -> list[list[str]]:
 
 def _shares(evidence: Evidence) -> None:
     gr.HTML(
-        "<h3>Do shares mean what they say? Of all images given a share near p, so many were exemplars</h3>",
+        "<h2>Do shares mean what they say? Of all images given a share near p, so many were exemplars</h2>",
         elem_classes="caption",
     )
     own = evidence.stored["own"]

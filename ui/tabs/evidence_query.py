@@ -46,7 +46,7 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
         "show_label": False,
     }
     gr.HTML(
-        "<h3>One image whose exemplar is known, by two methods; exemplars are framed in red</h3>",
+        "<h2>One image whose exemplar is known, by two methods; exemplars are framed in red</h2>",
         elem_classes="caption",
     )
     with gr.Row():
@@ -68,9 +68,9 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
         )
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
-            gr.HTML("<h4>The model was tuned on</h4>", elem_classes="caption")
+            gr.HTML("<h3>The model was tuned on</h3>", elem_classes="caption")
             tuned_on = gr.Gallery(_exemplars(evidence, first[0]), elem_id="tuned-on", **gallery)
-            gr.HTML("<h4>It made these; choose one</h4>", elem_classes="caption")
+            gr.HTML("<h3>It made these; choose one</h3>", elem_classes="caption")
             made = gr.Gallery(_made(evidence, first[0]), selected_index=0, elem_id="query-made", **gallery)
             prompt = gr.HTML(elem_id="query-prompt")
         with gr.Column(scale=3, min_width=300):
@@ -124,11 +124,20 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
             show_query, asked, [prompt, *sides], api_name=f"show_query_{name}", **quiet, **ATTRIBUTION
         )
     gr.on(
-        [*(m.input for m in methods), session.tab.select],
+        [m.input for m in methods],
         show_query,
         asked,
         [prompt, *sides],
         api_name="show_query",
+        **quiet,
+        **ATTRIBUTION,
+    )
+    session.on_open(
+        show_query,
+        asked,
+        [prompt, *sides],
+        "query-case",
+        api_name="show_query_opened",
         **quiet,
         **ATTRIBUTION,
     )

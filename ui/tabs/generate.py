@@ -13,15 +13,27 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.meaning import CAVEAT
+from attribution_core.reports.wording.headline import headline, similarity_headline
+from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
+from ui.tabs import report_buttons
+from ui.widgets.address import KEEP_RESULT
 from ui.widgets.recipe_fields import GUIDANCE, SEEDS, STEPS, filled_in, whole_number, widened
+from ui.widgets.reveal import reveal, similar
 from ui.widgets.status import status_line
 from ui.widgets.under_way import begins
 
+_WAITING = '<p class="status waiting">The image comes first, then whose work is in it.</p>'
+_SO_FAR = "Coming into being: nearest so far"
+_WHAT = (
+    "A small model on purpose: it was trained on {count:,} openly licensed drawings, and all of them can be looked at "
+    "under Training set."
+)
 _COPY = """async (query, method) => {
   const url = new URL(location.href.split(/[?#]/)[0] + query);
   url.searchParams.set('method', method);
@@ -35,86 +47,54 @@ _COPY = """async (query, method) => {
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     can_generate = services.generator is not None
-    usual = services.defaults
+    usual, known = services.defaults, services.vocabulary
     first = services.examples[0].recipe if services.examples else None
-    with gr.Row():
-        with gr.Column(scale=5, min_width=300, elem_id="prompt-column"):
-            with gr.Group(visible=can_generate):
-                prompt = gr.Textbox(
-                    first.prompt if first else "",
-                    label="Prompt",
-                    placeholder="red apple, noto style",
-                    lines=1,
-                    max_lines=4,
-                    max_length=MAX_PROMPT,
-                    elem_id="prompt",
-                    autofocus=True,
-                )
-                with gr.Row(elem_id="seed-row"):
-                    seed = gr.Number(
-                        first.seed if first else 1,
-                        label="Seed",
-                        precision=0,
-                        minimum=0,
-                        maximum=SEEDS,
-                        elem_id="seed",
-                        scale=3,
-                        min_width=120,
-                    )
-                    dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=150)
-                with gr.Row():
-                    steps = gr.Slider(
-                        *widened(STEPS, usual.steps),
-                        usual.steps,
-                        step=1,
-                        label="Steps",
-                        elem_id="steps",
-                        min_width=140,
-                    )
-                    guidance = gr.Slider(
-                        *widened(GUIDANCE, usual.guidance),
-                        usual.guidance,
-                        step=0.5,
-                        label="Guidance",
-                        elem_id="guidance",
-                        min_width=140,
-                    )
-            with gr.Row(visible=can_generate):
-                start = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
-                stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
-            if not can_generate:
-                gr.Markdown("This collection has no generator: upload or paste an image to attribute it.")
-            with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
-                of = "this generator" if not services.settings.generator else "the collection's own generator"
-                gr.HTML(f"<h2>Examples of {of}</h2>", elem_classes="caption")
-                examples = gr.Gallery(
-                    [(query.image, query.title) for query in services.examples],
-                    label="Examples of this generator",
-                    show_label=False,
-                    columns=4,
-                    allow_preview=False,
-                    height="auto",
-                    object_fit="contain",
-                    elem_id="examples",
-                    buttons=[],
-                    format="png",
-                    interactive=False,
-                )
-        with gr.Column(scale=4, min_width=300, elem_id="made-column"):
+    with gr.Row(elem_id="ask-row", visible=can_generate):
+        prompt = gr.Textbox(
+            first.prompt if first else "",
+            label="Prompt",
+            placeholder="rabbit",
+            lines=1,
+            max_lines=3,
+            max_length=MAX_PROMPT,
+            elem_id="prompt",
+            autofocus=True,
+            scale=6,
+            min_width=240,
+        )
+        style = gr.Dropdown(
+            [("as written", ""), *((name, name) for name in known.styles)],
+            value=services.usual_style,
+            label="Style",
+            elem_id="style",
+            scale=2,
+            min_width=150,
+            visible=bool(known.styles),
+        )
+        start = gr.Button("Generate", variant="primary", elem_id="generate", scale=1, min_width=120)
+        stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=76)
+    if not can_generate:
+        gr.HTML(status_line("This collection has no generator: upload or paste an image to attribute it."))
+    with gr.Row(elem_id="reveal-row"):
+        with gr.Column(scale=4, min_width=260, elem_id="made-column"):
             image = gr.Image(
                 label="Image",
+                show_label=False,
                 format="png",
                 interactive=False,
                 elem_id="made",
                 buttons=["fullscreen"],
-                alt_text="the image that was made",
-                height=360,
+                alt_text="the image that is attributed",
+                height=330,
             )
             status = gr.HTML(elem_id="status")
-            see = gr.Button("See influences →", variant="primary", elem_id="see")
-            with gr.Row():
-                png = gr.DownloadButton("Download PNG", elem_id="png", min_width=140)
-                copy = gr.Button("Copy link", elem_id="copy-link", min_width=140)
+            with gr.Row(elem_id="made-row"):
+                see = gr.Button(
+                    "All influences →", variant="primary", elem_id="see", min_width=120, size="md"
+                )
+                card = gr.Button("Share card", elem_id="share-card", min_width=120, size="md")
+                png = gr.DownloadButton("Download PNG", elem_id="png", min_width=120, size="md")
+                copy = gr.Button("Copy link", elem_id="copy-link", min_width=120, size="md")
             link = gr.Textbox(
                 label="Link to this result",
                 elem_id="link",
@@ -123,7 +103,68 @@ def build(services: Services, session: Session) -> None:
                 buttons=["copy"],
             )
             copied = gr.HTML(elem_id="copied")
-            gr.HTML("<h2>Or bring an image of your own</h2>", elem_classes="caption")
+        with gr.Column(scale=5, min_width=300, elem_id="reveal-column"):
+            revealed = gr.HTML(elem_id="reveal")
+    with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
+        of = "this generator" if not services.settings.generator else "the collection's own generator"
+        gr.HTML(f"<h2>Images by {of}; choose one</h2>", elem_classes="caption")
+        examples = gr.Gallery(
+            [(query.image, query.title) for query in services.examples],
+            label="Images by this generator",
+            show_label=False,
+            columns=8,
+            allow_preview=False,
+            height="auto",
+            object_fit="contain",
+            elem_id="examples",
+            buttons=[],
+            format="png",
+            interactive=False,
+        )
+    with gr.Row(elem_id="more-row"):
+        with gr.Accordion(
+            "Ideas, seed, steps and guidance", open=False, elem_id="recipe-fold", visible=can_generate
+        ):
+            idea = gr.Dropdown(
+                list(known.things),
+                value=None,
+                label=f"One of {len(known.things)} things that this generator knows well",
+                elem_id="idea",
+                visible=bool(known.things),
+            )
+            with gr.Row(elem_id="seed-row"):
+                seed = gr.Number(
+                    first.seed if first else 1,
+                    label="Seed",
+                    precision=0,
+                    minimum=0,
+                    maximum=SEEDS,
+                    elem_id="seed",
+                    scale=3,
+                    min_width=120,
+                )
+                keep_seed = gr.Checkbox(
+                    False, label="Keep this seed", elem_id="keep-seed", scale=2, min_width=140
+                )
+                dice = gr.Button("Random seed", elem_id="dice", scale=1, min_width=130)
+            with gr.Row():
+                steps = gr.Slider(
+                    *widened(STEPS, usual.steps),
+                    usual.steps,
+                    step=1,
+                    label="Steps",
+                    elem_id="steps",
+                    min_width=140,
+                )
+                guidance = gr.Slider(
+                    *widened(GUIDANCE, usual.guidance),
+                    usual.guidance,
+                    step=0.5,
+                    label="Guidance scale",
+                    elem_id="guidance",
+                    min_width=140,
+                )
+        with gr.Accordion("Bring an image of your own", open=not can_generate, elem_id="upload-fold"):
             upload = image_file(
                 label="Image of your own",
                 show_label=False,
@@ -132,19 +173,38 @@ def build(services: Services, session: Session) -> None:
                 height=200,
                 buttons=[],
             )
+    if can_generate and not services.settings.generator:
+        gr.HTML(status_line(_WHAT.format(count=len(services.collection.index))), elem_id="what")
     recipe = session.fields = [prompt, seed, steps, guidance]
     query_string = gr.Textbox(visible=False)
 
     @handler
-    def generate(prompt: str, seed: int, steps: int, guidance: float) -> Iterator[list[Any]]:
-        for event in services.generate(prompt, whole_number(seed), whole_number(steps), guidance):
+    def next_seed(keep: bool, seed: float | None) -> list[Any]:
+        return [seed if keep else secrets.randbelow(SEEDS + 1), _WAITING]
+
+    @handler
+    def revealed_again(query: Query | None, result: Attribution | None) -> str:
+        return "" if query is None or result is None else _revealed(services, result)
+
+    @handler
+    def stopped(query: Query | None, result: Attribution | None) -> list[Any]:
+        before = None if query is None else as_file(query.png, f"{query.file_name}.png")
+        words = "Stopped." if query is None else f"Stopped. Shown again: “{query.title}”."
+        return [before, status_line(words), revealed_again(query, result)]
+
+    @handler
+    def generate(prompt: str, seed: int, steps: int, guidance: float, style: str = "") -> Iterator[list[Any]]:
+        words = known.complete(prompt or "", style or "")
+        for event in services.generate(words, whole_number(seed), whole_number(steps), guidance):
             if isinstance(event, StepPreview):
-                yield [event.image, status_line(f"Step {event.step} of {event.total}"), None]
+                so_far = services.glimpse(event)
+                shown = gr.skip() if so_far is None else reveal(so_far, services.thumbnail, _SO_FAR, [])
+                yield [event.image, status_line(f"Step {event.step} of {event.total}"), None, shown]
             elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
-                yield [event.image, _about(event), None]
+                yield [event.image, _about(event), None, ""]
                 raise InvalidInputError(BLACKED_OUT)
             else:
-                yield [event.image, status_line("Attributing ..."), event]
+                yield [event.image, status_line("Attributing ..."), event, gr.skip()]
 
     @handler
     def open_link(link: Link) -> Iterator[list[Any]]:
@@ -155,11 +215,12 @@ def build(services: Services, session: Session) -> None:
             None,
             status_line("Making the image that the link asks for ..."),
             None,
+            "",
         ]
         kept = [gr.skip()] * (len(recipe) + 1)
-        for image, status, query in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
+        for image, status, query, shown in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
             made = query and replace(query, notices=(*query.notices, *link.notices))
-            yield [*kept, image, status, made]
+            yield [*kept, image, status, made, shown]
 
     @handler
     def read_upload(path: str | None) -> list[Any]:
@@ -185,18 +246,29 @@ def build(services: Services, session: Session) -> None:
                 status_line("Nothing yet: write a prompt, or bring an image."),
                 gr.update(value=None),
                 *linked,
+                "",
             ]
         file = as_file(query.png, f"{query.file_name}.png")
-        return [file, _about(query), gr.update(value=file), *linked]
+        shown = "" if result is None else _revealed(services, result)
+        return [file, _about(query), gr.update(value=file), *linked, shown]
 
-    session.add_view([image, status, png, copy, query_string, link, copied], draw)
+    session.add_view([image, status, png, copy, query_string, link, copied, revealed], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
     # "once" would drop a click that comes while a stopped generation is still being put away.
-    making = gr.on(
+    asking = gr.on(
         [start.click, prompt.submit],
+        next_seed,
+        [keep_seed, seed],
+        [seed, revealed],
+        api_visibility="undocumented",
+        show_progress="hidden",
+        queue=False,
+        trigger_mode="multiple",
+    )
+    making = asking.then(
         generate,
-        recipe,
-        [image, status, session.made],
+        [*recipe, style],
+        [image, status, session.made, revealed],
         api_name="generate",
         show_progress="minimal",  # on the words alone: it says how many wait before this one
         show_progress_on=[status],
@@ -207,7 +279,7 @@ def build(services: Services, session: Session) -> None:
     opening = session.link.change(
         open_link,
         session.link,
-        [*recipe, session.method, image, status, session.made],
+        [*recipe, session.method, image, status, session.made, revealed],
         api_name="open_link",
         api_visibility="undocumented",
         show_progress="hidden",
@@ -216,7 +288,20 @@ def build(services: Services, session: Session) -> None:
     session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
     stop.click(None, cancels=[making, opening], queue=False).then(
-        lambda: status_line("Stopped."), None, status, api_name="stop", queue=False
+        stopped,
+        [session.query, session.result],
+        [image, status, revealed],
+        api_name="stop",
+        queue=False,
+        show_progress="hidden",
+    )
+    making.failure(
+        revealed_again,
+        [session.query, session.result],
+        revealed,
+        api_visibility="undocumented",
+        queue=False,
+        show_progress="hidden",
     )
     session.attribute_after(
         upload.upload(
@@ -232,8 +317,18 @@ def build(services: Services, session: Session) -> None:
     session.attribute_after(
         examples.select(show_example, number, [*recipe, session.made], api_name="show_example")
     )
+    idea.input(None, idea, prompt, js="(thing) => thing")
+    report_buttons.save_card(services, session, card)
+    query_string.change(None, [query_string, session.method], js=KEEP_RESULT)
     copy.click(None, [query_string, session.method], [link, copied], js=_COPY)
     see.click(None, js="() => document.querySelectorAll('[role=tab]')[1].click()")
+
+
+def _revealed(services: Services, result: Attribution) -> str:
+    if result.has_shares:
+        notes = [CAVEAT, services.reliability_words(result)]
+        return reveal(result, services.thumbnail, headline(result), notes)
+    return similar(result, services.thumbnail, similarity_headline(result), [ORIGIN[result.made_by]])
 
 
 def _about(query: Query) -> str:

@@ -18,7 +18,7 @@ from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.memorization import MemorizationServices
 from ui.session import KEEP_S, Session, place
-from ui.tabs import memorization_cases
+from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
 from ui.widgets.status import status_line
 
@@ -31,6 +31,8 @@ _IN_SIGHT = """(seen, ...rest) =>
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     own = MemorizationServices(services)
+    memorization_game.build(session, own)
+    memorization_cases.build(services, session, own)
     nothing = words.impossible(own.missing) if own.missing else words.NOTHING
     verdict_box = gr.HTML(nothing, elem_id="memorization-words")
     with gr.Column(visible=False, elem_id="copy-look") as whole:
@@ -57,45 +59,48 @@ def build(services: Services, session: Session) -> None:
             )
             blink = gr.HTML(elem_id="copy-blink", min_width=150)
         laid = gr.HTML(elem_id="copy-laid")
-        with gr.Row(elem_id="copy-maps"):
-            apart = gr.Image(
-                label="Where they differ: dark",
-                alt_text="where both differ",
-                elem_id="copy-difference",
-                **picture,
+        with gr.Accordion(
+            "Where both agree, the closest others, and the drop-off", open=False, elem_id="copy-fold"
+        ):
+            with gr.Row(elem_id="copy-maps"):
+                apart = gr.Image(
+                    label="Where they differ: dark",
+                    alt_text="where both differ",
+                    elem_id="copy-difference",
+                    **picture,
+                )
+                heat_query = gr.Image(
+                    label="Where this image is like it: red",
+                    alt_text="where this image is like it",
+                    elem_id="copy-heat-query",
+                    **picture,
+                )
+                heat_match = gr.Image(
+                    label="Where the training image is like it: red",
+                    alt_text="where the training image is like it",
+                    elem_id="copy-heat-match",
+                    **picture,
+                )
+            gr.HTML(f"<p class='status'>{words.HOW_MAPS}</p>")
+            gr.HTML(
+                "<h3>The closest training images; choose one to compare with it instead</h3>",
+                elem_classes="caption",
             )
-            heat_query = gr.Image(
-                label="Where this image is like it: red",
-                alt_text="where this image is like it",
-                elem_id="copy-heat-query",
-                **picture,
+            nearest = gr.Gallery(
+                show_label=False,
+                columns=NEAREST,
+                allow_preview=False,
+                height="auto",
+                buttons=[],
+                object_fit="contain",
+                interactive=False,
+                elem_id="copy-nearest",
+                elem_classes="known",
             )
-            heat_match = gr.Image(
-                label="Where the training image is like it: red",
-                alt_text="where the training image is like it",
-                elem_id="copy-heat-match",
-                **picture,
+            drop = gr.Plot(
+                label="Does one training image stand apart from the others? The drop-off", elem_id="drop-off"
             )
-        gr.HTML(f"<p class='status'>{words.HOW_MAPS}</p>")
-        gr.HTML(
-            "<h3>The closest training images; choose one to compare with it instead</h3>",
-            elem_classes="caption",
-        )
-        nearest = gr.Gallery(
-            show_label=False,
-            columns=NEAREST,
-            allow_preview=False,
-            height="auto",
-            buttons=[],
-            object_fit="contain",
-            interactive=False,
-            elem_id="copy-nearest",
-            elem_classes="known",
-        )
-        drop = gr.Plot(
-            label="Does one training image stand apart from the others? The drop-off", elem_id="drop-off"
-        )
-        drop_words = gr.HTML(elem_id="drop-words")
+            drop_words = gr.HTML(elem_id="drop-words")
     with gr.Column(visible=False, elem_id="signal-box") as signal_box:
         signal_words = gr.HTML(elem_id="signal-words")
         record = gr.Button("Make it again and record its signal", elem_id="record-signal", visible=False)
@@ -174,7 +179,7 @@ def build(services: Services, session: Session) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     shown_now = [verdict_of, *drawn]
-    session.tab.select(
+    session.tabs[0].select(
         look,
         [seen, session.query],
         shown_now,
@@ -206,7 +211,8 @@ def build(services: Services, session: Session) -> None:
             **GENERATION,
         )
     )
-    memorization_cases.build(services, session, own)
+    if services.generator is not None and not own.missing:
+        memorization_cases.build_seeds(session, own)
     session.add_report_section(own.section)
 
     @handler

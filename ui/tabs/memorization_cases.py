@@ -28,18 +28,12 @@ _TO_THE_VERDICT = """() =>
 
 
 def build(services: Services, session: Session, own: MemorizationServices) -> None:
-    """Draw both parts and wire them; nothing where there is no generator."""
+    """Draw the cases and wire them; nothing where there is no generator."""
     if services.generator is None:
         gr.HTML(
             "<p class='status'>This collection has no generator, so that there are no prompts to try.</p>"
         )
         return
-    _cases(services, session, own)
-    if not own.missing:
-        _seeds(services, session, own)
-
-
-def _cases(services: Services, session: Session, own: MemorizationServices) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden"}
 
     def make(prompt: str, seed: int) -> Iterator[list[Any]]:
@@ -47,7 +41,7 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
             if isinstance(event, StepPreview):
                 yield [status_line(f"“{prompt}”: step {event.step} of {event.total}"), None, *[gr.skip()] * 4]
             else:
-                words = f"Made “{prompt}”, seed {seed}; its verdict stands at the head of this page."
+                words = f"Made “{prompt}”, seed {seed}; its verdict is below."
                 yield [
                     status_line(words),
                     event,
@@ -135,7 +129,8 @@ def _cases(services: Services, session: Session, own: MemorizationServices) -> N
         made.success(None, js=_TO_THE_VERDICT)
 
 
-def _seeds(services: Services, session: Session, own: MemorizationServices) -> None:
+def build_seeds(session: Session, own: MemorizationServices) -> None:
+    """Draw many seeds of one prompt and wire them."""
     gr.HTML("<h3>Try many seeds: does the same training image come back?</h3>", elem_classes="caption")
     with gr.Row(elem_id="seeds-row"):
         prompt = gr.Textbox(

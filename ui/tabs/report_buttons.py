@@ -7,15 +7,21 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.images import png_bytes
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.card import share_card
 from attribution_core.reports.html import report_page
 from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
 from ui.handler import handler
 from ui.services.app import Query, Services
+from ui.services.link import write_link
 from ui.services.visit import Seen
 from ui.session import Session, as_file
-from ui.widgets.lazy_download import made_on_click
+from ui.widgets.lazy_download import SAVE, made_on_click
+from ui.widgets.under_way import AFTERWARDS
+
+_ADDRESS_LENGTH = 2000  # characters; a longer address is cut on the card anyway
 
 
 def build(services: Services, session: Session, top: gr.Slider) -> None:
@@ -92,15 +98,53 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         )
 
 
+_FROM_HERE = f"""async (...asked) => {{
+  await ({AFTERWARDS})();
+  return [...asked.slice(0, -1), location.href.split(/[?#]/)[0]];
+}}"""
+"""Before a card is asked for: wait until nothing is under way, and say where the page is."""
+
+
+def save_card(services: Services, session: Session, button: gr.Button) -> None:
+    """Save the share card of the image in question when the button is clicked."""
+    file = gr.File(visible=False)
+    address = gr.Textbox(visible=False)
+
+    @handler
+    def share_card_png(query: Query | None, result: Attribution | None, address: str = "") -> str:
+        if query is None or result is None:
+            raise InvalidInputError("there is nothing to share yet; generate or upload an image first.")
+        card = share_card(
+            query.image,
+            result,
+            services.collection.corpus,
+            title=query.title,
+            address=f"{address}{write_link(query, services)}"[:_ADDRESS_LENGTH],
+        )
+        return as_file(png_bytes(card), f"{query.file_name}-card.png")
+
+    saved = button.click(
+        share_card_png,
+        [session.query, session.result, address],
+        file,
+        js=_FROM_HERE,
+        api_name="share_card",
+        show_progress="hidden",
+    )
+    saved.success(None, file, None, js=SAVE)
+
+
 def build_ledger(services: Services, session: Session) -> None:
     """Two buttons of the tab Credit."""
 
     def ledger(seen: list[Seen] | None) -> Ledger:
-        if not seen:
+        entries = [s.entry for s in seen or () if s.entry.attribution.has_shares]
+        if not entries:
             raise InvalidInputError(
-                "nothing was attributed in this visit yet; generate or upload an image first."
+                "no image of this visit has shares to add up yet; generate one, or bring one that a model trained on "
+                "this collection made."
             )
-        return Ledger.of([s.entry for s in seen], services.collection.corpus)
+        return Ledger.of(entries, services.collection.corpus)
 
     @handler
     def ledger_csv(seen: list[Seen] | None) -> str:

@@ -12,6 +12,7 @@ from attribution_core.figures.attribution import cumulative_share, influence_by_
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.session import Session
+from ui.widgets.status import no_shares
 from ui.widgets.tiles import tiles
 
 SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
@@ -42,17 +43,12 @@ def build(services: Services, session: Session) -> None:
     scored = [sentence, numbers, ranks, cumulative]
 
     def draw_scores(query: Query | None, result: Attribution | None) -> list[Any]:
-        if query is None or result is None:
-            return [
-                '<p class="sentence">Nothing attributed yet: generate or bring an image on the first tab.</p>',
-                "",
-                None,
-                None,
-            ]
+        if query is None or result is None or not result.has_shares:
+            return [no_shares(result), "", None, None]
         return [_sentence(query, result), _tiles(result), influence_by_rank(result), cumulative_share(result)]
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
-        picture = None if result is None else similarity_histogram(result)
+        picture = similarity_histogram(result) if result is not None and result.has_shares else None
         return [*draw_scores(query, result), picture, gr.update(value=0.0)]
 
     @handler

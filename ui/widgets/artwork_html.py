@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
@@ -12,10 +13,12 @@ from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import data_uri, scaled_down
 from attribution_core.common.text import percent
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.reports.section import Fact, Section
+from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.artwork import standing_sentence
 from ui.services.app import Query
-from ui.services.artwork import Desk
+from ui.services.artwork import Desk, Nearest
 from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
@@ -41,6 +44,7 @@ MOVED = [
     "strongest training image after %",
 ]
 _THUMBNAIL, _PICTURE = 128, 256  # px
+_PAIRS = 6  # of the artist's images that are shown beside the training image most like them
 
 WHAT = (
     '<div class="headline spread"><h2>Would my work be credited?</h2><p>Drop in your own images. They join the '
@@ -115,6 +119,27 @@ def pieces(desk: Desk) -> str:
     # Many of them are scrolled, with the keyboard, too.
     scrolled = '<div class="pieces small" tabindex="0" role="region" aria-label="Your images">'
     return f"{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
+
+
+def nearest(found: Sequence[Nearest], corpus: Corpus) -> str:
+    """Each image of the artist beside the training image most similar to it, and one sentence about the first."""
+    if not found:
+        return ""
+    credits = corpus.credits([one.position for one in found])
+    first, title = credits[0], found[0].title
+    by = f" by {first.creator}" if first.creator else ""
+    name = first.caption or first.id
+    sentence = f"The training image most like your work is “{name}”{by}: it is most like “{title}”."
+    cells = "".join(
+        '<div class="pair"><div>'
+        + _figure(one.image, one.title, _THUMBNAIL)
+        + f'<figure><img src="{thumbnail_uri(corpus, one.position)}" alt="training image: '
+        f'{html.escape(credit.caption, quote=True)}"><figcaption>{html.escape(credit.caption or credit.id)}; '
+        f"{html.escape(credit.creator) or 'maker unknown'}; similarity {one.similarity:.2f}</figcaption></figure>"
+        "</div></div>"
+        for one, credit in zip(found[:_PAIRS], credits, strict=False)
+    )
+    return f'<p class="sentence" role="status">{html.escape(sentence)}</p><div class="pairs">{cells}</div>'
 
 
 def about(query: Query | None) -> str:

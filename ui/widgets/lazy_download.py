@@ -9,7 +9,7 @@ import gradio as gr
 
 from ui.widgets.under_way import AFTERWARDS
 
-_SAVE = """(file) => {
+SAVE = """(file) => {
   if (!file) return;
   const link = document.createElement('a');
   link.href = file.url;
@@ -30,5 +30,5 @@ def made_on_click(
     button = gr.Button(label, elem_id=elem_id, **options)
     file = gr.File(visible=False)
     made = button.click(make, asked, file, js=AFTERWARDS, api_name=api_name, show_progress="hidden")
-    made.success(None, file, None, js=_SAVE)
+    made.success(None, file, None, js=SAVE)
     return button

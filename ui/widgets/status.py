@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import html
 
+from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import Progress
 
 
 def status_line(words: str) -> str:
     """The line, read aloud by screen readers when it changes."""
     return f'<p class="status" role="status">{html.escape(words)}</p>'
+
+
+NOTHING_YET = "Nothing attributed yet: generate or bring an image on the first tab."
+NO_SHARES = (
+    "No shares for this image: nothing shows that a model trained on these images made it. If one did, say so under "
+    "Attribution."
+)
+
+
+def no_shares(result: Attribution | None) -> str:
+    """Why a tab that shows shares has none to show."""
+    return f'<p class="sentence">{NOTHING_YET if result is None else NO_SHARES}</p>'
 
 
 def progress_bar(step: Progress) -> str:

@@ -1,0 +1,36 @@
+"""In a browser: the game on the tab Memorization, from two pictures to the verdict on one of them."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.settings import Settings
+from tests.support.browser import tab
+
+
+def test_two_pictures_one_tap_and_the_verdict(opened: Page) -> None:
+    corpus = Corpus.open(Settings().collection / "corpus")
+    planted = corpus.column("planted").count("planted")
+    tab(opened, "Memorization")
+    expect(opened.locator("#game-words")).to_contain_text(f"memorize {planted} pictures")
+    opened.locator("#game-deal").click()
+    for side in ("left", "right"):
+        expect(opened.locator(f"#game-{side} img")).to_be_visible()
+    said = opened.locator("#game-said")
+    expect(said).to_contain_text("which one is the original?")
+    expect(opened.locator("#game-deal")).to_be_hidden()
+    caption = said.inner_text().split("“")[1].split("”")[0]
+
+    opened.locator("#pick-left").click()
+    expect(said).to_contain_text("of 1 right in this visit")
+    side = said.inner_text().split("is on the ")[1].split(".")[0]
+    assert said.inner_text().startswith("Right" if side == "left" else "Wrong")
+    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{caption}”")
+    expect(opened.locator("#copy-blink img").first).to_be_visible()
+    expect(opened.locator("#pick-left")).to_be_hidden()
+
+    opened.locator("#game-deal").click()
+    expect(said).to_contain_text("which one is the original?")
+    opened.locator("#pick-right").click()
+    expect(said).to_contain_text("of 2 right in this visit")

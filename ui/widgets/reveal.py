@@ -1,0 +1,74 @@
+"""The strongest training images beside the image: pictures, shares as bars, makers and licences."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+from attribution_core.attribution.result import Attribution
+from attribution_core.attribution.works import Work
+from attribution_core.common.text import rounded_percent
+from attribution_core.corpus.credit import Credit
+
+SOURCES = 4
+Thumbnail = Callable[[int], str]
+"""Position of a training image -> address of its picture."""
+
+
+def reveal(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str]) -> str:
+    """The headline, the strongest sources with their shares, everything else as one grey segment, and notes below."""
+    works = result.works[:SOURCES]
+    strongest = max(*(work.influence for work in works), 1e-12)
+    rows = "".join(
+        _source(result, work, thumbnail, work.influence / strongest, rounded_percent(work.influence))
+        for work in works
+    )
+    others = 1 - sum(work.influence for work in works)
+    segments = "".join(f'<i style="width:{work.influence:.2%}"></i>' for work in works)
+    count = result.n_training - sum(len(work.places) for work in works)
+    rest = (
+        f'<div class="segments" role="img" aria-label="These {len(works)}: {rounded_percent(1 - others)}; all others: '
+        f'{rounded_percent(others)}">{segments}</div><p class="status">Blue: these {len(works)}. Grey: the other '
+        f"{count:,} training images together, {rounded_percent(others)}.</p>"
+    )
+    return _panel(headline, rows, rest, notes)
+
+
+def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str]) -> str:
+    """The most similar training images without any share, for an image that this model may not have made."""
+    rows = "".join(
+        _source(
+            result,
+            work,
+            thumbnail,
+            max(float(result.similarity[work.places[0]]), 0.0),
+            f"similarity {result.similarity[work.places[0]]:.2f}",
+        )
+        for work in result.works[:SOURCES]
+    )
+    return _panel(headline, rows, "", notes, "reveal alike")
+
+
+def _source(result: Attribution, work: Work, thumbnail: Thumbnail, length: float, value: str) -> str:
+    first = work.places[0]
+    name = html.escape(result.name_of(first))
+    address = html.escape(thumbnail(int(result.ids[first])), quote=True)
+    return (
+        f'<li><img src="{address}" alt="training image: {html.escape(result.name_of(first), quote=True)}">'
+        f'<div><div class="share"><i style="--part:{length:.3f}"></i><b>{value}</b></div>'
+        f'<span class="name">{name}</span><small>{maker_words(result.credits[first])}</small></div></li>'
+    )
+
+
+def maker_words(credit: Credit) -> str:
+    """Maker and licence of an image, HTML."""
+    creator = html.escape(credit.creator) or "maker unknown"
+    return f"{creator} · {html.escape(credit.licence) or 'licence not stated'}"
+
+
+def _panel(headline: str, rows: str, rest: str, notes: list[str], kind: str = "reveal") -> str:
+    below = "".join(f'<p class="status">{html.escape(note)}</p>' for note in notes if note)
+    return (
+        f'<section class="{kind}"><div role="status"><h2>{html.escape(headline)}</h2></div>'
+        f'<ol class="sources">{rows}</ol>{rest}{below}</section>'
+    )
