@@ -133,7 +133,7 @@ def test_a_training_image_is_its_own_nearest() -> None:
 def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator: Generator) -> None:
     collection, found = Collection.open(POCKET), MemorizationEvidence.open(POCKET)
     assert found is not None and found.generator_sha256 == generator.sha256
-    stored = json.loads((POCKET / FILE).read_text())
+    stored = json.loads((POCKET / "evidence" / FILE).read_text())
     assert stored["copy_encoder"] == copy_encoder(collection)
     threshold = threshold_of(stored["copy_encoder"])
     assert threshold is not None and stored["threshold"] == threshold.value

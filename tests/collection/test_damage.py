@@ -92,7 +92,7 @@ def test_a_generator_that_lacks_or_changes_a_file_is_not_loaded(tmp_path: Path, 
     with pytest.raises(AttributionError, match=f"{name}' differs"):
         load_pipeline(tmp_path / "g", "mine", "cpu", None)  # type: ignore[arg-type]
     (tmp_path / "g" / name).unlink()
-    with pytest.raises(AttributionError, match=f"{name}' is listed in card.json but missing"):
+    with pytest.raises(AttributionError, match=f"{name}' is named in card.json but missing"):
         load_pipeline(tmp_path / "g", "mine", "cpu", None)  # type: ignore[arg-type]
 
 

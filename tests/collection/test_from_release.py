@@ -459,7 +459,7 @@ def test_the_commands_mistakes_are_one_line(tmp_path: Path) -> None:
         (["dino", "--release", folder], "download paper-laion-1m"),
         (["clop"], "did you mean 'clip'"),
         (["efficientnet-lite0"], "unknown encoder of the release"),
-        (["clip", "--mappers", "m.pth"], "go with --features"),
+        (["clip", "--mappers", "m.pth"], "require --features"),
     ):
         result = run("from-release", *arguments, "--out", tmp_path / "out")
         assert (

@@ -326,9 +326,7 @@ def test_a_command_on_a_cluster_may_be_stopped_at_any_time(
     assert 1 <= len(told) < 6, "it was to be stopped in the middle"
     if stop is signal.SIGINT:
         assert process.returncode == 130
-        assert "images are done, the same command goes on there" in errors and "Traceback" not in errors, (
-            errors
-        )
+        assert "run the same command again to resume" in errors and "Traceback" not in errors, errors
     build_collection(
         images,
         out,

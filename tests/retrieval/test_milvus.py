@@ -420,7 +420,7 @@ def test_the_command(server: str, tmp_path: Path) -> None:
 
     images(tmp_path / "first", range(6))
     for words, said in (
-        (["--store", "milvus:a.db", "--factory", "Flat"], "give one of the two"),
+        (["--store", "milvus:a.db", "--factory", "Flat"], "give only one of them"),
         (["--store", "milvus://127.0.0.1:1"], "cannot be reached"),
         (["--store", "a.db"], "not a valid address"),
         (["--store", "milvus://ada:hunter2@h"], "ATTRIBUTION_MILVUS_TOKEN"),
@@ -432,7 +432,7 @@ def test_the_command(server: str, tmp_path: Path) -> None:
     card = json.loads((tmp_path / "mine/index/card.json").read_text())
     assert (card["factory"], card["count"]) == (server, 6)
     done = call("--store", server, "--add")
-    assert done.exit_code == 2 and "leave --store away" in done.stderr
+    assert done.exit_code == 2 and "cannot be changed with --add" in done.stderr
 
 
 def test_released_files_go_there_too(server: str, tmp_path: Path) -> None:

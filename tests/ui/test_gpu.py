@@ -21,6 +21,7 @@ from attribution_core.analyses.artwork.standing import Artwork, embed
 from attribution_core.analyses.artwork.survey import survey
 from attribution_core.analyses.unlearning.second_opinion import second_opinion
 from attribution_core.attribution.attributor import Attributor
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import save_png
 from attribution_core.encoding.encoders import load_encoder
@@ -82,8 +83,10 @@ def test_what_the_forks_compute_is_what_is_computed_here(visit: dict[str, Any], 
     assert bytes.fromhex(pixels) == made.image.tobytes()
     assert recipe == made.recipe.to_dict() and 1 <= previews <= 3
     attributor = Attributor(Collection.open(folder), "cpu")
-    assert visit["attributed"] == json.loads(json.dumps(attributor.attribute(made.image, 20).to_dict()))
-    assert visit["first"] == json.loads(json.dumps(attributor.attribute(shape_image(1), 20).to_dict()))
+    own = MadeBy.THIS_GENERATOR
+    for name, image in (("attributed", made.image), ("first", shape_image(1))):
+        here = attributor.attribute(image, 20, made_by=own)
+        assert visit[name] == json.loads(json.dumps(here.to_dict()))
     assert visit["other method"] == 5.0
     opinion = second_opinion(attributor, Generator.open(folder / "generator", "cpu"), made.image, "red cat")
     assert np.array_equal(visit["opinion"], opinion.rank_unlearning)

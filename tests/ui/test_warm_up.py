@@ -23,8 +23,8 @@ def test_indexes_that_a_collection_leaves_out_are_made_before_anybody_asks(
     features = load_encoder(ENCODER).encode([shape_image(i) for i in range(30)])
     for method in ("left out", "stored"):
         collection.add_method(method, encoder=ENCODER, features=features)
-    shutil.rmtree(collection.index_of("left out"))
-    place = collection.index_of("left out")
+    shutil.rmtree(collection.index_folder("left out"))
+    place = collection.index_folder("left out")
     services = Services.open(Settings(collection=collection.path))
     assert not place.exists()
     services.warm_up()
