@@ -28,7 +28,6 @@ from ui.widgets.under_way import begins, ends
 
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
-_LOOKS = 4  # times that the page is asked whether a tab is in sight, 50 ms apart
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,12 @@ class Session:
         self.report_sections.append(make)
 
     def on_open(
-        self, show: Callable[..., Any], inputs: list[Any], outputs: list[Any], mark: str, **options: Any
+        self, show: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any
     ) -> None:
-        """Run `show` when the tab that is being built comes into sight. mark: id of an element on it.
+        """Run `show` when the tab that is being built comes into sight.
 
-        A tab inside another comes into sight with that one, too, unless a neighbour is shown in it. These are two
-        events, or the choice of a part would be lost while the answer to the choice of the tab is on its way.
+        A part of a tab comes into sight with the tab around it, too, where it is the part that was chosen before; a
+        part that is chosen next has an event of its own.
         """
         own, *around = self.tabs
         own.select(show, inputs, outputs, **options)
@@ -124,12 +123,9 @@ class Session:
             *given, seen = values
             return show(*given) if seen else [gr.skip()] * len(outputs)
 
-        look = f"""async (...values) => {{
-  const seen = () => document.getElementById('{mark}')?.offsetParent != null;
-  for (let k = 0; k < {_LOOKS} && !seen(); k++) await new Promise((go) => setTimeout(go, 50));
-  return [...values.slice(0, -1), seen()];
-}}"""
         for tab in around:
+            look = f"""(...values) => [...values.slice(0, -1), document.querySelector(
+  '#{tab.id}-parts > .tab-wrapper [role=tab][aria-selected=true]')?.dataset.tabId === '{own.id}']"""
             tab.select(when_in_sight, [*inputs, in_sight], outputs, js=look, **options)
 
     def on_leave(self, leave: Callable[[str], None]) -> None:

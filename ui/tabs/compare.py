@@ -159,7 +159,6 @@ def build(services: Services, session: Session) -> None:
         compare_sides,
         asked,
         outputs,
-        "compare-words",
         api_name="compare_opened",
         api_visibility="undocumented",
         show_progress="minimal",

@@ -136,7 +136,6 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
         show_query,
         asked,
         [prompt, *sides],
-        "query-case",
         api_name="show_query_opened",
         **quiet,
         **ATTRIBUTION,

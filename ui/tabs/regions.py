@@ -229,14 +229,11 @@ def build(services: Services, session: Session) -> None:
         ]
 
     asked_grid = [session.query, session.method, by, cells]
-    session.on_open(
-        see_tab, [session.query, seen], [seen, *opened], "region-kind", api_name="see_regions", **quiet
-    )
+    session.on_open(see_tab, [session.query, seen], [seen, *opened], api_name="see_regions", **quiet)
     session.on_open(
         region_grid,
         asked_grid,
         [told, picture],
-        "region-kind",
         api_name="first_region_grid",
         **quiet,
         **VIEWS,
