@@ -231,6 +231,9 @@ class _LeanState(SessionState):
             self.state_data[key] = value
             self._state_ttl[key] = block.time_to_live, datetime.now()
         else:
+            limits = getattr(block, "layer_limits", None)
+            if limits is not None:  # an update, even one that changes nothing, makes a new component
+                keep_layers_unopened(value, *limits)
             self.blocks_config.blocks[key] = value
 
     def _update_config(self, key: int) -> None:
@@ -387,6 +390,7 @@ def keep_layers_unopened(editor: gr.ImageEditor, most_layers: int, most_painters
     # On the instance: Gradio writes a stub file beside the source of every subclass.
     editor.preprocess = preprocess
     editor.accept_blobs = accept_blobs
+    editor.layer_limits = (most_layers, most_painters)
 
 
 def event_data(event: gr.EventData) -> Any:

@@ -71,11 +71,11 @@ def test_a_box_by_numbers_and_by_clicks_finds_what_is_in_it(own: Page, tmp_path:
 
 def _painted(page: Page, canvas: Locator) -> str:
     """Paint a line and ask about it; again where the editor did not take it yet, which says nothing of when it will."""
-    canvas.scroll_into_view_if_needed()
-    spot = canvas.bounding_box()
-    assert spot is not None
-    x, y = spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2
     for _ in range(10):
+        canvas.scroll_into_view_if_needed()  # the button below it may have scrolled it away
+        spot = canvas.bounding_box()
+        assert spot is not None
+        x, y = spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2
         page.mouse.move(x - 40, y)
         page.mouse.down()
         page.mouse.move(x + 40, y, steps=6)
