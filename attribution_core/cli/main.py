@@ -20,6 +20,7 @@ from attribution_core.cli.evaluate import evaluate
 from attribution_core.cli.from_release import from_release
 from attribution_core.cli.index import index, remove
 from attribution_core.cli.memorization import memorization
+from attribution_core.cli.options import SaidSo
 from attribution_core.cli.report import report
 from attribution_core.cli.second_opinion import second_opinion
 from attribution_core.cli.streams import printable_streams
@@ -37,12 +38,6 @@ app = typer.Typer(
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-SaidSo = Annotated[
-    bool,
-    typer.Option(
-        "--made-by-this-model", help="The image was made by a model that was trained on this collection."
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from attribution_core.cli.options import SaidSo
+
 
 def report(
     image: Annotated[
@@ -24,12 +26,7 @@ def report(
     json: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     card: Annotated[Path | None, typer.Option(help="PNG of 1200 x 630 px to share, written as well.")] = None,
     address: Annotated[str, typer.Option(help="Web address of the result, printed on the card.")] = "",
-    said_so: Annotated[
-        bool,
-        typer.Option(
-            "--made-by-this-model", help="The image was made by a model that was trained on this collection."
-        ),
-    ] = False,
+    said_so: SaidSo = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Attribute IMAGE and write one HTML file, without scripts or external resources, with all results."""

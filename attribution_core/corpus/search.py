@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -88,7 +89,5 @@ class CorpusSearch:
 
     def values(self, name: str) -> list[tuple[str, int]]:
         """The values of "creator", "style" or "licence" that are not empty, most frequent first, with their numbers."""
-        counts = self.corpus.column(name)
-        kinds, numbers = np.unique(np.asarray(counts, dtype=object).astype(str), return_counts=True)
-        order = np.argsort(-numbers, kind="stable")
-        return [(str(kinds[k]), int(numbers[k])) for k in order if kinds[k]]
+        counts = Counter(value for value in self.corpus.column(name) if value)
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

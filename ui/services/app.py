@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
+from attribution_core.analyses.memorization.verdict import Memorization
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
@@ -193,6 +194,12 @@ class Services:
     def memorization_evidence(self) -> MemorizationEvidence | None:
         """What the generator was measured to memorize. Raises `CheckpointError` where it is damaged."""
         return MemorizationEvidence.open(self.collection.path)
+
+    @cached_property
+    def copies(self) -> Memorization:
+        """What tells copies of training images, for all tabs; opened at the first question."""
+        # On a ZeroGPU Space no lease of the GPU is worth the few images that are checked at a time.
+        return Memorization(self.collection, "cpu" if gpu.SPACES else self.settings.device)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -10,7 +10,7 @@ from typing import Any
 from attribution_core.analyses.memorization.copies import HOW_TO_ADD
 from attribution_core.analyses.memorization.known_prompts import KnownPrompt, known_prompts
 from attribution_core.analyses.memorization.overlays import difference, heat
-from attribution_core.analyses.memorization.verdict import Look, Memorization, Verdict
+from attribution_core.analyses.memorization.verdict import Look, Verdict
 from attribution_core.common.progress import OnProgress
 from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.evidence.memorization import MemorizationEvidence
@@ -24,7 +24,6 @@ from attribution_core.reports.wording.verdict import (
     verdict_sentence,
     verdict_title,
 )
-from ui.services import gpu
 from ui.services.app import Query, Services, checked_prompt
 from ui.services.link import repeats
 
@@ -55,8 +54,7 @@ class MemorizationServices:
     def __init__(self, services: Services) -> None:
         """services: what all tabs share."""
         self.services = services
-        # On a ZeroGPU Space no lease of the GPU is worth the few images that are checked at a time.
-        self.checker = Memorization(services.collection, "cpu" if gpu.SPACES else services.settings.device)
+        self.checker = services.copies
 
     @property
     def missing(self) -> str:

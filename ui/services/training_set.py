@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution_core.analyses.memorization.copies import CopyIndex, copy_encoder, threshold_of
+from attribution_core.analyses.memorization.copies import threshold_of
 from attribution_core.attribution.groups import UNKNOWN, GroupBy, group
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.arrays import normalized
 from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.search import CorpusSearch, Wanted
 from attribution_core.errors import InvalidInputError
-from ui.services import gpu
 from ui.services.app import Services
 
 PAGE = 48
@@ -53,7 +51,6 @@ class TrainingSetServices:
         """services: what all tabs share."""
         self.services = services
         self.search = CorpusSearch(services.collection.corpus)
-        self._copies: CopyIndex | None = None
 
     def find(self, wanted: Wanted, like: int | None = None) -> NDArray[np.int64]:
         """Positions that fit; those most like the image at `like` where one is given."""
@@ -86,18 +83,14 @@ class TrainingSetServices:
     def presence(self, image: Image.Image, on_progress: OnProgress | None = None) -> Presence:
         """Look for an artist's own image. Raises `AttributionError`."""
         collection = self.services.collection
-        encoder = copy_encoder(collection)
-        if encoder is None:  # by likeness alone, which tells no copies
-            attributor = self.services.attributor()
-            rows, index, threshold = attributor.embed([image]), collection.index, None
-        else:
-            if self._copies is None:
-                device = "cpu" if gpu.SPACES else self.services.settings.device
-                self._copies = CopyIndex.open(collection, device, on_progress)
-            rows = normalized(self._copies.encoder.encode([image]))
-            index, threshold = self._copies.index, threshold_of(encoder)
-        hits = index.nearest(rows, min(NEAREST, len(collection.corpus)))
-        ids, similarity = hits.ids[0], hits.similarity[0]
+        if self.services.copies.is_possible:
+            copies = self.services.copies.prepare(on_progress)
+            hits = copies.search([image], NEAREST)[0]
+            ids, similarity, threshold = hits.ids, hits.similarity, threshold_of(copies.encoder_name)
+        else:  # by likeness alone, which tells no copies
+            rows = self.services.attributor().embed([image])
+            alike = collection.index.nearest(rows, min(NEAREST, len(collection.corpus)))
+            ids, similarity, threshold = alike.ids[0], alike.similarity[0], None
         name = collection.corpus.credit(int(ids[0])).caption or f"image {ids[0]}"
         if threshold is not None and similarity[0] >= SAME:
             return Presence(

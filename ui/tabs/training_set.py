@@ -50,7 +50,8 @@ def build(services: Services, session: Session) -> None:
             elem_id="set-words",
             scale=3,
         )
-        creator = gr.Dropdown(choices("creator"), value="", label="Maker", elem_id="set-maker", scale=2)
+        makers = choices("creator")
+        creator = gr.Dropdown(makers, value="", label="Maker", elem_id="set-maker", scale=2)
         style = gr.Dropdown(choices("style"), value="", label="Style", elem_id="set-style", scale=2)
         licence = gr.Dropdown(choices("licence"), value="", label="Licence", elem_id="set-licence", scale=2)
     said = gr.HTML(status_line(f"All {n_images:,} training images."), elem_id="set-words-found")
@@ -206,11 +207,11 @@ def build(services: Services, session: Session) -> None:
         if position is None:
             raise InvalidInputError("choose an image first.")
         creator = services.collection.corpus.credit(position).creator
-        listed = [value for _, value in choices("creator")]
+        is_listed = creator in [value for _, value in makers]
         update = (
             creator
-            if creator in listed
-            else gr.update(choices=[*choices("creator"), (one_line(creator), creator)], value=creator)
+            if is_listed
+            else gr.update(choices=[*makers, (one_line(creator), creator)], value=creator)
         )
         return ["", update, "", "", None, *draw(["", creator, "", ""], None, 1, visit or [])]
 
