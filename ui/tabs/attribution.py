@@ -21,6 +21,7 @@ from ui.services.app import Query, Services
 from ui.session import Session, as_file, place
 from ui.tabs import report_buttons
 from ui.widgets.facts import credit_facts, facts_list
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import NOTHING_YET
 
 SHOWN = 12
@@ -84,16 +85,10 @@ def build(services: Services, session: Session) -> None:
             gr.HTML(
                 "<h3>Training images by influence; choose one for its details</h3>", elem_classes="caption"
             )
-            gallery = gr.Gallery(
+            gallery = picture_grid(
                 label="Training images by influence",
-                show_label=False,
                 columns=4,
-                allow_preview=False,
-                height="auto",
-                object_fit="contain",
                 elem_id="gallery",
-                buttons=[],
-                interactive=False,
             )
             with gr.Row(elem_id="list-row"):
                 session.method.render()

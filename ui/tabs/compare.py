@@ -21,6 +21,7 @@ from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
 from ui.session import Session
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.tiles import tiles
 
 SHOWN, MOST = 12, 50
@@ -85,16 +86,10 @@ def build(services: Services, session: Session) -> None:
             with gr.Column(min_width=290):
                 shown[side] = [
                     gr.HTML(elem_id=f"{side}-compare-words"),
-                    gr.Gallery(
+                    picture_grid(
                         label=f"Training images on the {side}",
-                        show_label=False,
                         columns=4,
-                        allow_preview=False,
-                        height="auto",
-                        object_fit="contain",
                         elem_id=f"{side}-compare-gallery",
-                        buttons=[],
-                        interactive=False,
                         elem_classes="known",
                     ),
                 ]

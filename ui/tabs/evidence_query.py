@@ -17,6 +17,7 @@ from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Services
 from ui.session import Session, checked_place, place
+from ui.widgets.picture_grid import picture_grid
 
 SHOWN = 8
 _SIDES = ("first", "second")
@@ -35,16 +36,7 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
     )
     plain = pretrained[0].name if pretrained else own.name
     first = evidence.models(cases[0])
-    gallery: dict[str, Any] = {
-        "columns": 4,
-        "height": "auto",
-        "object_fit": "contain",
-        "allow_preview": False,
-        "interactive": False,
-        "buttons": [],
-        "elem_classes": "known",
-        "show_label": False,
-    }
+    gallery: dict[str, Any] = {"columns": 4, "elem_classes": "known"}
     gr.HTML(
         "<h2>One image whose exemplar is known, by two methods; exemplars are framed in red</h2>",
         elem_classes="caption",
@@ -69,9 +61,9 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
             gr.HTML("<h3>The model was tuned on</h3>", elem_classes="caption")
-            tuned_on = gr.Gallery(_exemplars(evidence, first[0]), elem_id="tuned-on", **gallery)
+            tuned_on = picture_grid(_exemplars(evidence, first[0]), elem_id="tuned-on", **gallery)
             gr.HTML("<h3>It made these; choose one</h3>", elem_classes="caption")
-            made = gr.Gallery(_made(evidence, first[0]), selected_index=0, elem_id="query-made", **gallery)
+            made = picture_grid(_made(evidence, first[0]), selected_index=0, elem_id="query-made", **gallery)
             prompt = gr.HTML(elem_id="query-prompt")
         with gr.Column(scale=3, min_width=300):
             methods, sides = [], []
@@ -82,7 +74,7 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
                     )
                 )
                 sides.append(gr.HTML(elem_id=f"{side}-words"))
-                sides.append(gr.Gallery(elem_id=f"{side}-gallery", **gallery))
+                sides.append(picture_grid(elem_id=f"{side}-gallery", **gallery))
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
 
     def entry(case: str, model: int) -> ManifestEntry:

@@ -23,6 +23,7 @@ from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
 from ui.tabs import report_buttons
 from ui.widgets.address import KEEP_RESULT
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import GUIDANCE, SEEDS, STEPS, filled_in, whole_number, widened
 from ui.widgets.reveal import reveal, similar
 from ui.widgets.status import status_line
@@ -108,18 +109,12 @@ def build(services: Services, session: Session) -> None:
     with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
         of = "this generator" if not services.settings.generator else "the collection's own generator"
         gr.HTML(f"<h2>Images by {of}; choose one</h2>", elem_classes="caption")
-        examples = gr.Gallery(
+        examples = picture_grid(
             [(query.image, query.title) for query in services.examples],
             label="Images by this generator",
-            show_label=False,
             columns=8,
-            allow_preview=False,
-            height="auto",
-            object_fit="contain",
             elem_id="examples",
-            buttons=[],
             format="png",
-            interactive=False,
         )
     with gr.Row(elem_id="more-row"):
         with gr.Accordion(

@@ -9,6 +9,7 @@ import gradio as gr
 from ui.handler import handler
 from ui.services.visit import Seen, returnable
 from ui.session import Session, place
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import filled_in
 
 
@@ -16,18 +17,12 @@ def build(session: Session) -> None:
     """Draw the strip; it is there from the first attributed image on."""
     with gr.Column(elem_id="history-box", visible=False, min_width=260) as box:
         gr.HTML("<p class='status'>This visit, latest first; choose one to come back to it</p>")
-        strip = gr.Gallery(
+        strip = picture_grid(
             label="Images of this visit",
-            show_label=False,
             columns=30,
             rows=1,
-            allow_preview=False,
-            height="auto",
-            object_fit="contain",
             elem_id="history",
-            buttons=[],
             format="png",
-            interactive=False,
         )
     session.strip = strip
     session.add_visit_view([box, strip], lambda seen: [gr.update(visible=bool(seen)), _pictures(seen)])

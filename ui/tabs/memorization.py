@@ -20,6 +20,7 @@ from ui.services.memorization import MemorizationServices
 from ui.session import KEEP_S, Session, place
 from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import status_line
 
 NEAREST = 8
@@ -86,14 +87,8 @@ def build(services: Services, session: Session) -> None:
                 "<h3>The closest training images; choose one to compare with it instead</h3>",
                 elem_classes="caption",
             )
-            nearest = gr.Gallery(
-                show_label=False,
+            nearest = picture_grid(
                 columns=NEAREST,
-                allow_preview=False,
-                height="auto",
-                buttons=[],
-                object_fit="contain",
-                interactive=False,
                 elem_id="copy-nearest",
                 elem_classes="known",
             )

@@ -17,6 +17,7 @@ from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
 from ui.session import KEEP_S, Session, checked_place, place
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import filled_in
 from ui.widgets.status import status_line
 
@@ -55,15 +56,9 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
         )
         labels = [(_LABELS[kind], kind) for kind in own.cases]
         kind = gr.Radio(labels, value=labels[0][1], label="Cases", elem_id="case-kind")
-        gallery = gr.Gallery(
+        gallery = picture_grid(
             _pictures(own, labels[0][1]),
-            show_label=False,
             columns=10,
-            allow_preview=False,
-            height="auto",
-            buttons=[],
-            object_fit="contain",
-            interactive=False,
             elem_id="case-gallery",
             elem_classes="known",
         )
@@ -142,16 +137,10 @@ def build_seeds(session: Session, own: MemorizationServices) -> None:
         start = gr.Button("Try them", variant="primary", elem_id="try-seeds", scale=1, min_width=110)
         stop = gr.Button("Stop", elem_id="stop-seeds", scale=0, min_width=80)
     words = gr.HTML(elem_id="seeds-words")
-    strip = gr.Gallery(
+    strip = picture_grid(
         visible=False,
-        show_label=False,
         columns=8,
-        allow_preview=False,
-        height="auto",
-        buttons=[],
         format="png",
-        object_fit="contain",
-        interactive=False,
         elem_id="seeds-strip",
         elem_classes="known",
     )

@@ -27,6 +27,7 @@ from ui.services.regions import (
 )
 from ui.session import Session, clicked
 from ui.widgets import regions_html as words
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import status_line
 
 SHOWN = 12
@@ -97,16 +98,10 @@ def build(services: Services, session: Session) -> None:
                     scale=1,
                     min_width=170,
                 )
-                gallery = gr.Gallery(
+                gallery = picture_grid(
                     label="Closest training images",
-                    show_label=False,
                     columns=4,
-                    allow_preview=False,
-                    height="auto",
-                    object_fit="contain",
                     elem_id="region-gallery",
-                    buttons=[],
-                    interactive=False,
                     elem_classes="known",
                     scale=4,
                     min_width=280,

@@ -19,6 +19,7 @@ from ui.server.lanes import GENERATION
 from ui.services.app import Query, Services
 from ui.services.second_opinion import SecondOpinionServices
 from ui.session import Session
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import progress_bar, status_line
 from ui.widgets.tiles import tiles
 
@@ -69,16 +70,10 @@ def build(services: Services, session: Session) -> None:
                         elem_classes="caption",
                     )
                     galleries.append(
-                        gr.Gallery(
+                        picture_grid(
                             label=label,
-                            show_label=False,
                             columns=4,
-                            allow_preview=False,
-                            height="auto",
-                            object_fit="contain",
                             elem_id=f"opinion-{name}",
-                            buttons=[],
-                            interactive=False,
                             elem_classes="known",
                         )
                     )

@@ -20,6 +20,7 @@ from ui.services.uploads import LARGEST, delete
 from ui.services.visit import Seen
 from ui.session import Session, image_file, place
 from ui.widgets.facts import credit_facts, facts_list
+from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import status_line
 
 ANY = "any"
@@ -57,17 +58,11 @@ def build(services: Services, session: Session) -> None:
     said = gr.HTML(status_line(f"All {n_images:,} training images."), elem_id="set-words-found")
     with gr.Row(elem_id="set-row"):
         with gr.Column(scale=5, min_width=300):
-            grid = gr.Gallery(
+            grid = picture_grid(
                 label="Training images",
-                show_label=False,
                 columns=8,
-                allow_preview=False,
-                height="auto",
-                object_fit="contain",
                 elem_id="set-grid",
                 elem_classes="known",
-                buttons=[],
-                interactive=False,
             )
             with gr.Row(elem_id="set-pages"):
                 before = gr.Button("← Previous", elem_id="set-before", min_width=110)
@@ -104,17 +99,11 @@ def build(services: Services, session: Session) -> None:
                 status_line("It is compared with every training image and forgotten at once."),
                 elem_id="set-answer",
             )
-            nearest = gr.Gallery(
+            nearest = picture_grid(
                 label="The training images nearest to yours",
-                show_label=False,
                 columns=8,
-                allow_preview=False,
-                height="auto",
-                object_fit="contain",
                 elem_id="set-nearest",
                 elem_classes="known",
-                buttons=[],
-                interactive=False,
                 visible=False,
             )
     contact = asked.contact()
