@@ -84,9 +84,9 @@ def train_autoencoder(
             y = model.decoder(z + LATENT_NOISE * torch.randn_like(z))
             small = model.decoder(F.avg_pool2d(z[:halved], 2)) if halved else None
         z = z.float()
-        loss = _difference(x, y.float()) + 2e-3 * z.square().mean() + 0.1 * z.mean((0, 2, 3)).square().sum()
+        loss = difference(x, y.float()) + 2e-3 * z.square().mean() + 0.1 * z.mean((0, 2, 3)).square().sum()
         if small is not None:
-            loss = loss + recipe.half_scale * _difference(F.avg_pool2d(x[:halved], 2), small.float())
+            loss = loss + recipe.half_scale * difference(F.avg_pool2d(x[:halved], 2), small.float())
         trainer.step(loss)
     average = trainer.average.eval()
     if not isinstance(average, AutoencoderTiny):
@@ -101,7 +101,7 @@ def train_autoencoder(
     return average
 
 
-def _difference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def difference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Compute the reconstruction error in pixels and in the differences between neighbours."""
     edges = sum((a - b).abs().mean() for a, b in zip(_edges(x), _edges(y), strict=True))
     return (x - y).abs().mean() + 2 * (x - y).square().mean() + 0.5 * edges

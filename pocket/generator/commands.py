@@ -29,7 +29,15 @@ from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.files import atomic_path, sha256_file
 from attribution_core.corpus.corpus import Corpus
 from pocket.generator.autoencoder import encode, psnr, train_autoencoder
-from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, TrainingSet, new_unet, sampler, train_unet
+from pocket.generator.denoiser import (
+    PLANTED_REPEATS,
+    RECIPES,
+    TrainingSet,
+    new_unet,
+    sampler,
+    train_unet,
+    write_checkpoint,
+)
 from pocket.generator.kept import KEPT, kept
 from pocket.generator.kept import keep as keep_weights
 from pocket.training import LOG, set_up_log
@@ -129,17 +137,7 @@ def start_from(shipped: Path, work: Path, later: Path | None = None) -> None:
         done = read_card(shipped)["training"]
     else:
         weights, done = kept(later)
-    with atomic_path(work / "unet.pt") as temporary:
-        torch.save(
-            {
-                "model": weights,
-                "average": weights,
-                "seen": done["samples"],
-                "steps": done["steps"],
-                "seconds": done["hours"] * 3600,
-            },
-            temporary,
-        )
+    write_checkpoint(work / "unet.pt", weights, done)
     LOG.info("starting from weights of %d samples", done["samples"])
 
 

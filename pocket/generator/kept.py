@@ -17,36 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from attribution_core.common.cards import read_card, verify_files, write_card
 from attribution_core.common.files import atomic_path, sha256_file
+from pocket.generator.quantization import dequantize, quantize
 
 KEPT = Path("pocket/kept")
 WEIGHTS = "unet.safetensors"
-_SCALE = ".scale"
-
-
-def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Quantize matrices and kernels to int8 with one scale per row of their first axis, others to float16."""
-    small: dict[str, torch.Tensor] = {}
-    for name, weight in weights.items():
-        if weight.ndim < 2:
-            small[name] = weight.half()
-            continue
-        scale = (weight.float().flatten(1).abs().amax(1) / 127).clamp(min=1e-12)
-        small[name] = (weight.float() / _along(scale, weight)).round().to(torch.int8).contiguous()
-        small[name + _SCALE] = scale
-    return small
-
-
-def dequantize(small: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Restore float32 weights, each within half a quantization step of the original."""
-    return {
-        name: value.float() * _along(small[name + _SCALE], value) if name + _SCALE in small else value.float()
-        for name, value in small.items()
-        if not name.endswith(_SCALE)
-    }
-
-
-def _along(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return scale.view(-1, *[1] * (weight.ndim - 1))
 
 
 def keep(

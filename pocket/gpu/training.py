@@ -1,8 +1,10 @@
 """Trains the generator on a GPU machine, from a folder written by `pocket.gpu pack`: `python train.py --help`.
 
-Needs Python, torch, transformers, SciPy, pyarrow and Pillow; other imports are in the folder. Trains first the
-autoencoder, for a fifth of the time, then the UNet. A killed run resumes when started again. Every three
-minutes and at the end, the averaged weights are written to the output folder in pieces that `pocket.gpu unpack` reads.
+Needs Python, torch, transformers, SciPy, pyarrow and Pillow; other imports are in the folder. Goes on from the
+weights in the folder; without any it trains first the autoencoder, for a fifth of the time, then the UNet.
+`--only decoder` trains the autoencoder's decoder with the UNet that is there. A killed run resumes when started again.
+Every three minutes and at the end, the averaged weights are written to the output folder in pieces that
+`pocket.gpu unpack` reads.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shutil
 import tarfile
 import time
 from collections.abc import Callable
@@ -28,13 +31,17 @@ from transformers import BertConfig, BertModel
 
 from attribution_core.common.files import atomic_path
 from pocket.generator.autoencoder import LARGE, AutoencoderRecipe, encode, psnr, train_autoencoder
-from pocket.generator.denoiser import RECIPES, Recipe, train_unet
+from pocket.generator.decoder import train_decoder
+from pocket.generator.denoiser import RECIPES, Recipe, new_unet, train_unet, write_checkpoint
 from pocket.generator.looks import PLAIN, VariedSet, looks_of
+from pocket.generator.quantization import dequantize
 from pocket.training import LOG, set_up_log
 
 AUTOENCODER_SHARE = 0.2  # of the time there is
 PIECE = 15_000_000  # bytes of a piece of the weights
 PIECES = "weights.tar."
+START = "start"  # folder of weights in a bundle
+DECODER_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,7 @@ class Bundle:
         """Text states of all captions: (u, 24, 384) float16."""
         config = BertConfig(**json.loads((self.folder / "text_encoder.json").read_text()))
         encoder = BertModel(config, add_pooling_layer=False).eval()
-        encoder.load_state_dict(
-            {n: w.float() for n, w in load_file(self.folder / "text_encoder.safetensors").items()}
-        )
+        encoder.load_state_dict(dequantize(load_file(self.folder / "text_encoder.safetensors")))
         encoder.to(device)
         tokens = torch.from_numpy(self.plan["tokens"].astype(np.int64))
         states = []
@@ -73,6 +78,15 @@ class Bundle:
             ids = batch.to(device)
             states.append(encoder(ids, attention_mask=(ids != 0).long())[0].half())
         return torch.cat(states)
+
+    def start(self, work: Path) -> None:
+        """Put the weights that training goes on from into `work`, unless it holds later ones."""
+        start = self.folder / START
+        if not start.exists() or (work / "unet.pt").exists():
+            return
+        done = json.loads((start / "card.json").read_text())["training"]
+        write_checkpoint(work / "unet.pt", dequantize(load_file(start / "unet.safetensors")), done)
+        shutil.copytree(start / "vae", work / "vae", dirs_exist_ok=True)
 
 
 def run(
@@ -83,14 +97,15 @@ def run(
     recipe: Recipe,
     autoencoder: AutoencoderRecipe = LARGE,
     autoencoder_minutes: float | None = None,
-    only_autoencoder: bool = False,
+    only: str | None = None,
     compiled: bool = True,
 ) -> None:
     """Train both networks within `minutes`, resuming from `work`; writes weights and a card to `out`.
 
-    minutes: for this whole call, not counting earlier calls.
+    minutes: for this whole call, not counting earlier calls. only: "autoencoder", or "decoder" with a trained UNet.
     """
     began = time.monotonic()
+    bundle.start(work)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -100,7 +115,7 @@ def run(
     card = {"autoencoder": asdict(autoencoder), "device": _name(device)}
     if not (work / "unet.pt").exists():  # else `out` may hold an earlier call's UNet
         _write(out, card, None, vae)
-    if only_autoencoder:
+    if only == "autoencoder":
         return
     made = bundle.plan
     data = VariedSet(
@@ -116,8 +131,19 @@ def run(
         done = {name: state[name] for name in ("seen", "steps", "seconds")}
         _write(out, {**card, **done, "recipe": asdict(recipe)}, state["average"], vae)
 
-    earlier = _seconds(work / "unet.pt")
     left = max(1.0, minutes * 60 - (time.monotonic() - began))
+    if only == "decoder":
+        state = torch.load(work / "unet.pt", map_location="cpu", weights_only=True)
+        unet = new_unet(recipe.shape)
+        unet.load_state_dict(state["average"])
+        pixels = _once(work / "looks.pt", bundle.looks)
+        limit = _seconds(work / "decoder.pt") + left
+        train_decoder(vae, unet, data, pixels, work, device, DECODER_BATCH, limit, compiled)
+        LOG.info("reconstruction: %.2f dB", psnr(vae.to(device), pixels[::8, PLAIN], device))
+        vae.cpu().save_pretrained(work / "vae")
+        write(state)
+        return
+    earlier = _seconds(work / "unet.pt")
     train_unet(data, recipe, work, device, limit_s=earlier + left, compiled=compiled, on_save=write)
 
 
@@ -129,7 +155,7 @@ def _latents(
     if kept.exists():
         return AutoencoderTiny.from_pretrained(vae_folder), torch.load(kept, weights_only=True)
     began = time.monotonic()
-    looks = bundle.looks()
+    looks = _once(work / "looks.pt", bundle.looks)
     LOG.info("%d images in %d looks each, after %.0f s", *looks.shape[:2], time.monotonic() - began)
     pixels = looks.flatten(0, 1).to(device)
     if vae_folder.exists():
@@ -193,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, required=True, help="time for this whole call")
     parser.add_argument("--autoencoder-minutes", type=float, help="default: a fifth")
-    parser.add_argument("--only-autoencoder", action="store_true", help="stop after the autoencoder")
+    parser.add_argument("--only", choices=("autoencoder", "decoder"), help="train this and no more")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="large")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pieces and the log")
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for checkpoints")
@@ -206,7 +232,7 @@ def main() -> None:
         asked.minutes,
         RECIPES[asked.recipe],
         autoencoder_minutes=asked.autoencoder_minutes,
-        only_autoencoder=asked.only_autoencoder,
+        only=asked.only,
     )
 
 

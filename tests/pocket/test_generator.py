@@ -37,7 +37,8 @@ from pocket.generator.denoiser import (
     new_unet,
     train_unet,
 )
-from pocket.generator.kept import KEPT, WEIGHTS, keep, kept, quantize
+from pocket.generator.kept import KEPT, WEIGHTS, keep, kept
+from pocket.generator.quantization import quantize
 from pocket.generator.report import HISTORY, _Asked, _remember, _score
 from pocket.generator.style import StyleClassifier, texture
 from pocket.generator.trials import probe

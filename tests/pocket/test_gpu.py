@@ -209,7 +209,7 @@ def test_a_bundle_trains_is_killed_goes_on_and_comes_back(
 ) -> None:
     monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
     folder = tmp_path / "bundle"
-    gpu.pack(corpus, folder)
+    gpu.pack(corpus, folder, tmp_path / "no start")
     assert {p.name for p in folder.iterdir()} == {
         "attribution_core", "images.parquet", "packages", "plan.npz", "pocket", "text_encoder.json",
         "text_encoder.safetensors", "train.py",
@@ -227,11 +227,11 @@ def test_a_bundle_trains_is_killed_goes_on_and_comes_back(
     ]
     texts = list(plan(words, [i == 0 for i in range(6)]).texts)
     mine, whole = bundle.states(torch.device("cpu")), text_states(tokenizer, encoder, texts)
-    torch.testing.assert_close(mine, whole, atol=2e-2, rtol=0)  # the bundle's encoder is float16
+    assert (mine - whole).norm() < 0.03 * whole.norm()  # 10 bits
 
     out, work = tmp_path / "out", tmp_path / "work"
     options = {"recipe": TINY, "autoencoder": TINY_AUTOENCODER, "compiled": False}
-    run(bundle, work, out, 0.03, only_autoencoder=True, **options)  # type: ignore[arg-type]
+    run(bundle, work, out, 0.03, only="autoencoder", **options)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="no UNet yet"):
         gpu.unpack(out, tmp_path / "back", corpus)
     run(bundle, work, out, 0.03, **options)  # type: ignore[arg-type]
@@ -262,12 +262,12 @@ def test_kept_weights_are_trained_on_here(
 ) -> None:
     monkeypatch.setitem(RECIPES, "continued", TINY)
     monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
-    gpu.pack(corpus, tmp_path / "bundle")
     vae = new_autoencoder(TINY_AUTOENCODER)
     unet = new_unet(TINY.shape)
     done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {}, "autoencoder": {}}
     keep(unet.state_dict(), done, tmp_path / "kept", vae)
-    gpu.train(0.01, tmp_path / "bundle", tmp_path / "kept", tmp_path / "work", compiled=False)
+    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "kept")
+    gpu.train(0.01, tmp_path / "bundle", tmp_path / "work", compiled=False)
     state = torch.load(tmp_path / "work/unet.pt", weights_only=True)
     assert state["seen"] > 100
     assert state["steps"] == 5 + (state["seen"] - 100) // TINY.batch
