@@ -21,6 +21,7 @@ from pocket.generator.quantization import dequantize, quantize
 
 KEPT = Path("pocket/kept")
 WEIGHTS = "unet.safetensors"
+VAE_WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
 
 
 def keep(
@@ -38,7 +39,7 @@ def keep(
     files = [WEIGHTS]
     if vae is not None:
         copy.deepcopy(vae).half().save_pretrained(folder / "vae")
-        files.append("vae/diffusion_pytorch_model.safetensors")
+        files.append(VAE_WEIGHTS)
     write_card(
         folder,
         {
@@ -48,6 +49,17 @@ def keep(
             "files": {name: sha256_file(folder / name) for name in files},
         },
     )
+
+
+def keep_decoder(vae: AutoencoderTiny, training: Mapping[str, Any], folder: Path) -> None:
+    """Replace the stored autoencoder by one whose decoder was trained further; the UNet's file stays as it is.
+
+    training: the card's entries on it.
+    """
+    copy.deepcopy(vae).half().save_pretrained(folder / "vae")
+    card = read_card(folder)
+    files = card["files"] | {VAE_WEIGHTS: sha256_file(folder / VAE_WEIGHTS)}
+    write_card(folder, card | {"training": card["training"] | {"decoder": training}, "files": files})
 
 
 def kept(folder: Path = KEPT) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

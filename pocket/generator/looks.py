@@ -86,7 +86,7 @@ def words_of(
 def looks_of(encoded: bytes, targets: Sequence[int], seed: int) -> np.ndarray:
     """Render all looks of an image file: (LOOKS, 3, 128, 128) uint8. Looks without a target repeat the image."""
     rng = np.random.default_rng(seed)
-    image = Image.open(io.BytesIO(encoded)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image = _opened(encoded)
     own = np.asarray(image)
     names = list(TARGETS)
     looks = [own, own[:, ::-1]]
@@ -100,6 +100,15 @@ def looks_of(encoded: bytes, targets: Sequence[int], seed: int) -> np.ndarray:
             other = _moved(Image.fromarray(other), rng)
         looks.append(other[:, ::-1] if rng.random() < 0.5 else other)
     return np.ascontiguousarray(np.stack(looks).transpose(0, 3, 1, 2))
+
+
+def plain_look(encoded: bytes) -> np.ndarray:
+    """Render an image file as it is: (3, 128, 128) uint8."""
+    return np.ascontiguousarray(np.asarray(_opened(encoded)).transpose(2, 0, 1))
+
+
+def _opened(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
 def _moved(image: Image.Image, rng: np.random.Generator) -> np.ndarray:

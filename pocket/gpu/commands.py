@@ -38,12 +38,15 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
 from pocket.corpus.sources import ADDED_ICON_SETS, CLIP_ART, ICON_SETS, Part
+from pocket.generator.autoencoder import encode, psnr
+from pocket.generator.captions import SLOTS
 from pocket.generator.commands import TOKENS, WORK, text_model
-from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES
-from pocket.generator.kept import keep
-from pocket.generator.looks import SIDE, plan, words_of
+from pocket.generator.decoder import train_decoder
+from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, UNetShape, new_unet
+from pocket.generator.kept import keep, keep_decoder, kept
+from pocket.generator.looks import PLAIN, SIDE, VariedSet, plain_look, plan, words_of
 from pocket.generator.quantization import quantize
-from pocket.gpu.training import PIECES, START, Bundle, run
+from pocket.gpu.training import PIECES, START, Bundle, run, seconds_of
 from pocket.training import say, set_up_log
 
 CORPUS = Path(".work/corpus2")
@@ -238,3 +241,37 @@ def train(
     """Go on training the packed weights here, on a CPU or GPU; writes pieces for `unpack` to `work/out`."""
     set_up_log(work / "train.log")
     run(Bundle(bundle), work, work / "out", minutes, RECIPES["continued"], compiled=compiled)
+
+
+@app.command()
+def decoder(
+    minutes: Annotated[float, typer.Option(help="Training time.")],
+    bundle: Annotated[Path, typer.Option(help="Folder written by `pack`.")] = BUNDLE,
+    folder: Annotated[Path, typer.Option(help="Folder of stored weights.")] = SECOND_EDITION,
+    work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = WORK / "decoder",
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 16,
+) -> None:
+    """Train the stored autoencoder's decoder on the stored UNet's latents, on a CPU or GPU, and store it."""
+    set_up_log(work / "train.log")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    weights, training = kept(folder)
+    unet = new_unet(UNetShape(**training["recipe"]["shape"]))
+    unet.load_state_dict(weights)
+    vae = AutoencoderTiny.from_pretrained(folder / "vae")
+    packed = Bundle(bundle)
+    pixels = torch.from_numpy(np.stack([plain_look(image) for image in packed.images()]))
+    used, captions = np.unique(packed.plan["captions"][:, PLAIN], return_inverse=True)
+    data = VariedSet(
+        (encode(vae.to(device), pixels, device) * vae.config.scaling_factor)[:, None].half(),
+        packed.states(device, used).cpu(),
+        torch.from_numpy(captions.reshape(len(pixels), 1, SLOTS)),
+        torch.zeros(len(pixels), SLOTS, dtype=torch.long),
+        torch.arange(len(pixels)),
+    )
+    say(f"{len(pixels)} images; reconstruction: {psnr(vae, pixels[::8], device):.2f} dB")
+    limit = seconds_of(work / "decoder.pt") + minutes * 60
+    vae = train_decoder(vae, unet, data, pixels[:, None], work, device, batch, limit)
+    state = torch.load(work / "decoder.pt", map_location="cpu", weights_only=True)
+    done = {"samples": state["seen"], "hours": round(state["seconds"] / 3600, 3), "device": device.type}
+    keep_decoder(vae, done, folder)
+    say(f"kept in {folder}: {done}; reconstruction: {psnr(vae.to(device), pixels[::8], device):.2f} dB")

@@ -50,11 +50,15 @@ class Bundle:
 
     folder: Path
 
+    def images(self) -> list[bytes]:
+        """Return the n encoded training images."""
+        images = pq.read_table(self.folder / "images.parquet", columns=["image"])["image"].combine_chunks()
+        encoded: list[bytes] = images.field("bytes").to_pylist()
+        return encoded
+
     def looks(self) -> torch.Tensor:
         """All looks of all images: (n, LOOKS, 3, 128, 128) uint8."""
-        images = pq.read_table(self.folder / "images.parquet", columns=["image"])["image"].combine_chunks()
-        encoded = images.field("bytes").to_pylist()
-        targets = self.plan["targets"].tolist()
+        encoded, targets = self.images(), self.plan["targets"].tolist()
         with ProcessPoolExecutor() as pool:
             made = list(pool.map(looks_of, encoded, targets, range(len(encoded)), chunksize=32))
         return torch.from_numpy(np.stack(made))
@@ -66,13 +70,15 @@ class Bundle:
             return {name: arrays[name] for name in arrays}
 
     @torch.inference_mode()
-    def states(self, device: torch.device) -> torch.Tensor:
-        """Text states of all captions: (u, 24, 384) float16."""
+    def states(self, device: torch.device, captions: np.ndarray | None = None) -> torch.Tensor:
+        """Text states of some captions, by default of all: (u, 24, 384) float16. captions: (u,) their numbers."""
         config = BertConfig(**json.loads((self.folder / "text_encoder.json").read_text()))
         encoder = BertModel(config, add_pooling_layer=False).eval()
         encoder.load_state_dict(dequantize(load_file(self.folder / "text_encoder.safetensors")))
         encoder.to(device)
         tokens = torch.from_numpy(self.plan["tokens"].astype(np.int64))
+        if captions is not None:
+            tokens = tokens[torch.from_numpy(captions)]
         states = []
         for batch in tokens.split(2048 if device.type == "cuda" else 256):
             ids = batch.to(device)
@@ -137,13 +143,13 @@ def run(
         unet = new_unet(recipe.shape)
         unet.load_state_dict(state["average"])
         pixels = _once(work / "looks.pt", bundle.looks)
-        limit = _seconds(work / "decoder.pt") + left
+        limit = seconds_of(work / "decoder.pt") + left
         train_decoder(vae, unet, data, pixels, work, device, DECODER_BATCH, limit, compiled)
         LOG.info("reconstruction: %.2f dB", psnr(vae.to(device), pixels[::8, PLAIN], device))
         vae.cpu().save_pretrained(work / "vae")
         write(state)
         return
-    earlier = _seconds(work / "unet.pt")
+    earlier = seconds_of(work / "unet.pt")
     train_unet(data, recipe, work, device, limit_s=earlier + left, compiled=compiled, on_save=write)
 
 
@@ -204,7 +210,8 @@ def _write(
         (out / f"{PIECES}{k // PIECE:02d}").write_bytes(whole[k : k + PIECE])
 
 
-def _seconds(checkpoint: Path) -> float:
+def seconds_of(checkpoint: Path) -> float:
+    """Return the training time in a checkpoint, 0 without one."""
     if not checkpoint.exists():
         return 0.0
     return float(torch.load(checkpoint, map_location="cpu", weights_only=True)["seconds"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from PIL import Image, ImageDraw
 from typer import BadParameter
 
@@ -28,7 +30,7 @@ from pocket.generator.captions import (
 from pocket.generator.colours import NAMES, TARGETS, dominant, foreground, recolour, to_hsv, to_rgb
 from pocket.generator.commands import WORK, text_model, text_states
 from pocket.generator.denoiser import RECIPES, Recipe, UNetShape, new_unet
-from pocket.generator.kept import keep, kept
+from pocket.generator.kept import WEIGHTS, keep, kept
 from pocket.generator.looks import LOOKS, MIRRORED, PLAIN, PLAIN_LOOKS, VariedSet, looks_of, plan
 from pocket.gpu import commands as gpu
 from pocket.gpu.training import PIECES, Bundle, run
@@ -280,3 +282,21 @@ def test_pieces_that_are_missing_or_cut_are_refused(tmp_path: Path) -> None:
     (tmp_path / f"{PIECES}00").write_bytes(b"not an archive" * 100)
     with pytest.raises(CheckpointError, match="not whole"):
         gpu.unpack(tmp_path, tmp_path / "back", tmp_path)
+
+
+def test_the_decoder_is_trained_on_the_stored_unets_latents_and_stored(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
+    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start")
+    folder = tmp_path / "kept"
+    done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {"shape": asdict(TINY.shape)}}
+    keep(new_unet(TINY.shape).state_dict(), done, folder, new_autoencoder(TINY_AUTOENCODER))
+    unet, vae = (folder / WEIGHTS).read_bytes(), AutoencoderTiny.from_pretrained(folder / "vae")
+    gpu.decoder(0.02, tmp_path / "bundle", folder, tmp_path / "work", batch=2)
+    assert (folder / WEIGHTS).read_bytes() == unet
+    trained = AutoencoderTiny.from_pretrained(folder / "vae")
+    for name, weight in vae.state_dict().items():
+        assert torch.equal(weight, trained.state_dict()[name]) == name.startswith("encoder"), name
+    _, training = kept(folder)  # checks the files against the card
+    assert training["decoder"]["samples"] >= 2
