@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -10,13 +12,16 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from attribution_core.common.files import sha256_file, write_json_atomic
+from attribution_core.common.files import atomic_path, sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError, CollectionMismatchError
 
 CARD_NAME = "card.json"
 _VERIFIED: dict[tuple[str, int, int], str] = {}
 """(path, size, modification time in ns) of files that were read -> their SHA-256."""
+_LARGE = 64_000_000  # bytes, which take a good part of a second to read
+NOTES = Path.home() / ".cache/attribution-explorer/verified"
+"""The same of large files, each in a file of its own; it may be deleted at any time."""
 
 
 class Card(BaseModel):
@@ -117,9 +122,9 @@ def load_part(
 def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool] = lambda _: True) -> None:
     """Verify the SHA-256 of every file under "files" in the card.
 
-    names: which of them. A file is read once per process, and again if its size or modification time changes. A card
-    without "files" has nothing to compare. Raises `CheckpointError` that names the first file that is missing,
-    differs, or lies outside of the folder.
+    names: which of them. A file is read once per process, one of over 64 MB once per machine, and again if its size or
+    modification time changes. A card without "files" has nothing to compare. Raises `CheckpointError` that names the
+    first file that is missing, differs, or lies outside of the folder.
     """
     folder = Path(directory)
     root = folder.resolve()
@@ -131,13 +136,35 @@ def verify_files(directory: str | os.PathLike[str], names: Callable[[str], bool]
             raise CheckpointError(f"'{folder / CARD_NAME}' names '{name}', which lies outside its folder.")
         if not path.is_file():
             raise CheckpointError(f"'{path}' is named in card.json but missing; download or make it again.")
-        stat = path.stat()
-        state = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-        if _VERIFIED.get(state) == expected:
-            continue
-        actual = _VERIFIED[state] = sha256_file(path)
+        actual = _digest(path, expected)
         if actual != expected:
             raise CheckpointError(
                 f"'{path}' differs from its card (sha256 {actual[:12]}..., expected {expected[:12]}...); "
                 "download or make it again."
             )
+
+
+def _digest(path: Path, expected: str) -> str:
+    """Return a file's SHA-256; from memory or a note if its size and modification time are as they were."""
+    stat = path.stat()
+    state = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if _VERIFIED.get(state) == expected:
+        return expected
+    note = NOTES / hashlib.sha256(repr(state).encode()).hexdigest()
+    if stat.st_size >= _LARGE and _read_note(note) == expected:
+        _VERIFIED[state] = expected
+        return expected
+    actual = _VERIFIED[state] = sha256_file(path)
+    if stat.st_size >= _LARGE:
+        with contextlib.suppress(OSError):  # a home that cannot be written to costs time only
+            NOTES.mkdir(parents=True, exist_ok=True)
+            with atomic_path(note) as temporary:
+                temporary.write_text(actual)
+    return actual
+
+
+def _read_note(note: Path) -> str | None:
+    try:
+        return note.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -96,12 +96,14 @@ class BackendSpec:
 
 
 _FLAT = BackendSpec("attribution_core.retrieval.flat:FlatScan", "index.faiss")
+_PLANES = BackendSpec("attribution_core.retrieval.planes:PlaneScan", "index.safetensors")
 _MILVUS = BackendSpec(
     "attribution_core.retrieval.milvus.store:MilvusStore", "milvus.safetensors", "milvus.json"
 )
 BACKENDS: dict[str, BackendSpec] = {
     "Flat": _FLAT,
     "SQfp16": _FLAT,
+    "SQ8x2": _PLANES,
     "milvus": _MILVUS,
     "milvus+https": _MILVUS,
 }

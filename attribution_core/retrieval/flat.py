@@ -12,20 +12,16 @@ from numpy.typing import NDArray
 
 from attribution_core.common.files import atomic_path
 from attribution_core.errors import CheckpointError
-from attribution_core.retrieval.hits import Hits, Nearest
-from attribution_core.retrieval.rest import Rest
+from attribution_core.retrieval.exhaustive import ExhaustiveScan
 
 _FILE = "index.faiss"
-_SCAN_VALUES = 16_000_000
 _DECODE_VALUES = 4_000_000
 
 
-class FlatScan:
-    """A full scan over a FAISS `Flat` or `SQfp16` index, which gives an exact rest.
+class FlatScan(ExhaustiveScan):
+    """A full scan over a FAISS `Flat` or `SQfp16` index, in float32 over 16 MB of decoded rows at a time.
 
-    Listed similarities and the rest come from the same float32 pass over the decoded rows. FAISS's own SQfp16
-    search rounds the query to 16 bits on some processors, which shifts a similarity by about 1e-5, so two passes
-    would disagree. Working memory is bounded: about 64 MB of similarities and 16 MB of decoded rows at a time.
+    FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which shifts a similarity by about 1e-5.
     """
 
     def __init__(self, index: Any, factory: str) -> None:
@@ -92,45 +88,9 @@ class FlatScan:
         with atomic_path(folder / _FILE) as temporary, temporary.open("wb") as handle:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(handle.write))
 
-    def delete(self) -> None:
-        """Do nothing: everything is in this process's memory."""
-
-    def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
-        """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
-        ids, best = self._empty_lists(len(queries), top)
-        for k, row in enumerate(self._rows(queries)):
-            ids[k] = _nearest(row, top)
-            best[k] = row[ids[k]]
-        return Nearest(ids, best)
-
-    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
-        """Like `nearest`, plus the rest in `bins` bins."""
-        ids, best = self._empty_lists(len(queries), top)
-        rests = []
-        for k, row in enumerate(self._rows(queries)):
-            ids[k] = _nearest(row, top)
-            best[k] = row[ids[k]]
-            unlisted = np.ones(len(self), dtype=bool)
-            unlisted[ids[k]] = False
-            rests.append(Rest.from_similarities(row[unlisted], bins))
-        return Hits(ids, best, _stack(rests))
-
-    @staticmethod
-    def _empty_lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        return np.empty((queries, top), dtype=np.int64), np.empty((queries, top), dtype=np.float32)
-
-    def _rows(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Yield each query's similarities to all rows, computed for a bounded number of queries at a time."""
-        step = max(1, _SCAN_VALUES // len(self))
-        for start in range(0, len(queries), step):
-            yield from self._scan(queries[start : start + step])
-
-    def _scan(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = np.empty((len(queries), len(self)), dtype=np.float32)
+    def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
         for start, rows in self._decoded():
             np.matmul(queries, rows.T, out=scores[:, start : start + len(rows)])
-        # Rounding can push a cosine of unit rows past 1.
-        return np.clip(scores, -1.0, 1.0, out=scores)
 
     def _decoded(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         n, d = len(self), self.dim
@@ -141,23 +101,3 @@ class FlatScan:
         step = max(1, _DECODE_VALUES // d)
         for start in range(0, n, step):
             yield start, codes[start : start + step].astype(np.float32)
-
-
-def _nearest(row: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    n = row.size
-    least = np.partition(row, n - top)[n - top]
-    candidates = np.flatnonzero(row >= least)
-    order = np.argsort(-row[candidates], kind="stable")[:top]
-    return np.asarray(candidates[order], dtype=np.int64)
-
-
-def _stack(rests: list[Rest]) -> Rest:
-    if not rests:
-        empty = np.zeros((0, 0))
-        return Rest(empty.astype(np.int64), empty, empty, empty)
-    return Rest(
-        count=np.concatenate([rest.count for rest in rests]),
-        mean=np.concatenate([rest.mean for rest in rests]),
-        low=np.concatenate([rest.low for rest in rests]),
-        high=np.concatenate([rest.high for rest in rests]),
-    )

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from attribution_core.common import cards
 from attribution_core.common.cards import PartCard, load_card, load_part, read_card, verify_files, write_card
 from attribution_core.common.files import sha256_file
 from attribution_core.errors import CheckpointError, CollectionMismatchError
@@ -102,3 +103,34 @@ def test_files_that_are_no_checksums_are_refused(tmp_path):
     (tmp_path / "card.json").write_text('{"files": ["w.bin"]}')
     with pytest.raises(CheckpointError, match="has files"):
         verify_files(tmp_path)
+
+
+def test_a_large_file_is_read_once_per_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "_LARGE", 10)
+    monkeypatch.setattr(cards, "NOTES", tmp_path / "notes")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file = folder / "data"
+    file.write_bytes(b"0123456789")
+    cards.write_card(folder, {"files": ["data"]})
+    cards.verify_files(folder)
+    (note,) = (tmp_path / "notes").iterdir()
+    monkeypatch.setattr(cards, "_VERIFIED", {})  # as in another process
+    with monkeypatch.context() as patch:
+        patch.setattr(cards, "sha256_file", None)  # would raise if the file were read
+        cards.verify_files(folder)
+    note.write_bytes(b"\xff not a digest")
+    monkeypatch.setattr(cards, "_VERIFIED", {})
+    cards.verify_files(folder)  # reads the file
+    file.write_bytes(b"0123456780")
+    with pytest.raises(CheckpointError, match="differs"):
+        cards.verify_files(folder)
+
+
+def test_without_a_home_to_write_large_files_are_read_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "_LARGE", 1)
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(cards, "NOTES", tmp_path / "a file" / "notes")
+    (tmp_path / "data").write_bytes(b"0123456789")
+    cards.write_card(tmp_path, {"files": ["data"]})
+    cards.verify_files(tmp_path)

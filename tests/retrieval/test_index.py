@@ -14,12 +14,13 @@ from attribution_core.errors import (
     UnknownNameError,
 )
 from attribution_core.retrieval.backends import BACKENDS
-from attribution_core.retrieval.flat import _SCAN_VALUES
+from attribution_core.retrieval.exhaustive import _SCAN_VALUES
 from attribution_core.retrieval.hits import Nearest
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.retrieval.milvus.address import Address, close, connect
 
 FACTORIES = ["Flat", "SQfp16"]
+FILES = {"Flat": ["index.faiss"], "SQfp16": ["index.faiss"], "SQ8x2": ["index.safetensors"]}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def lite(tmp_path_factory):
     close(client, address)
 
 
-@pytest.fixture(params=[*FACTORIES, "milvus"])
+@pytest.fixture(params=[*FACTORIES, "SQ8x2", "milvus"])
 def backend(request):
     """What to build with, of each row of the table."""
     return request.getfixturevalue("lite") if request.param == "milvus" else request.param
@@ -44,7 +45,10 @@ def unit(n, d, seed=0):
 
 
 def decoded(train, factory):
-    """What FAISS itself says is stored; Milvus stores what it is given."""
+    """What FAISS itself says is stored, or two planes should hold; Milvus stores what it is given."""
+    if factory == "SQ8x2":
+        unit = np.abs(train).max(axis=1, keepdims=True) / 127
+        return np.rint(train.astype(np.float64) / unit * 254) * unit / 254
     if factory not in FACTORIES:
         return train
     peer = faiss.index_factory(train.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
@@ -120,7 +124,7 @@ def test_blocks_change_nothing(factory, monkeypatch):
     train, query = unit(900, 12), unit(25, 12, 1)
     index = TrainingIndex.build(train, factory)
     whole = index.search(query, 10)
-    monkeypatch.setattr("attribution_core.retrieval.flat._SCAN_VALUES", 2000)
+    monkeypatch.setattr("attribution_core.retrieval.exhaustive._SCAN_VALUES", 2000)
     monkeypatch.setattr("attribution_core.retrieval.flat._DECODE_VALUES", 500)
     parts = index.search(query, 10)
     assert (whole.ids == parts.ids).mean() > 0.99
@@ -151,14 +155,14 @@ def test_bad_blocks(backend):
 def test_a_single_block_asks_for_bounded_memory(monkeypatch):
     sizes = []
     empty = np.empty
-    monkeypatch.setattr("attribution_core.retrieval.flat._SCAN_VALUES", 5000)
+    monkeypatch.setattr("attribution_core.retrieval.exhaustive._SCAN_VALUES", 5000)
     index = TrainingIndex.build(unit(1000, 4))
 
     def watched(shape, *args, **kwargs):
         sizes.append(np.prod(shape))
         return empty(shape, *args, **kwargs)
 
-    monkeypatch.setattr("attribution_core.retrieval.flat.np.empty", watched)
+    monkeypatch.setattr("attribution_core.retrieval.exhaustive.np.empty", watched)
     index.search(unit(40, 4, 1), 3, bins=8)
     assert max(sizes) == 5000
 
@@ -188,7 +192,7 @@ def test_save_and_load(backend, tmp_path):
     there = sorted(item.name for item in tmp_path.iterdir())
     assert there == [
         "card.json",
-        *(["index.faiss"] if backend in FACTORIES else ["milvus.json", "milvus.safetensors"]),
+        *FILES.get(backend, ["milvus.json", "milvus.safetensors"]),
     ]
     # What another backend had in the folder goes.
     TrainingIndex.build(train, "Flat").save(tmp_path)
@@ -298,7 +302,7 @@ def test_bad_tops(backend, top):
 
 @pytest.mark.parametrize("factory", ["flat", "IVF16,Flat", "SQ8", ""])
 def test_unknown_factories_list_the_known(factory):
-    with pytest.raises(UnknownNameError, match="Known: Flat, SQfp16"):
+    with pytest.raises(UnknownNameError, match="Known: Flat, SQfp16, SQ8x2"):
         TrainingIndex.build(unit(10, 4), factory)
 
 

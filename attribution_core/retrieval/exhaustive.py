@@ -1,0 +1,85 @@
+"""Search that compares a query with every row, which gives an exact rest."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_core.retrieval.hits import Hits, Nearest
+from attribution_core.retrieval.rest import Rest
+
+_SCAN_VALUES = 16_000_000
+
+
+class ExhaustiveScan(ABC):
+    """What backends share that keep all rows in this process; each says how it computes similarities.
+
+    Listed similarities and the rest come from the same pass. Working memory is bounded: about 64 MB of similarities at
+    a time.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of training images."""
+
+    @abstractmethod
+    def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
+        """Write the inner products of (q, d) queries with all rows to scores, (q, n)."""
+
+    def delete(self) -> None:  # noqa: B027 -- that is all there is to do
+        """Do nothing: everything is in this process's memory."""
+
+    def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
+        """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
+        ids, best = _empty_lists(len(queries), top)
+        for k, row in enumerate(self._rows(queries)):
+            ids[k] = _nearest(row, top)
+            best[k] = row[ids[k]]
+        return Nearest(ids, best)
+
+    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
+        """Like `nearest`, plus the rest in `bins` bins."""
+        ids, best = _empty_lists(len(queries), top)
+        rests = []
+        for k, row in enumerate(self._rows(queries)):
+            ids[k] = _nearest(row, top)
+            best[k] = row[ids[k]]
+            rests.append(Rest.from_similarities(np.delete(row, ids[k]), bins))
+        return Hits(ids, best, _stack(rests))
+
+    def _rows(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yield each query's similarities to all rows, computed for a bounded number of queries at a time."""
+        step = max(1, _SCAN_VALUES // len(self))
+        for start in range(0, len(queries), step):
+            some = queries[start : start + step]
+            scores = np.empty((len(some), len(self)), dtype=np.float32)
+            self._similarities(some, scores)
+            # Rounding can push a cosine of unit rows past 1.
+            yield from np.clip(scores, -1.0, 1.0, out=scores)
+
+
+def _empty_lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    return np.empty((queries, top), dtype=np.int64), np.empty((queries, top), dtype=np.float32)
+
+
+def _nearest(row: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+    n = row.size
+    least = np.partition(row, n - top)[n - top]
+    candidates = np.flatnonzero(row >= least)
+    order = np.argsort(-row[candidates], kind="stable")[:top]
+    return np.asarray(candidates[order], dtype=np.int64)
+
+
+def _stack(rests: list[Rest]) -> Rest:
+    if not rests:
+        empty = np.zeros((0, 0))
+        return Rest(empty.astype(np.int64), empty, empty, empty)
+    return Rest(
+        count=np.concatenate([rest.count for rest in rests]),
+        mean=np.concatenate([rest.mean for rest in rests]),
+        low=np.concatenate([rest.low for rest in rests]),
+        high=np.concatenate([rest.high for rest in rests]),
+    )
