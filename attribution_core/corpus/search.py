@@ -42,6 +42,7 @@ class CorpusSearch:
     def __init__(self, corpus: Corpus) -> None:
         """corpus: whose images are found."""
         self.corpus = corpus
+        self._counts: dict[str, Counter[str]] = {}
 
     @cached_property
     def _text(self) -> pa.Array:
@@ -116,8 +117,32 @@ class CorpusSearch:
 
     def values(self, name: str) -> list[tuple[str, int]]:
         """The values of "creator", "style" or "licence" that are not empty, most frequent first, with their numbers."""
-        counts = Counter(value for value in self.corpus.column(name) if value)
-        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return _most_frequent(self.counts(name))
+
+    def counts(self, name: str) -> Counter[str]:
+        """How many images have each value of "creator", "style" or "licence"; an empty one is none (cached)."""
+        if name not in self._counts:
+            self._counts[name] = Counter(value for value in self.corpus.column(name) if value)
+        return self._counts[name]
+
+    def tally(self, name: str, positions: NDArray[np.int64]) -> list[tuple[str, int]]:
+        """`values` of some images."""
+        return _most_frequent(Counter(v for v in self._columns[name].take(positions).to_pylist() if v))
+
+    def works(self, positions: NDArray[np.int64]) -> int:
+        """How many works some images are; near-duplicates are one."""
+        known = self.corpus.works
+        if not known:
+            return len(positions)
+        names = self.corpus.column("id")
+        return len({known.get(names[k], names[k]) for k in positions.tolist()})
+
+    def subjects(self, positions: NDArray[np.int64]) -> list[str]:
+        """What some images show, by the beginning of their captions: the most frequent first, each once."""
+        return [
+            subject
+            for subject, _ in Counter(filter(None, self._subjects.take(positions).to_pylist())).most_common()
+        ]
 
     def position(self, name: str) -> int | None:
         """The position of the image of this id; None where there is none."""
@@ -126,3 +151,7 @@ class CorpusSearch:
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {name: k for k, name in enumerate(self.corpus.column("id"))}
+
+
+def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
