@@ -64,3 +64,22 @@ def test_what_is_found(search: CorpusSearch, wanted: Wanted, found: list[int]) -
 def test_values_are_counted_most_frequent_first_and_empty_ones_left_out(search: CorpusSearch) -> None:
     assert search.values("creator") == [("Ada", 2), ("Ben Ödön", 2)]
     assert search.values("style") == [("clip art", 2), ("noto", 2)]
+
+
+def test_a_whole_word_comes_before_the_beginning_of_another(tmp_path: Path) -> None:
+    image = {"bytes": png_bytes(shape_image(1)), "path": ""}
+    captions = ("carrot", "card", "old car", "car", "car door")
+    rows = [{"id": f"n{k}", "image": image, "caption": caption} for k, caption in enumerate(captions)]
+    Corpus.write(tmp_path / "train-0.parquet", rows)
+    assert CorpusSearch(Corpus.open(tmp_path)).find(Wanted("car")).tolist() == [3, 4, 2, 0, 1]
+
+
+def test_words_that_no_text_has_are_named_and_likely_ones_suggested(search: CorpusSearch) -> None:
+    assert search.unsaid("Kat cat kat ca öd") == ["kat"], "a beginning of a word is no unknown word"
+    assert search.unsaid("") == search.unsaid("!?") == []
+    assert search.suggest("styel")[0] == "style"
+    assert search.suggest("x" * 10_000) == search.suggest("") == []
+
+
+def test_an_id_has_a_position(search: CorpusSearch) -> None:
+    assert search.position("c") == 2 and search.position("nobody") is None

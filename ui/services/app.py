@@ -18,6 +18,7 @@ from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.analyses.memorization.verdict import Memorization
+from attribution_core.analyses.word_search import WordSearch, method_with_text
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
@@ -202,6 +203,16 @@ class Services:
         return Memorization(self.collection, "cpu" if gpu.SPACES else self.settings.device)
 
     @cached_property
+    def word_search(self) -> WordSearch | None:
+        """What finds training images by the meaning of words; None where no encoder has a text side that is there."""
+        method = method_with_text(self.collection)
+        try:
+            return None if method is None else WordSearch(self.attributor(method).collection)
+        except AttributionError:  # captions are searched all the same
+            LOG.exception("there is no search by meaning")
+            return None
+
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The styles and things that the open generator knows by name; empty for another one than the collection's."""
         own = self.generator is not None and not self.settings.generator
@@ -272,6 +283,7 @@ class Services:
                     for method in one.collection.methods:
                         if gpu.SPACES is not None or not one.collection.index_folder(method).exists():
                             one.attributor(method)
+                _ = self.word_search
             except Exception:  # the page opens all the same, and says what is wrong when it is asked for
                 LOG.exception("warming up failed")
 

@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.analyses.memorization.copies import threshold_of
+from attribution_core.analyses.word_search import WordSearch, method_with_text
 from attribution_core.attribution.groups import UNKNOWN, GroupBy, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import OnProgress
-from attribution_core.corpus.search import CorpusSearch, Wanted
+from attribution_core.common.text import listing, one_line
+from attribution_core.corpus.search import FILTERS, CorpusSearch, Wanted
 from attribution_core.errors import InvalidInputError
 from ui.services.app import Services
+from ui.services.place import Place
 
 PAGE = 48
 """Images on one page of the grid."""
 ALIKE = 96
 """Images that "more like this" lists."""
+MEANT = 24
+"""Images that are listed after those whose captions hold the words, as similar by meaning."""
 NEAREST = 8
 """Images beside an artist's own."""
 SAME = 0.999
 """Similarity of the copy encoder from which the pictures are the same but for their encoding."""
+_KEPT = 16  # searches whose result is kept, so that turning their pages costs nothing
+_SUGGESTED = 5
+_CALLED = {"creator": "maker"}  # what visitors call a column that they filter by
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found.
+
+    Attributes:
+        positions: (k,) those whose captions hold the words, then those that are similar by meaning.
+        said: How many are of the first kind.
+        unsaid: Words that no caption has, where there are none of the first kind.
+        suggestions: What to search for instead, then.
+    """
+
+    positions: NDArray[np.int64]
+    said: int
+    unsaid: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+
+    @property
+    def pages(self) -> int:
+        """Number of pages, at least 1."""
+        return max(1, math.ceil(len(self.positions) / PAGE))
+
+
+@dataclass(frozen=True)
+class Maker:
+    """One maker in the training set.
+
+    images: of theirs in it; works: of these, near-duplicates as one. part: of the training set. licences: with the
+    number of images. link: of their first image. share: of the influence in this visit, as far as listed; None without
+    any image that has shares. drawn: number of those images.
+    """
+
+    name: str
+    images: int
+    works: int
+    part: float
+    licences: tuple[tuple[str, int], ...]
+    link: str
+    share: float | None
+    drawn: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,34 +102,120 @@ class TrainingSetServices:
         """services: what all tabs share."""
         self.services = services
         self.search = CorpusSearch(services.collection.corpus)
+        self._method = method_with_text(services.collection)
+        self._has_index = False
+        self._found = lru_cache(_KEPT)(self._find)
 
-    def find(self, wanted: Wanted, like: int | None = None) -> NDArray[np.int64]:
-        """Positions that fit; those most like the image at `like` where one is given."""
-        if like is None:
-            return self.search.find(wanted)
-        corpus = self.services.collection.corpus
-        if not 0 <= like < len(corpus):
-            raise InvalidInputError(f"there is no training image {like}; choose one that is shown.")
-        attributor = self.services.attributor()
-        row = attributor.embed([corpus.image(like)])
-        hits = self.services.collection.index.nearest(row, min(ALIKE, len(corpus)))
-        return np.concatenate([[like], hits.ids[0][hits.ids[0] != like]])
+    def find(self, place: Place) -> Found:
+        """What is at a place. Raises `InvalidInputError` where it names what the training set does not have."""
+        for name in FILTERS:
+            value = getattr(place.wanted, name)
+            if value and value not in self.search.counts(name):
+                called = _CALLED.get(name, name)
+                raise InvalidInputError(
+                    f"no training image has the {called} '{one_line(value):.80}'; choose one of the list."
+                )
+        by_meaning = bool(place.wanted.words) and self.can_search_by_meaning
+        return self._found(place.wanted, place.like, by_meaning)
+
+    @property
+    def can_search_by_meaning(self) -> bool:
+        """Whether words are searched by meaning, too: not before its index, which may have to be made, is there."""
+        if not self._has_index and self._method is not None:
+            self._has_index = self.services.collection.index_folder(self._method).exists()
+        return self._has_index and self.services.word_search is not None
+
+    def _find(self, wanted: Wanted, like: str, by_meaning: bool) -> Found:
+        if like:
+            alike = self._like(self.position(like))
+            return Found(alike, len(alike))
+        said = self.search.find(wanted)
+        if not wanted.words:
+            return Found(said, len(said))
+        search = self.services.word_search if by_meaning else None
+        meant = said[:0] if search is None else self._meant(search, wanted, said)
+        positions = np.concatenate([said, meant])
+        if len(said):
+            return Found(positions, len(said))
+        unsaid = tuple(self.search.unsaid(wanted.words))
+        return Found(positions, 0, unsaid, self._suggestions(unsaid, meant))
+
+    def _meant(self, search: WordSearch, wanted: Wanted, said: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Up to `MEANT` images that the words mean, of those that pass the filters, without those that say them."""
+        filters = Wanted(creator=wanted.creator, style=wanted.style, licence=wanted.licence)
+        every, total = filters == Wanted(), len(self.services.collection.corpus)
+        near = search.nearest(wanted.words, MEANT + len(said) if every else total)
+        if not every:
+            near = near[np.isin(near, self.search.find(filters))]
+        return near[~np.isin(near, said)][:MEANT]
+
+    def _suggestions(self, unsaid: Sequence[str], meant: NDArray[np.int64]) -> tuple[str, ...]:
+        """Words spelled like those that no caption has, then the things that the nearest images show."""
+        spelled = [other for word in unsaid for other in self.search.suggest(word, 2)]
+        shown = self.search.subjects(meant)
+        return tuple(dict.fromkeys([*spelled, *shown]))[:_SUGGESTED]
+
+    def _like(self, position: int) -> NDArray[np.int64]:
+        collection = self.services.collection
+        row = self.services.attributor().embed([collection.corpus.image(position)])
+        ids = collection.index.nearest(row, min(ALIKE, len(collection.corpus))).ids[0]
+        return np.concatenate([[position], ids[ids != position]])
+
+    def position(self, name: str) -> int:
+        """The position of the image of this id. Raises `InvalidInputError` where there is none."""
+        position = self.search.position(name)
+        if position is None:
+            raise InvalidInputError(
+                f"there is no training image '{one_line(name):.80}'; choose one that is shown."
+            )
+        return position
+
+    def words(self, place: Place, found: Found, page: int) -> str:
+        """What is in sight, in a sentence or two."""
+        total, shown = len(self.services.collection.corpus), len(found.positions)
+        meant, quoted = shown - found.said, f"“{place.wanted.words}”"
+        if place.like:
+            credit = self.services.collection.corpus.credit(self.position(place.like))
+            name = one_line(credit.caption or credit.id)
+            text = f"The {shown} training images most like “{name}”, most similar first."
+        elif not found.said and place.wanted.words:
+            unknown = listing([f"“{word}”" for word in found.unsaid], "or") if found.unsaid else ""
+            what = f"No caption says {unknown}" if unknown else f"No training image fits {quoted}"
+            text = (
+                f"{what}; these {meant} are similar by meaning, as far as the encoder knows the words."
+                if meant
+                else f"{what}."
+            )
+        elif shown == total:
+            text = f"All {total:,} training images."
+        else:
+            text = f"{found.said:,} of {total:,} training images fit"
+            text += f", then {meant} similar by meaning, in dashed frames." if meant else "."
+        return f"{text} Page {page} of {found.pages}." if found.pages > 1 else text
 
     def contact(self) -> str:
         """How to object to an image's use, from the collection's card; "" where the card does not say."""
-        return str(self.services.collection.card.get("contact", ""))
+        return one_line(str(self.services.collection.card.get("contact", ""))).strip()
 
-    def maker_words(self, creator: str, results: Sequence[Attribution]) -> str:
-        """How much of the training set a maker made, and of the influence in this visit."""
+    def maker(self, name: str, results: Sequence[Attribution]) -> Maker:
+        """What is known of a maker. results: attributions of this visit, with or without shares."""
         corpus = self.services.collection.corpus
-        count = dict(self.search.values("creator")).get(creator, 0)
-        words = f"{creator}: {count:,} of {len(corpus):,} training images"
-        if results := [result for result in results if result.has_shares]:
+        positions = self.search.find(Wanted(creator=name))
+        results = [result for result in results if result.has_shares]
+        share = None
+        if results:
             groups = group(results, corpus, GroupBy.CREATOR).groups
-            share = next((g.influence for g in groups if g.name == (creator or UNKNOWN)), 0.0)
-            images = "the image" if len(results) == 1 else f"the {len(results)} images"
-            words += f"; {share:.1%} of the influence on {images} of this visit, as far as listed"
-        return f"{words}."
+            share = next((g.influence for g in groups if g.name == (name or UNKNOWN)), 0.0)
+        return Maker(
+            name,
+            len(positions),
+            self.search.works(positions),
+            len(positions) / len(corpus),
+            tuple(self.search.tally("licence", positions)),
+            corpus.credit(int(positions[0])).link if len(positions) else "",
+            share,
+            len(results),
+        )
 
     def presence(self, image: Image.Image, on_progress: OnProgress | None = None) -> Presence:
         """Look for an artist's own image. Raises `AttributionError`."""

@@ -22,6 +22,7 @@ from ui.session import Session, as_file, place
 from ui.tabs import report_buttons
 from ui.widgets.facts import credit_facts, facts_list
 from ui.widgets.picture_grid import picture_grid
+from ui.widgets.set_links import alike_link
 from ui.widgets.status import NOTHING_YET
 
 SHOWN = 12
@@ -292,5 +293,6 @@ def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
             ("Rank", f"{rank} of {result.n_training:,}"),
             ("Similarity", f"{result.similarity[k]:.3f}"),
             *credit_facts(credit, stored=stored),
+            ("Also", alike_link(credit)),
         ],
     )

@@ -16,6 +16,7 @@ from ui.services.app import Query, Services
 from ui.services.visit import Seen
 from ui.session import Session, as_file
 from ui.tabs import report_buttons
+from ui.widgets.set_links import maker_link
 from ui.widgets.status import no_shares
 
 THIS, VISIT = "this image", "all images of this visit"
@@ -37,6 +38,7 @@ _LEFT_OUT = (
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     corpus = services.collection.corpus
+    makers = frozenset(corpus.column("creator"))
     sentence = gr.HTML(elem_id="credit-words")
     with gr.Row(elem_id="credit-row"):
         by = gr.Radio(
@@ -62,7 +64,7 @@ def build(services: Services, session: Session) -> None:
     picture = gr.Plot(label="Shares; grey: everything else", elem_id="credit-map")
     table = gr.Dataframe(
         headers=COLUMNS,
-        datatype=["str", *["number"] * 6],
+        datatype=["html", *["number"] * 6],
         interactive=False,
         elem_id="credit-table",
         max_height=420,
@@ -89,7 +91,7 @@ def build(services: Services, session: Session) -> None:
         return [
             _sentence(told, whole, left_out, len(results), over),
             group_map(told),
-            gr.update(value=_rows(told), visible=True),
+            gr.update(value=_rows(told, makers), visible=True),
             as_file(told.to_csv().encode(), f"credit-by-{by}.csv"),
             [g.name for g in whole.groups],
         ]
@@ -138,10 +140,12 @@ def _sentence(groups: Groups, whole: Groups, left_out: list[str], images: int, o
     return f'<p class="sentence" aria-live="polite">{html.escape(text)}</p>'
 
 
-def _rows(groups: Groups) -> list[list[Any]]:
+def _rows(groups: Groups, makers: frozenset[str]) -> list[list[Any]]:
+    """A row for each group. makers: whose names have a page in the tab Training set."""
+    has_pages = groups.by is GroupBy.CREATOR
     rows: list[list[Any]] = [
         [
-            g.name,
+            maker_link(g.name) if has_pages and g.name in makers else html.escape(g.name),
             *(round(100 * v, 3) for v in (g.influence, g.low, g.high)),
             g.works,
             g.images,

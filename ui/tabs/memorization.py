@@ -21,6 +21,7 @@ from ui.session import KEEP_S, Session, place
 from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
 from ui.widgets.picture_grid import picture_grid
+from ui.widgets.set_links import alike_link
 from ui.widgets.status import status_line
 
 NEAREST = 8
@@ -223,13 +224,14 @@ def _close_up(own: MemorizationServices, query: Query, position: int) -> list[An
     look = own.look(query, position)
     first, aligned = shown(query.image), shown(look.alignment.aligned)
     most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
-    name = own.services.collection.corpus.credit(position).short_caption or "the training image"
+    credit = own.services.collection.corpus.credit(position)
+    name = credit.short_caption or "the training image"
     return [
         first,
         shown(look.match),
         (first, aligned),
         words.blink(first, aligned, name),
-        words.alignment_line(look.alignment),
+        f'{words.alignment_line(look.alignment)}<p class="status">{alike_link(credit)}</p>',
         difference(look.alignment.difference),
         heat(query.image, look.occlusion.query, most),
         heat(look.match, look.occlusion.match, most),

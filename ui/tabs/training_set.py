@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,79 +10,52 @@ import gradio as gr
 from attribution_core.common.images import data_uri, read_image
 from attribution_core.common.text import one_line
 from attribution_core.corpus.search import Wanted
-from attribution_core.errors import InvalidInputError
-from ui.handler import handler
+from attribution_core.errors import AttributionError, InvalidInputError
+from ui.handler import as_words, handler
 from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Services
-from ui.services.training_set import PAGE, TrainingSetServices
+from ui.services.place import MAX_WORDS, Place, checked_words
+from ui.services.training_set import PAGE, Found, TrainingSetServices
 from ui.services.uploads import LARGEST, delete
 from ui.services.visit import Seen
 from ui.session import Session, image_file, place
-from ui.widgets.facts import credit_facts, facts_list
+from ui.widgets.address import HERE, KEEP_PLACE
 from ui.widgets.picture_grid import picture_grid
+from ui.widgets.set_links import maker_page, objection, suggestions
+from ui.widgets.sheet import sheet, show_sheet
 from ui.widgets.status import status_line
 
 ANY = "any"
 _MOST_MAKERS = 500  # in the list of makers; a name beyond it is found by its words
 _MINE = 112  # px; longer side of the visitor's image beside the answer
-_OBJECT = "How to object to the use of a picture: {contact}"
-_NO_CONTACT = (
-    "This collection names nobody to write to about a picture. Ask whoever published it; its card can name a "
-    "contact."
-)
 
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    asked = TrainingSetServices(services)
-    n_images = len(services.collection.corpus)
-
-    def choices(name: str, most: int = _MOST_MAKERS) -> list[tuple[str, str]]:
-        values = asked.search.values(name)[:most]
-        return [(ANY, ""), *((f"{one_line(value)} ({count:,})", value) for value, count in values)]
-
-    like = gr.State(None)
+    own = TrainingSetServices(services)
+    contact = own.contact()
     with gr.Row(elem_id="set-search"):
         words = gr.Textbox(
             label="Search by words or maker",
             placeholder="rabbit",
-            max_length=200,
+            max_length=MAX_WORDS,
             elem_id="set-words",
             scale=3,
         )
-        makers = choices("creator")
+        makers = _choices(own, "creator")
         creator = gr.Dropdown(makers, value="", label="Maker", elem_id="set-maker", scale=2)
-        style = gr.Dropdown(choices("style"), value="", label="Style", elem_id="set-style", scale=2)
-        licence = gr.Dropdown(choices("licence"), value="", label="Licence", elem_id="set-licence", scale=2)
-    said = gr.HTML(status_line(f"All {n_images:,} training images."), elem_id="set-words-found")
-    with gr.Row(elem_id="set-row"):
-        with gr.Column(scale=5, min_width=300):
-            grid = picture_grid(
-                label="Training images",
-                columns=8,
-                elem_id="set-grid",
-                elem_classes="known",
-            )
-            with gr.Row(elem_id="set-pages"):
-                before = gr.Button("← Previous", elem_id="set-before", min_width=110)
-                page = gr.Number(1, label="Page", precision=0, minimum=1, elem_id="set-page", min_width=90)
-                after = gr.Button("Next →", elem_id="set-after", min_width=110)
-        with gr.Column(scale=2, min_width=260, elem_id="set-details"):
-            chosen = gr.Image(
-                label="Training image",
-                interactive=False,
-                elem_id="set-chosen",
-                height=240,
-                buttons=["fullscreen"],
-                alt_text="the chosen training image",
-                visible=False,
-            )
-            facts = gr.HTML(status_line("Choose an image to see who made it."), elem_id="set-facts")
-            with gr.Row():
-                alike = gr.Button("More like this", elem_id="set-alike", min_width=130, visible=False)
-                by_maker = gr.Button(
-                    "All by this maker", elem_id="set-by-maker", min_width=130, visible=False
-                )
+        style = gr.Dropdown(_choices(own, "style"), value="", label="Style", elem_id="set-style", scale=2)
+        licence = gr.Dropdown(
+            _choices(own, "licence"), value="", label="Licence", elem_id="set-licence", scale=2
+        )
+    said = gr.HTML(elem_id="set-words-found")
+    head = gr.HTML(elem_id="set-maker-page", visible=False)
+    grid = picture_grid(label="Training images", columns=8, elem_id="set-grid", elem_classes="known")
+    with gr.Row(elem_id="set-pages"):
+        before = gr.Button("← Previous", elem_id="set-before", min_width=110)
+        page = gr.Number(1, label="Page", precision=0, minimum=1, elem_id="set-page", min_width=90)
+        after = gr.Button("Next →", elem_id="set-after", min_width=110)
+    opened = gr.HTML(elem_id="set-sheet")
     gr.HTML("<h2>Is my work in here?</h2>", elem_classes="caption")
     with gr.Row(elem_id="set-mine-row"):
         mine = image_file(
@@ -106,16 +78,14 @@ def build(services: Services, session: Session) -> None:
                 elem_classes="known",
                 visible=False,
             )
-    contact = asked.contact()
-    gr.HTML(status_line(_OBJECT.format(contact=contact) if contact else _NO_CONTACT), elem_id="set-contact")
+            gr.HTML(objection(contact), elem_id="set-contact")
+    # Clicked by the script that follows links and the Back button; nobody sees it.
+    reopen = gr.Button("Open the place in the address", elem_id="set-open", elem_classes="unseen")
 
     fields = [words, creator, style, licence]
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
-    listed, position = gr.State([]), gr.State(None)
-
-    def found(values: list[Any], like: int | None) -> Any:
-        words, creator, style, licence = (str(value or "") for value in values)
-        return asked.find(Wanted(words, creator, style, licence), like)
+    listed, like = gr.State([]), gr.State("")
+    address, image = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     def pictures(positions: Any) -> list[tuple[str, str]]:
         credits = services.collection.corpus.credits([int(i) for i in positions])
@@ -124,37 +94,35 @@ def build(services: Services, session: Session) -> None:
             for i, credit in zip(positions, credits, strict=True)
         ]
 
-    def draw(values: list[Any], like: int | None, page: float, visit: list[Seen]) -> list[Any]:
-        positions = found(values, like)
-        pages = max(1, math.ceil(len(positions) / PAGE))
-        at = min(max(int(page), 1), pages)
-        shown = positions[(at - 1) * PAGE : at * PAGE]
-        fit = f"{len(positions):,} of {n_images:,} training images fit."
-        if like is not None:
-            name = services.collection.corpus.credit(like).caption or f"image {like}"
-            text = f"The {len(positions)} training images most like “{one_line(name)}”, most similar first."
-        elif not len(positions):
-            text = "No training image fits. Try fewer words, or the singular."
-        elif values[1]:
-            text = asked.maker_words(str(values[1]), [seen.entry.attribution for seen in visit])
-            if len(positions) < len(found(["", values[1], "", ""], None)):
-                text = f"{fit} {text}"
-        else:
-            text = f"All {n_images:,} training images." if len(positions) == n_images else fit
-        if pages > 1:
-            text += f" Page {at} of {pages}."
+    def draw(at: Place, visit: list[Seen] | None) -> list[Any]:
+        found = own.find(at)
+        page = min(at.page, found.pages)
+        start = (page - 1) * PAGE
+        shown = found.positions[start : start + PAGE]
+        maker = at.wanted.creator
+        results = [seen.entry.attribution for seen in visit or []]
         return [
             shown.tolist(),
             gr.update(value=pictures(shown), selected_index=None),
-            status_line(text),
-            at,
-            gr.update(interactive=at > 1),
-            gr.update(interactive=at < pages),
+            status_line(own.words(at, found, page)) + suggestions(found.suggestions) + _frames(found, start),
+            gr.update(value=maker_page(own.maker(maker, results), contact), visible=True)
+            if maker
+            else gr.update(value="", visible=False),
+            page,
+            gr.update(interactive=page > 1),
+            gr.update(interactive=page < found.pages),
+            Place(at.wanted, at.like, page).address(),
         ]
+
+    def details(position: int, at: int = 0, count: int = 1) -> list[Any]:
+        corpus = services.collection.corpus
+        credit = corpus.credit(position)
+        picture, stored = services.thumbnail(position), corpus.has_image(position)
+        return [credit.id, sheet(credit, picture, stored=stored, at=at, count=count)]
 
     @handler
     def browse(words: str, creator: str, style: str, licence: str, visit: list[Seen] | None) -> list[Any]:
-        return [None, *draw([words, creator, style, licence], None, 1, visit or [])]
+        return ["", *draw(Place(_wanted(words, creator, style, licence)), visit)]
 
     @handler
     def turn(
@@ -162,47 +130,49 @@ def build(services: Services, session: Session) -> None:
         creator: str,
         style: str,
         licence: str,
-        like: int | None,
+        like: str,
         page: float,
         visit: list[Seen] | None,
     ) -> list[Any]:
-        return draw([words, creator, style, licence], like, page, visit or [])
+        at = Place(_wanted(words, creator, style, licence), like or "", max(int(page), 1))
+        return draw(at, visit)
+
+    @handler
+    def open_place(address: str, visit: list[Seen] | None) -> list[Any]:
+        try:
+            at = Place.read(address or "")
+            drawn = draw(at, visit)
+            position = own.position(at.image) if at.image else None
+        except AttributionError as error:
+            gr.Warning(f"The link asks for what is not there: {as_words(error)}", title="Link left aside")
+            at, position = Place(), None
+            drawn = draw(at, visit)
+        wanted, listed = at.wanted, drawn[0]
+        known = any(value == wanted.creator for _, value in makers)
+        choices = makers if known else [*makers, (one_line(wanted.creator), wanted.creator)]
+        filled = [
+            wanted.words,
+            gr.update(choices=choices, value=wanted.creator),
+            wanted.style,
+            wanted.licence,
+            at.like,
+        ]
+        if position is None:
+            shown = ["", ""]
+        elif position in listed:
+            shown = details(position, listed.index(position), len(listed))
+        else:
+            shown = details(position)
+        return [*filled, *drawn, *shown]
 
     @handler
     def choose(listed: list[int], number: float, event: gr.EventData) -> list[Any]:
+        at = place(number, event, len(listed)) - 1
+        return details(listed[at], at, len(listed))
+
+    @handler
+    def choose_nearest(listed: list[int], number: float, event: gr.EventData) -> list[Any]:
         return details(listed[place(number, event, len(listed)) - 1])
-
-    def details(at: int) -> list[Any]:
-        corpus = services.collection.corpus
-        credit = corpus.credit(at)
-        return [
-            at,
-            gr.update(value=str(services.training_image(at)), visible=True),
-            facts_list(
-                one_line(credit.caption or credit.id), credit_facts(credit, stored=corpus.has_image(at))
-            ),
-            gr.update(visible=True),
-            gr.update(visible=bool(credit.creator)),
-        ]
-
-    @handler
-    def show_alike(position: int | None) -> list[Any]:
-        if position is None:
-            raise InvalidInputError("choose an image first.")
-        return ["", "", "", "", position, *draw(["", "", "", ""], position, 1, [])]
-
-    @handler
-    def show_maker(position: int | None, visit: list[Seen] | None) -> list[Any]:
-        if position is None:
-            raise InvalidInputError("choose an image first.")
-        creator = services.collection.corpus.credit(position).creator
-        is_listed = creator in [value for _, value in makers]
-        update = (
-            creator
-            if is_listed
-            else gr.update(choices=[*makers, (one_line(creator), creator)], value=creator)
-        )
-        return ["", update, "", "", None, *draw(["", creator, "", ""], None, 1, visit or [])]
 
     @handler
     def look_for(path: str | None) -> list[Any]:
@@ -212,16 +182,16 @@ def build(services: Services, session: Session) -> None:
             image = read_image(path, services.limits, LARGEST)
         finally:
             delete(Path(path))
-        told = asked.presence(image)
+        told = own.presence(image)
         names = [
             (picture, f"{similarity:.2f} · {name}")
             for (picture, name), similarity in zip(pictures(told.ids), told.similarity, strict=True)
         ]
-        own = f'<img src="{data_uri(image, _MINE)}" alt="your image">'
-        words = f'<div class="about">{own}{status_line(told.words)}</div>'
-        return [None, words, gr.update(value=names, visible=True)]
+        thumbnail = f'<img src="{data_uri(image, _MINE)}" alt="your image">'
+        words = f'<div class="about">{thumbnail}{status_line(told.words)}</div>'
+        return [None, words, gr.update(value=names, visible=True), told.ids.tolist()]
 
-    shown = [listed, grid, said, page, before, after]
+    shown = [listed, grid, said, head, page, before, after, address]
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     searching = {**quiet, "trigger_mode": "always_last", "api_name": "browse_training_set"}
     gr.on(
@@ -233,7 +203,6 @@ def build(services: Services, session: Session) -> None:
     )
     turning = [*fields, like, page, session.ledger]
     page.submit(turn, turning, shown, api_name="turn_page", **quiet)
-    session.tabs[0].select(turn, turning, shown, api_visibility="undocumented", **quiet)
     for button, step in ((before, -1), (after, 1)):
         button.click(
             turn,
@@ -243,27 +212,49 @@ def build(services: Services, session: Session) -> None:
             api_visibility="undocumented",
             **quiet,
         )
-    grid.select(
-        choose,
-        [listed, number],
-        [position, chosen, facts, alike, by_maker],
-        api_name="choose_training_image",
-        **quiet,
-    )
-    alike.click(show_alike, position, [*fields, like, *shown], api_visibility="undocumented", **quiet)
-    by_maker.click(
-        show_maker,
-        [position, session.ledger],
-        [*fields, like, *shown],
+    gr.on(
+        [session.tabs[0].select, reopen.click],
+        open_place,
+        [address, session.ledger],
+        [*fields, like, *shown, image, opened],
+        js=HERE,
+        api_name="open_training_set",
         api_visibility="undocumented",
         **quiet,
+    ).success(None, image, js=show_sheet(chosen=False))
+    address.change(None, address, js=KEEP_PLACE)
+    beside, detailed = gr.State([]), [image, opened]
+    chosen = grid.select(choose, [listed, number], detailed, api_name="choose_training_image", **quiet)
+    of_mine = nearest.select(
+        choose_nearest, [beside, number], detailed, api_visibility="undocumented", **quiet
     )
+    for event in (chosen, of_mine):
+        event.success(None, image, js=show_sheet(chosen=True))
     looked = mine.upload(
         look_for,
         mine,
-        [mine, answer, nearest],
+        [mine, answer, nearest, beside],
         api_name="find_my_work",
         show_progress="minimal",
         **ATTRIBUTION,
     )
     looked.failure(None, None, mine, js="() => null")  # the file is gone
+
+
+def _choices(own: TrainingSetServices, name: str) -> list[tuple[str, str]]:
+    values = own.search.values(name)[:_MOST_MAKERS]
+    return [(ANY, ""), *((f"{one_line(value)} ({count:,})", value) for value, count in values)]
+
+
+def _wanted(words: str | None, creator: str | None, style: str | None, licence: str | None) -> Wanted:
+    return Wanted(checked_words(words), creator or "", style or "", licence or "")
+
+
+def _frames(found: Found, start: int) -> str:
+    """A style sheet: images that are only similar by meaning have dashed frames."""
+    first = max(found.said - start, 0) + 1
+    if found.said == len(found.positions) or first > PAGE:
+        return ""
+    return (
+        f"<style>#set-grid .grid-container > :nth-child(n+{first}) {{ border: 2px dashed #767676; }}</style>"
+    )

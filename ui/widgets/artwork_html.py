@@ -19,6 +19,7 @@ from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.artwork import standing_sentence
 from ui.services.app import Query
 from ui.services.artwork import Desk, Nearest
+from ui.widgets.set_links import alike_link
 from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
@@ -133,8 +134,13 @@ def nearest(found: Sequence[Nearest], corpus: Corpus) -> str:
     cells = "".join(
         '<div class="pair"><div>'
         + _figure(one.image, one.title, _THUMBNAIL)
-        + f'<figure><img src="{thumbnail_uri(corpus, one.position)}" alt="training image: '
-        f'{html.escape(credit.caption, quote=True)}"><figcaption>{html.escape(credit.caption or credit.id)}; '
+        + "<figure>"
+        + alike_link(
+            credit,
+            f'<img src="{thumbnail_uri(corpus, one.position)}" alt="training image: '
+            f'{html.escape(credit.caption, quote=True)}">',
+        )
+        + f"<figcaption>{html.escape(credit.caption or credit.id)}; "
         f"{html.escape(credit.creator) or 'maker unknown'}; similarity {one.similarity:.2f}</figcaption></figure>"
         "</div></div>"
         for one, credit in zip(found[:_PAIRS], credits, strict=False)

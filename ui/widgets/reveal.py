@@ -9,6 +9,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
 from attribution_core.common.text import rounded_percent
 from attribution_core.corpus.credit import Credit
+from ui.widgets.set_links import alike_link
 
 SOURCES = 4
 Thumbnail = Callable[[int], str]
@@ -53,8 +54,9 @@ def _source(result: Attribution, work: Work, thumbnail: Thumbnail, length: float
     first = work.places[0]
     name = html.escape(result.name_of(first))
     address = html.escape(thumbnail(int(result.ids[first])), quote=True)
+    picture = f'<img src="{address}" alt="training image: {html.escape(result.name_of(first), quote=True)}">'
     return (
-        f'<li><img src="{address}" alt="training image: {html.escape(result.name_of(first), quote=True)}">'
+        f"<li>{alike_link(result.credits[first], picture)}"
         f'<div><div class="share"><i style="--part:{length:.3f}"></i><b>{value}</b></div>'
         f'<span class="name">{name}</span><small>{maker_words(result.credits[first])}</small></div></li>'
     )

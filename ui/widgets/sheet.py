@@ -1,0 +1,67 @@
+"""One training image in detail, on a sheet over the page: Escape, the back button or a tap outside closes it."""
+
+from __future__ import annotations
+
+import html
+import json
+
+from attribution_core.common.text import one_line
+from attribution_core.corpus.credit import Credit
+from ui.widgets.facts import credit_facts, facts_list
+from ui.widgets.set_links import alike_link, maker_link
+
+
+def sheet(credit: Credit, picture: str, *, stored: bool, at: int = 0, count: int = 1) -> str:
+    """The sheet, closed. picture: its address. at: the image's place among the `count` of the grid, from 0."""
+    name = one_line(credit.caption or credit.id)
+    by_maker = f"All by {maker_link(credit.creator)}" if credit.creator else ""
+
+    def step(by: int, words: str, sign: str, there: bool) -> str:
+        disabled = "" if there else " disabled"
+        return f'<button data-step="{by}" aria-label="{words}"{disabled}>{sign}</button>'
+
+    return (
+        f'<dialog class="sheet" data-at="{at}" data-image="{html.escape(credit.id, quote=True)}" '
+        f'aria-label="{html.escape(name, quote=True)}"><div class="sheet-bar">'
+        f"{step(-1, 'Previous image', '←', at > 0)}{step(1, 'Next image', '→', at < count - 1)}"
+        '<button data-close aria-label="Close">✕</button></div>'
+        f'<img src="{html.escape(picture, quote=True)}" alt="training image: {html.escape(name, quote=True)}">'
+        f"{facts_list(name, credit_facts(credit, stored=stored))}"
+        f'<p class="sheet-links">{alike_link(credit)}{by_maker and f"<span>{by_maker}</span>"}</p></dialog>'
+    )
+
+
+def show_sheet(*, chosen: bool) -> str:
+    """A script for after the sheet of an image came: show it. It takes the image's id.
+
+    chosen: whether the visitor chose the image, which then goes into the address; else the address must name it still.
+    """
+    return f"""async (image) => {{
+  let sheet;
+  for (let tries = 0; tries < 50; tries++) {{
+    sheet = document.querySelector('#set-sheet dialog');
+    if (sheet?.dataset.image === image) break;
+    await new Promise((go) => setTimeout(go, 20));
+  }}
+  if (!image || sheet?.dataset.image !== image || sheet.open) return;
+  const url = new URL(location.href), named = url.searchParams.get('image');
+  if (named !== image) {{
+    if (!{json.dumps(chosen)}) return;
+    url.searchParams.set('image', image);
+    // Going on from one to the next on the list is no step of its own.
+    history[named ? 'replaceState' : 'pushState']({{sheet: true}}, '', url);
+  }}
+  sheet.onclick = ({{target}}) => {{
+    const step = Number(target.dataset.step);
+    if (step) window.stepSheet(step);
+    if (target === sheet || 'close' in target.dataset) sheet.close();
+  }};
+  sheet.onclose = () => {{
+    const url = new URL(location.href);
+    if (!sheet.isConnected || url.searchParams.get('image') !== image) return;
+    url.searchParams.delete('image');
+    if (history.state?.sheet) history.back();
+    else history.replaceState(null, '', url);  // the page was opened on it
+  }};
+  sheet.showModal();
+}}"""
