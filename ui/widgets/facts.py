@@ -12,7 +12,7 @@ from attribution_core.corpus.credit import Credit
 def credit_facts(credit: Credit, *, stored: bool) -> list[tuple[str, str]]:
     """Name and value (HTML) of everything that a credit says. stored: whether the collection holds the picture."""
     return [
-        ("Maker", html.escape(credit.creator) or "unknown"),
+        ("Maker", html.escape(credit.maker)),
         ("Licence", html.escape(credit.licence) or "not stated"),
         ("Style", html.escape(credit.style)),
         ("Source", html.escape(credit.source)),
