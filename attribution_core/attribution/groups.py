@@ -98,6 +98,10 @@ class Groups:
             rest_high=min(self.rest_high / wide, 1.0),
         )
 
+    def leading(self, least: float = 0.025, most: int = 9) -> tuple[Group, ...]:
+        """The first groups, at most so many, that hold at least so much each: those that a picture can label."""
+        return tuple(g for g in self.groups[:most] if g.influence >= least)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text: the groups, and the rest."""
         groups = [

@@ -44,17 +44,30 @@ def _escape_formula(value: Any) -> Any:
 
 
 def percent(share: float) -> str:
-    """Format a share with significant digits, never rounded to 0% or 100%."""
+    """Format a share with significant digits, never rounded to 0% or 100%: for tables and downloads."""
     if share < 0.0001:
         return "< 0.01%"
     return f"{share:.2%}" if share < 0.1 else f"{min(share, 0.999):.1%}"
 
 
 def rounded_percent(share: float) -> str:
-    """A share as its evidence allows it to be said in a sentence: whole percents."""
-    if share < 0.005:
-        return "under 1%"
-    return f"{min(round(100 * share), 99)}%"
+    """Format a share as its evidence allows: whole percents, one decimal below 1%, never 0% or 100%."""
+    if share < 0.0005:
+        return "under 0.1%"
+    if share >= 0.995:
+        return "over 99%"
+    return f"{share:.1%}" if share < 0.0095 else f"{share:.0%}"
+
+
+def one_in(share: float) -> str:
+    """Say a share as a count, such as "about 1 in 8"; "" from 2/3 on and below 1/20, where it helps nobody."""
+    return f"about 1 in {1 / share:.0f}" if 0.05 <= share < 2 / 3 else ""
+
+
+def percent_range(low: float, high: float) -> str:
+    """Format an interval of shares to the digits that differ: "12% to 14%", or "13%" if both ends read so."""
+    ends = dict.fromkeys((rounded_percent(low), rounded_percent(high)))
+    return " to ".join(ends)
 
 
 def listing(parts: Iterable[str], joined: str = "and") -> str:

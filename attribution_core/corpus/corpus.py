@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from attribution_core.common.cards import CARD_NAME, verify_files
+from attribution_core.common.cards import CARD_NAME, read_card, verify_files
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import kind_of
 from attribution_core.common.json_text import read_json
-from attribution_core.corpus.credit import Credit
+from attribution_core.corpus.credit import Credit, creator_name
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ SIZE_COLUMNS = ("width", "height")
 DUPLICATES = "duplicates.json"
 PICTURES = "images"
 """Beside the Parquet files, where near-duplicates were looked for: {"sets": lists of ids that are one work}."""
+ICON_SET_PACKAGE = "@iconify-json/"
+"""Begins the name of a source that is an icon set, as Iconify packs them."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _FUNCTION_WORDS = frozenset(
     """about above across after against all along among and any around another are before behind below
@@ -197,14 +199,33 @@ class Corpus:
             self._check(position)
         names = [n for n in (*_CREDIT, *SIZE_COLUMNS) if n in self._table.column_names]
         rows = self._table.select(names).take(np.asarray(positions, dtype=np.int64)).to_pylist()
-        works = self.works
+        works, sets = self.works, self.icon_sets
         return tuple(
             Credit(
                 **{name: value for name, value in row.items() if value is not None},
                 work=works.get(str(row.get("id")), ""),
+                icon_set=bool(row.get("creator")) and sets.get(row.get("source") or "") == row.get("creator"),
             )
             for row in rows
         )
+
+    @cached_property
+    def icon_sets(self) -> Mapping[str, str]:
+        """Map each source that is an icon set to its publisher, as the corpus's card names it; empty without a card."""
+        if not (self.path / CARD_NAME).is_file():
+            return {}
+        sources = read_card(self.path).get("sources", [])
+        return {
+            str(source["package"]): str(source["creator"])
+            for source in (sources if isinstance(sources, list) else [])
+            if isinstance(source, dict)
+            and str(source.get("package", "")).startswith(ICON_SET_PACKAGE)
+            and source.get("creator")
+        }
+
+    def maker(self, creator: str) -> str:
+        """Name a creator, or several as in `credited` ("Ada or Google"), with icon sets called so and last."""
+        return creator_name(creator, self.icon_sets.values())
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:

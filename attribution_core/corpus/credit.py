@@ -1,15 +1,19 @@
-"""The creator, source and licence of a training image."""
+"""The creator, source and licence of a training image, and how its makers are named."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+
+from attribution_core.common.text import listing
 
 
 @dataclass(frozen=True)
 class Credit:
     """The creator, source and licence of a training image; unknown text is "", an unknown size 0.
 
-    work: id of the first image of its near-duplicate group; "" if it has no near-duplicates.
+    work: id of the first image of its near-duplicate group; "" if it has no near-duplicates. icon_set: whether the
+    creator is the publisher of a whole icon set, as the corpus's card says, and no individual.
     """
 
     id: str = ""
@@ -24,3 +28,45 @@ class Credit:
     width: int = 0
     height: int = 0
     work: str = ""
+    icon_set: bool = False
+
+    @property
+    def maker(self) -> str:
+        """Who made it: "Ada", "icon set by Google", or "maker unknown"."""
+        return makers_of([self]) or "maker unknown"
+
+    @property
+    def description(self) -> str:
+        """What is in the picture and who made it: "red heart, noto style, icon set by Google"."""
+        return ", ".join(filter(None, (self.caption or self.id, makers_of([self], by=True))))
+
+
+def maker_names(creators: Iterable[str], publishers: Iterable[str] = (), *, by: bool = False) -> str:
+    """Name the makers of one work: individuals first, then publishers of icon sets; "" if nobody is named.
+
+    by: begin with "by" where an individual comes first, to follow the name of a work.
+    """
+    sets = list(dict.fromkeys(filter(None, publishers)))
+    people = [name for name in dict.fromkeys(filter(None, creators)) if name not in sets]
+    parts = [f"{'by ' if by else ''}{listing(people)}"] if people else []
+    if sets:
+        parts.append(f"icon set{'s' * (len(sets) > 1)} by {listing(sets)}")
+    return ", ".join(parts)
+
+
+def creator_name(creator: str, publishers: Container[str]) -> str:
+    """Name a creator, or the several of a work ("Ada or Google"). publishers: of icon sets."""
+    names = creator.split(" or ")
+    return maker_names(names, [name for name in names if name in publishers])
+
+
+def makers_of(credits: Iterable[Credit], *, by: bool = False) -> str:
+    """Name the makers of images that are one work, as `maker_names` does."""
+    known = list(credits)
+    return maker_names((c.creator for c in known), (c.creator for c in known if c.icon_set), by=by)
+
+
+def title_and_makers(title: str, credits: Iterable[Credit]) -> str:
+    """A work in quotation marks and its makers: "“red heart” by Ada", "“red heart”, icon set by Google"."""
+    makers = makers_of(credits, by=True)
+    return f"“{title}”{' ' if makers.startswith('by ') else ', ' if makers else ''}{makers}"

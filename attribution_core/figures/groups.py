@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from attribution_core.attribution.groups import Groups
+from attribution_core.common.text import rounded_percent
 from attribution_core.figures.style import draw, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-FAINT, STRONG, REST = (86, 116, 159), (23, 62, 190), "#5f6b80"
+COLOURS = (
+    "#1d4ed8",
+    "#b45309",
+    "#0f766e",
+    "#9d174d",
+    "#4d7c0f",
+    "#6d28d9",
+    "#0369a1",
+    "#991b1b",
+    "#7c5a12",
+)
+"""Told apart beside each other; white text is legible on each."""
+SMALL, REST = "#475569", "#64748b"
 
 
-def group_map(groups: Groups) -> Figure:
-    """Plot a treemap of the groups' shares, shaded by lift, with everything else in grey."""
-    names = [plain(g.name) for g in groups.groups]
-    # From 1/16 to 64 times an even share; white text is legible on the whole range.
-    depth = [float(np.clip((np.log2(max(g.lift, 1e-9)) + 4) / 10, 0, 1)) for g in groups.groups]
-    notes = [f"{g.listed} listed of {g.images:,}; {g.lift:.1f} times an even share" for g in groups.groups]
-    colours = [
-        "#{:02x}{:02x}{:02x}".format(*(round(a + (b - a) * d) for a, b in zip(FAINT, STRONG, strict=True)))
-        for d in depth
+def group_map(groups: Groups, name_of: Callable[[str], str] = str) -> Figure:
+    """Plot a treemap of the groups' shares, with small groups as one tile and everything else in grey.
+
+    name_of: a group's name -> as it is shown.
+    """
+    shown = groups.leading()
+    small = groups.groups[len(shown) :]
+    tiles = [
+        (
+            plain(name_of(g.name)),
+            g.influence,
+            f"{g.listed} listed of {g.images:,}; {g.lift:.1f} times an even share",
+            colour,
+        )
+        for g, colour in zip(shown, COLOURS, strict=False)
     ]
+    if small:
+        together = sum(g.influence for g in small)
+        tiles.append(
+            (f"{len(small)} more", together, ", ".join(plain(name_of(g.name)) for g in small[:5]), SMALL)
+        )
+    tiles.append(("not listed", groups.rest, "all training images that are not listed", REST))
+    labels, values, notes, colours = (list(column) for column in zip(*tiles, strict=True))
     field = {
         "type": "treemap",
-        "labels": [*names, "everything else"],
-        "parents": [""] * (len(names) + 1),
-        "values": [*(g.influence for g in groups.groups), groups.rest],
-        "customdata": [*notes, "not listed"],
-        "texttemplate": "%{label}<br>%{value:.1%}",
-        "textfont": {"size": 14, "color": "white"},
-        "hovertemplate": "%{label}: %{value:.2%}<br>%{customdata}<extra></extra>",
-        "marker": {"colors": [*colours, REST], "line": {"width": 2, "color": "rgba(255, 255, 255, 0.6)"}},
+        "labels": labels,
+        "parents": [""] * len(tiles),
+        "values": values,
+        "customdata": notes,
+        "text": [rounded_percent(value) for value in values],
+        "texttemplate": "%{label}<br><b>%{text}</b>",
+        "textfont": {"size": 15, "color": "white"},
+        "hovertemplate": "%{label}: %{text}<br>%{customdata}<extra></extra>",
+        "marker": {"colors": colours, "line": {"width": 2, "color": "rgba(255, 255, 255, 0.6)"}},
         "tiling": {"pad": 2},
         "pathbar": {"visible": False},
     }
-    return draw([field], "", "", margin={"t": 40})
+    return draw([field], "", "", margin={"t": 40}, uniformtext={"mode": "hide", "minsize": 11})

@@ -1,4 +1,4 @@
-"""The HTML of a report: one page without scripts, for paper and screen, light and dark.
+"""The HTML of a report: one printed page that says it all, then an appendix; no scripts, light and dark.
 
 Captions, names and links are strangers' text: the template escapes everything, and the page forbids itself to load
 anything (Content-Security-Policy).
@@ -6,16 +6,22 @@ anything (Content-Security-Policy).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
-from attribution_core.reports.meaning import LIMITS, MEANING
+from attribution_core.common.text import one_in, rounded_percent
+from attribution_core.corpus.credit import creator_name, makers_of
+from attribution_core.reports.meaning import CAVEAT, LIMITS, MEANING
 from attribution_core.reports.render import render
 from attribution_core.reports.report import Report
 from attribution_core.reports.wording.attribution import attribution_how, place_in_work
-from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
 
+SOURCES = 5
+"""Works on the first page."""
 _TOP = 18  # px above the tallest bar
 _WIDTH, _HEIGHT = 900, 190  # px of the bars by rank
 
@@ -30,6 +36,21 @@ class _Bar:
     middle: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One of the top sources on the first page. part: length of its bar, from 0 to 1."""
+
+    thumbnail: str
+    description: str
+    name: str
+    value: str
+    count: str
+    part: float
+    makers: str
+    licence: str
+    link: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +73,10 @@ def report_page(report: Report) -> str:
         "report.html.j2",
         title=f"Attribution of “{report.title}”",
         report=report,
-        headline=headline(report.attribution),
+        headline=_title(report.attribution),
+        sources=_sources(report),
+        name_of=_name_of(report.attribution),
+        caveat=CAVEAT,
         origin=ORIGIN[report.attribution.made_by],
         known=attribution_how(report.attribution),
         ranks=report.attribution.rank.tolist(),
@@ -61,6 +85,38 @@ def report_page(report: Report) -> str:
         meaning=MEANING,
         limits=LIMITS,
     )
+
+
+def _title(result: Attribution) -> str:
+    return headline(result) if result.has_shares else similarity_headline(result)
+
+
+def _name_of(result: Attribution) -> Callable[[GroupBy, str], str]:
+    """How a group of a sum is called: makers as everywhere, other groups by their names."""
+    publishers = {credit.creator for credit in result.credits if credit.icon_set}
+    return lambda by, name: creator_name(name, publishers) if by is GroupBy.CREATOR else name
+
+
+def _sources(report: Report) -> list[_Source]:
+    result = report.attribution
+    works = [work for work in result.works if work.places[0] < len(report.thumbnails)][:SOURCES]
+    strongest = max((work.influence for work in works), default=0.0) or 1.0
+    return [
+        _Source(
+            report.thumbnails[first],
+            result.credits[first].description,
+            result.name_of(first),
+            rounded_percent(work.influence) if result.has_shares else f"similarity {similarity:.2f}",
+            one_in(work.influence) if result.has_shares else "",
+            work.influence / strongest if result.has_shares else max(similarity, 0.0),
+            makers_of((result.credits[p] for p in work.places), by=True) or "maker unknown",
+            result.credits[first].licence or "licence not stated",
+            result.credits[first].link,
+        )
+        for work in works
+        for first in (work.places[0],)
+        for similarity in (float(result.similarity[first]),)
+    ]
 
 
 def _spread(result: Attribution) -> _Spread:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from attribution_core.common.images import data_uri
-from attribution_core.common.text import percent, web_link
+from attribution_core.common.text import percent, percent_range, rounded_percent, web_link
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -25,6 +25,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"data_uri": data_uri, "percent": percent, "web_link": web_link}
+    environment.filters["rounded_percent"] = rounded_percent
+    environment.globals["percent_range"] = percent_range
     return environment
 
 

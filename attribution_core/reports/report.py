@@ -19,12 +19,14 @@ from attribution_core.common.arrays import whole
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.files import sha256_file
 from attribution_core.common.images import data_uri
+from attribution_core.evidence.benchmark import Evidence
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.section import Section, StoredPart
 from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.attribution import attribution_how
 from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.reliability import reliability_of
 
 LARGEST_QUERY = 1024
 """Longer side of the query in px; a smaller one stays as it is."""
@@ -46,6 +48,7 @@ class Report:
         method: Which of its methods attributed.
         parts: Its stored parts with their checksums.
         sections: What other analyses add, a verdict say.
+        reliability: How far the strongest share can be relied on, in one sentence; "" if it was not measured.
         made: When, ISO 8601 in UTC.
     """
 
@@ -60,6 +63,7 @@ class Report:
     method: str
     parts: tuple[StoredPart, ...]
     sections: tuple[Section, ...] = ()
+    reliability: str = ""
     made: str = ""
     software: str = field(default=f"attribution-explorer {__version__}")
 
@@ -93,6 +97,7 @@ class Report:
             "attribution": result.to_dict(),
             "thumbnails": list(self.thumbnails),
             "headline": headline(result),
+            "reliability": self.reliability,
             "stands_out": result.stands_out,
             "effective_number": result.effective_number,
             "sums": [told.to_dict() for told in self.sums],
@@ -133,6 +138,7 @@ def make_report(
     Raises:
         InvalidInputError: `shown` is below 1.
         CollectionMismatchError: The attribution is of another training set, or the collection has changed on the disk.
+        CheckpointError: The collection's evidence is damaged.
     """
     collection.check_unchanged()
     shown = min(whole("shown", shown, 1), len(attribution))
@@ -151,6 +157,7 @@ def make_report(
         collection.method,
         _parts(collection),
         tuple(sections),
+        reliability_of(attribution, Evidence.open(collection.path), collection.method),
         moment.isoformat(timespec="seconds"),
     )
 

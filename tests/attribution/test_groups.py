@@ -17,7 +17,7 @@ from attribution_core.attribution.groups import Group, GroupBy, Groups, group
 from attribution_core.collection.collection import Collection
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
-from attribution_core.figures.groups import group_map
+from attribution_core.figures.groups import COLOURS, REST, SMALL, group_map
 from tests.support.fakes import ENCODER, fake_collection, shape_image
 
 N = 60
@@ -121,11 +121,15 @@ def contrast_with_white(colour: str) -> float:
 
 
 def test_the_map_holds_every_share_and_its_letters_can_be_read():
-    shares = [Group("<b>Ada</b>", 0.5, 0.4, 0.6, 3, 1, 0.001, 3), Group("Ben", 0.2, 0.1, 0.3, 1, 900, 0.9, 1)]
+    shares = [
+        Group("<b>Ada</b>", 0.5, 0.4, 0.6, 3, 1, 0.001, 3),
+        Group("Ben", 0.18, 0.1, 0.3, 1, 900, 0.9, 1),
+        Group("Cy", 0.02, 0.0, 0.1, 1, 9, 0.09, 1),
+    ]
     figure = group_map(Groups(GroupBy.CREATOR, tuple(shares), 0.3, 0.2, 0.4, 1000))
     field = Figure(figure.to_dict()).data[0]  # Plotly looks at every value here
-    assert list(field.labels) == ["&lt;b&gt;Ada&lt;/b&gt;", "Ben", "everything else"]
-    assert list(field["values"]) == [0.5, 0.2, 0.3]
+    assert list(field.labels) == ["&lt;b&gt;Ada&lt;/b&gt;", "Ben", "1 more", "not listed"]
+    assert list(field["values"]) == [0.5, 0.18, 0.02, 0.3], "what is too small for its name is one tile"
     assert field.customdata[0] == "3 listed of 1; 500.0 times an even share"
-    assert len(set(field.marker.colors)) == 3
-    assert all(contrast_with_white(colour) >= 4.5 for colour in field.marker.colors)
+    assert len(set(field.marker.colors)) == 4
+    assert all(contrast_with_white(colour) >= 4.5 for colour in {*COLOURS, SMALL, REST})

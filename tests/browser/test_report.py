@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -76,11 +77,14 @@ def test_a_report_is_made_on_the_click_and_needs_no_network(
     page.on("request", lambda r: asked.append(r.url))
     page.on("console", lambda message: asked.append(message.text))
     page.goto(report.as_uri())
-    expect(page.locator("h1")).to_contain_text("Which training images")
+    expect(page.locator("h1").first).to_contain_text(told["headline"])
     assert page.locator(".card").count() == 12
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    page.add_style_tag(content=".first ~ * { display: none }")
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1, "the answer is one sheet, the appendix follows"
     page.close()
 
 

@@ -32,7 +32,7 @@ from attribution_core.reports.html import report_page
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report, make_report
 from attribution_core.reports.section import Fact, Picture, Section
-from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
 from tests.support.fakes import fake_collection, shape_image
 
@@ -161,7 +161,7 @@ def test_hostile_text_in_every_field_is_escaped(shapes: Collection) -> None:
         key for _, attrs in before.tags for key in attrs
     }
     shown = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
-    assert shown.count(HOSTILE) == len(clean.thumbnails) + 1, "captions are attributes, too"
+    assert sum(HOSTILE in str(alt) for alt in shown) == len(shown), "captions are attributes, too"
     listed = 20 * 4  # captions, creators, licences and checksums are in a table and elsewhere
     assert page.words.count(HOSTILE) > listed
 
@@ -211,7 +211,7 @@ def test_the_page_shows_what_the_json_says(shapes: Collection) -> None:
         ],
     )
     page = Tags(report_page(told))
-    assert sum(tag == "img" for tag, _ in page.tags) == 1 + 4 + 1
+    assert sum(tag == "img" for tag, _ in page.tags) == 1 + 2 * 4 + 1, "sources are on the first page, too"
     for words in (
         "seven",
         "ab" * 32,
@@ -364,7 +364,8 @@ def test_page_and_json_say_what_is_known_of_the_images_making(
     assert told["query"]["made_by"] == told["attribution"]["made_by"] == str(known)
     assert told["headline"] == headline(result)
     words = Tags((tmp_path / "r.html").read_text(encoding="utf-8")).words
-    assert f"{headline(result)}." in words and ORIGIN[known] in words
+    found = headline(result) if said else similarity_headline(result)
+    assert found in words and ORIGIN[known] in words
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
 from attribution_core.reports.thumbnails import thumbnail_uri
-from attribution_core.reports.wording.reliability import reliability_words
+from attribution_core.reports.wording.reliability import reliability_of
 from attribution_core.settings import Settings
 from ui.services import gpu
 from ui.services.background import in_background
@@ -56,8 +56,6 @@ OTHERS = (
 )
 
 
-UNSEEN_THINGS = "test_unseen_concept"
-"""The test case that is nearest to what visitors make: things, by models that no method learned from."""
 _GLIMPSES, _GLIMPSED = (0.5, 0.75), 8  # parts of the steps; training images
 UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
 """Of a prompt for the collection's own generator, which saw these captions and no others."""
@@ -239,12 +237,7 @@ class Services:
 
     def reliability_words(self, result: Attribution) -> str:
         """How far the strongest share can be relied on; "" where that was not measured."""
-        if self.evidence is None:
-            return ""
-        known = [m for m in self.evidence.methods if m.name == self.collection.method]
-        measured = [c for m in known for c in m.calibrated if c.case == UNSEEN_THINGS]
-        share = result.works[0].influence
-        return reliability_words(measured[0], share, "things new to the method") if measured else ""
+        return reliability_of(result, self.evidence, self.collection.method)
 
     def thumbnail(self, position: int) -> str:
         """A training image small, as a data URI to write into the page."""

@@ -11,7 +11,7 @@ import gradio as gr
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
-from attribution_core.common.text import percent
+from attribution_core.common.text import one_in, percent_range, rounded_percent
 from attribution_core.reports.meaning import CAVEAT
 from attribution_core.reports.wording.attribution import place_in_work
 from attribution_core.reports.wording.headline import headline, similarity_headline
@@ -34,7 +34,7 @@ COLUMNS = [
     "similarity",
     "uncalibrated %",
     "caption",
-    "creator",
+    "maker",
     "licence",
     "source",
     "link",
@@ -66,7 +66,7 @@ def build(services: Services, session: Session) -> None:
                 format="png",
                 interactive=False,
                 elem_id="query",
-                alt_text="the image that is attributed",
+                alt_text="The image whose sources are listed",
                 buttons=["fullscreen"],
                 height=280,
             )
@@ -75,7 +75,7 @@ def build(services: Services, session: Session) -> None:
                     label="Training image",
                     interactive=False,
                     elem_id="chosen",
-                    alt_text="the chosen training image",
+                    alt_text="The training image that is described below",
                     buttons=["fullscreen"],
                     height=280,
                 )
@@ -207,14 +207,12 @@ def build(services: Services, session: Session) -> None:
 
 
 def _label(head: Attribution, work: Work) -> str:
+    first = work.places[0]
+    description = head.credits[first].description or head.name_of(first)
     if not head.has_shares:
-        return f"{work.places[0] + 1} · {head.similarity[work.places[0]]:.2f}"
+        return f"{head.similarity[first]:.2f} · {description}"
     more = f" ×{len(work.places)}" if work.near_duplicates else ""
-    return f"{work.places[0] + 1} · {percent(work.influence)}{more}"
-
-
-def _name(result: Attribution, k: int) -> str:
-    return html.escape(result.name_of(k))
+    return f"{rounded_percent(work.influence)}{more} · {description}"
 
 
 def _headline(query: Query | None, result: Attribution | None) -> str:
@@ -235,11 +233,13 @@ def _rest_bar(head: Attribution) -> str:
         return ""
     others, share = head.n_training - len(head), 1 - head.rest
     listed = "1 listed image" if len(head) == 1 else f"{len(head)} listed images"
-    label = f"{listed}: {percent(share)}; the {others:,} others together: {percent(head.rest)}"
+    label = (
+        f"{listed}: {rounded_percent(share)}; the {others:,} others together: {rounded_percent(head.rest)}"
+    )
     return (
         f'<div class="rest" role="img" aria-label="{label}"><div class="track"><div class="fill" '
-        f'style="width:{share:.2%}"></div></div><p><span><b>{percent(share)}</b> {listed}</span>'
-        f"<span><b>{percent(head.rest)}</b> the {others:,} others together</span></p></div>"
+        f'style="width:{share:.2%}"></div></div><p><span><b>{rounded_percent(share)}</b> {listed}</span>'
+        f"<span><b>{rounded_percent(head.rest)}</b> the {others:,} others together</span></p></div>"
     )
 
 
@@ -267,9 +267,9 @@ def _table(head: Attribution) -> dict[str, Any]:
             *(round(100 * t[name], 4) for name in ("influence", "low", "high")),
             round(t["similarity"], 4),
             round(100 * t["uncalibrated"], 4),
-            *(t[name] for name in words),
+            *((t | {"creator": credit.maker})[name] for name in words),
         ]
-        for t in head.to_dict()["top"]
+        for t, credit in zip(head.to_dict()["top"], head.credits, strict=True)
     ]
     columns, types = ([names[k] for k in shown] for names in (COLUMNS, _TYPES))
     value = {"headers": columns, "data": [[row[k] for k in shown] for row in rows]}
@@ -279,12 +279,15 @@ def _table(head: Attribution) -> dict[str, Any]:
 def _facts(result: Attribution, rank: int, stored: bool = True) -> str:
     k, credit = rank - 1, result.credits[rank - 1]
     low, high = float(result.influence_low[k]), float(result.influence_high[k])
-    certain = "certain bounds" if str(result.kind) == "exact" else "99% interval"
+    share, between = float(result.influence[k]), percent_range(low, high)
+    count = one_in(share)
     shares = [
-        ("Influence", f"<b>{percent(float(result.influence[k]))}</b>"),
-        (certain.capitalize(), f"{low:.4%} to {high:.4%}"),
-        ("Alike", html.escape(place_in_work(result.work_of(k), k))),
-        ("Uncalibrated", f"{result.uncalibrated[k]:.4%}"),
+        ("Influence", f"<b>{rounded_percent(share)}</b>{f', {count}' if count else ''}"),
+        (
+            "Certainly" if str(result.kind) == "exact" else "99% interval",
+            between if " to " in between else "",
+        ),
+        ("Near-duplicates", html.escape(place_in_work(result.work_of(k), k))),
     ]
     return facts_list(
         result.name_of(k),

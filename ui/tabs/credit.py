@@ -1,21 +1,23 @@
-"""The tab Credit: whose images an image owes to, by creator, source, licence or style; over one image or the visit."""
+"""The part By maker: shares summed by maker, source, licence or style, over one image or the visit."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from attribution_core.attribution.groups import GroupBy, Groups, group
+from attribution_core.attribution.groups import UNKNOWN, GroupBy, Groups, group
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.text import percent
+from attribution_core.common.text import listing, rounded_percent
 from attribution_core.figures.groups import group_map
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
 from ui.session import Session, as_file
 from ui.tabs import report_buttons
+from ui.widgets.bar_list import bar_list
 from ui.widgets.set_links import maker_link
 from ui.widgets.status import no_shares
 
@@ -30,9 +32,15 @@ COLUMNS = [
     "lift",
 ]
 _LEFT_OUT = (
-    "Images that are ticked are left out as if they had not been candidates, and the others take their share. "
-    "That is arithmetic, not retraining: nobody knows what a model would have learned in their place."
+    "What you leave out counts as if it had not been a candidate, and the others take its share. "
+    "This is arithmetic, not retraining: nobody knows what a model would have learned instead."
 )
+_BY = {
+    GroupBy.CREATOR: "maker",
+    GroupBy.SOURCE: "source",
+    GroupBy.LICENCE: "licence",
+    GroupBy.STYLE: "style",
+}
 
 
 def build(services: Services, session: Session) -> None:
@@ -42,7 +50,7 @@ def build(services: Services, session: Session) -> None:
     sentence = gr.HTML(elem_id="credit-words")
     with gr.Row(elem_id="credit-row"):
         by = gr.Radio(
-            [str(b) for b in GroupBy],
+            [(name, str(by)) for by, name in _BY.items()],
             value=str(GroupBy.CREATOR),
             label="Add up by",
             elem_id="credit-by",
@@ -56,12 +64,13 @@ def build(services: Services, session: Session) -> None:
             [],
             multiselect=True,
             label="Leave out",
-            info="what if these had not been there?",
+            info="What if these had not been there?",
             elem_id="leave-out",
             scale=3,
             min_width=280,
         )
-    picture = gr.Plot(label="Shares; grey: everything else", elem_id="credit-map")
+    picture = gr.Plot(label="Shares; grey: images that are not listed", elem_id="credit-map")
+    bars = gr.HTML(elem_id="credit-bars")
     table = gr.Dataframe(
         headers=COLUMNS,
         datatype=["html", *["number"] * 6],
@@ -73,7 +82,7 @@ def build(services: Services, session: Session) -> None:
         gr.HTML(f"<p class='status'>{_LEFT_OUT}</p>", elem_id="left-out-words")
         csv = gr.DownloadButton("CSV", elem_id="credit-csv", scale=0, min_width=90)
     report_buttons.build_ledger(services, session)
-    shown = [sentence, picture, table, csv]
+    shown = [sentence, picture, bars, table, csv]
 
     def draw_groups(asked: list[Attribution], by: str, left_out: list[str], over: str) -> list[Any]:
         """What is shown, and the names that can be left out."""
@@ -82,18 +91,21 @@ def build(services: Services, session: Session) -> None:
             return [
                 no_shares(asked[0] if asked else None),
                 None,
+                "",
                 gr.update(value=None, visible=False),
                 None,
                 [],
             ]
         whole = group(results, corpus, by)
         told = whole.without(left_out)
+        name_of = corpus.maker if by == GroupBy.CREATOR else str
         return [
-            _sentence(told, whole, left_out, len(results), over),
-            group_map(told),
-            gr.update(value=_rows(told, makers), visible=True),
+            _sentence(told, whole, left_out, len(results), over, name_of),
+            group_map(told, name_of),
+            _bars(told, name_of),
+            gr.update(value=_rows(told, name_of, makers), visible=True),
             as_file(told.to_csv().encode(), f"credit-by-{by}.csv"),
-            [g.name for g in whole.groups],
+            [(name_of(g.name), g.name) for g in whole.groups],
         ]
 
     def chosen(result: Attribution | None, ledger: list[Seen], over: str) -> list[Attribution]:
@@ -122,30 +134,47 @@ def build(services: Services, session: Session) -> None:
     out.input(leave_out, [*asked, out], shown, api_name="leave_out", show_progress="hidden")
 
 
-def _sentence(groups: Groups, whole: Groups, left_out: list[str], images: int, over: str) -> str:
-    first = groups.groups[0] if groups.groups else None
-    words = "this image" if over == THIS else f"{images} {'image' if images == 1 else 'images'} of this visit"
-    if first is None:
-        text = f"Everything that is listed is left out; the others hold {percent(groups.rest)}."
+def _sentence(
+    groups: Groups, whole: Groups, left_out: list[str], images: int, over: str, name_of: Callable[[str], str]
+) -> str:
+    what = "this image" if over == THIS else f"{images} image{'s' * (images != 1)} of this visit"
+    rest = rounded_percent(groups.rest)
+    if not groups.groups:
+        text = f"Everything that is listed is left out. All other images hold {rest}."
     else:
-        whose = "who made" if groups.by is GroupBy.CREATOR else "which is"
+        first, shown = groups.groups[0], name_of(groups.groups[0].name)
         text = (
-            f"Of the influence on {words}, {percent(first.influence)} goes to listed images of {groups.by} "
-            f"“{first.name}”, {whose} {first.share:.1%} of the training set: {first.lift:.1f} times an even share."
+            f"{shown[0].upper()}{shown[1:]} comes first, with {rounded_percent(first.influence)} of the influence on "
+            f"{what}. That is {first.lift:.1f} times its part of the training set, {rounded_percent(first.share)}."
         )
-        text += f" What is not listed holds {percent(groups.rest)}."
+        person = next((g for g in groups.groups if name_of(g.name) == g.name and g.name != UNKNOWN), None)
+        if shown != first.name and person is not None:
+            text += (
+                f" The strongest individual maker is {person.name}, with {rounded_percent(person.influence)}."
+            )
+        text += f" Images that are not listed hold {rest}."
     if left_out:
         gone = sum(g.influence for g in whole.groups if g.name in left_out)
-        text += f" Left out: {', '.join(left_out)}, which held {percent(gone)}."
+        names = listing(name_of(name) for name in left_out)
+        text += f" Left out: {names}, with {rounded_percent(gone)}."
     return f'<p class="sentence" aria-live="polite">{html.escape(text)}</p>'
 
 
-def _rows(groups: Groups, makers: frozenset[str]) -> list[list[Any]]:
+def _bars(groups: Groups, name_of: Callable[[str], str]) -> str:
+    shown = groups.leading()
+    small = groups.groups[len(shown) :]
+    more = [(f"{len(small)} more", sum(g.influence for g in small))] if small else []
+    return bar_list([*((name_of(g.name), g.influence) for g in shown), *more], ("not listed", groups.rest))
+
+
+def _rows(groups: Groups, name_of: Callable[[str], str], makers: frozenset[str]) -> list[list[Any]]:
     """A row for each group. makers: whose names have a page in the tab Training set."""
     has_pages = groups.by is GroupBy.CREATOR
     rows: list[list[Any]] = [
         [
-            maker_link(g.name) if has_pages and g.name in makers else html.escape(g.name),
+            maker_link(g.name, name_of(g.name))
+            if has_pages and g.name in makers
+            else html.escape(name_of(g.name)),
             *(round(100 * v, 3) for v in (g.influence, g.low, g.high)),
             g.works,
             g.images,
@@ -154,4 +183,4 @@ def _rows(groups: Groups, makers: frozenset[str]) -> list[list[Any]]:
         for g in groups.groups
     ]
     rest = [round(100 * v, 3) for v in (groups.rest, groups.rest_low, groups.rest_high)]
-    return [*rows, ["everything else", *rest, None, None, None]]
+    return [*rows, ["not listed", *rest, None, None, None]]

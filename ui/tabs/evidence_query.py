@@ -10,7 +10,7 @@ import gradio as gr
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.attribution.result import Attribution
-from attribution_core.common.text import percent
+from attribution_core.common.text import rounded_percent
 from attribution_core.evidence.benchmark import Evidence
 from attribution_core.figures.evidence import PRETRAINED
 from ui.handler import handler
@@ -160,7 +160,7 @@ def _exemplars(evidence: Evidence, model: ManifestEntry) -> list[tuple[Any, str]
     return [
         (
             added.image,
-            ", ".join(filter(None, (added.credit.creator, added.credit.licence))) or added.credit.id,
+            ", ".join(filter(None, (added.credit.description, added.credit.licence))),
         )
         for added in evidence.exemplars(model)
     ]
@@ -179,14 +179,14 @@ def _side(
         else str(services.training_image(int(result.ids[k])))
         for k in listed
     ]
-    captions = [f"{result.rank[k]:,} · {percent(float(result.influence[k]))}" for k in listed]
+    captions = [f"{result.rank[k]:,} · {rounded_percent(float(result.influence[k]))}" for k in listed]
     frames = " ".join(
         f"#{side}-gallery .grid-container > :nth-child({place}) {{ --frame: 5px; --known: #d0282e; }}"
         for place, k in enumerate(listed, 1)
         if k in own
     )
     which = "the exemplar" if len(own) == 1 else "the first exemplar"
-    share = percent(float(result.influence[own].sum()))
+    share = rounded_percent(float(result.influence[own].sum()))
     words = (
         f"<p class='status'><b>{html.escape(method)}</b>: {which} is number {result.rank[own[0]]:,} of "
         f"{result.n_training:,}{'; it has' if len(own) == 1 else f'; all {len(own)} have'} {share} of the "

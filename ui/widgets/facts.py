@@ -13,7 +13,7 @@ from ui.widgets.set_links import maker_link
 def credit_facts(credit: Credit, *, stored: bool) -> list[tuple[str, str]]:
     """Name and value (HTML) of everything that a credit says. stored: whether the collection holds the picture."""
     return [
-        ("Maker", maker_link(credit.creator) or "unknown"),
+        ("Maker", maker_link(credit.creator, credit.maker) or "unknown"),
         ("Licence", html.escape(credit.licence) or "not stated"),
         ("Style", html.escape(credit.style)),
         ("Source", html.escape(credit.source)),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
 from attribution_core.common.text import rounded_percent
-from attribution_core.corpus.credit import Credit
+from attribution_core.corpus.credit import makers_of
 from ui.widgets.set_links import alike_link
 
 SOURCES = 4
@@ -52,20 +52,16 @@ def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: lis
 
 def _source(result: Attribution, work: Work, thumbnail: Thumbnail, length: float, value: str) -> str:
     first = work.places[0]
-    name = html.escape(result.name_of(first))
+    name, credit = html.escape(result.name_of(first)), result.credits[first]
+    makers = makers_of((result.credits[p] for p in work.places), by=True) or "maker unknown"
+    terms = html.escape(f"{makers} · {credit.licence or 'licence not stated'}")
     address = html.escape(thumbnail(int(result.ids[first])), quote=True)
-    picture = f'<img src="{address}" alt="training image: {html.escape(result.name_of(first), quote=True)}">'
+    picture = f'<img src="{address}" alt="training image: {html.escape(credit.description, quote=True)}">'
     return (
-        f"<li>{alike_link(result.credits[first], picture)}"
+        f"<li>{alike_link(credit, picture)}"
         f'<div><div class="share"><i style="--part:{length:.3f}"></i><b>{value}</b></div>'
-        f'<span class="name">{name}</span><small>{maker_words(result.credits[first])}</small></div></li>'
+        f'<span class="name">{name}</span><small>{terms}</small></div></li>'
     )
-
-
-def maker_words(credit: Credit) -> str:
-    """Maker and licence of an image, HTML."""
-    creator = html.escape(credit.creator) or "maker unknown"
-    return f"{creator} · {html.escape(credit.licence) or 'licence not stated'}"
 
 
 def _panel(headline: str, rows: str, rest: str, notes: list[str], kind: str = "reveal") -> str:

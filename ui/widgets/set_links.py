@@ -25,9 +25,9 @@ def place_link(place: Place, words: str) -> str:
     return f'<a href="{html.escape(place.link, quote=True)}">{html.escape(one_line(words))}</a>'
 
 
-def maker_link(name: str) -> str:
-    """A maker's name, linked to the page of all their works, HTML; "" for none."""
-    return place_link(Place(Wanted(creator=name)), name) if name else ""
+def maker_link(name: str, words: str = "") -> str:
+    """A maker's name, linked to the page of all their works, HTML; "" for none. words: text, if not the name."""
+    return place_link(Place(Wanted(creator=name)), words or name) if name else ""
 
 
 def alike_link(credit: Credit, content: str = "More like this") -> str:

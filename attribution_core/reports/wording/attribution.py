@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
-from attribution_core.common.text import percent
+from attribution_core.common.text import rounded_percent
 
 
 def attribution_how(result: Attribution) -> dict[str, str]:
@@ -47,5 +47,5 @@ def place_in_work(work: Work, place: int) -> str:
     if not work.near_duplicates:
         return ""
     if place == work.places[0]:
-        return f"{near_duplicates_words(work)}: {percent(work.influence)} together"
+        return f"{near_duplicates_words(work)}: {rounded_percent(work.influence)} together"
     return f"near-duplicate of rank {work.places[0] + 1}, and one work with it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attribution_core.attribution.finding import Finding, Pattern, find
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import rounded_percent
+from attribution_core.corpus.credit import title_and_makers
 
 
 def headline(result: Attribution) -> str:
@@ -41,10 +42,8 @@ def _about(number: float) -> str:
 
 def name_and_maker(result: Attribution, work: int) -> str:
     """A listed work by its caption and its makers. work: place in `result.works`."""
-    entry = result.works[work]
-    name = f"“{result.name_of(entry.places[0])}”"
-    creators = [c for c in dict.fromkeys(entry.creators) if c]
-    return f"{name} by {' and '.join(creators[:2])}" if creators else name
+    places = result.works[work].places
+    return title_and_makers(result.name_of(places[0]), (result.credits[p] for p in places))
 
 
 def similarity_headline(result: Attribution) -> str:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import rounded_percent
-from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.evidence.benchmark import Calibrated, Evidence
 
+UNSEEN_THINGS = "test_unseen_concept"
+"""The test case that is nearest to what people draw: things, by models that no method learned from."""
 _ENOUGH = 20  # candidates in a bin, for its figure to be told
+
+
+def reliability_of(result: Attribution, evidence: Evidence | None, method: str) -> str:
+    """How far the strongest share can be relied on; "" where that was not measured for this method."""
+    measured = [
+        calibrated
+        for known in (evidence.methods if evidence is not None else ())
+        if known.name == method
+        for calibrated in known.calibrated
+        if calibrated.case == UNSEEN_THINGS
+    ]
+    share = result.works[0].influence
+    return reliability_words(measured[0], share, "things new to the method") if measured else ""
 
 
 def reliability_words(measured: Calibrated, share: float, what: str) -> str:
