@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import re
@@ -84,6 +85,13 @@ class Query:
         """A name for downloads: letters, digits and hyphens of the title, and the seed."""
         words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60] or "image"
         return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
+
+    @cached_property
+    def key(self) -> str:
+        """Tells images apart: a checksum of the pixels."""
+        return hashlib.sha256(
+            f"{self.image.mode} {self.image.size}".encode() + self.image.tobytes()
+        ).hexdigest()
 
     @cached_property
     def png(self) -> bytes:
@@ -236,6 +244,13 @@ class Services:
         measured = [c for m in known for c in m.calibrated if c.case == UNSEEN_THINGS]
         share = result.works[0].influence
         return reliability_words(measured[0], share, "things new to the method") if measured else ""
+
+    def recites(self, query: Query) -> bool:
+        """Whether the noise signal of its making warns that an image may be close to a training image."""
+        evidence, signal = self.memorization_evidence, query.noise_signal
+        if evidence is None or query.recipe is None or signal is None:
+            return False
+        return evidence.recites(query.recipe, signal)
 
     def thumbnail(self, position: int) -> str:
         """A training image small, as a data URI to write into the page."""
