@@ -28,7 +28,7 @@ from pocket.corpus.sources import ALL_SOURCES
 from pocket.encoders import clip, sscd
 from pocket.encoders import report as encoder_report
 from pocket.encoders.convert import PACKAGE
-from pocket.evidence import memorization, regions, scaling, second_opinion
+from pocket.evidence import less_like, memorization, regions, scaling, second_opinion
 from pocket.evidence import methods as evidence
 from pocket.examples import EXAMPLES, file_name
 from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
@@ -225,6 +225,14 @@ STAGES = (
         [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT],
         [_MEMORIZATION],
         [asdict(memorization.Settings()), list(encoder_report.CHANGES)],
+    ),
+    Stage(
+        "less_like",
+        "measure how often a memorized prompt still gives a copy when it is drawn again, less like it",
+        ("pocket.evidence.less_like",),
+        [_GENERATOR, *_CORPUS, *_TRAINED[:1], _ENCODER_REPORT],
+        [str(less_like.OUT)],
+        list(less_like.SEEDS),
     ),
     Stage(
         "examples",

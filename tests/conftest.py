@@ -60,15 +60,14 @@ def own_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of 60 shapes with a tiny generator of few steps and one example; only to be read."""
     from attribution_core.common.cards import write_card
-    from attribution_core.common.images import save_png
     from attribution_core.generation.recipe import Recipe
     from tests.support.fakes import fake_collection, shape_image
-    from tests.support.tiny_pipeline import make_pocket_like
+    from tests.support.tiny_pipeline import make_pocket_like, save_example
 
     folder = tmp_path_factory.mktemp("shapes") / "shapes"
     fake_collection(folder, n=60, temperature=0.005)
     write_card(make_pocket_like(folder / "generator"), {"default_steps": 4, "default_guidance": 2.0})
-    save_png(shape_image(1), folder / "examples/1.png", Recipe("red cat", 1, 4, 2.0).to_dict())
+    save_example(folder, "1.png", shape_image(1), Recipe("red cat", 1, 4, 2.0))
     return folder
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import UNKNOWN, GroupBy
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.arrays import whole
 from attribution_core.common.images import border_colour
@@ -181,9 +182,14 @@ def outlined(image: Image.Image, box: Box, side: int = 512) -> Image.Image:
     return shown
 
 
-def attribute_region(attributor: Attributor, region: Region, top: int = 100) -> Attribution:
-    """Attribute a region as if it were an image of its own. Raises what `Attributor.attribute` raises."""
-    return attributor.attribute(region.image, top)
+def attribute_region(
+    attributor: Attributor, region: Region, top: int = 100, made_by: MadeBy = MadeBy.UNKNOWN
+) -> Attribution:
+    """Attribute a region as if it were an image of its own. Raises what `Attributor.attribute` raises.
+
+    made_by: of the whole image.
+    """
+    return attributor.attribute(region.image, top, made_by=made_by)
 
 
 def grid(

@@ -110,7 +110,16 @@ class Attributor:
         if added:
             hits, credits = self._with(hits, credits, query, added)
         fitted = calibrator.temperature_ if calibrator.is_fitted else scale.temperature
-        return Attribution(hits, credits, scale, fitted, collection.name, collection.encoder_name, made_by)
+        return Attribution(
+            hits,
+            credits,
+            scale,
+            fitted,
+            collection.name,
+            collection.encoder_name,
+            made_by,
+            collection.method,
+        )
 
     def _with(
         self, hits: Hits, credits: tuple[Credit, ...], query: NDArray[np.float32], added: Sequence[Added]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from attribution_core.collection.collection import Collection
-from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.weights import weights_sha256
 
 
 class MadeBy(StrEnum):
@@ -25,6 +25,6 @@ def made_by(recipe: Recipe | None, collection: Collection, *, said_so: bool = Fa
     A recipe is what the image's file claims; nobody proves it.
     """
     if recipe is not None and recipe.generator_sha256 and collection.generator_path is not None:
-        if recipe.generator_sha256 == Generator.open(collection.generator_path).sha256:
+        if recipe.generator_sha256 == weights_sha256(collection.generator_path):
             return MadeBy.THIS_GENERATOR
     return MadeBy.SAID_SO if said_so else MadeBy.UNKNOWN

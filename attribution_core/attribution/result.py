@@ -42,6 +42,7 @@ class Attribution:
         encoder: Name of the encoder.
         made_by: Whether a model trained on the collection made the image. Where that is unknown, the numbers tell
             how similar training images are, and no influence.
+        method: Which of the collection's methods attributed.
 
     Raises:
         InvalidInputError: There is not one query, or not one credit for each listed image.
@@ -54,6 +55,7 @@ class Attribution:
     collection: str
     encoder: str
     made_by: MadeBy = MadeBy.UNKNOWN
+    method: str = ""
 
     def __post_init__(self) -> None:
         """Check the parts against each other, and score."""

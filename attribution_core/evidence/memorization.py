@@ -17,8 +17,12 @@ from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError
+from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.generation.recipe import Recipe
 
 FILE = "memorization.json"
+ORDINARY = 0.98
+"""A signal stronger than that of this part of images of ordinary training prompts is that of a memorized one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,14 @@ class MemorizationEvidence:
                 f"'{path}' cannot be read ({type(error).__name__}: {error}); build it again with "
                 "'python -m pocket.evidence.memorization', or delete it."
             ) from error
+
+    def recites(self, recipe: Recipe, signal: NoiseSignal) -> bool:
+        """Whether an image's signal is that of a memorized prompt; False where the like of it was not measured."""
+        measured = recipe.generator_sha256 == self.generator_sha256 and self.signals.at == (
+            recipe.steps,
+            recipe.guidance,
+        )
+        return measured and self.signals.above("training", signal.mean) >= ORDINARY
 
     def stands_apart(self, after: int, drop: float) -> bool:
         """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""

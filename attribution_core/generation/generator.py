@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import inspect
 import re
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.devices import free_memory, has_bfloat16, memory_errors, pick_device
-from attribution_core.common.files import sha256_file
 from attribution_core.common.images import save_png
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.generation.loading import check_kind, diffusers_library, download, load_pipeline, quiet
@@ -24,6 +22,7 @@ from attribution_core.generation.noise_signal import NoiseSignal, signals_of, ta
 from attribution_core.generation.previews import preview, tap_predicted_original
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import GENERATORS, PIPELINES, Defaults, find, licence_notice
+from attribution_core.generation.weights import weights_sha256
 from attribution_core.settings import shipped
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ _SAVE_MEMORY = (
     "close other programs, generate fewer images at a time, or choose a smaller generator such as 'sd-turbo' (see the "
     "command 'generators')"
 )
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,6 @@ class Generator:
         self.device = device
         self.lock = threading.RLock()
         self._folder = folder
-        self._hash_lock = threading.Lock()
-        self._sha256: str | None = None
 
     @classmethod
     def open(cls, path_or_name: Path | str, device: str = "auto") -> Generator:
@@ -142,18 +138,10 @@ class Generator:
         usual = PIPELINES[check_kind(self._folder)]
         return Defaults(card.get("default_steps", usual.steps), card.get("default_guidance", usual.guidance))
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """One checksum over all weight files, which identifies the generator; computed once."""
-        folder = self.folder  # before taking the lock: its holder must not wait for another lock
-        with self._hash_lock:
-            if self._sha256 is None:
-                digest = hashlib.sha256()
-                files = (p for kind in ("*.safetensors", "*.bin") for p in folder.rglob(kind))
-                for path in sorted(files):
-                    digest.update(f"{path.relative_to(folder).as_posix()} {_sha256(path)}\n".encode())
-                self._sha256 = digest.hexdigest()
-            return self._sha256
+        return weights_sha256(self.folder)
 
     def load(self) -> Generator:
         """Load the weights now rather than with the first image. Returns self."""
@@ -311,12 +299,6 @@ def _call_pipeline(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepP
         return pipeline(
             **call, callback=lambda index, timestep, latents: report(pipeline, index, timestep, {})
         )
-
-
-def _sha256(path: Path) -> str:
-    """Return a file's SHA-256; the hub's cache names large files by theirs, so those need not be read."""
-    name = path.resolve().name
-    return name if path.is_symlink() and _SHA256.fullmatch(name) else sha256_file(path)
 
 
 def _software() -> str:

@@ -157,7 +157,7 @@ def make_report(
         collection.method,
         _parts(collection),
         tuple(sections),
-        reliability_of(attribution, Evidence.open(collection.path), collection.method),
+        reliability_of(attribution, Evidence.open(collection.path)),
         moment.isoformat(timespec="seconds"),
     )
 

@@ -145,6 +145,15 @@ def test_what_was_measured_of_memorization_is_of_the_shipped_generator(generator
     )
 
 
+def test_drawing_again_less_like_it_helps_on_the_generator_that_ships(generator: Generator) -> None:
+    told = json.loads((POCKET / "evidence/less_like.json").read_text())
+    assert told["generator_sha256"] == generator.sha256
+    assert told["copy_encoder"] == copy_encoder(Collection.open(POCKET))
+    same, less = told["the same words"], told["less like it"]
+    assert same["prompts"] == less["prompts"] == 40
+    assert less["rate"]["high"] < same["rate"]["low"]
+
+
 def test_copies_are_told_through_an_index_that_ships() -> None:
     collection = Collection.open(POCKET)
     checker = Memorization(collection, device="cpu")

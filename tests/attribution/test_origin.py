@@ -9,6 +9,7 @@ import pytest
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy, made_by
 from attribution_core.collection.collection import Collection
+from attribution_core.generation import weights
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from tests.support.fakes import fake_collection, shape_image
@@ -36,6 +37,25 @@ def test_a_recipe_of_the_collections_generator_is_believed_and_no_other(collecti
         assert made_by(recipe, collection) is MadeBy.UNKNOWN
         assert made_by(recipe, collection, said_so=True) is MadeBy.SAID_SO
     assert made_by(Recipe("a", generator_sha256=own), collection, said_so=True) is MadeBy.THIS_GENERATOR
+
+
+def test_the_weights_are_read_once_and_again_only_when_they_change(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert collection.generator_path is not None
+    own, read = Generator.open(collection.generator_path).sha256, []
+    sha256 = weights.sha256_file
+    monkeypatch.setattr(weights, "sha256_file", lambda path: read.append(path) or sha256(path))
+    for _ in range(2):
+        assert made_by(Recipe("a", generator_sha256=own), collection) is MadeBy.THIS_GENERATOR
+    assert read == []
+    changed = next(collection.generator_path.rglob("*.safetensors"))
+    before = changed.read_bytes()
+    changed.write_bytes(before + b" ")
+    assert made_by(Recipe("a", generator_sha256=own), collection) is MadeBy.UNKNOWN
+    assert changed in read
+    changed.write_bytes(before)
+    assert made_by(Recipe("a", generator_sha256=own), collection) is MadeBy.THIS_GENERATOR
 
 
 def test_without_a_generator_only_the_owners_word_counts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.noise_signal import NoiseSignal
+from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.as_dict import verdict_dict
 from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
@@ -41,6 +43,14 @@ def test_a_verdict_names_its_similarity_and_threshold() -> None:
     several = verdict(0.9, 0.85, 0.8, 0.2)
     assert "3 training images at once" in verdict_title(several)
     assert "need not be a copy of one" in verdict_sentence(several)
+
+
+def test_a_signal_warns_only_where_the_like_of_it_was_measured(evidence: MemorizationEvidence) -> None:
+    made = Recipe("cat", 1, 2, 3.5, generator_sha256="f" * 64)
+    assert evidence.recites(made, NoiseSignal((4.5,)))
+    assert not evidence.recites(made, NoiseSignal((3.5,)))
+    for other in ({"steps": 3}, {"guidance": 3.0}, {"generator_sha256": "0" * 64}):
+        assert not evidence.recites(replace(made, **other), NoiseSignal((4.5,)))
 
 
 def test_without_a_threshold_no_verdict_is_claimed() -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+
+from attribution_core.common.images import save_png
+from attribution_core.generation.recipe import Recipe
+from attribution_core.generation.weights import weights_sha256
 
 WORDS = (
     "[PAD]",
@@ -146,3 +153,9 @@ def _save(folder: Path, text: Any, tokenizer: Any, vae: Any, scheduler: Any) -> 
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def save_example(collection: Path, name: str, image: Image.Image, recipe: Recipe) -> None:
+    """Store an image as an example of a collection's own generator, whose folder is there."""
+    own = replace(recipe, generator_sha256=weights_sha256(collection / "generator"))
+    save_png(image, collection / "examples" / name, own.to_dict())

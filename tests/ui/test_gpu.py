@@ -23,13 +23,12 @@ from attribution_core.analyses.unlearning.second_opinion import second_opinion
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import save_png
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.scoring.calibrator import Calibrator
 from tests.support.fakes import ENCODER, fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services import gpu
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     collection.add_method(
         "flatter", encoder=ENCODER, features=features, calibrator=Calibrator.from_temperature(5.0, ENCODER)
     )
-    save_png(shape_image(1), folder / "examples/1.png", Recipe("shape 1", 1).to_dict())
+    save_example(folder, "1.png", shape_image(1), Recipe("shape 1", 1))
     return folder
 
 

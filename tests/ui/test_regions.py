@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection, shape_image
 from ui.services.app import Query, Services
 from ui.services.regions import RegionServices, between, box_of, corner_at, read_mask
+from ui.widgets import regions_html as words
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,20 @@ def test_bad_layers_edges_and_clicks_are_refused_or_kept_inside(
     assert corner_at((600, -3), (512, 512)) == (100, 0)
     assert between((80, 10), (20, 40)) == (20, 80, 10, 40)
     assert between((100, 0), (100, 0)) == (98, 100, 0, 2)
+
+
+def test_a_region_has_shares_only_where_its_image_has(services: Services) -> None:
+    asked, query = RegionServices(services), Query(shape_image(3), "three")
+    similar = asked.box(query, None, (0, 50, 0, 50))
+    head = similar.result.head(4)
+    assert "No shares" in words.answer(similar)
+    shown = words.table(head, None)
+    assert not any("share" in name for name in shown["headers"])
+    assert [row[1] for row in shown["data"]] == [round(float(s), 4) for s in head.similarity]
+    shared = asked.box(replace(query, said_so=True), None, (0, 50, 0, 50))
+    assert "No shares" not in words.answer(shared)
+    shown = words.table(shared.result.head(4), None)
+    assert shown["headers"] == list(words.COLUMNS) and shown["data"][0][3] > 0
 
 
 def test_the_measured_test_is_read_or_said_to_be_damaged(services: Services) -> None:

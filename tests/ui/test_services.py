@@ -10,20 +10,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attribution_core.add_one_in.reliability import Reliability
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
+from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_recipe, save_png
 from attribution_core.common.text import rounded_percent
 from attribution_core.corpus.credit import Credit
+from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.wording.reliability import UNSEEN_THINGS
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
+from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.scoring.shares import Scale
 from attribution_core.settings import Settings
-from tests.support.fakes import fake_collection, fake_evidence, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from tests.support.fakes import ENCODER, fake_collection, fake_evidence, shape_image
+from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services.app import OTHERS, UNSAID, Query, Services
 from ui.tabs.attribution import _facts, _headline, _rest_bar
 
@@ -34,7 +39,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
     fake_collection(folder, n=60)
     make_pocket_like(folder / "generator")
     for k in (1, 2):
-        save_png(shape_image(k), folder / f"examples/{k}.png", Recipe(f"shape {k}", k).to_dict())
+        save_example(folder, f"{k}.png", shape_image(k), Recipe(f"shape {k}", k))
     save_png(shape_image(9), folder / "examples/without-recipe.png")
     return Services.open(Settings(collection=folder, top=20, max_upload_mb=1))
 
@@ -103,7 +108,8 @@ def test_the_page_opens_on_the_first_example_with_a_recipe(services: Services) -
     assert [q.title for q in services.examples] == ["shape 1", "shape 2"]
     assert services.first is not None
     query, result = services.first
-    assert query.recipe == Recipe("shape 1", 1)
+    assert query.recipe is not None and query.recipe.prompt == "shape 1"
+    assert result.made_by is MadeBy.THIS_GENERATOR
     assert result.credits[0].id == "shape/0001"
 
 
@@ -174,6 +180,44 @@ def test_words_of_others_are_shown_as_words() -> None:
     for text in (_headline(QUERY, result), _facts(result, 1)):
         assert "<b>cat</b>" not in text and "<i>query" not in text
     assert "href" not in _facts(result, 1), "a link that is no web address is not made one"
+
+
+def test_the_reliability_is_that_of_the_method_that_attributed(tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path / "shapes", n=60)
+    features = load_encoder(ENCODER).encode([collection.corpus.image(i) for i in range(60)])
+    for name in ("flatter", "unmeasured"):
+        collection.add_method(
+            name, encoder=ENCODER, features=features, calibrator=Calibrator.from_temperature(5.0, ENCODER)
+        )
+    fake_evidence(Collection.open(collection.path))
+    services = Services.open(Settings(collection=collection.path))
+    assert services.evidence is not None
+    bins = Reliability(
+        np.array([0.0]), np.array([1.1]), np.array([50]), np.array([0.5]), np.array([0.2]), 0.0, 0.0
+    )
+    right = {"own": 0.2, "flatter": 0.4}
+    methods = [
+        dataclasses.replace(
+            method,
+            calibrated=tuple(
+                dataclasses.replace(
+                    case,
+                    case=UNSEEN_THINGS,
+                    after=dataclasses.replace(bins, observed=np.array([right[method.name]])),
+                )
+                for case in method.calibrated
+            ),
+        )
+        for method in services.evidence.methods
+        if method.name in right
+    ]
+    services.evidence = dataclasses.replace(services.evidence, methods=tuple(methods))
+    words = {
+        name: services.reliability_words(services.attribute(QUERY, name))
+        for name in (None, "flatter", "unmeasured")
+    }
+    assert ", 10 were right" in words[None] and ", 20 were right" in words["flatter"]
+    assert words["unmeasured"] == ""
 
 
 def test_the_bar_adds_up() -> None:

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from attribution_core.attribution.attributor import Attributor
-from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.errors import AttributionError, CheckpointError
@@ -45,12 +44,8 @@ def result(services: Services) -> Attribution:
 def test_the_same_image_again_counts_once_and_is_the_latest(result: Attribution) -> None:
     seen: list[Seen] = []
     images = {title: shape_image(ord(title)) for title in "ab"}
-    for title, method, known in (
-        ("a", "one", MadeBy.UNKNOWN),
-        ("b", "one", MadeBy.UNKNOWN),
-        ("a", "two", MadeBy.SAID_SO),
-    ):
-        seen = remember(seen, Query(images[title], title, made_by=known), result, method)
+    for title, method, said_so in (("a", "one", False), ("b", "one", False), ("a", "two", True)):
+        seen = remember(seen, Query(images[title], title, said_so=said_so), result, method)
     assert [(s.entry.title, s.entry.method, s.number) for s in seen] == [("b", "one", 2), ("a", "two", 3)]
     assert [s.entry.title for s in returnable(seen)] == ["a", "b"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import re
@@ -20,7 +21,7 @@ from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.analyses.memorization.verdict import Memorization
 from attribution_core.analyses.word_search import WordSearch, method_with_text
 from attribution_core.attribution.attributor import Attributor
-from attribution_core.attribution.origin import MadeBy
+from attribution_core.attribution.origin import MadeBy, made_by
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import atomic_path
@@ -66,8 +67,8 @@ class Query:
     """The image that is attributed.
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
-    made_by: whether a model that was trained on the collection made it, as far as is known.
-    noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker.
+    noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker. said_so: whether
+    the visitor says that a model trained on the collection made it.
     """
 
     image: Image.Image
@@ -76,13 +77,20 @@ class Query:
     notices: tuple[str, ...] = ()
     noise_signal: NoiseSignal | None = None
     blacked_out: bool = False
-    made_by: MadeBy = MadeBy.UNKNOWN
+    said_so: bool = False
 
     @property
     def file_name(self) -> str:
         """A name for downloads: letters, digits and hyphens of the title, and the seed."""
         words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60] or "image"
         return words if self.recipe is None else f"{words}-seed-{self.recipe.seed}"
+
+    @cached_property
+    def key(self) -> str:
+        """Tells images apart: a checksum of the pixels."""
+        return hashlib.sha256(
+            f"{self.image.mode} {self.image.size}".encode() + self.image.tobytes()
+        ).hexdigest()
 
     @cached_property
     def png(self) -> bytes:
@@ -171,7 +179,7 @@ class Services:
             recipe = read_recipe(path)
             if recipe is not None:
                 known = Recipe.from_dict(recipe)
-                examples.append(Query(read_image(path), known.prompt, known, made_by=MadeBy.THIS_GENERATOR))
+                examples.append(Query(read_image(path), known.prompt, known))
         return tuple(examples)
 
     @cached_property
@@ -182,7 +190,9 @@ class Services:
         # Nobody is there yet whose turn at a ZeroGPU Space's GPU it could be.
         attributor = self.attributor() if gpu.SPACES is None else Attributor(self.collection, "cpu")
         example = self.examples[0]
-        return example, attributor.attribute(example.image, top=self.settings.top, made_by=example.made_by)
+        return example, attributor.attribute(
+            example.image, top=self.settings.top, made_by=self.made_by(example)
+        )
 
     @cached_property
     def evidence(self) -> Evidence | None:
@@ -236,8 +246,15 @@ class Services:
         return self.attributor().attribute(preview.image, top=_GLIMPSED, made_by=MadeBy.THIS_GENERATOR)
 
     def reliability_words(self, result: Attribution) -> str:
-        """How far the strongest share can be relied on; "" where that was not measured."""
-        return reliability_of(result, self.evidence, self.collection.method)
+        """How far the strongest share can be relied on; "" where that was not measured for its method."""
+        return reliability_of(result, self.evidence)
+
+    def recites(self, query: Query) -> bool:
+        """Whether the noise signal of its making warns that an image may be close to a training image."""
+        evidence, signal = self.memorization_evidence, query.noise_signal
+        if evidence is None or query.recipe is None or signal is None:
+            return False
+        return evidence.recites(query.recipe, signal)
 
     def thumbnail(self, position: int) -> str:
         """A training image small, as a data URI to write into the page."""
@@ -288,7 +305,7 @@ class Services:
     def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
         attributor = self.attributor(method)
-        return attributor.attribute(query.image, top=self.settings.top, made_by=query.made_by)
+        return attributor.attribute(query.image, top=self.settings.top, made_by=self.made_by(query))
 
     def read_upload(self, path: str | None) -> Query:
         """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
@@ -303,14 +320,11 @@ class Services:
         except AttributionError:  # a damaged note about its making does not make the image unreadable
             recipe = None
         title = Path(path).stem if recipe is None else recipe.prompt
-        return Query(image, title, recipe, made_by=self._origin(recipe))
+        return Query(image, title, recipe)
 
-    def _origin(self, recipe: Recipe | None) -> MadeBy:
-        """Whether the open generator, the collection's own, made an image of this recipe."""
-        if recipe is None or self.generator is None or self.settings.generator:
-            return MadeBy.UNKNOWN
-        same = recipe.generator_sha256 == self.generator.sha256
-        return MadeBy.THIS_GENERATOR if same else MadeBy.UNKNOWN
+    def made_by(self, query: Query) -> MadeBy:
+        """Whether a model that was trained on the collection made an image, as far as is known."""
+        return made_by(query.recipe, self.collection, said_so=query.said_so)
 
     def generate(self, prompt: str, seed: int, steps: int, guidance: float) -> Iterator[StepPreview | Query]:
         """Yield previews while an image is made, and the image at the end; closing it stops the work.
@@ -344,7 +358,6 @@ class Services:
                         notices,
                         event.noise_signal,
                         event.blacked_out,
-                        self._origin(event.recipe),
                     )
                 else:
                     yield event

@@ -44,25 +44,27 @@ class RegionServices:
 
     def box(self, query: Query | None, method: str | None, edges: Sequence[float]) -> AttributedRegion:
         """Attribute a box. edges: left, right, top and bottom in per cent. Raises `AttributionError`."""
-        image = _image(query)
-        return self._attribute(boxed(image, box_of(edges)), method)
+        whole = _present(query)
+        return self._attribute(whole, boxed(whole.image, box_of(edges)), method)
 
     def painted(
         self, query: Query | None, method: str | None, layers: Sequence[Layer] | None
     ) -> AttributedRegion:
         """Attribute what was painted. layers: encoded images of any size, painted where not transparent."""
-        image = _image(query)
-        return self._attribute(painted(image, read_mask(layers or ())), method)
+        whole = _present(query)
+        return self._attribute(whole, painted(whole.image, read_mask(layers or ())), method)
 
     def grid(self, query: Query | None, method: str | None, by: str, cells: float) -> Grid:
         """Whose training image each field of the query is closest to. Raises `AttributionError`."""
         count = int(cells) if isinstance(cells, (int, float)) and float(cells).is_integer() else cells
-        return grid(self._services.attributor(method), _image(query), by, count)  # type: ignore[arg-type]
+        return grid(self._services.attributor(method), _present(query).image, by, count)  # type: ignore[arg-type]
 
-    def _attribute(self, region: Region, method: str | None) -> AttributedRegion:
-        return AttributedRegion(
-            region, attribute_region(self._services.attributor(method), region, self._services.settings.top)
+    def _attribute(self, whole: Query, region: Region, method: str | None) -> AttributedRegion:
+        services = self._services
+        result = attribute_region(
+            services.attributor(method), region, services.settings.top, services.made_by(whole)
         )
+        return AttributedRegion(region, result)
 
 
 def box_of(edges: Sequence[float]) -> Box:
@@ -116,7 +118,7 @@ def read_mask(layers: Sequence[Layer]) -> NDArray[np.bool_]:
     return mask
 
 
-def _image(query: Query | None) -> Image.Image:
+def _present(query: Query | None) -> Query:
     if query is None:
         raise InvalidInputError("there is no image yet; generate or upload one on the first tab.")
-    return query.image
+    return query

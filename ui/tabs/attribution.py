@@ -147,8 +147,8 @@ def build(services: Services, session: Session) -> None:
         return [
             _headline(query, result),
             gr.update(
-                visible=query is not None and query.made_by is not MadeBy.THIS_GENERATOR,
-                value=query is not None and query.made_by is MadeBy.SAID_SO,
+                visible=result is not None and result.made_by is not MadeBy.THIS_GENERATOR,
+                value=result is not None and result.made_by is MadeBy.SAID_SO,
             ),
             None if query is None else as_file(query.png, f"{query.file_name}.png"),
             *draw_details(result, 1),
@@ -174,9 +174,7 @@ def build(services: Services, session: Session) -> None:
 
     @handler
     def set_claim(query: Query | None, claimed: bool) -> Query | None:
-        if query is None or query.made_by is MadeBy.THIS_GENERATOR:
-            return query
-        return replace(query, made_by=MadeBy.SAID_SO if claimed else MadeBy.UNKNOWN)
+        return None if query is None else replace(query, said_so=claimed)
 
     session.add_view([words, claim, image, chosen, facts, top, *listed], draw)
     switched = session.method.input(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -27,6 +27,7 @@ from ui.widgets.tiles import tiles
 SHOWN, MOST = 12, 50
 NOW = "the image shown now"
 _SIDES = ("left", "right")
+_NO_SHARES = "no shares, because nothing shows that a model trained on this collection made the image."
 _NOTHING = (
     '<div class="headline spread"><h2>Nothing to compare yet</h2><p>Generate an image, or bring one, on the '
     "first tab.</p></div>"
@@ -105,6 +106,8 @@ def build(services: Services, session: Session) -> None:
         if chosen is None:
             return None
         name = method if method in one.collection.methods else one.collection.method
+        # What the visitor says of an image is about the models of this collection, and not of another.
+        chosen = chosen if one is services else replace(chosen, said_so=False)
         return Side(one, chosen, name, one.attribute(chosen, name))
 
     @handler
@@ -220,11 +223,13 @@ def _key(corpus: Corpus, position: int) -> str:
 
 def _words(comparison: Comparison, left: Side, right: Side) -> str:
     count, shared = comparison.top, len(comparison.shared)
+    both = left.result.has_shares and right.result.has_shares
+    measure = "shares" if both else "similarities"
     if comparison.identical:
         head = (
             "Identical"
             if count == 1
-            else f"Identical: the same {count} images, in one order, with equal influences"
+            else f"Identical: the same {count} images, in one order, with equal {measure}"
         )
     else:
         head = (
@@ -241,11 +246,11 @@ def _words(comparison: Comparison, left: Side, right: Side) -> str:
         )
     elif left.method != right.method:
         text = (
-            "Each method has a scale of its own, its temperature: compare which images are found, and in what "
-            "order, rather than how high their shares are."
+            "Each method has a scale of its own: compare which images are found, and in what order, rather than how "
+            f"high their {measure} are."
         )
     elif left.query != right.query:
-        text = "Both are by one method over one collection, so their shares can be compared."
+        text = f"Both are by one method over one collection, so their {measure} can be compared."
     kind = "" if comparison.identical or shared else " spread"
     return f'<div class="headline{kind}" role="status"><h2>{head}</h2><p>{text}</p></div>'
 
@@ -279,7 +284,7 @@ def _tiles(comparison: Comparison) -> str:
                 "First place",
                 "the same image" if first else "different images",
                 " and ".join(
-                    f"{percent(float(r.influence[0]))} on the {side}"
+                    f"{_value(r, 0)} on the {side}"
                     for r, side in zip((comparison.left, comparison.right), _SIDES, strict=True)
                 ),
             ),
@@ -297,12 +302,20 @@ def _drawn(comparison: Comparison, side: Side, which: int) -> list[Any]:
         for k in both
     )
     images = [
-        (str(side.services.training_image(int(i))), f"{k} · {percent(share)}")
-        for k, (i, share) in enumerate(zip(head.ids, head.influence, strict=True), 1)
+        (str(side.services.training_image(int(i))), f"{k + 1} · {_value(head, k)}")
+        for k, i in enumerate(head.ids)
     ]
-    words = (
-        f"<p class='status'>{html.escape(side.name)}: these hold {percent(1 - head.rest)} of the influence, the "
-        f"{head.n_training - len(head):,} others {percent(head.rest)}. Framed: on both sides.</p>"
-        f"<style>{frames}</style>"
+    shares = (
+        f"these hold {percent(1 - head.rest)} of the influence, the {head.n_training - len(head):,} others "
+        f"{percent(head.rest)}"
     )
+    what = f"{shares}." if head.has_shares else _NO_SHARES
+    words = f"<p class='status'>{html.escape(side.name)}: {what} Framed: on both sides.</p><style>{frames}</style>"
     return [words, gr.update(value=images, selected_index=None)]
+
+
+def _value(result: Attribution, k: int) -> str:
+    """The share of a listed image, from 0, or its similarity where the image has no shares."""
+    if result.has_shares:
+        return percent(float(result.influence[k]))
+    return f"{result.similarity[k]:.2f}"

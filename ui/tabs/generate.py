@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from attribution_core.analyses.memorization.less_like import less_like
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import CAVEAT
 from attribution_core.reports.wording.headline import headline, similarity_headline
+from attribution_core.reports.wording.noise_signal import RECITES
 from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
 from ui.server.lanes import GENERATION
@@ -89,6 +91,11 @@ def build(services: Services, session: Session) -> None:
                 height=330,
             )
             status = gr.HTML(elem_id="status")
+            with gr.Row(visible=False, elem_id="recites") as recites:
+                gr.HTML(f"<p class='status'>{RECITES}</p>", min_width=240)
+                again = gr.Button(
+                    "Draw again, less like it", elem_id="draw-again", size="md", scale=0, min_width=190
+                )
             with gr.Row(elem_id="made-row"):
                 see = gr.Button(
                     "All influences →", variant="primary", elem_id="see", min_width=120, size="md"
@@ -218,6 +225,16 @@ def build(services: Services, session: Session) -> None:
             yield [*kept, image, status, made, shown]
 
     @handler
+    def draw_again(query: Query | None) -> Iterator[list[Any]]:
+        if query is None or query.recipe is None:
+            raise InvalidInputError("there is no image to draw again; generate one first.")
+        asked = less_like(query.recipe, secrets.randbelow(SEEDS + 1))
+        yield [*filled_in(asked), "", None, status_line("Drawing it again ..."), None, _WAITING]
+        kept = [gr.skip()] * (len(recipe) + 1)
+        for part in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
+            yield [*kept, *part]
+
+    @handler
     def read_upload(path: str | None) -> list[Any]:
         query = services.read_upload(path)
         if query.recipe is None:
@@ -242,12 +259,14 @@ def build(services: Services, session: Session) -> None:
                 gr.update(value=None),
                 *linked,
                 "",
+                gr.update(visible=False),
             ]
         file = as_file(query.png, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
-        return [file, _about(query), gr.update(value=file), *linked, shown]
+        warning = gr.update(visible=services.recites(query))
+        return [file, _about(query), gr.update(value=file), *linked, shown, warning]
 
-    session.add_view([image, status, png, copy, query_string, link, copied, revealed], draw)
+    session.add_view([image, status, png, copy, query_string, link, copied, revealed, recites], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
     # "once" would drop a click that comes while a stopped generation is still being put away.
     asking = gr.on(
@@ -271,6 +290,17 @@ def build(services: Services, session: Session) -> None:
         **GENERATION,
     )
     session.attribute_after(making)
+    redrawing = again.click(
+        draw_again,
+        session.query,
+        [*recipe, style, image, status, session.made, revealed],
+        api_name="draw_again",
+        show_progress="minimal",
+        show_progress_on=[status],
+        trigger_mode="multiple",
+        **GENERATION,
+    )
+    session.attribute_after(redrawing)
     opening = session.link.change(
         open_link,
         session.link,
@@ -282,7 +312,7 @@ def build(services: Services, session: Session) -> None:
     )
     session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
-    stop.click(None, cancels=[making, opening], queue=False).then(
+    stop.click(None, cancels=[making, redrawing, opening], queue=False).then(
         stopped,
         [session.query, session.result],
         [image, status, revealed],
@@ -290,14 +320,15 @@ def build(services: Services, session: Session) -> None:
         queue=False,
         show_progress="hidden",
     )
-    making.failure(
-        revealed_again,
-        [session.query, session.result],
-        revealed,
-        api_visibility="undocumented",
-        queue=False,
-        show_progress="hidden",
-    )
+    for event in (making, redrawing):
+        event.failure(
+            revealed_again,
+            [session.query, session.result],
+            revealed,
+            api_visibility="undocumented",
+            queue=False,
+            show_progress="hidden",
+        )
     session.attribute_after(
         upload.upload(
             read_upload,

@@ -108,8 +108,8 @@ def build(services: Services, session: Session) -> None:
                 )
     with gr.Accordion("The same as a table", open=False, elem_id="region-table-fold"):
         table = gr.Dataframe(
-            headers=words.COLUMNS,
-            datatype=["number"] * 2 + ["str", "number"] + ["str"] * 4,
+            headers=list(words.COLUMNS),
+            datatype=list(words.COLUMNS.values()),
             interactive=False,
             elem_id="region-table",
             max_height=420,
@@ -133,8 +133,9 @@ def build(services: Services, session: Session) -> None:
 
     found = [answer, cut, gallery, table]
 
-    def show(query: Query | None, result: Attribution | None, what: AttributedRegion) -> list[Any]:
+    def show(result: Attribution | None, what: AttributedRegion) -> list[Any]:
         head = what.result.head(SHOWN)
+        rows = words.table(head, result)
         images = [
             (str(services.training_image(int(i))), f"{k} · {s:.2f}")
             for k, (i, s) in enumerate(zip(head.ids, head.similarity, strict=True), 1)
@@ -143,7 +144,7 @@ def build(services: Services, session: Session) -> None:
             words.answer(what),
             what.region.image,
             gr.update(value=images, selected_index=None),
-            words.rows(head, result),
+            gr.update(value=rows, datatype=[words.COLUMNS[name] for name in rows["headers"]]),
         ]
 
     @handler
@@ -193,13 +194,13 @@ def build(services: Services, session: Session) -> None:
     def attribute_box(
         query: Query | None, result: Attribution | None, method: str, *edges: float
     ) -> list[Any]:
-        return show(query, result, own.box(query, method, edges))
+        return show(result, own.box(query, method, edges))
 
     @handler
     def attribute_painted(
         query: Query | None, result: Attribution | None, method: str, layers: list[Layer] | None
     ) -> list[Any]:
-        return show(query, result, own.painted(query, method, layers))
+        return show(result, own.painted(query, method, layers))
 
     @handler
     def region_grid(query: Query | None, method: str, by: str, cells: float) -> list[Any]:

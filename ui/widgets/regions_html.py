@@ -11,17 +11,19 @@ from attribution_core.common.estimates import Estimate
 from attribution_core.common.text import percent
 from attribution_core.evidence.regions import RegionEvidence
 from ui.services.regions import AttributedRegion
+from ui.widgets.status import no_shares
 
-COLUMNS = [
-    "rank",
-    "similarity",
-    "rank for the whole image",
-    "share %, on the scale of whole images",
-    "caption",
-    "creator",
-    "licence",
-    "id",
-]
+COLUMNS = {
+    "rank": "number",
+    "similarity": "number",
+    "rank for the whole image": "str",
+    "share %, on the scale of whole images": "number",
+    "caption": "str",
+    "creator": "str",
+    "licence": "str",
+    "id": "str",
+}
+"""Of the table, with the kind of what is in them."""
 NOTE = (
     "This tab is exploratory. The region is treated as if it were an image of its own. The scale that turns "
     "similarity into shares was fitted on whole images, so read the order here rather than the shares."
@@ -45,11 +47,21 @@ def answer(region: AttributedRegion) -> str:
         f"{where}, is closest to “{region.result.name_of(0)}”{by}, with a similarity of "
         f"{region.result.similarity[0]:.2f}."
     )
-    return f'<p class="sentence" role="status">{html.escape(text)}</p>'
+    why = "" if region.result.has_shares else no_shares(region.result)
+    return f'<p class="sentence" role="status">{html.escape(text)}</p>{why}'
 
 
-def rows(head: Attribution, whole: Attribution | None) -> list[list[Any]]:
-    """One row a listed image, with its rank for the whole image where that was attributed."""
+def table(head: Attribution, whole: Attribution | None) -> dict[str, Any]:
+    """What the table shows: a row for each listed image, with its rank for the whole image where that was attributed.
+
+    Without the column of shares where the image has none.
+    """
+    shown = [name for name in COLUMNS if head.has_shares or "%" not in name]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in _rows(head, whole)]
+    return {"headers": shown, "data": [[row[name] for name in shown] for row in rows]}
+
+
+def _rows(head: Attribution, whole: Attribution | None) -> list[list[Any]]:
     places = {} if whole is None else {int(i): str(k) for k, i in enumerate(whole.ids, 1)}
     beyond = "" if whole is None else f"over {len(whole)}"
     return [

@@ -13,6 +13,11 @@ PROMPT_GROUPS = {
     "fresh": "prompts that the generator never saw",
 }
 """The groups of measured prompts."""
+RECITES = (
+    "The words pulled as hard as those of pictures that this generator memorized: the image may be close to a training "
+    "image."
+)
+"""The warning after a drawing whose signal is that of a memorized prompt."""
 _DEFINITION = (
     "At each step the generator predicts the noise with and without the words. The signal is the length of "
     "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."

@@ -13,12 +13,12 @@ UNSEEN_THINGS = "test_unseen_concept"
 _ENOUGH = 20  # candidates in a bin, for its figure to be told
 
 
-def reliability_of(result: Attribution, evidence: Evidence | None, method: str) -> str:
-    """How far the strongest share can be relied on; "" where that was not measured for this method."""
+def reliability_of(result: Attribution, evidence: Evidence | None) -> str:
+    """How far the strongest share can be relied on; "" where that was not measured for its method."""
     measured = [
         calibrated
         for known in (evidence.methods if evidence is not None else ())
-        if known.name == method
+        if known.name == result.method
         for calibrated in known.calibrated
         if calibrated.case == UNSEEN_THINGS
     ]
