@@ -121,6 +121,7 @@ def _credited(session: Session, own: ArtworkServices, desk: gr.State, artist: gr
     gr.HTML(texts.CREDITED, elem_classes="part")
     with gr.Row(elem_id="credited-row"):
         about = gr.HTML(words.about(None), elem_id="credited-about")
+        artist.render()
         ask = gr.Button(texts.ASK_CREDITED, variant="primary", elem_id="ask-credited", scale=0, min_width=230)
     with gr.Column(visible=False, elem_id="credited") as box:
         sentence = gr.HTML(elem_id="credited-words")

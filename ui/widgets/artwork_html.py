@@ -63,6 +63,11 @@ def pieces(desk: Desk) -> str:
     return f"{notes}{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
 
 
+def waiting() -> str:
+    """What is said until the drawing model is free."""
+    return f'<p class="status waiting" role="status">{texts.NEXT}</p>'
+
+
 def answer(sentence: str) -> str:
     """What was found, in one sentence."""
     return f'<p class="sentence" role="status">{html.escape(sentence)}</p>'
@@ -223,7 +228,7 @@ def example(known: LearnedDrawing) -> str:
     drawing = _figure(known.image, f"the drawing “{known.title}”", _PICTURE, "The drawing")
     return (
         f'<p class="sentence">{words}</p><div class="example"><div class="drawing">{drawing}'
-        f'<p class="status">{credit}{f", {source}" if source else ""}</p></div>{shown}</div>'
+        f'<p class="status">{credit}{source}</p></div>{shown}</div>'
         f"{status_line(texts.EXAMPLE_LIMIT)}"
     )
 
