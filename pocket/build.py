@@ -19,7 +19,9 @@ from typing import Any
 from doit.dependency import JSONCodec, MD5Checker, get_file_md5
 from doit.tools import config_changed
 
+from attribution_core.analyses.artwork.lesson import LEARNING
 from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.cards import CARD_NAME
 from attribution_core.evidence import memorization as memorization_evidence
 from attribution_core.evidence.benchmark import FILE, SCALING
 from pocket.benchmark import make as benchmark
@@ -28,7 +30,7 @@ from pocket.corpus.sources import ALL_SOURCES
 from pocket.encoders import clip, sscd
 from pocket.encoders import report as encoder_report
 from pocket.encoders.convert import PACKAGE
-from pocket.evidence import less_like, memorization, regions, scaling, second_opinion
+from pocket.evidence import learned, less_like, memorization, regions, scaling, second_opinion
 from pocket.evidence import methods as evidence
 from pocket.examples import EXAMPLES, file_name
 from pocket.generator.commands import AUTOENCODER_SAMPLES, MINILM, SHIPPED, SUMS, TRIALS
@@ -217,6 +219,14 @@ STAGES = (
         [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX],
         [str(second_opinion.OUT)],
         [asdict(second_opinion.OpinionSettings()), TUNING],
+    ),
+    Stage(
+        "learned",
+        "let the generator learn from one held-out drawing, to show it",
+        ("pocket.evidence.learned",),
+        [_GENERATOR, *_CORPUS, *_TRAINED, _INDEX, _CALIBRATOR],
+        [str(learned.OUT / CARD_NAME)],
+        [learned.CHOSEN, learned.PROMPTS, asdict(LEARNING)],
     ),
     Stage(
         "memorization",

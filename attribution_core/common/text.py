@@ -70,6 +70,12 @@ def percent_range(low: float, high: float) -> str:
     return " to ".join(ends)
 
 
+def ordinal(number: int) -> str:
+    """A place as it is said: "1st", "12th", "1,203rd"."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
+
+
 def listing(parts: Iterable[str], joined: str = "and") -> str:
     """Join one or more parts as in a sentence: "a, b and c"."""
     *most, last = parts

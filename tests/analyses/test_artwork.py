@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from attribution_core.analyses.artwork.nearest import nearest
 from attribution_core.analyses.artwork.standing import (
     LARGEST,
+    LISTED,
     Artwork,
     Candidates,
     Standing,
@@ -30,11 +32,18 @@ from attribution_core.analyses.artwork.survey import (
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.collection import Collection
 from attribution_core.common.progress import Progress
+from attribution_core.common.text import ordinal
 from attribution_core.errors import CollectionMismatchError, InvalidImageError, InvalidInputError
 from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prompt, shares_by_prompt
 from attribution_core.generation.generator import Generator
 from attribution_core.reports.as_dict import standing_dict, survey_dict
-from attribution_core.reports.wording.artwork import standing_sentence, survey_sentence
+from attribution_core.reports.wording.artwork import (
+    closest_sentence,
+    nearest_sentence,
+    place_words,
+    standing_sentence,
+    survey_sentence,
+)
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 
@@ -278,3 +287,20 @@ def test_prompts_come_once_and_without_spaces() -> None:
 def test_close_prompts_are_captions_of_the_nearest(attributor: Attributor, collection: Collection) -> None:
     found = close_prompts(attributor, embed(attributor, artwork(17)), 3)
     assert found[0] == collection.corpus.credit(17).caption and len(found) == len(set(found)) == 3
+
+
+def test_places_are_words(attributor: Attributor, collection: Collection, generator: Generator) -> None:
+    assert [ordinal(k) for k in (1, 2, 3, 4, 11, 12, 13, 21, 70, 112, 1203)] == [
+        *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "70th", "112th", "1,203rd")
+    ]
+    assert place_words(70, 7769) == "70th of 7,769 sources"
+    candidates = embed(attributor, artwork(17, 4001))
+    found = nearest(attributor, candidates)
+    assert [(one.position, one.title, one.same) for one in found[:1]] == [(17, "piece 17", True)]
+    assert nearest_sentence(found[0]).startswith("Your “piece 17” looks the same as the training image")
+    assert not found[1].same and nearest_sentence(found[1]).startswith("The training image most like")
+    told = survey(attributor, generator, candidates, ["red cat"], steps=2)
+    sentence, best = closest_sentence(found[0], told), told.rows[0].standing.best
+    assert "“red cat”" in sentence and f"would {'only ' if best.rank > LISTED else ''}be" in sentence
+    with pytest.raises(CollectionMismatchError, match="this method"):
+        nearest(attributor, Candidates(artwork(9), np.ones((1, 3), np.float32)))

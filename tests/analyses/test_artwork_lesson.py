@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from attribution_core.analyses.artwork.lesson import MARK, Lesson, checked_steps, learn, with_and_without
-from attribution_core.analyses.artwork.standing import Artwork, Candidates, embed
+from attribution_core.analyses.artwork.lesson import (
+    MARK,
+    Lesson,
+    Pair,
+    WithAndWithout,
+    checked_steps,
+    learn,
+    with_and_without,
+)
+from attribution_core.analyses.artwork.standing import LISTED, Artwork, Candidates, embed, would_be_credited
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError
@@ -69,7 +78,8 @@ def test_with_and_without_and_the_generator_as_before(
         assert 0 <= pair.before.share <= 1 and len(pair.after.pieces) == 2
     assert told.risen == sum(p.after.share > p.before.share for p in told.pairs)
     stored = json.loads(json.dumps(lesson_dict(told), allow_nan=False))
-    assert stored["verdict"] == lesson_sentence(told) and "learned from you" in stored["verdict"]
+    assert stored["verdict"] == lesson_sentence(told) and "of 62 sources" in stored["verdict"]
+    assert told.can_be_seen == sum(p.risen and p.after.best.rank <= LISTED for p in told.pairs)
     assert [p["before"]["share"] for p in stored["prompts"]] == [p.before.share for p in told.pairs]
     assert {s.done for s in steps[7:]} >= set(range(17)) and steps[-1].total == 16
     figure = moved(told)
@@ -164,3 +174,13 @@ def test_nothing_is_written(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     learn(generator, mine, Lesson("cat"), QUICK)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_effect_that_is_too_small_is_called_so(attributor: Attributor, mine: Candidates) -> None:
+    near, far = (would_be_credited(attributor, image, mine) for image in (shape_image(900), shape_image(17)))
+    far = replace(far, pieces=tuple(replace(p, rank=40, influence=1e-9) for p in far.pieces))
+    picture = shape_image(1)
+    for before, after, seen in ((far, near, True), (near, far, False), (far, far, False)):
+        told = WithAndWithout("Ada", Lesson("cat"), 1, (Pair("V*", picture, picture, before, after),))
+        assert lesson_sentence(told).startswith("The effect is too small to see.") != seen
+        assert bool(told.can_be_seen) == seen

@@ -120,9 +120,11 @@ def test_a_page_full_of_images_is_whole(page: Page, shapes_app: str, tmp_path: P
     page.locator("#artist input, #artist textarea").first.fill("Ada")
     page.locator("#artwork-upload input[type=file]").set_input_files(sorted(tmp_path.glob("piece-*.png")))
     expect(page.locator("#artwork-pieces img")).to_have_count(12)
+    expect(page.locator("#survey-pictures img")).to_have_count(4)
     page.locator("#ask-credited").click()
+    page.locator("#credited-fold > button").click()
     expect(page.locator("#credited-plot .main-svg").first).to_be_visible()
-    page.locator("#ask-survey").click()
+    page.locator("#survey-fold > button").click()
     expect(page.locator("#survey-ranks .main-svg").first).to_be_visible()
     found = []
     looks: tuple[tuple[int, Scheme], ...] = ((PHONE, "light"), (DESKTOP, "dark"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import re
 import shutil
 import time
 import weakref
@@ -19,12 +20,14 @@ from attribution_core.analyses.artwork.lesson import MARK, Lesson, WithAndWithou
 from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.progress import Progress
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.evidence.learned import LearnedDrawing, LearnedPair
 from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection, shape_image
 from tests.support.uploads import holds
 from ui.services.app import Services
 from ui.services.artwork import ArtworkServices, Desk
 from ui.widgets import artwork_html as words
+from ui.widgets import artwork_texts as texts
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +70,88 @@ def test_one_file_twice_is_read_twice(asked: ArtworkServices, tmp_path: Path) ->
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("bad", ["broken", "large", "bomb", "many"])
-def test_a_bad_drop_changes_nothing_and_leaves_no_file(
-    asked: ArtworkServices, tmp_path: Path, bad: str
-) -> None:
-    desk = asked.drop(None, uploaded(tmp_path, 1))
-    paths = uploaded(tmp_path, *range(10, 40 if bad == "many" else 13))
+SENTENCES = {"broken": "'piece 11.png' cannot be read", "large": "'piece 11.png'.*1 MB", "bomb": "megapixels"}
+
+
+def spoil(path: str, bad: str) -> None:
     if bad == "broken":
-        Path(paths[1]).write_bytes(b"no image")
+        Path(path).write_bytes(b"no image")
     elif bad == "large":
-        Path(paths[1]).write_bytes(b"\0" * 1_000_001)
-    elif bad == "bomb":
-        Image.new("1", (12_000, 12_000)).save(paths[1])
-    words = {
-        "broken": "piece 11.*cannot be read",
-        "large": "1 MB",
-        "bomb": "megapixels",
-        "many": "31 images",
-    }[bad]
-    with pytest.raises((InvalidImageError, InvalidInputError), match=words):
+        Path(path).write_bytes(b"\0" * 1_000_001)
+    else:
+        Image.new("1", (12_000, 12_000)).save(path)
+
+
+@pytest.mark.parametrize("bad", SENTENCES)
+def test_a_bad_file_takes_no_good_one_with_it(asked: ArtworkServices, tmp_path: Path, bad: str) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    paths = uploaded(tmp_path, 10, 11, 12)
+    spoil(paths[1], bad)
+    asked.drop(desk, paths)
+    assert desk.titles == ("piece 1", "piece 10", "piece 12") and left(tmp_path) == []
+    assert len(desk.notes) == 1 and re.search(SENTENCES[bad], desk.notes[0])
+    assert words.pieces(desk).count('class="note"') == 1
+    asked.drop(desk, uploaded(tmp_path, 13))
+    assert desk.notes == (), "they are of the last drop"
+
+
+@pytest.mark.parametrize("bad", SENTENCES)
+def test_a_drop_without_a_good_file_changes_nothing(asked: ArtworkServices, tmp_path: Path, bad: str) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    paths = uploaded(tmp_path, 11)
+    spoil(paths[0], bad)
+    with pytest.raises(InvalidImageError, match=SENTENCES[bad]):
         asked.drop(desk, paths)
     assert desk.titles == ("piece 1",) and left(tmp_path) == []
     with pytest.raises(InvalidInputError, match="no images"):
         asked.drop(None, [])
+
+
+def test_of_too_many_files_the_first_are_taken(asked: ArtworkServices, tmp_path: Path) -> None:
+    desk = asked.drop(None, uploaded(tmp_path, 1))
+    asked.drop(desk, uploaded(tmp_path, *range(10, 70)))
+    assert desk.titles == ("piece 1", *(f"piece {k}" for k in range(10, 39))) and left(tmp_path) == []
+    assert desk.notes == ("At most 30 images are taken; 31 files were left out.",)
+    with pytest.raises(InvalidInputError, match="Forget my artwork"):
+        asked.drop(desk, uploaded(tmp_path, 80))
+    assert len(desk.images) == 30 and left(tmp_path) == []
+
+
+def test_a_call_without_a_page_reads_all_or_none(asked: ArtworkServices, tmp_path: Path) -> None:
+    paths = uploaded(tmp_path, 1, 11)
+    Path(paths[1]).write_bytes(b"no image")
+    with pytest.raises(InvalidImageError, match="piece 11"):
+        asked.read(paths)
+    assert left(tmp_path) == []
+
+
+def test_each_image_stands_beside_the_training_image_most_like_it(
+    asked: ArtworkServices, services: Services, tmp_path: Path
+) -> None:
+    corpus = services.collection.corpus
+    desk = asked.drop(None, uploaded(tmp_path, 30, 4))
+    found = asked.nearest(desk, "Ada", None)
+    assert {one.title for one in found} == {"piece 30", "piece 4"}
+    assert [one.similarity for one in found] == sorted((one.similarity for one in found), reverse=True)
+    assert all(one.credit.caption == corpus.credit(one.position).caption for one in found)
+    shown = words.nearest_pairs(found, corpus)
+    assert shown.count("<img") == 4 and "similarity" not in shown and found[0].credit.licence in shown
+    assert f"{found[0].similarity:.3f}" in words.nearest_table(found)
+    with pytest.raises(InvalidInputError, match="no artwork here"):
+        asked.nearest(Desk(), "Ada", None)
+
+
+def test_a_stored_drawing_is_shown_with_its_licence(
+    asked: ArtworkServices, services: Services, tmp_path: Path
+) -> None:
+    assert asked.example is None
+    pair = LearnedPair("whale", shape_image(1), shape_image(2), 361, 1)
+    known = LearnedDrawing(
+        shape_image(3), "<b>whale", "Ada", "CC-BY-4.0", "https://example.org", 125, 7767, (pair,)
+    )
+    shown = words.example(known)
+    assert shown.count("<img") == 3 and "<b>whale" not in shown
+    assert "361st of 7,767 sources" in shown and "CC-BY-4.0" in shown and texts.EXAMPLE_LIMIT in shown
 
 
 def test_only_uploaded_files_are_read_and_deleted(asked: ArtworkServices, tmp_path: Path) -> None:
@@ -131,8 +193,8 @@ def test_the_answer_and_its_section_without_a_picture(
     section = words.section(told)
     assert section.pictures == () and "Ada" in section.title
     assert [f.number for f in section.facts] == [told.share, *(p.influence for p in told.pieces)]
-    assert "piece 1" in words.credited(told, services.examples[0])
-    assert len(words.piece_rows(told)[0]) == len(words.PIECES)
+    assert "piece 1" in words.credited(told)
+    assert len(words.piece_rows(told)[0]) == len(texts.PIECES)
     with pytest.raises(InvalidInputError, match="name is empty"):
         asked.credited(desk, " ", None, services.examples[0])
     with pytest.raises(InvalidInputError, match="no image to ask about"):
@@ -147,12 +209,11 @@ def test_titles_of_strangers_are_words(asked: ArtworkServices) -> None:
 
 def test_prompts_stream_and_end_with_the_answer(asked: ArtworkServices, tmp_path: Path) -> None:
     desk = asked.drop(None, uploaded(tmp_path, 1))
-    assert asked.prompts() == ("red cat",)
     events = list(asked.ask_prompts(desk, "Ada", None, "red cat\n\nblue dog", 1))
     assert isinstance(events[-1], Survey) and all(isinstance(e, Progress) for e in events[:-1])
-    assert len(words.survey_rows(events[-1])[0]) == len(words.PROMPTS)
+    assert len(words.survey_rows(events[-1])[0]) == len(texts.PROMPT_COLUMNS)
     assert words.survey_pictures(events[-1]).count("<img") == 2
-    assert len(asked.near(desk, "", None)) == 8
+    assert len(asked.near(desk, "Ada", None)) == 8 and len(asked.near(desk, "Ada", None, 4)) == 4
 
 
 def test_it_learns_once_and_draws_again(asked: ArtworkServices, services: Services, tmp_path: Path) -> None:
@@ -161,7 +222,7 @@ def test_it_learns_once_and_draws_again(asked: ArtworkServices, services: Servic
     desk, lesson = asked.drop(None, uploaded(tmp_path, 1, 2)), Lesson("cat")
     told = list(asked.ask_learned(desk, "Ada", None, lesson, 25, MARK, 1))
     assert isinstance(told[-1], WithAndWithout)
-    assert len(words.moved_rows(told[-1])[0]) == len(words.MOVED) and words.pairs(told[-1]).count("<img") == 2
+    assert len(words.moved_rows(told[-1])[0]) == len(texts.MOVED) and words.pairs(told[-1]).count("<img") == 2
     taught = desk.learned
     again = list(asked.ask_learned(desk, "Ada", None, lesson, 25, f"red {MARK}", 1))
     assert desk.learned is taught and {e.stage for e in again[:-1] if isinstance(e, Progress)} == {
@@ -212,7 +273,6 @@ def test_without_a_generator_it_says_so(services: Services, tmp_path: Path) -> N
     plain = fake_collection(tmp_path / "plain", n=10)
     shutil.rmtree(tmp_path / "plain/examples", ignore_errors=True)
     asked = ArtworkServices(Services.open(Settings(collection=plain.path)), tmp_path / "uploads")
-    assert asked.prompts()[0] == plain.corpus.credit(0).caption
     desk = asked.drop(None, uploaded(tmp_path, 1))
     with pytest.raises(CheckpointError, match="no generator"):
         asked.ask_prompts(desk, "Ada", None, "cat", 1)

@@ -15,7 +15,7 @@ from attribution_core.common.images import Limits
 from ui.gradio_compat import safe_file_name
 from ui.services.uploads import Uploads, as_kept
 
-MOST_FILES = 40
+MOST_FILES = 100
 _TOGETHER = 10  # times the largest file, in one request
 _AT_ONCE = 2  # images that are decoded side by side
 
@@ -39,8 +39,10 @@ def receiver(limits: Limits, uploads: Uploads) -> Callable[[Request], Awaitable[
             form = await MultiPartParser(request.headers, body, max_files=MOST_FILES, max_fields=4).parse()
         except _TooLargeError:
             return PlainTextResponse(too_large, 413)
-        except (MultiPartException, KeyError, ClientDisconnect):
-            return PlainTextResponse(f"the upload cannot be read, or has more than {MOST_FILES} files.", 400)
+        except (MultiPartException, KeyError, ClientDisconnect) as error:
+            if "Too many files" in str(getattr(error, "message", "")):
+                return PlainTextResponse(f"the upload has more than {MOST_FILES} files; give fewer.", 400)
+            return PlainTextResponse("the upload cannot be read; send it again.", 400)
         try:
             files = [one for one in form.getlist("files") if isinstance(one, UploadFile)]
             if any((one.size or 0) > limits.file_bytes for one in files):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,7 +21,9 @@ from attribution_core.analyses.artwork.lesson import (
     learn,
     with_and_without,
 )
+from attribution_core.analyses.artwork.nearest import Nearest, nearest
 from attribution_core.analyses.artwork.standing import (
+    MOST_IMAGES,
     Artwork,
     Candidates,
     Standing,
@@ -36,7 +39,8 @@ from attribution_core.analyses.artwork.survey import (
     survey,
 )
 from attribution_core.common.progress import Progress
-from attribution_core.errors import CheckpointError, InvalidInputError
+from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
+from attribution_core.evidence.learned import LearnedDrawing
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
@@ -46,37 +50,32 @@ from ui.services.background import in_background
 from ui.services.uploads import delete, uploaded
 
 PROMPTS = 8
+DRAWN_AT_ONCE = 4
+"""Prompts that are drawn without being asked for, as each takes the generator seconds that others wait for."""
 
 
 @dataclass(eq=False)
 class Desk:
     """An artist's images in one visit, and what was made of them; all of it in memory only.
 
-    rows: their embeddings by method. learned: what the generator was last taught, and from what.
+    notes: what was left out of the last drop, a sentence each. rows: their embeddings by method. learned: what the
+    generator was last taught, and from what.
     """
 
     images: tuple[Image.Image, ...] = field(default=(), repr=False)
     titles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     rows: dict[str, Any] = field(default_factory=dict, repr=False)
     learned: tuple[Any, Customization] | None = field(default=None, repr=False)
 
-    def put(self, images: Sequence[Image.Image], titles: Sequence[str]) -> None:
+    def put(self, images: Sequence[Image.Image], titles: Sequence[str], notes: Sequence[str] = ()) -> None:
         """Lay images down in place of what is there."""
-        self.images, self.titles, self.rows, self.learned = tuple(images), tuple(titles), {}, None
+        self.images, self.titles, self.notes = tuple(images), tuple(titles), tuple(notes)
+        self.rows, self.learned = {}, None
 
     def forget(self) -> None:
         """Let go of everything."""
         self.put((), ())
-
-
-@dataclass(frozen=True, eq=False)
-class Nearest:
-    """An artist's image and the training image most similar to it. similarity: in [-1, 1]."""
-
-    image: Image.Image
-    title: str
-    position: int
-    similarity: float
 
 
 class ArtworkServices:
@@ -91,36 +90,66 @@ class ArtworkServices:
         self._held_compare = gpu.on_gpu(self._compare, gpu.TUNING_S)
 
     def drop(self, desk: Desk | None, paths: Sequence[str] | None, visit: str = "") -> Desk:
-        """Lay uploaded images beside those on the desk, all or none of them; the files are deleted in any case.
+        """Lay uploaded images beside those on the desk; the files are deleted in any case.
 
-        visit: its number, by which `leave` finds the desk again. Raises `InvalidInputError`, `InvalidImageError`.
+        What cannot be read, and what is too many, is left out and noted on the desk. visit: its number, by which
+        `leave` finds the desk again. Raises `InvalidInputError` or `InvalidImageError` where no image can be taken:
+        the desk is then as it was.
         """
         kept = desk or Desk()
-        images = self.read(paths or (), len(kept.images))
-        kept.put((*kept.images, *images), (*kept.titles, *(Path(p).stem for p in paths or ())))
+        files = [uploaded(path, self._uploads) for path in paths or ()]
+        try:
+            if not files:
+                check_count(0)
+            room = MOST_IMAGES - len(kept.images)
+            if room < 1:
+                raise InvalidInputError(
+                    f"there are {MOST_IMAGES} images here, which is the most; press “Forget my artwork” to begin again."
+                )
+            images, notes = self._readable(files, room)
+        finally:
+            for file in files:
+                delete(file)
+        kept.put(
+            (*kept.images, *(image for _, image in images)),
+            (*kept.titles, *(title for title, _ in images)),
+            notes,
+        )
         if visit:
             self._open[visit] = kept
         return kept
 
-    def read(self, paths: Sequence[str], before: int = 0) -> list[Image.Image]:
-        """Read uploaded images and delete their files, also where one of them cannot be read.
+    def _readable(self, files: Sequence[Path], room: int) -> tuple[list[tuple[str, Image.Image]], list[str]]:
+        """The first `room` files that are images, with their titles, and a sentence on each that was left out.
 
-        before: how many there are already. Raises `InvalidInputError`, `InvalidImageError`.
+        Raises what reading the first file raises if none is an image.
         """
+        taken: list[tuple[str, Image.Image]] = []
+        failed: list[InvalidImageError] = []
+        waiting = list(files)
+        while waiting and len(taken) < room:
+            file = waiting.pop(0)
+            try:
+                taken.append((file.stem, read_piece(file, self._services.limits)))
+            except InvalidImageError as error:
+                failed.append(error)
+        if not taken:
+            raise failed[0]
+        notes = [f"{str(error)[:1].upper()}{str(error)[1:]}" for error in failed]
+        if waiting:
+            were = "file was" if len(waiting) == 1 else "files were"
+            notes.append(f"At most {MOST_IMAGES} images are taken; {len(waiting)} {were} left out.")
+        return taken, notes
+
+    def read(self, paths: Sequence[str]) -> list[Image.Image]:
+        """Read uploaded images, all or none of them, and delete their files. Raises as `drop` does."""
         files = [uploaded(path, self._uploads) for path in paths]
-        read: dict[Path, Image.Image] = {}  # the same file twice is one file
         try:
-            if not files:
-                check_count(0)
-            check_count(before + len(files))
-            for path in files:
-                if path not in read:
-                    read[path] = read_piece(path, self._services.limits)
-                    delete(path)
+            check_count(len(files))
+            return [read_piece(file, self._services.limits) for file in files]
         finally:
-            for path in files:
-                delete(path)
-        return [read[path] for path in files]
+            for file in files:
+                delete(file)
 
     def leave(self, visit: str) -> None:
         """Forget the desk of a visit whose page was closed."""
@@ -164,42 +193,33 @@ class ArtworkServices:
         file = uploaded(query, self._uploads)
         try:
             image = self._services.read_upload(str(file))  # first, as it may be one of the artist's, too
-            return self.credited(self.drop(None, paths), artist, method, image)
+            desk = Desk()
+            desk.put(self.read(paths), [Path(path).stem for path in paths])
+            return self.credited(desk, artist, method, image)
         finally:
             delete(file)
 
-    def prompts(self) -> tuple[str, ...]:
-        """Prompts to begin with: those of the stored examples, else captions from all over the training set."""
-        told = [query.title for query in self._services.examples]
-        corpus = self._services.collection.corpus
-        places = np.linspace(0, len(corpus) - 1, PROMPTS).astype(int)
-        told = told or [c.caption for c in corpus.credits([int(p) for p in places]) if c.caption.strip()]
-        return checked_prompts(told[:PROMPTS]) if told else ()
+    def nearest(self, desk: Desk | None, artist: str, method: str | None) -> tuple[Nearest, ...]:
+        """Each of the artist's images beside the training image most like it. Raises `InvalidInputError`."""
+        return nearest(self._services.attributor(method), self.candidates(desk, artist, method))
 
-    def nearest(self, desk: Desk | None, method: str | None) -> tuple[Nearest, ...]:
-        """The training image most similar to each of the artist's images, most similar first."""
-        if desk is None or not desk.images:
-            return ()
-        candidates = self.candidates(desk, "artist", method)
-        collection = self._services.attributor(method).collection
-        hits = collection.index.nearest(candidates.rows, 1)
-        found = [
-            Nearest(image, title, int(ids[0]), float(similarity[0]))
-            for image, title, ids, similarity in zip(
-                desk.images, desk.titles, hits.ids, hits.similarity, strict=True
-            )
-        ]
-        return tuple(sorted(found, key=lambda one: -one.similarity))
-
-    def near(self, desk: Desk | None, artist: str, method: str | None) -> tuple[str, ...]:
+    def near(
+        self, desk: Desk | None, artist: str, method: str | None, count: int = PROMPTS
+    ) -> tuple[str, ...]:
         """Captions of the training images closest to the artist's. Raises `InvalidInputError`."""
-        candidates = self.candidates(desk, artist or "artist", method)
-        found = close_prompts(self._services.attributor(method), candidates, PROMPTS)
+        found = close_prompts(self._services.attributor(method), self.candidates(desk, artist, method), count)
         if not found:
             raise InvalidInputError(
                 "the training images closest to yours have no captions; write prompts yourself."
             )
         return found
+
+    @cached_property
+    def example(self) -> LearnedDrawing | None:
+        """A drawing that the generator learned from, to show first. Raises `CheckpointError` where it is damaged."""
+        return (
+            None if self._services.settings.generator else LearnedDrawing.open(self._services.collection.path)
+        )
 
     def ask_prompts(
         self, desk: Desk | None, artist: str, method: str | None, prompts: str, seed: int

@@ -3,90 +3,31 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import Image
 
-from attribution_core.analyses.artwork.lesson import MARK, WithAndWithout
+from attribution_core.analyses.artwork.lesson import WithAndWithout
+from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.artwork.standing import Standing
 from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.images import data_uri, scaled_down
-from attribution_core.common.text import percent
+from attribution_core.common.text import ordinal, percent, web_link
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.evidence.learned import LearnedDrawing
 from attribution_core.reports.section import Fact, Section
 from attribution_core.reports.thumbnails import thumbnail_uri
-from attribution_core.reports.wording.artwork import standing_sentence
+from attribution_core.reports.wording.artwork import best_place, place_words, standing_sentence
 from ui.services.app import Query
-from ui.services.artwork import Desk, Nearest
+from ui.services.artwork import Desk
+from ui.widgets import artwork_texts as texts
 from ui.widgets.set_links import alike_link
 from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
-PIECES = ["number", "title", "rank", "share %", "at least %", "at most %", "similarity", "your image"]
-PROMPTS = [
-    "prompt",
-    "your share %",
-    "at least %",
-    "at most %",
-    "times an even share",
-    "rank of your closest",
-    "of candidates",
-    "your closest",
-    "strongest training image %",
-]
-MOVED = [
-    "prompt",
-    "share before %",
-    "share after %",
-    "rank before",
-    "rank after",
-    "strongest training image before %",
-    "strongest training image after %",
-]
 _THUMBNAIL, _PICTURE = 128, 256  # px
 _PAIRS = 6  # of the artist's images that are shown beside the training image most like them
-
-WHAT = (
-    '<div class="headline spread"><h2>Would my work be credited?</h2><p>Drop in your own images. They join the '
-    "training images as if the model had been trained on them, so you see where they would stand; and the model "
-    "can learn from them for real, for a moment, so you see what changes.</p></div>"
-)
-PRIVACY = (
-    "<details class='status'><summary>What happens to my images?</summary><p>Your browser sends them to this "
-    "server, which writes each into its temporary folder while it arrives. The app reads it at once and deletes "
-    "that file. From then on your images, and what is drawn from them, are in the server's memory only: they "
-    "are not written to disk or into a log, no other visitor sees them, and they are not added to the "
-    "collection. They are forgotten when you close or reload this page, when you press “Forget my artwork”, and "
-    "at the latest an hour after you last dropped one. A report that you download holds your name, titles, "
-    "ranks and shares, no picture.</p></details>"
-)
-LEARNING = (
-    "<p class='status'>The generator is tuned on your images: for about a minute with a small one it learns a "
-    f"new word, {MARK}, for them. Then it draws each prompt twice from the same noise, without and with what "
-    "it learned. Others who generate wait meanwhile; afterwards the generator is exactly as before.</p>"
-)
-_KNOW = "<details class='status'><summary>How do we know?</summary><p>{}</p></details>"
-_CAPTIONS = "<p class='status'>Under each picture: your share, and the place of your closest image.</p>"
-HOW_CREDITED = _KNOW.format(
-    "Your images pass through the same encoder and mappers as every training image, and all shares are computed anew "
-    "with them among the candidates; they add up to 1. “At least” and “at most” are bounds of the search, not of the "
-    "method. As far as this collection knows, its model did not learn from your images: a high rank here means that "
-    "your work looks like this image in the way that influential images do, not that it was used. An even share is "
-    "what each candidate would have if all had the same."
-)
-HOW_SURVEY = _KNOW.format(
-    "Each prompt is drawn once, with this seed; another seed may stand closer or further. The shares are those of the "
-    "first question, asked of each image drawn. Like every share here, they are estimates from similarity and no proof "
-    "of cause."
-)
-HOW_LEARNED = _KNOW.format(
-    "This is the test by which this app's shares are calibrated (Custom Diffusion and “add-one-in”, Wang, Efros, Zhu "
-    "and Zhang, ICCV 2023), on your images: only the model's cross-attention and one new word are tuned, seed and "
-    "noise are the same, so the difference between the two pictures comes from your images, and from the new word in "
-    "the prompt. How far your share rises shows how much of an influence that is known to be there the method sees. A "
-    "model trained on millions of images with yours among them would learn far less from you."
-)
 
 
 def headline(text: str, kind: str = "") -> str:
@@ -110,56 +51,76 @@ def _figure(image: Image.Image, name: str, largest: int, note: str = "") -> str:
 
 
 def pieces(desk: Desk) -> str:
-    """The images on the desk."""
+    """The images on the desk, and what was left out of the last drop."""
     if not desk.images:
-        return '<p class="status">No images yet.</p>'
+        return status_line(texts.NO_IMAGES)
     count = "1 image" if len(desk.images) == 1 else f"{len(desk.images)} images"
     shown = "".join(
         _figure(image, title, _THUMBNAIL) for image, title in zip(desk.images, desk.titles, strict=True)
     )
+    notes = "".join(f'<p class="note" role="status">{html.escape(note)}</p>' for note in desk.notes)
     # Many of them are scrolled, with the keyboard, too.
     scrolled = '<div class="pieces small" tabindex="0" role="region" aria-label="Your images">'
-    return f"{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
+    return f"{notes}{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
 
 
-def nearest(found: Sequence[Nearest], corpus: Corpus) -> str:
-    """Each image of the artist beside the training image most similar to it, and one sentence about the first."""
-    if not found:
-        return ""
-    credits = corpus.credits([one.position for one in found])
-    first, title = credits[0], found[0].title
-    by = f" by {first.creator}" if first.creator else ""
-    name = first.caption or first.id
-    sentence = f"The training image most like your work is “{name}”{by}: it is most like “{title}”."
-    cells = "".join(
-        '<div class="pair"><div>'
-        + _figure(one.image, one.title, _THUMBNAIL)
-        + "<figure>"
-        + alike_link(
-            credit,
+def waiting() -> str:
+    """What is said until the drawing model is free."""
+    return f'<p class="status waiting" role="status">{texts.NEXT}</p>'
+
+
+def answer(sentence: str) -> str:
+    """What was found, in one sentence."""
+    return f'<p class="sentence" role="status">{html.escape(sentence)}</p>'
+
+
+def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
+    """Each image of the artist beside the training image most like it."""
+    cells = []
+    for one in found[:_PAIRS]:
+        credit = one.credit
+        name = credit.short_caption or credit.caption or credit.id
+        by = ", ".join(part for part in (credit.maker, credit.licence) if part)
+        picture = (
             f'<img src="{thumbnail_uri(corpus, one.position)}" alt="training image: '
-            f'{html.escape(credit.caption, quote=True)}">',
+            f'{html.escape(credit.description, quote=True)}">'
         )
-        + f"<figcaption>{html.escape(credit.caption or credit.id)}; "
-        f"{html.escape(credit.creator) or 'maker unknown'}; similarity {one.similarity:.2f}</figcaption></figure>"
-        "</div></div>"
-        for one, credit in zip(found[:_PAIRS], credits, strict=False)
+        cells.append(
+            f'<div class="pair"><div>{_figure(one.image, f"your image {one.title}", _THUMBNAIL, f"Yours: {one.title}")}'
+            f"<figure>{alike_link(credit, picture)}"
+            f"<figcaption>{html.escape(name)}<br>{html.escape(by)}</figcaption></figure></div></div>"
+        )
+    more = len(found) - _PAIRS
+    rest = status_line(f"{more} more under “{texts.NUMBERS}”.") if more > 0 else ""
+    return f'<div class="pairs">{"".join(cells)}</div>{rest}'
+
+
+def nearest_table(found: Sequence[Nearest]) -> str:
+    """The same with similarities, for all images."""
+    head = "".join(f"<th scope='col'>{name}</th>" for name in texts.NEAREST_COLUMNS)
+    rows = "".join(
+        f"<tr><td>{html.escape(one.title)}</td><td>{html.escape(one.credit.caption or one.credit.id)}</td>"
+        f"<td>{one.similarity:.3f}</td></tr>"
+        for one in found
     )
-    return f'<p class="sentence" role="status">{html.escape(sentence)}</p><div class="pairs">{cells}</div>'
+    return (
+        "<div class='scrolled' tabindex='0' role='region' aria-label='Similarity of your images'>"
+        f"<table class='plain'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def about(query: Query | None) -> str:
     """What the first question is about."""
     if query is None:
-        return status_line("There is no image yet: generate or bring one on the first tab.")
+        return status_line(texts.NO_IMAGE)
     small = scaled_down(query.image, _THUMBNAIL)
     return (
-        f'<div class="about"><img src="{data_uri(small, _THUMBNAIL)}" alt=""><p class="status">The image shown now: '
+        f'<div class="about"><img src="{data_uri(small, _THUMBNAIL)}" alt=""><p class="status">'
         f"“{html.escape(query.title)}”</p></div>"
     )
 
 
-def credited(standing: Standing, query: Query | None) -> str:
+def credited(standing: Standing) -> str:
     """The answer to the first question."""
     return headline(standing_sentence(standing), "found" if standing.best.rank == 1 else "spread")
 
@@ -168,7 +129,7 @@ def credited_tiles(standing: Standing) -> str:
     """Its figures."""
     best, first = standing.best, standing.strongest[0]
     result, count = standing.attribution, len(standing.pieces)
-    rank = f"{best.rank:,}"
+    rank = ordinal(best.rank)
     sure = (
         "certain" if best.rank_low == best.rank_high else f"between {best.rank_low:,} and {best.rank_high:,}"
     )
@@ -179,7 +140,7 @@ def credited_tiles(standing: Standing) -> str:
                 percent(standing.share),
                 f"of the influence; at least {fine(standing.share_low)}, at most {fine(standing.share_high)}",
             ),
-            ("Your closest stands at", rank, f"of {result.n_training:,}; {sure}"),
+            ("Place of your closest", rank, f"of {result.n_training:,} sources; {sure}"),
             (
                 "Times an even share",
                 f"{standing.lift:,.1f}" if standing.lift >= 0.1 else f"{standing.lift:.1g}",
@@ -217,11 +178,11 @@ def survey_pictures(survey: Survey) -> str:
             row.image,
             row.prompt,
             _PICTURE,
-            f"{row.prompt}: {percent(row.standing.share)}, number {row.standing.best.rank:,}",
+            f"“{row.prompt}”: yours would be {best_place(row.standing)}",
         )
         for row in survey.ranked
     )
-    return f'{_CAPTIONS}<div class="pieces">{shown}</div>'
+    return f'<div class="pieces">{shown}</div>'
 
 
 def survey_rows(survey: Survey) -> list[list[Any]]:
@@ -245,22 +206,46 @@ def survey_rows(survey: Survey) -> list[list[Any]]:
 
 def pairs(result: WithAndWithout) -> str:
     """Each prompt's two images side by side."""
-    cells = []
-    for pair in result.pairs:
-        shown = "".join(
-            _figure(
-                image,
-                f"{pair.prompt}, {name}",
-                _PICTURE,
-                f"{name}: {percent(standing.share)}, number {standing.best.rank:,}",
-            )
-            for image, name, standing in (
-                (pair.without, "as it is", pair.before),
-                (pair.learned, "having learned from you", pair.after),
-            )
+    return _pairs(
+        (
+            pair.prompt,
+            (pair.without, f"Without learning: {best_place(pair.before)}"),
+            (pair.learned, f"Having learned: {best_place(pair.after)}"),
         )
-        cells.append(f'<div class="pair"><h4>{html.escape(pair.prompt)}</h4><div>{shown}</div></div>')
-    return f'{_CAPTIONS}<div class="pairs">{"".join(cells)}</div>'
+        for pair in result.pairs
+    )
+
+
+def example(known: LearnedDrawing) -> str:
+    """A stored drawing, what the model drew without and with having learned from it, and whose it is."""
+    words = f"The model learned from this drawing for {known.steps} steps. Then it drew each prompt again."
+    shown = _pairs(
+        (
+            pair.prompt,
+            (pair.without, f"Without learning: {place_words(pair.rank_without, known.candidates)}"),
+            (pair.learned, f"Having learned: {place_words(pair.rank_learned, known.candidates)}"),
+        )
+        for pair in known.pairs
+    )
+    source = web_link(known.link, "source", new_tab=True) if known.link else ""
+    credit = f"“{html.escape(known.title)}” by {html.escape(known.creator)}, {html.escape(known.licence)}"
+    drawing = _figure(known.image, f"the drawing “{known.title}”", _PICTURE, "The drawing")
+    return (
+        f'<p class="sentence">{words}</p><div class="example"><div class="drawing">{drawing}'
+        f'<p class="status">{credit}{source}</p></div>{shown}</div>'
+        f"{status_line(texts.EXAMPLE_LIMIT)}"
+    )
+
+
+def _pairs(shown: Iterable[tuple[str, *tuple[tuple[Image.Image, str], ...]]]) -> str:
+    """Prompts with pictures and a caption for each."""
+    cells = (
+        f'<div class="pair"><h3>{html.escape(prompt)}</h3><div>'
+        + "".join(_figure(image, f"{prompt}. {words}", _PICTURE, words) for image, words in pictures)
+        + "</div></div>"
+        for prompt, *pictures in shown
+    )
+    return f'<div class="pairs">{"".join(cells)}</div>'
 
 
 def moved_rows(result: WithAndWithout) -> list[list[Any]]:

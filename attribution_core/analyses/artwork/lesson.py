@@ -13,6 +13,7 @@ from PIL import Image
 
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
+    LISTED,
     Candidates,
     Standing,
     would_be_credited,
@@ -116,6 +117,16 @@ class Pair:
     before: Standing
     after: Standing
 
+    @property
+    def risen(self) -> bool:
+        """Whether the artist's share rises."""
+        return self.after.share > self.before.share
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether it rises so far that the artist's work is among the first `LISTED`."""
+        return self.risen and self.after.best.rank <= LISTED
+
 
 @dataclass(frozen=True, eq=False)
 class WithAndWithout:
@@ -129,7 +140,12 @@ class WithAndWithout:
     @property
     def risen(self) -> int:
         """Number of prompts for which the artist's share rises."""
-        return sum(p.after.share > p.before.share for p in self.pairs)
+        return sum(p.risen for p in self.pairs)
+
+    @property
+    def can_be_seen(self) -> int:
+        """Number of prompts for which what was learned can be seen; see `Pair.can_be_seen`."""
+        return sum(p.can_be_seen for p in self.pairs)
 
 
 def with_and_without(

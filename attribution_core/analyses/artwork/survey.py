@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from attribution_core.analyses.artwork.nearest import check_method
 from attribution_core.analyses.artwork.standing import (
     LIST_LENGTH,
     Candidates,
@@ -14,7 +15,7 @@ from attribution_core.analyses.artwork.standing import (
 )
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.common.progress import OnProgress, ProgressReporter
-from attribution_core.errors import CollectionMismatchError, InvalidInputError
+from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import Generator
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ def close_prompts(attributor: Attributor, candidates: Candidates, count: int = 8
     of another method.
     """
     collection = attributor.collection
-    if candidates.rows.shape[1] != collection.index.dim:
-        raise CollectionMismatchError(
-            f"the images were embedded in {candidates.rows.shape[1]} values, the index holds "
-            f"{collection.index.dim}; embed them with this method."
-        )
+    check_method(attributor, candidates)
     hits = collection.index.nearest(candidates.rows, min(4 * count, len(collection.index)))
     captions: dict[str, None] = {}
     for column in hits.ids.T:

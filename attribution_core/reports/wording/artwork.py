@@ -2,78 +2,99 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from attribution_core.analyses.artwork.lesson import WithAndWithout
+from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.artwork.standing import LISTED, Standing
 from attribution_core.analyses.artwork.survey import Survey
-from attribution_core.common.text import percent
+from attribution_core.common.text import ordinal, percent
+from attribution_core.corpus.credit import Credit
+
+
+def place_words(rank: int, candidates: int) -> str:
+    """A rank in words: "70th of 7,769 sources"."""
+    return f"{ordinal(rank)} of {candidates:,} sources"
+
+
+def best_place(standing: Standing) -> str:
+    """Where the artist's closest image stands."""
+    return place_words(standing.best.rank, standing.attribution.n_training)
+
+
+def training_words(credit: Credit) -> str:
+    """A training image and its maker: “red heart” by Ada."""
+    return f"“{credit.short_caption or credit.caption or credit.id}”" + (
+        f" by {credit.creator}" if credit.creator else ""
+    )
+
+
+def nearest_sentence(found: Nearest) -> str:
+    """Which training image is most like the artist's work."""
+    theirs = training_words(found.credit)
+    if found.same:
+        return f"Your “{found.title}” looks the same as the training image {theirs}."
+    return f"The training image most like your work is {theirs}; it is closest to your “{found.title}”."
+
+
+def closest_sentence(found: Nearest, survey: Survey) -> str:
+    """What comes nearest to the artist's work: of the training images, and of the prompts that were drawn."""
+    closest = survey.ranked[0]
+    best, place = closest.standing.best, best_place(closest.standing)
+    if best.rank > LISTED:
+        return f"Even for the closest prompt drawn, “{closest.prompt}”, your “{best.title}” would only be {place}."
+    theirs = training_words(found.credit)
+    return (
+        f"Closest to your work are the training image {theirs} and the prompt “{closest.prompt}”, for which your "
+        f"“{best.title}” would be {place}."
+    )
 
 
 def standing_sentence(standing: Standing) -> str:
     """The answer to "would I be credited?"."""
-    best, n, count = standing.best, standing.attribution.n_training, len(standing.pieces)
-    title, share = f"“{best.title}”", percent(best.influence)
-    together = "" if count == 1 else f" Your {count} images together would hold {percent(standing.share)}."
-    first = standing.strongest[0]
-    strongest = (
-        f"“{standing.attribution.name_of(first)}”, the strongest training image, with "
-        f"{percent(float(standing.attribution.influence[first]))}"
+    best, count = standing.best, len(standing.pieces)
+    title, place = f"“{best.title}”", f"{best_place(standing)} for this image"
+    together = (
+        f" Your {count} images together would hold {percent(standing.share)} of the influence."
+        if count > 1
+        else ""
     )
+    strongest = f"“{standing.attribution.name_of(standing.strongest[0])}”"
     if standing.level:
         return (
-            f"In part: {title} would be as close as {strongest}, first of {n:,} images together. They may be "
-            f"the same image, so that yours is in the training set already.{together}"
+            f"In part: {title} would be as close as {strongest}, the strongest training image. They may be the "
+            f"same image, so that yours is in the training set already.{together}"
         )
     if standing.named_first:
-        return (
-            f"Yes: {title} would be named first of {n:,} images, with {share}, before {strongest}.{together}"
-        )
+        return f"Yes: {title} would be {place}, ahead of {strongest}.{together}"
     if best.rank == 1:
-        return (
-            f"Perhaps: {title} would be the closest of {n:,} images, with {share}, before {strongest}, but none "
-            f"stands out; the influence is spread over many.{together}"
-        )
+        return f"Perhaps: {title} would be {place}, ahead of {strongest}, but no source stands out.{together}"
     if best.rank <= LISTED:
-        return (
-            f"In part: {title} would stand at number {best.rank} of {n:,} with {share}, behind {strongest}."
-            f"{together}"
-        )
-    even = f"{standing.lift:.1f} times an even share" if standing.lift >= 0.05 else "next to nothing"
-    return (
-        f"No: your closest, {title}, would stand at number {best.rank:,} of {n:,}, far behind {strongest}. "
-        f"Your {'image' if count == 1 else f'{count} images together'} would hold "
-        f"{percent(standing.share)}, {even}."
-    )
+        return f"In part: {title} would be {place}; the strongest is {strongest}.{together}"
+    return f"No: your closest, {title}, would only be {place}; the strongest is {strongest}.{together}"
 
 
 def survey_sentence(survey: Survey) -> str:
     """How close the prompts of a survey come to the artist's work."""
     closest, count = survey.ranked[0], len(survey.rows)
     listed = sum(row.standing.best.rank <= LISTED for row in survey.rows)
-    share, best = percent(closest.standing.share), closest.standing.best
     return (
-        f"In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, work of yours would be among "
-        f"the first {LISTED}. “{closest.prompt}” comes closest: there your images would hold {share}, the best "
-        f"of them at number {best.rank:,} of {closest.standing.attribution.n_training:,}."
+        f"“{closest.prompt}” comes closest to your work: “{closest.standing.best.title}” would be "
+        f"{best_place(closest.standing)}. In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, "
+        f"work of yours would be among the first {LISTED}."
     )
 
 
 def lesson_sentence(result: WithAndWithout) -> str:
-    """How far the artist's share moves once the model has learned from the images."""
-    before, after = [p.before for p in result.pairs], [p.after for p in result.pairs]
-    if not result.risen:
+    """Whether what the model learned from the artist can be seen in what it draws, and where."""
+    clearest = min(result.pairs, key=lambda pair: pair.after.best.rank)
+    count, after = len(result.pairs), clearest.after.best
+    place, before = best_place(clearest.after), ordinal(clearest.before.best.rank)
+    if not result.can_be_seen:
         return (
-            "Having learned from you, the model draws nothing that is closer to your images: your share rose "
-            f"in none of {len(result.pairs)}. More steps may show more."
+            "The effect is too small to see. Even with what the model learned from you, your closest image, "
+            f"“{after.title}”, would be {place}; without it, {before}. More learning steps may show more."
         )
-    shares = [percent(median(s.share for s in side)) for side in (before, after)]
-    ranks = [median(s.best.rank for s in side) for side in (before, after)]
-    listed = [sum(s.best.rank <= LISTED for s in side) for side in (before, after)]
-    single = len(result.pairs) == 1
+    where = "the image" if count == 1 else f"{result.can_be_seen} of {count} images"
     return (
-        f"Once the model has learned from you, your share rises in "
-        f"{'the image' if single else f'{result.risen} of {len(result.pairs)} images'}: from {shares[0]} to "
-        f"{shares[1]}, and your closest image moves from number {ranks[0]:,.0f} to {ranks[1]:,.0f}"
-        f"{'' if single else ' (medians)'}. Among the first {LISTED}: {listed[0]} before, {listed[1]} after."
+        f"What the model learned from you shows in {where}. In the clearest, your “{after.title}” would be {place}; "
+        f"without learning, {before}."
     )
