@@ -83,6 +83,7 @@ def build(services: Services, session: Session) -> None:
     reopen = gr.Button("Open the place in the address", elem_id="set-open", elem_classes="unseen")
 
     fields = [words, creator, style, licence]
+    listed_makers = frozenset(value for _, value in makers)
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
     listed, like = gr.State([]), gr.State("")
     address, image = gr.Textbox(visible=False), gr.Textbox(visible=False)
@@ -148,11 +149,12 @@ def build(services: Services, session: Session) -> None:
             at, position = Place(), None
             drawn = draw(at, visit)
         wanted, listed = at.wanted, drawn[0]
-        known = any(value == wanted.creator for _, value in makers)
-        choices = makers if known else [*makers, (one_line(wanted.creator), wanted.creator)]
+        maker: dict[str, Any] = {"value": wanted.creator}
+        if wanted.creator not in listed_makers:  # the list holds those of many images alone
+            maker["choices"] = [*makers, (one_line(wanted.creator), wanted.creator)]
         filled = [
             wanted.words,
-            gr.update(choices=choices, value=wanted.creator),
+            gr.update(**maker),
             wanted.style,
             wanted.licence,
             at.like,
