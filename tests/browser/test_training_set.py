@@ -63,7 +63,10 @@ def test_words_makers_and_styles_narrow_it_down(browsed: Page) -> None:
     first = CORPUS.credit(int(rabbits[0])).caption
     expect(browsed.locator("#set-grid img").first).to_have_attribute("alt", first)
     dashed = "els => els.map((one) => getComputedStyle(one).borderTopStyle === 'dashed')"
-    assert pictures(browsed).evaluate_all(dashed) == [False] * len(rabbits) + [True] * MEANT
+    assert (
+        browsed.locator("#set-grid .grid-container > *").evaluate_all(dashed)
+        == [False] * len(rabbits) + [True] * MEANT
+    )
     maker = CORPUS.credit(int(rabbits[0])).creator
     own = SEARCH.find(Wanted("rabbit", creator=maker))
     assert 0 < len(own) < len(rabbits)
@@ -91,7 +94,7 @@ def test_pages_are_turned_by_button_key_and_number_and_kept(browsed: Page) -> No
     expect(browsed.locator("#set-before")).to_be_disabled()
     browsed.locator("#set-after").click()
     found(browsed, "Page 2 of")
-    at(browsed, "&page=2")
+    at(browsed, "&set-page=2")
     second = [CORPUS.credit(PAGE + k).caption or CORPUS.credit(PAGE + k).id for k in range(2)]
     image = browsed.locator("#set-grid img")
     expect(image.first).to_have_attribute("alt", second[0])
@@ -106,7 +109,7 @@ def test_pages_are_turned_by_button_key_and_number_and_kept(browsed: Page) -> No
     expect(browsed).to_have_url(re.compile(r"tab=scores$"))
     tab(browsed, "Training set")
     found(browsed, "Page 2 of")
-    at(browsed, "&page=2")
+    at(browsed, "&set-page=2")
     expect(image.first).to_have_attribute("alt", second[0])
     browsed.locator("#set-words-found").click()
     browsed.keyboard.press("ArrowRight")
@@ -134,12 +137,12 @@ def test_a_sheet_closes_back_to_where_one_was(browsed: Page) -> None:
     for known in (credits[3].creator, credits[3].licence, credits[3].id):
         expect(sheet(browsed)).to_contain_text(known)
     expect(sheet(browsed).locator("img")).to_be_visible()
-    at(browsed, f"&page=2&image={quote(credits[3].id, safe='')}")
+    at(browsed, f"&set-page=2&image={quote(credits[3].id, safe='')}")
     browsed.keyboard.press("ArrowRight")
     expect(sheet(browsed)).to_contain_text(credits[4].id)
     browsed.go_back()
     expect(sheet(browsed)).to_have_count(0)
-    at(browsed, "&page=2")
+    at(browsed, "&set-page=2")
     found(browsed, "Page 2 of")
     for close in ("Escape", "outside", "button"):
         pictures(browsed).nth(4).click()
@@ -151,7 +154,7 @@ def test_a_sheet_closes_back_to_where_one_was(browsed: Page) -> None:
         else:
             sheet(browsed).get_by_role("button", name="Close").click()
         expect(sheet(browsed)).to_have_count(0)
-        at(browsed, "&page=2")
+        at(browsed, "&set-page=2")
     browsed.go_forward()
     expect(sheet(browsed)).to_contain_text(credits[4].id)
     browsed.reload()
@@ -219,7 +222,7 @@ def test_other_tabs_lead_to_images_like_theirs_and_to_their_makers(browsed: Page
         ("maker=%00%E2%80%AE", "no training image has the maker"),
         ("words=" + "x" * 3000, "the search has 3,000 characters, at most 200 are read"),
         ("like=nothing", "there is no training image 'nothing'"),
-        ("page=two", "the link's page is 'two'"),
+        ("set-page=two", "the link's page is 'two'"),
     ],
 )
 def test_a_link_to_what_is_not_there_says_so_and_shows_all(

@@ -168,10 +168,10 @@ def test_a_place_is_read_from_its_own_address(place: Place) -> None:
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("page=two", "^the link's page is 'two', expected a whole number"),
-        ("page=-1", "^the link's page is '-1'"),
-        ("page=" + "9" * 30, "^the link's page is '9+', expected"),
-        ("page=%C2%B2", "^the link's page is '²'"),
+        ("set-page=two", "^the link's page is 'two', expected a whole number"),
+        ("set-page=-1", "^the link's page is '-1'"),
+        ("set-page=" + "9" * 30, "^the link's page is '9+', expected"),
+        ("set-page=%C2%B2", "^the link's page is '²'"),
         ("words=" + "x" * 10_000, "^the link has 10,006 characters"),
         ("words=" + "x" * 300, "^the search has 300 characters, at most 200"),
         ("a=1&" * 100, "^the link names too many things"),
@@ -187,7 +187,7 @@ def test_words_are_put_on_one_line_and_bounded() -> None:
     assert checked_words("a\x00b\u202ec\n d") == "a b c d"
     with pytest.raises(InvalidInputError, match="10,000 characters, at most 200 are read; name one thing"):
         checked_words("x" * 10_000)
-    assert Place.read("page=0").page == 1 and Place.read("words=a&words=b").wanted.words == "a"
+    assert Place.read("set-page=0").page == 1 and Place.read("words=a&words=b").wanted.words == "a"
 
 
 def test_the_card_names_whom_to_write_to(tmp_path: Path) -> None:

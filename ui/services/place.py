@@ -13,7 +13,8 @@ MAX_WORDS = 200
 """Characters of a search."""
 _MAX_ADDRESS = 4_000
 TAB = "?tab=training-set"
-NAMES = ("words", "maker", "style", "licence", "like", "page", "image")
+_PAGE = "set-page"  # Gradio reads "page" itself, and fails where it knows none of that name
+NAMES = ("words", "maker", "style", "licence", "like", _PAGE, "image")
 """The parameters of a place, as the page's address has them."""
 
 
@@ -37,7 +38,7 @@ class Place:
     image: str = ""
 
     def address(self) -> str:
-        """The parameters that say it, as in "words=cat&page=2"; "" for the first page of all."""
+        """The parameters that say it, as in "words=cat&set-page=2"; "" for the first page of all."""
         wanted = self.wanted
         values = {
             "words": wanted.words,
@@ -45,7 +46,7 @@ class Place:
             "style": wanted.style,
             "licence": wanted.licence,
             "like": self.like,
-            "page": str(self.page) if self.page > 1 else "",
+            _PAGE: str(self.page) if self.page > 1 else "",
             "image": self.image,
         }
         return urlencode({name: value for name, value in values.items() if value}, quote_via=quote)
@@ -68,7 +69,7 @@ class Place:
         except ValueError as error:
             raise InvalidInputError("the link names too many things; open the training set anew.") from error
         given = {name: values.get(name, [""])[0] for name in NAMES}
-        page = given["page"] or "1"
+        page = given[_PAGE] or "1"
         if not page.isascii() or not page.isdigit() or len(page) > 9:
             raise InvalidInputError(f"the link's page is '{page:.40}', expected a whole number from 1.")
         wanted = Wanted(checked_words(given["words"]), given["maker"], given["style"], given["licence"])

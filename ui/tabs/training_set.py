@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,11 @@ def build(services: Services, session: Session) -> None:
     reopen = gr.Button("Open the place in the address", elem_id="set-open", elem_classes="unseen")
 
     fields = [words, creator, style, licence]
+    listed_makers = frozenset(value for _, value in makers)
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
     listed, like = gr.State([]), gr.State("")
-    address, image = gr.Textbox(visible=False), gr.Textbox(visible=False)
+    address, drawn = gr.Textbox(visible=False), gr.Textbox(visible=False)
+    drawings = count()  # numbers each sheet that is drawn
 
     def pictures(positions: Any) -> list[tuple[str, str]]:
         credits = services.collection.corpus.credits([int(i) for i in positions])
@@ -114,11 +117,12 @@ def build(services: Services, session: Session) -> None:
             Place(at.wanted, at.like, page).address(),
         ]
 
-    def details(position: int, at: int = 0, count: int = 1) -> list[Any]:
+    def details(position: int, at: int = 0, of: int = 1) -> list[Any]:
         corpus = services.collection.corpus
         credit = corpus.credit(position)
         picture, stored = services.thumbnail(position), corpus.has_image(position)
-        return [credit.id, sheet(credit, picture, stored=stored, at=at, count=count)]
+        drawn = str(next(drawings))
+        return [drawn, sheet(credit, picture, stored=stored, drawn=drawn, at=at, count=of)]
 
     @handler
     def browse(words: str, creator: str, style: str, licence: str, visit: list[Seen] | None) -> list[Any]:
@@ -148,11 +152,12 @@ def build(services: Services, session: Session) -> None:
             at, position = Place(), None
             drawn = draw(at, visit)
         wanted, listed = at.wanted, drawn[0]
-        known = any(value == wanted.creator for _, value in makers)
-        choices = makers if known else [*makers, (one_line(wanted.creator), wanted.creator)]
+        maker: dict[str, Any] = {"value": wanted.creator}
+        if wanted.creator not in listed_makers:  # the list holds those of many images alone
+            maker["choices"] = [*makers, (one_line(wanted.creator), wanted.creator)]
         filled = [
             wanted.words,
-            gr.update(choices=choices, value=wanted.creator),
+            gr.update(**maker),
             wanted.style,
             wanted.licence,
             at.like,
@@ -216,20 +221,20 @@ def build(services: Services, session: Session) -> None:
         [session.tabs[0].select, reopen.click],
         open_place,
         [address, session.ledger],
-        [*fields, like, *shown, image, opened],
+        [*fields, like, *shown, drawn, opened],
         js=HERE,
         api_name="open_training_set",
         api_visibility="undocumented",
         **quiet,
-    ).success(None, image, js=show_sheet(chosen=False))
+    ).success(None, drawn, js=show_sheet(chosen=False))
     address.change(None, address, js=KEEP_PLACE)
-    beside, detailed = gr.State([]), [image, opened]
+    beside, detailed = gr.State([]), [drawn, opened]
     chosen = grid.select(choose, [listed, number], detailed, api_name="choose_training_image", **quiet)
     of_mine = nearest.select(
         choose_nearest, [beside, number], detailed, api_visibility="undocumented", **quiet
     )
     for event in (chosen, of_mine):
-        event.success(None, image, js=show_sheet(chosen=True))
+        event.success(None, drawn, js=show_sheet(chosen=True))
     looked = mine.upload(
         look_for,
         mine,

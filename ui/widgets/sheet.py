@@ -11,8 +11,12 @@ from ui.widgets.facts import credit_facts, facts_list
 from ui.widgets.set_links import alike_link, maker_link
 
 
-def sheet(credit: Credit, picture: str, *, stored: bool, at: int = 0, count: int = 1) -> str:
-    """The sheet, closed. picture: its address. at: the image's place among the `count` of the grid, from 0."""
+def sheet(credit: Credit, picture: str, *, stored: bool, drawn: str = "", at: int = 0, count: int = 1) -> str:
+    """The sheet, closed.
+
+    picture: its address. drawn: another text each time, so that the script can tell it from the sheet before it, which
+    may be of the same image. at: the image's place among the `count` of the grid, from 0.
+    """
     name = one_line(credit.caption or credit.id)
     by_maker = f"All by {maker_link(credit.creator)}" if credit.creator else ""
 
@@ -21,7 +25,7 @@ def sheet(credit: Credit, picture: str, *, stored: bool, at: int = 0, count: int
         return f'<button data-step="{by}" aria-label="{words}"{disabled}>{sign}</button>'
 
     return (
-        f'<dialog class="sheet" data-at="{at}" data-image="{html.escape(credit.id, quote=True)}" '
+        f'<dialog class="sheet" data-drawn="{drawn}" data-at="{at}" data-image="{html.escape(credit.id, quote=True)}" '
         f'aria-label="{html.escape(name, quote=True)}"><div class="sheet-bar">'
         f"{step(-1, 'Previous image', '←', at > 0)}{step(1, 'Next image', '→', at < count - 1)}"
         '<button data-close aria-label="Close">✕</button></div>'
@@ -32,18 +36,18 @@ def sheet(credit: Credit, picture: str, *, stored: bool, at: int = 0, count: int
 
 
 def show_sheet(*, chosen: bool) -> str:
-    """A script for after the sheet of an image came: show it. It takes the image's id.
+    """A script for after a sheet came: show it. It takes what `sheet` was given as `drawn`, or "" for none.
 
     chosen: whether the visitor chose the image, which then goes into the address; else the address must name it still.
     """
-    return f"""async (image) => {{
-  let sheet;
-  for (let tries = 0; tries < 50; tries++) {{
-    sheet = document.querySelector('#set-sheet dialog');
-    if (sheet?.dataset.image === image) break;
-    await new Promise((go) => setTimeout(go, 20));
+    return f"""async (drawn) => {{
+  let sheet = null;
+  for (let tries = 0; drawn && !sheet && tries < 100; tries++) {{
+    sheet = document.querySelector(`#set-sheet dialog[data-drawn="${{drawn}}"]`);
+    if (!sheet) await new Promise((go) => setTimeout(go, 20));
   }}
-  if (!image || sheet?.dataset.image !== image || sheet.open) return;
+  if (!sheet || sheet.open) return;
+  const image = sheet.dataset.image;
   const url = new URL(location.href), named = url.searchParams.get('image');
   if (named !== image) {{
     if (!{json.dumps(chosen)}) return;
