@@ -40,9 +40,7 @@ def closest_sentence(found: Nearest, survey: Survey) -> str:
     closest = survey.ranked[0]
     best, place = closest.standing.best, best_place(closest.standing)
     if best.rank > LISTED:
-        return (
-            f"Even for the closest prompt drawn, “{closest.prompt}”, your “{best.title}” would only be {place}."
-        )
+        return f"Even for the closest prompt drawn, “{closest.prompt}”, your “{best.title}” would only be {place}."
     theirs = training_words(found.credit)
     return (
         f"Closest to your work are the training image {theirs} and the prompt “{closest.prompt}”, for which your "
