@@ -124,8 +124,8 @@ def build(
         **_QUIET,
         **GENERATION,
     )
-    start.click(words.waiting, None, status, api_name="learning_waits", queue=False, **_QUIET)
-    asking.failure(lambda: "", None, status, api_name="learning_failed", queue=False, **_QUIET)
+    start.click(None, None, status, js=words.SAY_WAITING, queue=False)
+    asking.failure(None, None, status, js="() => ''", queue=False)
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: status_line(texts.LEARN_STOPPED),
         None,

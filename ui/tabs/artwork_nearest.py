@@ -105,7 +105,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             words.nearest_pairs(found, session.services.collection.corpus),
             gr.update(visible=True),
             words.nearest_table(found),
-            words.waiting() if can_draw else "",
+            words.WAITING if can_draw else "",
         ]
 
     @handler
@@ -157,8 +157,8 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         **_QUIET,
         **GENERATION,
     )
-    start.click(words.waiting, None, status, api_name="survey_waits", queue=False, **_QUIET)
-    asking.failure(lambda: "", None, status, api_name="survey_failed", queue=False, **_QUIET)
+    start.click(None, None, status, js=words.SAY_WAITING, queue=False)
+    asking.failure(None, None, status, js="() => ''", queue=False)
     find.click(
         find_prompts,
         [desk, artist, session.method],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
 _THUMBNAIL, _PICTURE = 128, 256  # px
+WAITING = f'<p class="status waiting" role="status">{texts.NEXT}</p>'
+SAY_WAITING = f"() => {json.dumps(WAITING)}"
+"""What a click runs in the browser at once, as its answer waits for the drawing model."""
 _PAIRS = 6  # of the artist's images that are shown beside the training image most like them
 
 
@@ -62,11 +66,6 @@ def pieces(desk: Desk) -> str:
     # Many of them are scrolled, with the keyboard, too.
     scrolled = '<div class="pieces small" tabindex="0" role="region" aria-label="Your images">'
     return f"{notes}{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
-
-
-def waiting() -> str:
-    """What is said until the drawing model is free."""
-    return f'<p class="status waiting" role="status">{texts.NEXT}</p>'
 
 
 def answer(sentence: str) -> str:
