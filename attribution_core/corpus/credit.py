@@ -41,23 +41,25 @@ class Credit:
         return ", ".join(filter(None, (self.caption or self.id, makers_of([self], by=True))))
 
 
-def maker_names(creators: Iterable[str], publishers: Iterable[str] = (), *, by: bool = False) -> str:
+def maker_names(
+    creators: Iterable[str], publishers: Iterable[str] = (), *, by: bool = False, joined: str = "and"
+) -> str:
     """Name the makers of one work: individuals first, then publishers of icon sets; "" if nobody is named.
 
-    by: begin with "by" where an individual comes first, to follow the name of a work.
+    by: begin with "by" where an individual comes first, to follow a work's name. joined: before the last of several.
     """
     sets = list(dict.fromkeys(filter(None, publishers)))
     people = [name for name in dict.fromkeys(filter(None, creators)) if name not in sets]
-    parts = [f"{'by ' if by else ''}{listing(people)}"] if people else []
+    parts = [f"{'by ' if by else ''}{listing(people, joined)}"] if people else []
     if sets:
-        parts.append(f"icon set{'s' * (len(sets) > 1)} by {listing(sets)}")
+        parts.append(f"icon set{'s' * (len(sets) > 1)} by {listing(sets, joined)}")
     return ", ".join(parts)
 
 
 def creator_name(creator: str, publishers: Container[str]) -> str:
     """Name a creator, or the several of a work ("Ada or Google"). publishers: of icon sets."""
     names = creator.split(" or ")
-    return maker_names(names, [name for name in names if name in publishers])
+    return maker_names(names, [name for name in names if name in publishers], joined="or")
 
 
 def makers_of(credits: Iterable[Credit], *, by: bool = False) -> str:

@@ -62,7 +62,7 @@ def test_the_card_tells_who_publishes_an_icon_set(tmp_path: Path) -> None:
     )
     assert [c.icon_set for c in told.credits(range(4))] == [True, False, False, False]
     assert told.maker("Google or Ada") == "Ada, icon set by Google"
-    assert told.maker("Ada") == "Ada" and told.maker("not stated") == "not stated"
+    assert told.maker("Ada or Ben") == "Ada or Ben" and told.maker("not stated") == "not stated"
 
 
 @pytest.mark.parametrize(

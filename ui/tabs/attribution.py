@@ -83,9 +83,7 @@ def build(services: Services, session: Session) -> None:
         with gr.Column(scale=5, min_width=300):
             bar = gr.HTML(elem_id="rest")
             frames = gr.HTML(elem_id="frames")
-            gr.HTML(
-                "<h3>Training images by influence; choose one for its details</h3>", elem_classes="caption"
-            )
+            gr.HTML("<h3>Strongest training images; choose one for its details</h3>", elem_classes="caption")
             gallery = picture_grid(
                 label="Training images by influence",
                 columns=4,

@@ -20,21 +20,21 @@ from ui.widgets.tiles import tiles
 
 CASES = {
     "test_seen_concept": "things that the generator knows, in drawings it never saw",
-    "test_unseen_concept": "things that neither generator nor mappers ever saw",
-    "test_unseen_style": "styles that neither generator nor mappers ever saw",
+    "test_unseen_concept": "things that neither the generator nor the mappers ever saw",
+    "test_unseen_style": "styles that neither the generator nor the mappers ever saw",
 }
 _METRICS = ["mAP", *(f"R@{k}" for k in RECALL_AT)]
 _LIMITS = """<div class="headline spread"><h2>What this does not show</h2>
-<p>Here an image is influenced by an exemplar because a model was tuned on it: a strong, single influence. What a whole
-training set does to an image of the untuned generator is spread over many images, and nobody knows its true shares. A
-method that finds exemplars is a better guess than one that does not; it is no proof that an image was used or copied.
-Figures hold for this generator and these drawings, and say nothing about other collections.</p></div>"""
+<p>Here each image has one strong influence: the exemplar that its model was tuned on. In an image by the untuned
+generator, influence is spread over many training images, and nobody knows the true shares. A method that finds
+exemplars is the better guess. It is no proof that an image was used or copied. The figures hold for this generator and
+these drawings, and say nothing about other collections.</p></div>"""
 
 
 _NO_EVIDENCE = (
-    '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>Tune models on images that its '
-    "generator never saw, fit the temperature on what they make with <code>python -m attribution_core "
-    "calibrate</code>, and measure with <code>evaluate</code>.</p></div>"
+    '<div class="headline spread"><h2>No evidence for this collection yet</h2><p>To get some, tune models on images '
+    "that its generator never saw. Fit the temperature on what they draw with <code>python -m attribution_core "
+    "calibrate</code>, then measure with <code>evaluate</code>.</p></div>"
 )
 
 
@@ -68,11 +68,11 @@ def build_all_methods(services: Services, session: Session) -> None:
         _scores(found)
     if services.encoder_report:
         measured_on = html.escape(services.encoder_report["what"])
-        gr.HTML(f"<h3>Which encoder tells copies from the rest? {measured_on}</h3>", elem_classes="caption")
+        gr.HTML(f"<h3>Which encoder recognises copies? {measured_on}</h3>", elem_classes="caption")
         gr.Plot(
             figures.copies(services.encoder_report["encoders"]),
             elem_id="copies",
-            label="Copies found, and right among those found",
+            label="Copies found, and how many of the finds are right",
         )
     _paper()
 
@@ -93,12 +93,14 @@ def _measured(evidence: Evidence) -> str:
         before = "" if own.mapper == figures.PRETRAINED else f" ({plain:.3f} before learning)"
         reached.append(f"{case_name(case)}: {learned:.3f}{before}")
     return (
-        '<div class="headline"><h2>How well is the right image found, where it is known?</h2><p>'
-        f"{models} models were tuned, each on one drawing or one set of drawings that the generator never saw, and "
-        "made images of other prompts. Those images are influenced by the drawing, by construction. A good method "
-        "puts it first among all training images. The 16 × 16 px rgb-thumbnail is there for comparison: where it "
-        "does well, made images keep their exemplar's layout. Mean average precision of "
-        f"{html.escape(own.encoder)}, {html.escape(own.mapper)}: {html.escape('; '.join(reached))}.</p></div>"
+        '<div class="headline"><h2>How often do the methods find the right image?</h2><p>'
+        f"{models} models were tuned, each on one drawing or one set of drawings that the generator never saw. They "
+        "then drew other prompts, so we know which drawing influenced each image. A good method puts that drawing "
+        "first among all training images. The rgb-thumbnail of 16 × 16 pixels is there for comparison. Where it does "
+        "well, images merely keep the layout of their exemplar.</p>"
+        f"<p>Mean average precision of {html.escape(own.encoder)}, {html.escape(own.mapper)}:</p><ul>"
+        + "".join(f"<li>{html.escape(line)}</li>" for line in reached)
+        + "</ul></div>"
     )
 
 
@@ -130,11 +132,11 @@ def _scores(evidence: Evidence) -> None:
     chosen = _chosen(evidence, first, evidence.kinds(first)[0])
     plot = gr.Plot(
         figures.metrics(chosen),
-        label="All metrics side by side; hollow: the encoder as it is",
+        label="All metrics side by side; hollow: without mappers",
         elem_id="metrics",
     )
     with gr.Accordion(
-        "The same as a table, with 95 % intervals over models", open=False, elem_id="scores-fold"
+        "The same as a table, with 95% intervals over models", open=False, elem_id="scores-fold"
     ):
         table = gr.Dataframe(
             _table(chosen),
@@ -170,7 +172,8 @@ def _table(scores: list[Score]) -> list[list[str]]:
 
 def _shares(evidence: Evidence) -> None:
     gr.HTML(
-        "<h2>Do shares mean what they say? Of all images given a share near p, so many were exemplars</h2>",
+        "<h2>Do shares mean what they say?</h2><p class='status'>If they do, 10% of all images with a share near 10% "
+        "are exemplars, and the points lie on the diagonal.</p>",
         elem_classes="caption",
     )
     own = evidence.stored["own"]
@@ -191,7 +194,9 @@ def _shares(evidence: Evidence) -> None:
         )
     first = _calibrated(evidence, own, evidence.cases[0])
     figures_of = gr.HTML(_calibration(first), elem_id="reliability-tiles")
-    plot = gr.Plot(figures.reliability(first), label="Given and observed", elem_id="reliability")
+    plot = gr.Plot(
+        figures.reliability(first), label="Share given, and part that was right", elem_id="reliability"
+    )
 
     @handler
     def show_reliability(method: str, case: str) -> list[Any]:
@@ -212,8 +217,8 @@ def _shares(evidence: Evidence) -> None:
 def _candidates(evidence: Evidence) -> None:
     scaling = evidence.scaling
     gr.HTML(
-        f"<h3>Does the temperature hold for other numbers of candidates? It was fitted with "
-        f"{scaling['fitted_with']:,}; fewer are a random part of them, more are padded with random crops</h3>",
+        "<h3>Does the temperature hold for larger and smaller training sets?</h3><p class='status'>It was fitted with "
+        f"{scaling['fitted_with']:,} images. Smaller sets are a random part of them, larger ones add random crops.</p>",
         elem_classes="caption",
     )
     gr.Plot(figures.candidates(scaling["numbers"]), label=scaling["method"], elem_id="candidates")
@@ -224,10 +229,10 @@ def _calibrated(evidence: Evidence, method: str, case: str) -> Calibrated:
 
 
 _SHARES_HELP = {
-    True: "On these models the shares help: they give the exemplars more than equal shares would.",
-    None: "On these models it stays open whether the shares tell more than equal ones.",
-    False: "On these models the shares mislead: they give the exemplars less than equal shares would. Do not rely on "
-    "them for such images.",
+    True: "On these models the shares help: exemplars get more than an equal share.",
+    None: "On these models it is unclear whether the shares say more than equal ones.",
+    False: "On these models the shares mislead: exemplars get less than an equal share. Do not rely on them for such "
+    "images.",
 }
 
 
@@ -251,7 +256,7 @@ def _tiles(calibrated: Calibrated) -> str:
             (
                 "Gain by calibration",
                 f"{math.exp(gain.value):.1f} times",
-                f"95 % interval: {math.exp(gain.low):.1f} to {math.exp(gain.high):.1f} times",
+                f"95% interval: {math.exp(gain.low):.1f} to {math.exp(gain.high):.1f} times",
             ),
             (
                 "Influence in the wrong place",
@@ -261,7 +266,7 @@ def _tiles(calibrated: Calibrated) -> str:
             (
                 "-log share of the exemplars",
                 f"{nll.value:.2f}",
-                f"95 % interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {calibrated.uncalibrated.value:.2f}",
+                f"95% interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {calibrated.uncalibrated.value:.2f}",
             ),
         ]
     )
@@ -275,8 +280,9 @@ def _paper() -> None:
         elem_id="paper-fold",
     ):
         gr.HTML(
-            "<p class='status'>Printed by Wang, Efros, Zhu and Zhang (ICCV 2023), not measured here: other images, "
-            "other models, a million candidates. They compare with the figures above in kind, not in height.</p>"
+            "<p class='status'>Published by Wang, Efros, Zhu and Zhang (ICCV 2023), not measured here. Their images "
+            "and models differ, and they search a million candidates. So compare the order of the methods, not the "
+            "values.</p>"
         )
         gr.Dataframe(
             [[*row[:2], *map(float, row[2:])] for row in rows if all(row)],

@@ -38,7 +38,8 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
     first = evidence.models(cases[0])
     gallery: dict[str, Any] = {"columns": 4, "elem_classes": "known"}
     gr.HTML(
-        "<h2>One image whose exemplar is known, by two methods; exemplars are framed in red</h2>",
+        "<h2>One image whose source is known, by two methods</h2><p class='status'>The drawing that the model was "
+        "tuned on, the exemplar, is framed in red.</p>",
         elem_classes="caption",
     )
     with gr.Row():
@@ -53,7 +54,7 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
         model = gr.Dropdown(
             _names(first),
             value=0,
-            label="Model, by what it was tuned on",
+            label="Model (named after what it was tuned on)",
             elem_id="query-model",
             scale=2,
             min_width=240,
@@ -62,7 +63,7 @@ def build(services: Services, session: Session, evidence: Evidence, case_name: C
         with gr.Column(scale=2, min_width=260):
             gr.HTML("<h3>The model was tuned on</h3>", elem_classes="caption")
             tuned_on = picture_grid(_exemplars(evidence, first[0]), elem_id="tuned-on", **gallery)
-            gr.HTML("<h3>It made these; choose one</h3>", elem_classes="caption")
+            gr.HTML("<h3>It drew these; choose one</h3>", elem_classes="caption")
             made = picture_grid(_made(evidence, first[0]), selected_index=0, elem_id="query-made", **gallery)
             prompt = gr.HTML(elem_id="query-prompt")
         with gr.Column(scale=3, min_width=300):
@@ -153,7 +154,9 @@ def _prompts(model: ManifestEntry) -> list[str]:
 
 
 def _made(evidence: Evidence, model: ManifestEntry) -> list[Any]:
-    return [evidence.images[path] for path in _paths(model)]
+    return [
+        (evidence.images[path], prompt) for path, prompt in zip(_paths(model), _prompts(model), strict=True)
+    ]
 
 
 def _exemplars(evidence: Evidence, model: ManifestEntry) -> list[tuple[Any, str]]:
@@ -179,7 +182,10 @@ def _side(
         else str(services.training_image(int(result.ids[k])))
         for k in listed
     ]
-    captions = [f"{result.rank[k]:,} · {rounded_percent(float(result.influence[k]))}" for k in listed]
+    captions = [
+        f"{result.rank[k]:,} · {rounded_percent(float(result.influence[k]))} · {result.credits[k].description}"
+        for k in listed
+    ]
     frames = " ".join(
         f"#{side}-gallery .grid-container > :nth-child({place}) {{ --frame: 5px; --known: #d0282e; }}"
         for place, k in enumerate(listed, 1)
@@ -189,7 +195,7 @@ def _side(
     share = rounded_percent(float(result.influence[own].sum()))
     words = (
         f"<p class='status'><b>{html.escape(method)}</b>: {which} is number {result.rank[own[0]]:,} of "
-        f"{result.n_training:,}{'; it has' if len(own) == 1 else f'; all {len(own)} have'} {share} of the "
+        f"{result.n_training:,}. {'It has' if len(own) == 1 else f'All {len(own)} together have'} {share} of the "
         f"influence.</p><style>{frames}</style>"
     )
     return [words, gr.update(value=list(zip(images, captions, strict=True)), selected_index=None)]

@@ -73,8 +73,8 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
     asked = [session.query, session.result, session.method, top, session.extra_sections]
     with gr.Row(elem_id="report-row"):
         gr.HTML(
-            "<p class='status'>A report holds the image, these credits, all that the numbers were made from, and "
-            "their limits, in one file that opens without a network.</p>"
+            "<p class='status'>A report is one file that opens offline: the answer on one sheet, then every number and "
+            "where it comes from.</p>"
         )
         made_on_click(
             "Report (HTML)",
@@ -181,9 +181,9 @@ def build_ledger(services: Services, session: Session) -> None:
 
 def _ledger_words(seen: list[Seen]) -> str:
     count = (
-        "is empty as yet" if not seen else "holds 1 image" if len(seen) == 1 else f"holds {len(seen)} images"
+        "is still empty" if not seen else "holds 1 image" if len(seen) == 1 else f"holds {len(seen)} images"
     )
     return (
-        f"<p class='status'>The ledger of this visit {count}: a row each with prompt, seed, method and strongest "
-        "credits, and the sums by creator and licence over all of them.</p>"
+        f"<p class='status'>The ledger of this visit {count}. It has a row for each image, and sums by maker and "
+        "licence over all of them.</p>"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import rounded_percent
 from attribution_core.figures.attribution import cumulative_share, influence_by_rank, similarity_histogram
 from ui.handler import handler
 from ui.services.app import Query, Services
@@ -30,14 +31,14 @@ def build(services: Services, session: Session) -> None:
             elem_id="temperature",
             scale=4,
             min_width=240,
-            label="Temperature, in doublings of the fitted one",
-            info="0 is the fitted temperature; left is sharper, right is flatter",
+            label="Temperature (0 is the fitted one; each step of 1 doubles it)",
+            info="Left: fewer images share the influence. Right: more do.",
         )
         reset = gr.Button("Back to the fitted value", elem_id="reset", scale=1, min_width=160)
     ranks = gr.Plot(label="Influence by rank", elem_id="ranks")
     with gr.Row():
         with gr.Column(min_width=300):
-            cumulative = gr.Plot(label="Share held by the first so many images", elem_id="cumulative")
+            cumulative = gr.Plot(label="Share that the strongest images hold together", elem_id="cumulative")
         with gr.Column(min_width=300):
             histogram = gr.Plot(label="Similarity of all training images", elem_id="histogram")
     scored = [sentence, numbers, ranks, cumulative]
@@ -88,8 +89,9 @@ def _sentence(query: Query, result: Attribution) -> str:
     flat = _uncalibrated_number(result)
     words = (
         f"For “{query.title}”, plain similarities spread the influence over {flat:,.0f} of "
-        f"{result.n_training:,} training images, almost evenly; at temperature {result.temperature:.4f} about "
-        f"{result.effective_number:,.0f} share it, and the first {len(result)} hold {1 - result.rest:.1%}."
+        f"{result.n_training:,} training images. At temperature {result.temperature:.4f}, about "
+        f"{result.effective_number:,.0f} images share it. "
+        f"The first {len(result)} hold {rounded_percent(1 - result.rest)}."
     )
     return f'<p class="sentence" aria-live="polite">{html.escape(words)}</p>'
 
@@ -101,13 +103,13 @@ def _tiles(result: Attribution) -> str:
         [
             ("Temperature", f"{result.temperature:.4f}", fitted),
             (
-                "Effective number of images",
+                "Images that share the influence",
                 f"{result.effective_number:,.1f}",
                 f"uncalibrated: {_uncalibrated_number(result):,.0f}",
             ),
             ("Strongest image", f"{result.influence[0]:.2%}", f"uncalibrated: {result.uncalibrated[0]:.3%}"),
             (
-                f"All but the first {len(result)}",
+                f"All images but the first {len(result)}",
                 f"{result.rest:.1%}",
                 f"uncalibrated: {result.rest_uncalibrated:.1%}",
             ),

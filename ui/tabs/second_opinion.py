@@ -12,6 +12,7 @@ from attribution_core.analyses.unlearning.second_opinion import CANDIDATES, OTHE
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.progress import Progress
+from attribution_core.common.text import percent_range
 from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
@@ -25,24 +26,23 @@ from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
 COLUMNS = [
-    "place by similarity",
-    "place by unlearning",
+    "rank by similarity",
+    "rank by unlearning",
     "similarity",
     "loss rose by",
     "from",
     "caption",
-    "creator",
+    "maker",
     "id",
 ]
 _WHAT = (
-    "The list on the tab Attribution rests on similarity: which training images look like this one. Unlearning "
-    "asks the generator itself. It is made to forget this image a little, by a few training steps in reverse; the "
-    "training images that it gets worse at with that are, by this method's account, the ones that it had learned "
-    "the image from. Afterwards the generator is exactly as before."
+    "By image compares pictures: which training images look like this one? Unlearning asks the generator itself. "
+    "A few training steps in reverse make it forget this image a little. The training images that it then draws worse "
+    "are probably the ones that it learned this image from. Afterwards the generator is exactly as before."
 )
 _KINDS = {
-    "planted": "images of prompts that the generator was trained on many times",
-    "tuned": "images of models that were tuned on one drawing",
+    "planted": "images of prompts that were repeated many times in training",
+    "tuned": "images by models that were tuned on one drawing",
 }
 
 
@@ -66,7 +66,7 @@ def build(services: Services, session: Session) -> None:
             for name, label in (("similarity", "First by similarity"), ("unlearning", "First by unlearning")):
                 with gr.Column(min_width=290):
                     gr.HTML(
-                        f"<h3>{label}; in brackets, the place by the other method</h3>",
+                        f"<h3>{label} (in brackets: rank by the other method)</h3>",
                         elem_classes="caption",
                     )
                     galleries.append(
@@ -78,7 +78,7 @@ def build(services: Services, session: Session) -> None:
                         )
                     )
         plot = gr.Plot(
-            label="Place by similarity and place by unlearning; on the line both agree", elem_id="opinion-map"
+            label="Rank by similarity and by unlearning; on the line, both agree", elem_id="opinion-map"
         )
         with gr.Accordion("The same as a table", open=False, elem_id="opinion-table-fold"):
             table = gr.Dataframe(
@@ -101,7 +101,7 @@ def build(services: Services, session: Session) -> None:
     @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
-        yield [status_line("Looking for the candidates ..."), *nothing]
+        yield [status_line("Choosing the images to compare ..."), *nothing]
         for event in opinions.ask(query, method):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *skipped]
@@ -136,8 +136,8 @@ def build(services: Services, session: Session) -> None:
 def _ready(query: Query | None) -> str:
     title = "" if query is None else f" for “{query.title}”"
     return (
-        f"Judges the first {CANDIDATES} images of the list{title} and {OTHERS} training images drawn at random. It "
-        "takes from seconds to a minute with a small generator; nobody can generate meanwhile."
+        f"Judges the first {CANDIDATES} images of the list{title} and {OTHERS} training images drawn at random. "
+        "With a small generator this takes up to a minute. Nobody can generate in the meantime."
     )
 
 
@@ -148,7 +148,10 @@ def _drawn(opinion: SecondOpinion, services: Services) -> list[Any]:
         own, other = places[::-1] if by_unlearning else places
         pictures.append(
             [
-                (str(services.training_image(int(opinion.ids[k]))), f"{own[k]} ({other[k]})")
+                (
+                    str(services.training_image(int(opinion.ids[k]))),
+                    f"{own[k]} ({other[k]}) · {opinion.credits[k].description}",
+                )
                 for k in opinion.order(by_unlearning)[:SHOWN]
             ]
         )
@@ -170,29 +173,29 @@ def _name(opinion: SecondOpinion, k: int) -> str:
 def _headline(opinion: SecondOpinion) -> str:
     if not opinion.losses.took:
         return (
-            '<div class="headline spread" role="status"><h2>The image was not forgotten</h2><p>The '
-            "generator's loss on it did not rise, so what happened to other images says nothing.</p></div>"
+            '<div class="headline spread" role="status"><h2>The generator did not forget the image</h2><p>Its '
+            "loss on this image did not rise, so changes to other images tell us nothing.</p></div>"
         )
     a, b = int(opinion.order(False)[0]), int(opinion.order(True)[0])
     shared = opinion.shared(TOP)
     if a == b:
         head = f"Both put {_name(opinion, a)} first"
     else:
-        head = "They disagree about the first place"
+        head = "The methods disagree about the strongest image"
     text = (
         ""
         if a == b
         else (
-            f"Similarity puts {_name(opinion, a)} first, which is number {opinion.rank_unlearning[a]} by unlearning; "
-            f"unlearning puts {_name(opinion, b)} first, number {opinion.rank_similarity[b]} of {len(opinion)} by "
-            "similarity. "
+            f"Similarity puts {_name(opinion, a)} first; it is number {opinion.rank_unlearning[a]} by unlearning. "
+            f"Unlearning puts {_name(opinion, b)} first; it is number {opinion.rank_similarity[b]} of {len(opinion)} "
+            "by similarity. "
         )
     )
-    text += f"Of the first {TOP} places they share {shared}. "
+    text += f"They share {shared} of their first {TOP} images. "
     apart = [k for k in opinion.apart(TOP) if k not in (a, b)][:3]
     if apart:
         text += (
-            "Furthest apart: "
+            "They differ most on: "
             + "; ".join(
                 f"{_name(opinion, k)} ({opinion.rank_similarity[k]} by similarity, "
                 f"{opinion.rank_unlearning[k]} by unlearning)"
@@ -201,7 +204,7 @@ def _headline(opinion: SecondOpinion) -> str:
             + ". "
         )
     if a != b or shared < TOP // 2:
-        text += "Where two methods disagree, neither is proof: treat such images with more doubt."
+        text += "Where two methods disagree, trust neither alone."
     kind = "" if a == b else " spread"
     return f'<div class="headline{kind}" role="status"><h2>{html.escape(head)}</h2><p>{html.escape(text)}</p></div>'
 
@@ -212,26 +215,26 @@ def _tiles(opinion: SecondOpinion) -> str:
         listed = opinion.agreement(listed_only=True)
     shown = [
         (
-            "The two orders",
+            "Agreement of the two lists",
             agreement_words(every),
-            f"Spearman's correlation {_figure(every)}, all {len(opinion)}",
+            f"Spearman's correlation {_figure(every)}, over all {len(opinion)}",
         )
     ]
     if listed is not None:
-        shown.append(("On the list alone", agreement_words(listed), f"correlation {_figure(listed)}"))
+        shown.append(("Listed images alone", agreement_words(listed), f"correlation {_figure(listed)}"))
     if above is not None:
         shown.append(
             (
                 "Listed above random",
                 f"{above.value:.0%}",
-                f"of pairs, by unlearning; chance 50%; 95% interval {above.low:.0%} to {above.high:.0%}",
+                f"of pairs, by unlearning; 50% by chance; 95% interval {percent_range(above.low, above.high)}",
             )
         )
     shown.append(
         (
             "Loss on the image",
             f"{opinion.losses.query_before:.3f} → {opinion.losses.query_after:.3f}",
-            "before and after it was forgotten",
+            "before and after forgetting",
         )
     )
     return tiles(shown)
@@ -263,7 +266,7 @@ def _rows(opinion: SecondOpinion) -> list[list[Any]]:
             round(float(opinion.change[k]), 5),
             "the list" if opinion.listed[k] else "drawn at random",
             opinion.credits[k].caption,
-            opinion.credits[k].creator,
+            opinion.credits[k].maker,
             opinion.credits[k].id,
         ]
         for k in opinion.order(True)
@@ -272,26 +275,25 @@ def _rows(opinion: SecondOpinion) -> list[list[Any]]:
 
 def _measured(evidence: SecondOpinionEvidence | None, same_generator: bool) -> str:
     head = (
-        "<p>The loss is how badly the generator guesses the noise that was added to an image, with the same noise "
-        "and the same moments before and after, for all images; so a change comes from the forgetting alone. The "
-        "intervals above come from drawing the images again (bootstrap). Forgetting acts through the prompt, too: "
-        "images with like captions are forgotten together, whether or not they look alike. Like similarity this is "
-        "an estimate, and no proof of cause; it follows Wang, Hertzmann, Efros, Zhu and Zhang (NeurIPS 2024), with "
-        "plain gradient ascent.</p>"
+        "<p>The loss is how badly the generator guesses the noise that was added to an image. All images get the same "
+        "noise and timesteps before and after, so a change comes from the forgetting alone. The intervals above come "
+        "from a bootstrap over the images. Forgetting also acts through the prompt: images with similar captions are "
+        "forgotten together, whether or not they look alike. Like similarity, this is an estimate and no proof of "
+        "cause. It follows Wang, Hertzmann, Efros, Zhu and Zhang (NeurIPS 2024), with plain gradient ascent.</p>"
     )
     if evidence is None:
-        return head + "<p>How often it finds the right image was not measured for this collection.</p>"
+        return head + "<p>How often this finds the right image was not measured for this collection.</p>"
     rows = "".join(
         f"<tr><th scope='row'>{_KINDS[k.kind]} ({k.images})</th><td>{_interval(k.similarity)}</td>"
         f"<td>{_interval(k.unlearning)}</td><td>{_interval(k.decoy)}</td></tr>"
         for k in evidence.known
     )
-    other = "" if same_generator else " by an earlier generator"
+    other = "" if same_generator else " on an earlier generator"
     return head + (
-        f"<p>How often does each put the right image first of about {CANDIDATES + OTHERS}? Similarity is that of "
-        f"{html.escape(evidence.method)}. A decoy is a drawing that nothing was trained on, with the right image's "
-        "words: where the right one is not forgotten more than its decoy, words did it and not the image. With 95 % "
-        f"intervals; measured {html.escape(evidence.date)}{other}.</p>"
+        f"<p>How often does each method put the right image first of about {CANDIDATES + OTHERS}? Similarity is that "
+        f"of {html.escape(evidence.method)}. A decoy is a drawing that no model was trained on, with the caption of "
+        "the right image. If the decoy is forgotten as much, the words did it and not the picture. Intervals are 95%. "
+        f"Measured {html.escape(evidence.date)}{other}.</p>"
         "<div class='scrolled' tabindex='0' role='region' aria-label='How often the right image is first'>"
         "<table class='plain'><thead><tr><th scope='col'>images</th><th scope='col'>first by similarity</th>"
         "<th scope='col'>first by unlearning</th><th scope='col'>forgotten more than its decoy</th></tr></thead>"
@@ -300,4 +302,4 @@ def _measured(evidence: SecondOpinionEvidence | None, same_generator: bool) -> s
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.0%} ({estimate.low:.0%} to {estimate.high:.0%})"
+    return f"{estimate.value:.0%} ({percent_range(estimate.low, estimate.high)})"
