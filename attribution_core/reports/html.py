@@ -13,7 +13,6 @@ from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.render import render
 from attribution_core.reports.report import Report
 from attribution_core.reports.wording.attribution import attribution_how, place_in_work
-from attribution_core.reports.wording.headline import headline
 from attribution_core.reports.wording.origin import ORIGIN
 
 _TOP = 18  # px above the tallest bar
@@ -52,7 +51,6 @@ def report_page(report: Report) -> str:
         "report.html.j2",
         title=f"Attribution of “{report.title}”",
         report=report,
-        headline=headline(report.attribution),
         origin=ORIGIN[report.attribution.made_by],
         known=attribution_how(report.attribution),
         ranks=report.attribution.rank.tolist(),

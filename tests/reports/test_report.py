@@ -32,7 +32,7 @@ from attribution_core.reports.html import report_page
 from attribution_core.reports.meaning import LIMITS, MEANING
 from attribution_core.reports.report import Report, make_report
 from attribution_core.reports.section import Fact, Picture, Section
-from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
 from tests.support.fakes import fake_collection, shape_image
 
@@ -364,7 +364,9 @@ def test_page_and_json_say_what_is_known_of_the_images_making(
     assert told["query"]["made_by"] == told["attribution"]["made_by"] == str(known)
     assert told["headline"] == headline(result)
     words = Tags((tmp_path / "r.html").read_text(encoding="utf-8")).words
-    assert f"{headline(result)}." in words and ORIGIN[known] in words
+    found = headline(result) if said else similarity_headline(result)
+    assert told["verdict"] == {"influence": f"{found}.", "copy": "", "second_opinion": ""}
+    assert f"{found}." in words and ORIGIN[known] in words
 
 
 @pytest.mark.parametrize(
