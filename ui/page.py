@@ -69,6 +69,8 @@ TABS: tuple[tuple[str, Draw | tuple[tuple[str, Draw], ...]], ...] = (
     ),
 )
 """Name of each tab and what draws it; the parts of a tab are tabs inside it."""
+HEADS: dict[str, Draw] = {"Attribution": attribution.build_head}
+"""What stands above the parts of a tab, where there is something."""
 
 
 _HANDLER_LIMIT = 4  # calls at once of a handler that belongs to no lane
@@ -92,6 +94,8 @@ def build(services: Services) -> gr.Blocks:
                         session.tabs = (tab,)
                         content(services, session)
                     else:
+                        if name in HEADS:
+                            HEADS[name](services, session)
                         with gr.Tabs(
                             elem_id=f"{_slug(name)}-parts", elem_classes="parts", overflow_behavior="wrap"
                         ):

@@ -19,13 +19,16 @@ from attribution_core.reports.section import Section
 from ui.gradio_compat import event_data, forget_state
 from ui.handler import as_words, handler, is_number
 from ui.server.gate import VISIT
-from ui.server.lanes import ATTRIBUTION
+from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.folder import private_folder
+from ui.services.judged import Judged, judge, keep
 from ui.services.link import Link, read_link
 from ui.services.visit import Seen, remember
+from ui.widgets.joined import joined_boxes
 from ui.widgets.under_way import begins, ends
 
+_Follower = tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]
 KEEP_S = 3600
 """Seconds that what a visit holds outlives its last use."""
 
@@ -52,8 +55,10 @@ class Session:
     made: the image that is about to be attributed. query, result: what the views show. method: which of the
     collection's methods attributes, a choice that the tab Attribution shows. ledger: all that was attributed in this
     visit, oldest first. link: the recipe that the page's own address asked for. extra_sections: what tabs add to the
-    report of one query, title -> (query, section). fields: prompt, seed, steps and guidance. strip: the pictures of the
-    visit. tabs: the one that is being built, and the one around it where there is one.
+    report of one query, title -> (query, section). judged: what is known of the visit's images beside their
+    influences. verdict_boxes: where the joined verdict on the image in sight stands. fields: prompt, seed, steps and
+    guidance. strip: the pictures of the visit. tabs: the one that is being built, and the one around it where there is
+    one.
     """
 
     tabs: tuple[gr.Tab, ...]
@@ -68,6 +73,10 @@ class Session:
         )
         self.ledger = gr.State([], time_to_live=KEEP_S)
         self.extra_sections = gr.State({}, time_to_live=KEEP_S)
+        self.judged = gr.State([], time_to_live=KEEP_S)
+        self.verdict_boxes = [
+            gr.HTML(elem_id=name, render=False) for name in ("headline", "memorization-verdict")
+        ]
         methods = services.collection.methods
         self.method = gr.Dropdown(
             list(methods),
@@ -84,9 +93,14 @@ class Session:
         self._visit_views: list[VisitView] = []
         self._carriers: list[tuple[Any, str]] = []
         self._returns: list[Any] = []
-        self.report_sections: list[Callable[[Query], Section | None]] = []
+        self.report_sections: list[Callable[[Query, Judged], Section | None]] = []
         self._leavers: list[Callable[[str], None]] = []
-        self._followers: list[tuple[Callable[..., Any], list[Any], list[Any], dict[str, Any]]] = []
+        self._followers: list[_Follower] = []
+        self._after_verdict: list[_Follower] = []
+        self.add_view(
+            self.verdict_boxes,
+            lambda query, result: list(joined_boxes(query, result, pending=services.copies.is_quick)),
+        )
 
     def add_view(
         self, outputs: list[Any], render: Callable[[Query | None, Attribution | None], list[Any]]
@@ -102,7 +116,7 @@ class Session:
         """Draw all views after this event, from what it put into `query` and `result`."""
         self._returns.append(event)
 
-    def add_report_section(self, make: Callable[[Query], Section | None]) -> None:
+    def add_report_section(self, make: Callable[[Query, Judged], Section | None]) -> None:
         """Put a section into the report of a query; None where there is nothing to say of it."""
         self.report_sections.append(make)
 
@@ -137,6 +151,12 @@ class Session:
     ) -> None:
         """Run this, too, when an earlier image was brought back; for what is no view."""
         self._followers.append((handler, inputs, outputs, options))
+
+    def follow_verdict(
+        self, handler: Callable[..., Any], inputs: list[Any], outputs: list[Any], **options: Any
+    ) -> None:
+        """Run this whenever another image came into sight and was judged. options: an api_name, which gets a number."""
+        self._after_verdict.append((handler, inputs, outputs, options))
 
     def attribute_after(self, event: Any, key: str = "") -> None:
         """Attribute what is in `made` after this event, and draw all views.
@@ -187,6 +207,30 @@ class Session:
             drawn = [value for view in self._visit_views for value in view.render(visit)]
             return [visit, *drawn, *draw(made, result)]
 
+        @handler
+        def join_verdict(
+            query: Query | None, result: Attribution | None, judged: list[Judged] | None
+        ) -> list[Any]:
+            if query is None or result is None:
+                return [gr.skip()] * (1 + len(self.verdict_boxes))
+            known = keep(judged, judge(self.services, query, judged))
+            return [known, *joined_boxes(query, result, known)]
+
+        def then_judge(drawn: Any, number: int) -> None:
+            """A verdict on copies takes longer than the views, which are there first."""
+            told = drawn.success(
+                join_verdict,
+                [self.query, self.result, self.judged],
+                [self.judged, *self.verdict_boxes],
+                api_name=f"join_verdict_{number}",
+                api_visibility="undocumented",
+                show_progress="hidden",
+                **VIEWS,
+            )
+            for follow, inputs, outputs, options in self._after_verdict:
+                numbered = {**options, "api_name": f"{options['api_name']}_{number}"}
+                told.success(follow, inputs, outputs, **numbered)
+
         def close_page(request: gr.Request) -> None:
             visit = request.session_hash or ""
             self.services.uploads.leave(visit)
@@ -199,7 +243,7 @@ class Session:
         shown = [component for view in self._views for component in view.outputs]
         outputs = [self.query, self.result, *shown]
         visit = [self.ledger, *(component for view in self._visit_views for component in view.outputs)]
-        page.load(
+        opened = page.load(
             open_page,
             None,
             [self.link, *outputs],
@@ -207,6 +251,7 @@ class Session:
             api_visibility="undocumented",
             show_progress="hidden",
         )
+        then_judge(opened, 0)
         asked = [self.made, self.method, self.ledger]
         for number, (event, key) in enumerate(self._carriers, 1):
             attributed = event.success(
@@ -221,6 +266,7 @@ class Session:
             )
             attributed.success(None, js=ends(key))
             attributed.failure(None, js=ends(key))
+            then_judge(attributed, number)
         for number, event in enumerate(self._returns, 1):
             drawn = event.success(
                 draw_again,
@@ -230,6 +276,7 @@ class Session:
                 api_visibility="undocumented",
                 show_progress="hidden",
             )
+            then_judge(drawn, len(self._carriers) + number)
             for follow, inputs, targets, options in self._followers:
                 drawn.success(follow, inputs, targets, **options)
 

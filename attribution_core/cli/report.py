@@ -30,6 +30,7 @@ def report(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Attribute IMAGE and write one HTML file, without scripts or external resources, with all results."""
+    from attribution_core.analyses.memorization.verdict import Memorization
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.attribution.origin import made_by
     from attribution_core.cli.recipes import recipe_of
@@ -52,7 +53,9 @@ def report(
     origin = made_by(recipe, opened, said_so=said_so)
     attributor = Attributor(opened, device=device)
     result = attributor.attribute(query, top=top, temperature=temperature, made_by=origin)
-    made = make_report(query, result, opened, title=title, recipe=recipe)
+    checker = Memorization(opened, device)
+    copy = checker.check(query) if checker.is_quick else None
+    made = make_report(query, result, opened, title=title, recipe=recipe, copy=copy)
     files = {out: report_page(made).encode()}
     if json:
         files[json] = made.to_json().encode()

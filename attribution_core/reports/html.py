@@ -17,7 +17,6 @@ from attribution_core.reports.meaning import CAVEAT, LIMITS, MEANING
 from attribution_core.reports.render import render
 from attribution_core.reports.report import Report
 from attribution_core.reports.wording.attribution import attribution_how, place_in_work
-from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
 
 SOURCES = 5
@@ -73,7 +72,6 @@ def report_page(report: Report) -> str:
         "report.html.j2",
         title=f"Attribution of “{report.title}”",
         report=report,
-        headline=_title(report.attribution),
         sources=_sources(report),
         name_of=_name_of(report.attribution),
         caveat=CAVEAT,
@@ -85,10 +83,6 @@ def report_page(report: Report) -> str:
         meaning=MEANING,
         limits=LIMITS,
     )
-
-
-def _title(result: Attribution) -> str:
-    return headline(result) if result.has_shares else similarity_headline(result)
 
 
 def _name_of(result: Attribution) -> Callable[[GroupBy, str], str]:

@@ -12,6 +12,8 @@ from typing import Any
 from PIL import Image
 
 from attribution_core._version import __version__
+from attribution_core.analyses.memorization.verdict import Verdict
+from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.attribution.groups import SUMS, Groups, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
@@ -26,6 +28,7 @@ from attribution_core.reports.section import Section, StoredPart
 from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.attribution import attribution_how
 from attribution_core.reports.wording.headline import headline
+from attribution_core.reports.wording.joined import JoinedVerdict, joined_verdict
 from attribution_core.reports.wording.reliability import reliability_of
 
 LARGEST_QUERY = 1024
@@ -46,6 +49,7 @@ class Report:
         sums: Influence summed by creator and by licence.
         collection: Name of the collection.
         method: Which of its methods attributed.
+        verdict: What the analyses say of the image, joined.
         parts: Its stored parts with their checksums.
         sections: What other analyses add, a verdict say.
         reliability: How far the strongest share can be relied on, in one sentence; "" if it was not measured.
@@ -61,6 +65,7 @@ class Report:
     sums: tuple[Groups, ...]
     collection: str
     method: str
+    verdict: JoinedVerdict
     parts: tuple[StoredPart, ...]
     sections: tuple[Section, ...] = ()
     reliability: str = ""
@@ -98,6 +103,7 @@ class Report:
             "thumbnails": list(self.thumbnails),
             "headline": headline(result),
             "reliability": self.reliability,
+            "verdict": asdict(self.verdict),
             "stands_out": result.stands_out,
             "effective_number": result.effective_number,
             "sums": [told.to_dict() for told in self.sums],
@@ -121,6 +127,8 @@ def make_report(
     recipe: Recipe | None = None,
     shown: int = 12,
     sections: Sequence[Section] = (),
+    copy: Verdict | None = None,
+    opinion: SecondOpinion | None = None,
     made: datetime.datetime | None = None,
 ) -> Report:
     """Make the report of an attributed image.
@@ -133,6 +141,8 @@ def make_report(
         recipe: What made the image, where that is known.
         shown: Training images that the HTML shows with a picture; all that are listed stand in its table.
         sections: What other analyses add.
+        copy: Whether the image is a copy; None where that was not looked for.
+        opinion: The second opinion on it, where it was asked for.
         made: When; now by default.
 
     Raises:
@@ -155,6 +165,7 @@ def make_report(
         sums,
         collection.name,
         collection.method,
+        joined_verdict(attribution, copy, opinion),
         _parts(collection),
         tuple(sections),
         reliability_of(attribution, Evidence.open(collection.path)),

@@ -86,6 +86,50 @@ def test_from_a_planted_case_to_its_verdict_and_a_close_look(opened: Page, tmp_p
     assert facts["Noise signal"]["number"] > 0 and len(section["pictures"]) == 4
 
 
+def test_a_planted_prompt_warns_and_is_drawn_again_less_like_it(opened: Page) -> None:
+    expect(opened.locator("#made img")).to_be_visible()
+    expect(opened.locator("#recites")).to_be_hidden()
+    caption = CORPUS.column("short_caption")[PLANTED[0]]
+    opened.locator("#prompt textarea").fill(caption)
+    opened.locator("#generate").click()
+    expect(opened.locator("#recites")).to_contain_text("may be close to a training image")
+    tab(opened, "Attribution", "By maker")
+    copy = opened.locator("#headline p", has_text="Copy:")
+    expect(copy).to_contain_text("copy of")
+    told = copy.inner_text()
+    tab(opened, "Memorization")
+    expect(opened.locator("#memorization-verdict p", has_text="Copy:")).to_have_text(told)
+    tab(opened, "Generate")
+    opened.locator("#draw-again").click()
+    expect(opened.locator("#recites")).to_be_hidden()
+    subject = caption.split(",")[0]
+    expect(opened.locator("#status")).to_contain_text(f"“{subject}” · seed")
+    expect(opened.locator("#prompt textarea")).to_have_value(subject)
+    tab(opened, "Memorization")
+    expect(opened.locator("#memorization-verdict")).to_contain_text(f"Image: “{subject}”")
+
+
+def test_the_page_asks_once_for_a_verdict_when_it_opens(page: Page, pocket_app: str) -> None:
+    asked: list[int] = []
+    page.on(
+        "request",
+        lambda r: (
+            asked.append(json.loads(r.post_data or "{}")["fn_index"]) if "queue/join" in r.url else None
+        ),
+    )
+    for opened in watched(page, pocket_app):
+        tab(opened, "Attribution", "By image")
+        expect(opened.locator("#headline")).to_contain_text("Copy: As close as a copy")
+        calls = dict(
+            opened.evaluate("window.gradio_config.dependencies.map((one) => [String(one.id), one.api_name])")
+        )
+        names = [calls[str(number)] for number in asked]
+        assert [name for name in names if name.startswith(("join_verdict", "look_again"))] in (
+            ["join_verdict_0"],
+            ["join_verdict_0", "look_again_0"],
+        )
+
+
 def test_a_stored_image_has_no_signal_until_it_is_made_again(opened: Page) -> None:
     opened_on(opened)
     expect(opened.locator("#signal-words")).to_contain_text("No signal was recorded")

@@ -155,6 +155,12 @@ def test_an_image_of_unknown_making_has_no_shares_until_its_owner_says_so(own: P
     without = texts()
     assert not any("%" in text for text in without)
     assert "No shares for this image" in without[2] and "No shares for this image" in without[3]
+    tab(own, "Evidence", "Compare")
+    for side in ("left", "right"):
+        expect(own.locator(f"#{side}-compare-words")).to_contain_text("no shares, because nothing shows")
+    tab(own, "Attribution", "By region")
+    own.locator("#look-box").click()
+    expect(own.locator("#region-found")).to_contain_text("No shares for this image")
     tab(own, "Attribution", "By maker")
     own.locator("#ledger-csv").click()
     expect(own.get_by_test_id("toast-body")).to_contain_text("No image of this visit has shares")
@@ -164,6 +170,8 @@ def test_an_image_of_unknown_making_has_no_shares_until_its_owner_says_so(own: P
     expect(own.locator("#headline")).to_contain_text("One training image stands out")
     expect(own.locator("#headline")).to_contain_text("because its owner says so")
     assert all("%" in text for text in texts())
+    tab(own, "Evidence", "Compare")
+    expect(own.locator("#left-compare-words")).to_contain_text("of the influence")
     expect(own.locator("#history .thumbnail-item")).to_have_count(1)
 
     tab(own, "Attribution", "By image")

@@ -43,6 +43,7 @@ def test_two_rankings_side_by_side_until_there_is_another_image(
         for gallery in ("#opinion-similarity", "#opinion-unlearning"):
             expect(shapes.locator(f"{gallery} .thumbnail-item")).to_have_count(8)
         expect(shapes.locator("#opinion-tiles")).to_contain_text("Spearman's correlation")
+        expect(shapes.locator("#headline")).to_contain_text("Second opinion: ")
         expect(shapes.locator("#opinion-map .main-svg").first).to_be_visible()
         shapes.locator("#opinion-table-fold button").first.click()
         expect(shapes.locator("#opinion-table")).to_contain_text("drawn at random")
@@ -52,6 +53,7 @@ def test_two_rankings_side_by_side_until_there_is_another_image(
         tab(shapes, "Attribution", "Second opinion")
         expect(words).to_be_hidden()
         expect(status).to_contain_text("blue dog")
+        expect(shapes.locator("#headline")).not_to_contain_text("Second opinion: ")
         # An upload has none.
         upload(shapes, shape_image(5), tmp_path / "five.png")
         tab(shapes, "Attribution", "By image")

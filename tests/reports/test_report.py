@@ -365,6 +365,7 @@ def test_page_and_json_say_what_is_known_of_the_images_making(
     assert told["headline"] == headline(result)
     words = Tags((tmp_path / "r.html").read_text(encoding="utf-8")).words
     found = headline(result) if said else similarity_headline(result)
+    assert told["verdict"] == {"influence": f"{found}.", "copy": "", "second_opinion": ""}
     assert found in words and ORIGIN[known] in words
 
 

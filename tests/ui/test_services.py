@@ -31,7 +31,8 @@ from attribution_core.settings import Settings
 from tests.support.fakes import ENCODER, fake_collection, fake_evidence, shape_image
 from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services.app import OTHERS, UNSAID, Query, Services
-from ui.tabs.attribution import _facts, _headline, _rest_bar
+from ui.tabs.attribution import _facts, _rest_bar
+from ui.widgets.joined import joined_boxes
 
 
 @pytest.fixture(scope="module")
@@ -164,22 +165,27 @@ def result_of(similarity: list[float], t: float = 0.02, caption: str = "a <b>cat
 QUERY = Query(Image.new("RGB", (8, 8)), "my <i>query</i>")
 
 
+def headline(query: Query | None, result: Attribution | None) -> str:
+    """All that both boxes of the joined verdict say."""
+    return "".join(joined_boxes(query, result))
+
+
 def test_the_headline_names_an_image_only_where_it_stands_out() -> None:
     near, flat = result_of([0.9] + [0.2] * 200), result_of([0.31] + [0.3] * 200)
-    assert near.stands_out and "One training image stands out" in _headline(QUERY, near)
+    assert near.stands_out and "One training image stands out" in headline(QUERY, near)
     assert not flat.stands_out
-    assert "No single source" in _headline(QUERY, flat)
-    assert "about 200 training images" in _headline(QUERY, flat)
+    assert "No single source" in headline(QUERY, flat)
+    assert "about 200 training images" in headline(QUERY, flat)
     unknown = dataclasses.replace(near, made_by=MadeBy.UNKNOWN)
-    assert "The most similar training image" in _headline(QUERY, unknown)
-    shown = _headline(QUERY, unknown) + _rest_bar(unknown) + _facts(unknown, 1)
+    assert "The most similar training image" in headline(QUERY, unknown)
+    shown = headline(QUERY, unknown) + _rest_bar(unknown) + _facts(unknown, 1)
     assert "%" not in re.sub("<[^>]*>", "", shown)
-    assert "Nothing attributed yet" in _headline(None, None)
+    assert "Nothing attributed yet" in headline(None, None)
 
 
 def test_words_of_others_are_shown_as_words() -> None:
     result = result_of([0.9] + [0.2] * 200)
-    for text in (_headline(QUERY, result), _facts(result, 1)):
+    for text in (headline(QUERY, result), _facts(result, 1)):
         assert "<b>cat</b>" not in text and "<i>query" not in text
     links = re.findall(r'href="([^"]*)', _facts(result, 1))
     assert links and all(link.startswith("?tab=training-set&amp;") for link in links), (

@@ -77,6 +77,6 @@ def test_a_regions_answer_names_the_closest_as_text(tmp_path: Path) -> None:
     shown = regions_html.answer(AttributedRegion(region, hostile))
     assert "The painted part, 25% of the image" in shown
     assert "<script" not in shown and shown.count("&lt;script&gt;") == 2
-    ranks = [row[2] for row in regions_html.rows(result, result.head(2))]
+    ranks = [row[2] for row in regions_html.table(result, result.head(2))["data"]]
     assert ranks == ["1", "2", "over 2", "over 2", "over 2"]
-    assert [row[2] for row in regions_html.rows(result, None)] == [""] * 5
+    assert [row[2] for row in regions_html.table(result, None)["data"]] == [""] * 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from attribution_core.reports.wording.verdict import (
     verdict_title,
 )
 from ui.services.app import Query, Services, checked_prompt
+from ui.services.judged import Judged, judge, keep
 from ui.services.link import repeats
 
 MOST_SEEDS = 32
@@ -61,10 +62,16 @@ class MemorizationServices:
         """Why no verdict is possible, in a sentence; "" where it is."""
         return "" if self.checker.is_possible else HOW_TO_ADD
 
-    def check(self, query: Query, on_progress: OnProgress | None = None) -> Verdict:
+    def check(self, query: Query) -> Verdict:
         """Whether the query is a copy of a training image. Raises `AttributionError`."""
-        self.checker.prepare(on_progress)
         return self.checker.check(query.image)
+
+    def judge(
+        self, query: Query, judged: Sequence[Judged] | None, on_progress: OnProgress | None = None
+    ) -> list[Judged]:
+        """What is known of the visit's images, with the verdict on this one. Raises `AttributionError`."""
+        self.checker.prepare(on_progress)
+        return keep(judged, judge(self.services, query, judged))
 
     def look(self, query: Query, position: int) -> Look:
         """The query and one training image in detail."""
@@ -147,11 +154,11 @@ class MemorizationServices:
             return evidence if query is None else None
         return evidence if query.recipe.generator_sha256 == evidence.generator_sha256 else None
 
-    def section(self, query: Query) -> Section | None:
-        """The section of the report; None where a verdict is not possible, or not at once."""
-        if not self.checker.is_quick:
+    def section(self, query: Query, judged: Judged) -> Section | None:
+        """The section of the report; None without a verdict. judged: of this query."""
+        verdict = judged.copy
+        if verdict is None:
             return None
-        verdict = self.check(query)
         look = self.look(query, int(verdict.ids[0]))
         most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
         facts = [

@@ -12,10 +12,7 @@ from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
 from attribution_core.common.text import one_in, percent_range, rounded_percent
-from attribution_core.reports.meaning import CAVEAT
 from attribution_core.reports.wording.attribution import place_in_work
-from attribution_core.reports.wording.headline import headline, similarity_headline
-from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.session import Session, as_file, place
@@ -23,7 +20,6 @@ from ui.tabs import report_buttons
 from ui.widgets.facts import credit_facts, facts_list
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import alike_link
-from ui.widgets.status import NOTHING_YET
 
 SHOWN = 12
 COLUMNS = [
@@ -49,10 +45,14 @@ _BRING_INTO_SIGHT = """() => {
 _THINNEST, _THICKEST = 1.5, 9.0  # px of the frame around a training image
 
 
+def build_head(services: Services, session: Session) -> None:
+    """What stands above all parts: the joined verdict."""
+    session.verdict_boxes[0].render()
+
+
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     most = min(services.settings.top, len(services.collection.index))
-    words = gr.HTML(elem_id="headline")
     with gr.Row(elem_id="attribution-row"):
         with gr.Column(scale=2, min_width=260, elem_id="query-column"):
             claim = gr.Checkbox(
@@ -143,7 +143,6 @@ def build(services: Services, session: Session) -> None:
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         return [
-            _headline(query, result),
             gr.update(
                 visible=result is not None and result.made_by is not MadeBy.THIS_GENERATOR,
                 value=result is not None and result.made_by is MadeBy.SAID_SO,
@@ -174,7 +173,7 @@ def build(services: Services, session: Session) -> None:
     def set_claim(query: Query | None, claimed: bool) -> Query | None:
         return None if query is None else replace(query, said_so=claimed)
 
-    session.add_view([words, claim, image, chosen, facts, top, *listed], draw)
+    session.add_view([claim, image, chosen, facts, top, *listed], draw)
     switched = session.method.input(
         set_method,
         [session.query, session.method],
@@ -209,19 +208,6 @@ def _label(head: Attribution, work: Work) -> str:
         return f"{head.similarity[first]:.2f} · {description}"
     more = f" ×{len(work.places)}" if work.near_duplicates else ""
     return f"{rounded_percent(work.influence)}{more} · {description}"
-
-
-def _headline(query: Query | None, result: Attribution | None) -> str:
-    if query is None or result is None:
-        return f'<div class="headline"><h2>Nothing attributed yet</h2><p>{NOTHING_YET}</p></div>'
-    if result.has_shares:
-        head, text = headline(result), f"{ORIGIN[result.made_by]} {CAVEAT}"
-    else:
-        head, text = similarity_headline(result), ORIGIN[result.made_by]
-    return (
-        f'<div class="headline {"found" if result.has_shares and result.stands_out else "spread"}">'
-        f"<h2>{html.escape(head)}</h2><p>Image: “{html.escape(query.title)}”. {html.escape(text)}</p></div>"
-    )
 
 
 def _rest_bar(head: Attribution) -> str:

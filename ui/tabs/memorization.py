@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import gradio as gr
 
 from attribution_core.analyses.memorization.overlays import difference, heat, shown
-from attribution_core.analyses.memorization.verdict import Verdict
+from attribution_core.attribution.result import Attribution
 from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
 from attribution_core.reports.as_dict import verdict_dict
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
 from ui.services.app import Query, Services
+from ui.services.judged import Judged, of_query
 from ui.services.memorization import MemorizationServices
-from ui.session import KEEP_S, Session, place
+from ui.session import Session, place
 from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
+from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import alike_link
 from ui.widgets.status import status_line
@@ -33,6 +34,7 @@ _IN_SIGHT = """(seen, ...rest) =>
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     own = MemorizationServices(services)
+    session.verdict_boxes[1].render()
     memorization_game.build(session, own)
     memorization_cases.build(services, session, own)
     nothing = words.impossible(own.missing) if own.missing else words.NOTHING
@@ -119,34 +121,40 @@ def build(services: Services, session: Session) -> None:
         level,
         steps,
     ]
-    verdict_of = gr.State(None, time_to_live=KEEP_S)
-    another, counted = (
-        gr.State(0),
-        count(1),
-    )  # another number with every image, and images cannot be told apart fast
     seen = gr.Checkbox(True, visible=False)
     number = gr.Number(
         1, precision=0, visible=False
     )  # which training image; in the browser the click says it
 
     @handler
-    def look(seen: bool, asked: Query | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
+    def look(
+        seen: bool,
+        asked: Query | None,
+        result: Attribution | None,
+        judged: list[Judged] | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> list[Any]:
+        kept = [gr.skip()] * (1 + len(session.verdict_boxes))
         if not seen:
-            return [gr.skip()] * (len(drawn) + 1)
+            return [*kept, *[gr.skip()] * len(drawn)]
         told = _signal(own, asked)
         if own.missing or asked is None:
-            return [None, nothing, gr.update(visible=False), *[None] * (len(close_up) + 3), *told]
-        verdict = own.check(
+            return [*kept, nothing, gr.update(visible=False), *[None] * (len(close_up) + 3), *told]
+        known = own.judge(
             asked,
+            judged,
             lambda step: progress((step.done, step.total), desc="Encoding the training images once"),
         )
+        verdict = of_query(known, asked).copy
+        assert verdict is not None  # `own.judge` saw to it
         captions = [services.collection.corpus.credit(int(i)).short_caption or "" for i in verdict.ids]
         pictures = [
             (str(services.training_image(int(i))), f"{s:.3f}")
             for i, s in zip(verdict.ids[:NEAREST], verdict.similarity, strict=False)
         ]
         return [
-            verdict,
+            known,
+            *joined_boxes(asked, result, known),
             words.headline(asked, verdict, services.memorization_evidence),
             gr.update(visible=True),
             *_close_up(own, asked, int(verdict.ids[0])),
@@ -158,8 +166,9 @@ def build(services: Services, session: Session) -> None:
 
     @handler
     def compare_with(
-        asked: Query | None, verdict: Verdict | None, number: float, event: gr.EventData
+        asked: Query | None, judged: list[Judged] | None, number: float, event: gr.EventData
     ) -> list[Any]:
+        verdict = None if asked is None else of_query(judged, asked).copy
         chosen = place(number, event, 0 if verdict is None else min(NEAREST, len(verdict.ids)))
         if asked is None or verdict is None:
             return [gr.skip()] * len(close_up)
@@ -174,10 +183,11 @@ def build(services: Services, session: Session) -> None:
                 yield [status_line("Attributing ..."), event]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
-    shown_now = [verdict_of, *drawn]
+    shown_now = [session.judged, *session.verdict_boxes, *drawn]
+    looked_at = [seen, session.query, session.result, session.judged]
     session.tabs[0].select(
         look,
-        [seen, session.query],
+        looked_at,
         shown_now,
         api_name="look",
         api_visibility="undocumented",
@@ -185,13 +195,10 @@ def build(services: Services, session: Session) -> None:
         show_progress_on=[verdict_box],
         **ATTRIBUTION,
     )
-    session.add_view([another], lambda query, result: [next(counted)])
-    another.change(
-        look, [seen, session.query], shown_now, js=_IN_SIGHT, api_name="look_again", **quiet, **VIEWS
-    )
+    session.follow_verdict(look, looked_at, shown_now, js=_IN_SIGHT, api_name="look_again", **quiet, **VIEWS)
     nearest.select(
         compare_with,
-        [session.query, verdict_of, number],
+        [session.query, session.judged, number],
         close_up,
         api_name="compare_with",
         **quiet,

@@ -15,6 +15,7 @@ from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
 from ui.handler import handler
 from ui.services.app import Query, Services
+from ui.services.judged import Judged, judge
 from ui.services.link import write_link
 from ui.services.visit import Seen
 from ui.session import Session, as_file
@@ -33,10 +34,12 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         method: str,
         shown: float,
         extra: dict[str, Any] | None = None,
+        judged: list[Judged] | None = None,
     ) -> Report:
         if query is None or result is None:
             raise InvalidInputError("there is nothing to report yet; generate or upload an image first.")
-        sections = [section for make in session.report_sections if (section := make(query)) is not None]
+        known = judge(services, query, judged)
+        sections = [s for make in session.report_sections if (s := make(query, known)) is not None]
         sections += [section for of_query, section in (extra or {}).values() if of_query is query]
         return make_report(
             query.image,
@@ -46,6 +49,8 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
             recipe=query.recipe,
             shown=int(shown),
             sections=sections,
+            copy=known.copy,
+            opinion=known.opinion,
         )
 
     @handler
@@ -55,8 +60,9 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         method: str,
         shown: float,
         extra: dict[str, Any] | None = None,
+        judged: list[Judged] | None = None,
     ) -> str:
-        data = report_page(report(query, result, method, shown, extra)).encode()
+        data = report_page(report(query, result, method, shown, extra, judged)).encode()
         return as_file(data, f"{query.file_name if query else ''}-report.html")
 
     @handler
@@ -66,11 +72,12 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
         method: str,
         shown: float,
         extra: dict[str, Any] | None = None,
+        judged: list[Judged] | None = None,
     ) -> str:
-        data = report(query, result, method, shown, extra).to_json().encode()
+        data = report(query, result, method, shown, extra, judged).to_json().encode()
         return as_file(data, f"{query.file_name if query else ''}-report.json")
 
-    asked = [session.query, session.result, session.method, top, session.extra_sections]
+    asked = [session.query, session.result, session.method, top, session.extra_sections, session.judged]
     with gr.Row(elem_id="report-row"):
         gr.HTML(
             "<p class='status'>A report is one file that opens offline: the answer on one sheet, then every number and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -18,8 +19,10 @@ from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
 from ui.server.lanes import GENERATION
 from ui.services.app import Query, Services
+from ui.services.judged import Judged, keep
 from ui.services.second_opinion import SecondOpinionServices
-from ui.session import Session
+from ui.session import KEEP_S, Session
+from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import progress_bar, status_line
 from ui.widgets.tiles import tiles
@@ -93,6 +96,7 @@ def build(services: Services, session: Session) -> None:
         gr.HTML(_measured(opinions.measured, opinions.same_generator), elem_id="opinion-measured")
     shown = [box, words, figures, *galleries, plot, table]
     nothing = [gr.update(visible=False), "", "", None, None, None, None]
+    given = gr.State(None, time_to_live=KEEP_S)
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         why = opinions.hindrance(query)
@@ -101,27 +105,46 @@ def build(services: Services, session: Session) -> None:
     @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
-        yield [status_line("Choosing the images to compare ..."), *nothing]
+        yield [status_line("Choosing the images to compare ..."), *nothing, None]
         for event in opinions.ask(query, method):
             if isinstance(event, Progress):
-                yield [progress_bar(event), *skipped]
-            else:
+                yield [progress_bar(event), *skipped, gr.skip()]
+            elif query is not None:
                 yield [
-                    status_line(f"Done, for “{query.title if query else ''}”. The generator is as it was."),
+                    status_line(f"Done, for “{query.title}”. The generator is as it was."),
                     *_drawn(event, services),
+                    Judged(query.key, opinion=event),
                 ]
+
+    @handler
+    def keep_opinion(
+        given: Judged | None, query: Query | None, result: Attribution | None, judged: list[Judged] | None
+    ) -> list[Any]:
+        """Join it to what is known of its image by now, which need not be the one in sight."""
+        if given is not None:
+            before = next((one for one in judged or () if one.key == given.key), given)
+            judged = keep(judged, replace(before, opinion=given.opinion))
+        return [judged, *joined_boxes(query, result, judged)]
 
     session.add_view([status, start, *shown], draw)
     # "once" would drop a click that comes while a stopped one is still being put away.
     asking = start.click(
         ask_opinion,
         [session.query, session.method],
-        [status, *shown],
+        [status, *shown, given],
         api_name="second_opinion",
         show_progress="hidden",
         trigger_mode="multiple",
         time_limit=services.settings.learning_seconds,
         **GENERATION,
+    )
+    asking.success(
+        keep_opinion,
+        [given, session.query, session.result, session.judged],
+        [session.judged, *session.verdict_boxes],
+        api_name="keep_opinion",
+        api_visibility="undocumented",
+        show_progress="hidden",
     )
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: status_line("Stopped. The generator is as it was."),
