@@ -22,6 +22,7 @@ from urllib.parse import quote
 import typer
 
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.layout import CollectionLayout
 from attribution_core.corpus.corpus import TEXT_COLUMNS, Corpus
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
@@ -58,7 +59,7 @@ def _rows(source: Corpus, count: int) -> Iterator[dict[str, Any]]:
 
 def make(folder: Path, source: Corpus, count: int) -> Path:
     """Make a collection of `count` images; its features are random, which takes no other time to search."""
-    Corpus.write(folder / "corpus/train-0.parquet", _rows(source, count))
+    Corpus.write(CollectionLayout(folder).corpus / "train-0.parquet", _rows(source, count))
     features, calibrator = clustered_rows(count, _DIM, 1), Calibrator.from_temperature(0.05, _ENCODER)
     Collection.create(folder, name=f"{count:,}", encoder=_ENCODER, features=features, calibrator=calibrator)
     return folder
@@ -115,7 +116,7 @@ def main(
     chromium = shutil.which("chromium")
     if chromium is None:
         raise typer.BadParameter("no program 'chromium' on the PATH.")
-    source = Corpus.open(shipped("pocket") / "corpus")
+    source = Corpus.open(CollectionLayout(shipped("pocket")).corpus)
     with tempfile.TemporaryDirectory() as folder:
         paths = [make(Path(folder) / str(n), source, n) for n in (len(source), count)]
         with serve(paths[0]) as small, serve(paths[1]) as large, sync_playwright() as play:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from attribution_core.common.cards import verify_files
 from attribution_core.common.optional import import_optional
@@ -63,8 +64,7 @@ def load_text_encoder(
             raise CheckpointError(f"'{path}' is missing; the text side of '{name}' needs it.")
     verify_files(folder)
     torch, transformers = (import_optional(module, _NEEDED_FOR) for module in ("torch", "transformers"))
-    load_file = import_optional("safetensors.torch", _NEEDED_FOR).load_file
-    matrix = load_file(folder / _MATRIX)["text.weight"].float()
+    matrix = torch.from_numpy(load_file(folder / _MATRIX)["text.weight"]).float()
     tokenizer = transformers.AutoTokenizer.from_pretrained(generator / "tokenizer")
     model = transformers.AutoModel.from_pretrained(
         generator / "text_encoder", add_pooling_layer=False, dtype=torch.float32

@@ -98,6 +98,7 @@ def test_no_other_module_spells_out_where_a_part_lies() -> None:
         if _PART.search(line)
     }
     assert found == {
+        'attribution_core/encoding/text.py: generator = Path(states) if states else shipped("pocket") / "generator"',
         'attribution_core/generation/generator.py: path = shipped("pocket") / "generator"',
         "examples/calibrate_on_tuned_models.py: "
         'OUT = Path(tempfile.mkdtemp(prefix="attribution-example-")) / "calibrator"',

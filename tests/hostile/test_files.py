@@ -14,6 +14,7 @@ from PIL import Image
 from tests.support.callers import META, Caller
 from tests.support.fakes import shape_image
 from tests.support.images import bomb, encoded, of_frames, of_scans
+from ui.server.receive import MOST_FILES
 from ui.services.folder import private_folder
 
 PIECE = encoded(shape_image(3), "PNG")
@@ -175,7 +176,7 @@ def test_a_large_photograph_is_never_stored_at_full_size(visitor: Caller) -> Non
 def test_an_upload_has_an_end(visitor: Caller) -> None:
     answer = visitor.web.post("/gradio_api/upload", files={"files": ("a.png", b"\0" * 2_000_001)})
     assert answer.status_code == 413 and "2 MB" in answer.text
-    many = [("files", (f"{k}.png", PIECE)) for k in range(41)]
+    many = [("files", (f"{k}.png", PIECE)) for k in range(MOST_FILES + 1)]
     assert visitor.web.post("/gradio_api/upload", files=many).status_code == 400
     assert visitor.web.post("/gradio_api/upload", content=b"x").status_code == 400
     assert (

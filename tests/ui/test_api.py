@@ -64,6 +64,7 @@ ENDPOINTS = {
     "/turn_page",
     "/choose_training_image",
     "/find_my_work",
+    "/draw_again",
 }
 
 

@@ -97,8 +97,8 @@ def test_a_report_holds_the_sections_that_other_tabs_add(services: Services, res
     with gr.Blocks() as page:
         session = Session(services)
         session.method.render()
-        session.add_report_section(lambda q: Section("Is it a copy?", f"Of {q.title}: no."))
-        session.add_report_section(lambda q: None)
+        session.add_report_section(lambda q, result: Section("Is it a copy?", f"Of {q.title}: no."))
+        session.add_report_section(lambda q, result: None)
         report_buttons.build(services, session, gr.Slider(1, 5, 3))
     make = next(f.fn for f in page.fns.values() if f.api_name == "report_json")
     told = json.loads(Path(make(query, result, services.collection.method, 3)).read_text())
