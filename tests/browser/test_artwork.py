@@ -123,7 +123,7 @@ def test_prompts_are_ranked_and_can_be_stopped(
     mine.locator("#survey-more > button").click()
     expect(prompts).to_have_value(re.compile("flat style"))
     mine.locator("#survey-near").click()
-    expect(prompts).to_have_value(re.compile("style\\n.*\\n"))
+    expect(prompts).to_have_value(re.compile(r"(.+\n){7}"))
     prompts.fill("red cat\nblue dog\nhouse")
     mine.locator("#ask-survey").click()
     expect(mine.locator("#survey-pictures img")).to_have_count(3)

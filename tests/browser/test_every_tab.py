@@ -19,7 +19,7 @@ DESKTOP, PHONE, SMALLEST = 1280, 390, 360
 DRAWN = {
     "Generate": ("#generate", "#reveal img", "#examples img"),
     "By image": ("#report-html", "#gallery img"),
-    "By maker": ("#ledger-csv", "#credit-bars li, #credit-map .main-svg"),
+    "By maker": ("#ledger-csv", "#credit-bars li:visible, #credit-map .main-svg:visible"),
     "By region": ("#grid-map .main-svg",),
     "Second opinion": ("#ask-opinion",),
     "Scores": ("#ranks .main-svg", "#histogram .main-svg"),

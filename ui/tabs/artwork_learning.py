@@ -125,7 +125,7 @@ def build(
         **GENERATION,
     )
     start.click(None, None, status, js=words.SAY_WAITING, queue=False)
-    asking.failure(None, None, status, js="() => ''", queue=False)
+    asking.failure(lambda: "", None, status, api_name="learning_failed", queue=False, **_QUIET)
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: status_line(texts.LEARN_STOPPED),
         None,

@@ -158,7 +158,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         **GENERATION,
     )
     start.click(None, None, status, js=words.SAY_WAITING, queue=False)
-    asking.failure(None, None, status, js="() => ''", queue=False)
+    asking.failure(lambda: "", None, status, api_name="survey_failed", queue=False, **_QUIET)
     find.click(
         find_prompts,
         [desk, artist, session.method],
