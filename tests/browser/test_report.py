@@ -290,7 +290,7 @@ def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:
     expect(own.locator("#compare-tiles")).to_contain_text("+1.00")
     expect(own.locator("#slopes .main-svg").first).to_be_visible()
     choose(own, "right-query", "1: 7")
-    expect(own.locator("#compare-words")).to_contain_text("their shares can be compared")
+    expect(own.locator("#compare-words")).to_contain_text("their similarities can be compared")
     expect(own.locator("#right-compare-words")).to_contain_text("“7”")
     top = own.locator("#compare-top input[type=number]")
     top.fill("1")
@@ -313,7 +313,7 @@ def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) 
         expect(own.locator("#compare-words")).to_contain_text(
             "shares of different collections cannot be compared"
         )
-        expect(own.locator("#right-compare-words")).to_contain_text("the 60 others")
+        expect(own.locator("#right-compare-words")).to_contain_text("no shares, because nothing shows")
         # Shape 7 is in both, and its file is the same; the larger collection has other near ones as well.
         expect(own.locator("#compare-tiles")).to_contain_text("the same image")
         expect(own.locator("#right-compare-gallery img")).to_have_count(12)
