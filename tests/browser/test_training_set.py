@@ -196,7 +196,10 @@ def test_other_tabs_lead_to_images_like_theirs_and_to_their_makers(browsed: Page
     source = browsed.locator("#reveal li a").nth(1)
     name = source.locator("img").get_attribute("alt") or ""
     source.click()
-    found(browsed, f"The {ALIKE} training images most like “{name.removeprefix('training image: ')}")
+    found(
+        browsed,
+        f"The {ALIKE} training images most like “{name.removeprefix('training image: ').partition(', icon set by')[0]}",
+    )
     browsed.go_back()
     expect(browsed.locator("#tabs > .tab-wrapper [aria-selected=true]")).to_have_text("Generate")
     expect(browsed.locator("#status")).to_contain_text("seed 5"), "it was not loaded again"
