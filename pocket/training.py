@@ -40,6 +40,11 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
+def training_device() -> torch.device:
+    """A GPU where PyTorch can use one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def native_bfloat16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16; a CPU that emulates it is ten times slower than in float32."""
     return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))

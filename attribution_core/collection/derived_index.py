@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from attribution_core.collection.encode import encode_corpus
 from attribution_core.common.cards import CARD_NAME
-from attribution_core.common.files import make_folder, sha256_file, written_to
+from attribution_core.common.files import USER_CACHE, make_folder, sha256_file, written_to
 from attribution_core.common.progress import OnProgress, Progress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS, SHIPPED, load_encoder
@@ -24,7 +24,7 @@ from attribution_core.errors import CheckpointError, OutputError
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.index import TrainingIndex
 
-CACHE = Path.home() / ".cache/attribution-explorer/indexes"
+CACHE = USER_CACHE / "indexes"
 FACTORY = "SQfp16"
 LOG = logging.getLogger("attribution_explorer")
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from attribution_core.common.files import atomic_path, sha256_file, write_json_atomic
+from attribution_core.common.files import USER_CACHE, atomic_path, sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.errors import CheckpointError, CollectionMismatchError
 
@@ -20,7 +20,7 @@ CARD_NAME = "card.json"
 _VERIFIED: dict[tuple[str, int, int], str] = {}
 """(path, size, modification time in ns) of files that were read -> their SHA-256."""
 _LARGE = 64_000_000  # bytes, which take a good part of a second to read
-NOTES = Path.home() / ".cache/attribution-explorer/verified"
+NOTES = USER_CACHE / "verified"
 """The same of large files, each in a file of its own; it may be deleted at any time."""
 
 

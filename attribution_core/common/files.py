@@ -20,6 +20,8 @@ from safetensors import SafetensorError
 from attribution_core.common.text import message_of
 from attribution_core.errors import CheckpointError, OutputError
 
+USER_CACHE = Path.home() / ".cache/attribution-explorer"
+"""What can be made again, kept for later processes; it may be deleted at any time."""
 _BLOCK = 1 << 20
 _REASON = re.compile(
     r"No space left on device|Disk quota exceeded|Permission denied|Read-only file system|File too large"

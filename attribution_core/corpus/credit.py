@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from attribution_core.common.text import listing
+
+UNKNOWN_MAKER = "maker unknown"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Credit:
     @property
     def maker(self) -> str:
         """Who made it: "Ada", "icon set by Google", or "maker unknown"."""
-        return makers_of([self]) or "maker unknown"
+        return makers_of([self]) or UNKNOWN_MAKER
 
     @property
     def description(self) -> str:
@@ -66,6 +68,11 @@ def makers_of(credits: Iterable[Credit], *, by: bool = False) -> str:
     """Name the makers of images that are one work, as `maker_names` does."""
     known = list(credits)
     return maker_names((c.creator for c in known), (c.creator for c in known if c.icon_set), by=by)
+
+
+def terms_of(credits: Sequence[Credit]) -> str:
+    """Makers and licence of images that are one work, to follow its name: "by Ada · CC-BY-4.0"."""
+    return f"{makers_of(credits, by=True) or UNKNOWN_MAKER} · {credits[0].licence or 'licence not stated'}"
 
 
 def title_and_makers(title: str, credits: Iterable[Credit]) -> str:

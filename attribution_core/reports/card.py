@@ -11,7 +11,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
 from attribution_core.common.text import one_line, rounded_percent
 from attribution_core.corpus.corpus import Corpus
-from attribution_core.corpus.credit import makers_of
+from attribution_core.corpus.credit import terms_of
 from attribution_core.reports.meaning import CAVEAT
 from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
@@ -88,7 +88,7 @@ def _source(
     """One training image: its picture, a bar and a number, its caption, its maker and licence."""
     left, y = at
     first = work.places[0]
-    credit, position = attribution.credits[first], int(attribution.ids[first])
+    position = int(attribution.ids[first])
     thumbnail = ImageOps.contain(corpus.image(position).convert("RGB"), (_THUMBNAIL, _THUMBNAIL))
     card.paste(
         thumbnail, (left + (_THUMBNAIL - thumbnail.width) // 2, y + (_THUMBNAIL - thumbnail.height) // 2)
@@ -104,8 +104,7 @@ def _source(
     draw.rounded_rectangle((x, y + 3, x + length, y + 3 + _BAR), _BAR // 2, _BLUE)
     draw.text((x + length + 12, y + 10), value, _INK, font, anchor="lm")
     _lines(draw, (x, y + 23), attribution.name_of(first), _font(19), right - x, 1, _INK)
-    makers = makers_of((attribution.credits[p] for p in work.places), by=True) or "maker unknown"
-    terms = f"{makers} · {credit.licence or 'licence not stated'}"
+    terms = terms_of([attribution.credits[p] for p in work.places])
     _lines(draw, (x, y + 48), terms, _font(17), right - x, 1, _FAINT)
 
 

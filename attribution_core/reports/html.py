@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.text import one_in, rounded_percent
-from attribution_core.corpus.credit import creator_name, makers_of
+from attribution_core.corpus.credit import creator_name, terms_of
 from attribution_core.reports.meaning import CAVEAT, LIMITS, MEANING
 from attribution_core.reports.render import render
 from attribution_core.reports.report import Report
@@ -47,8 +47,7 @@ class _Source:
     value: str
     count: str
     part: float
-    makers: str
-    licence: str
+    terms: str
     link: str
 
 
@@ -103,8 +102,7 @@ def _sources(report: Report) -> list[_Source]:
             rounded_percent(work.influence) if result.has_shares else f"similarity {similarity:.2f}",
             one_in(work.influence) if result.has_shares else "",
             work.influence / strongest if result.has_shares else max(similarity, 0.0),
-            makers_of((result.credits[p] for p in work.places), by=True) or "maker unknown",
-            result.credits[first].licence or "licence not stated",
+            terms_of([result.credits[p] for p in work.places]),
             result.credits[first].link,
         )
         for work in works

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,21 @@ class ExhaustiveScan(ABC):
     Listed similarities and the rest come from the same pass. Working memory is bounded: about 64 MB of similarities at
     a time.
     """
+
+    FILE: ClassVar[str]
+    """Name of the backend's file."""
+
+    @classmethod
+    def check(cls, factory: str, folder: Path | None) -> str:
+        """Return the factory unchanged; it works everywhere."""
+        return factory
+
+    @classmethod
+    def clean_up(cls, folder: Path, keep: Any = None) -> bool:
+        """Delete the file of a replaced index."""
+        if keep is None:
+            (folder / cls.FILE).unlink(missing_ok=True)
+        return True
 
     @abstractmethod
     def __len__(self) -> int:

@@ -14,7 +14,6 @@ from attribution_core.common.files import atomic_path
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.exhaustive import ExhaustiveScan
 
-_FILE = "index.faiss"
 _DECODE_VALUES = 4_000_000
 
 
@@ -24,14 +23,11 @@ class FlatScan(ExhaustiveScan):
     FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which shifts a similarity by about 1e-5.
     """
 
+    FILE = "index.faiss"
+
     def __init__(self, index: Any, factory: str) -> None:
         """Wrap a FAISS inner-product index. factory: "Flat" or "SQfp16"."""
         self._index, self.factory = index, factory
-
-    @classmethod
-    def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory unchanged; it works everywhere."""
-        return factory
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> FlatScan:
@@ -41,7 +37,7 @@ class FlatScan(ExhaustiveScan):
     @classmethod
     def open(cls, folder: Path, factory: str) -> FlatScan:
         """Read what `save` wrote. Raises `CheckpointError` for any other file."""
-        path = folder / _FILE
+        path = folder / cls.FILE
         try:
             index = faiss.read_index(str(path))
         except RuntimeError as error:
@@ -55,13 +51,6 @@ class FlatScan(ExhaustiveScan):
         if isinstance(index, faiss.IndexScalarQuantizer) and index.code_size != 2 * index.d:
             raise CheckpointError(f"'{path}' does not hold 16-bit values; build it again with 'SQfp16'.")
         return cls(index, factory)
-
-    @classmethod
-    def clean_up(cls, folder: Path, keep: FlatScan | None = None) -> bool:
-        """Delete the file of a replaced index."""
-        if keep is None:
-            (folder / _FILE).unlink(missing_ok=True)
-        return True
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -85,7 +74,7 @@ class FlatScan(ExhaustiveScan):
 
     def save(self, folder: Path) -> None:
         """Write the FAISS index through a Python file: FAISS's own writer truncates silently on a full disk."""
-        with atomic_path(folder / _FILE) as temporary, temporary.open("wb") as handle:
+        with atomic_path(folder / self.FILE) as temporary, temporary.open("wb") as handle:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(handle.write))
 
     def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:

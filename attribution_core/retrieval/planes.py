@@ -21,7 +21,6 @@ from attribution_core.common.files import atomic_path
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.exhaustive import ExhaustiveScan
 
-_FILE = "index.safetensors"
 _LARGEST, _BASE = 127, 254
 _BLOCK_VALUES = 1_000_000  # of float32, 4 MB: they stay in the cache
 _PRODUCT_ROWS = 500_000
@@ -35,17 +34,13 @@ Int8 = NDArray[np.int8]
 class PlaneScan(ExhaustiveScan):
     """A full scan over rows of two 8-bit planes."""
 
+    FILE = "index.safetensors"
     factory = "SQ8x2"
 
     def __init__(self, coarse: Int8, fine: Int8, step: NDArray[np.float32]) -> None:
         """Wrap the planes. coarse, fine: (n, d). step: (n,) value of one coarse unit in each row."""
         self._coarse, self._fine, self._step = coarse, fine, step
         self._count = len(step)
-
-    @classmethod
-    def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory unchanged; it works everywhere."""
-        return factory
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> PlaneScan:
@@ -55,7 +50,7 @@ class PlaneScan(ExhaustiveScan):
     @classmethod
     def open(cls, folder: Path, factory: str) -> PlaneScan:
         """Map the file written by `save` into memory. Raises `CheckpointError` for any other file."""
-        path = folder / _FILE
+        path = folder / cls.FILE
         try:
             arrays = _mapped(path)
             coarse, fine, step = (arrays[name] for name in ("coarse", "fine", "step"))
@@ -70,13 +65,6 @@ class PlaneScan(ExhaustiveScan):
         ):
             raise CheckpointError(f"'{path}' does not hold two planes of equal size; build it again.")
         return cls(coarse, fine, step)
-
-    @classmethod
-    def clean_up(cls, folder: Path, keep: PlaneScan | None = None) -> bool:
-        """Delete the file of a replaced index."""
-        if keep is None:
-            (folder / _FILE).unlink(missing_ok=True)
-        return True
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -108,15 +96,16 @@ class PlaneScan(ExhaustiveScan):
             "fine": self._fine[:n],
             "step": self._step[:n],
         }
-        with atomic_path(folder / _FILE) as temporary:
+        with atomic_path(folder / self.FILE) as temporary:
             save_file(arrays, temporary)
 
     def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
         if len(queries) <= _FEW and integer_products_are_fast():
             self._integer_products(queries, scores)
             return
-        for start in range(0, len(self), max(1, _BLOCK_VALUES // self.dim)):
-            rows = slice(start, min(start + max(1, _BLOCK_VALUES // self.dim), len(self)))
+        step = max(1, _BLOCK_VALUES // self.dim)
+        for start in range(0, len(self), step):
+            rows = slice(start, min(start + step, len(self)))
             block = self._coarse[rows].astype(np.int16)
             block *= _BASE
             block += self._fine[rows]

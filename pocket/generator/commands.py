@@ -40,7 +40,7 @@ from pocket.generator.denoiser import (
 )
 from pocket.generator.kept import KEPT, kept
 from pocket.generator.kept import keep as keep_weights
-from pocket.training import LOG, set_up_log
+from pocket.training import LOG, set_up_log, training_device
 from pocket.wheels import fetch_package
 
 POCKET = CollectionLayout(Path("checkpoints/pocket"))
@@ -183,10 +183,6 @@ def _known(recipe: str) -> str:
     return recipe
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 @app.command()
 def autoencoder(
     samples: Annotated[
@@ -200,10 +196,10 @@ def autoencoder(
         LOG.info("the autoencoder that ships is kept: the UNet learned its latents")
         return
     pixels = training_pixels(Corpus.open(CORPUS))
-    model = train_autoencoder(pixels, samples, work_folder(), _device())
+    model = train_autoencoder(pixels, samples, work_folder(), training_device())
     model.save_pretrained(work_folder() / "vae")
     held_out = training_pixels(Corpus.open(CORPUS, split="exemplars"))
-    LOG.info("reconstruction of held-out images: %.2f dB", psnr(model, held_out, _device()))
+    LOG.info("reconstruction of held-out images: %.2f dB", psnr(model, held_out, training_device()))
 
 
 _Recipe = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.", callback=_known)]
@@ -231,9 +227,11 @@ def train(
         autoencoder()
     if not (work / recipe / "unet.pt").exists() and _ships() and _same_size(recipe):
         start_from(OUT, work / recipe, _later(recipe))
-    data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), _device())
+    data = training_set(work, AutoencoderTiny.from_pretrained(work / "vae"), training_device())
     chosen = RECIPES[recipe] if samples is None else replace(RECIPES[recipe], samples=samples)
-    train_unet(data, chosen, work / recipe, _device(), pause_s=minutes and minutes * 60, compiled=compiled)
+    train_unet(
+        data, chosen, work / recipe, training_device(), pause_s=minutes and minutes * 60, compiled=compiled
+    )
 
 
 def _state(recipe: str) -> dict[str, Any]:
@@ -254,7 +252,7 @@ def _training(state: dict[str, Any], recipe: str) -> dict[str, Any]:
         "samples": state["seen"],
         "steps": state["steps"],
         "hours": round(state["seconds"] / 3600, 2),
-        "device": str(_device()),
+        "device": str(training_device()),
         "recipe": asdict(RECIPES[recipe]),
         "planted_repeats": PLANTED_REPEATS,
         "corpus_sha256": read_card(CORPUS)["files"],

@@ -47,7 +47,7 @@ from pocket.generator.kept import keep, keep_decoder, kept
 from pocket.generator.looks import PLAIN, SIDE, VariedSet, plain_look, plan, words_of
 from pocket.generator.quantization import quantize
 from pocket.gpu.training import PIECES, START, Bundle, run, seconds_of
-from pocket.training import say, set_up_log
+from pocket.training import say, set_up_log, training_device
 
 CORPUS = Path(".work/corpus2")
 BUNDLE = Path(".gpu")
@@ -253,7 +253,7 @@ def decoder(
 ) -> None:
     """Train the stored autoencoder's decoder on the stored UNet's latents, on a CPU or GPU, and store it."""
     set_up_log(work / "train.log")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     weights, training = kept(folder)
     unet = new_unet(UNetShape(**training["recipe"]["shape"]))
     unet.load_state_dict(weights)

@@ -35,7 +35,7 @@ from pocket.generator.decoder import train_decoder
 from pocket.generator.denoiser import RECIPES, Recipe, new_unet, train_unet, write_checkpoint
 from pocket.generator.looks import PLAIN, VariedSet, looks_of
 from pocket.generator.quantization import dequantize
-from pocket.training import LOG, set_up_log
+from pocket.training import LOG, set_up_log, training_device
 
 AUTOENCODER_SHARE = 0.2  # of the time there is
 PIECE = 15_000_000  # bytes of a piece of the weights
@@ -112,7 +112,7 @@ def run(
     """
     began = time.monotonic()
     bundle.start(work)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     vae, latents = _latents(

@@ -211,9 +211,14 @@ class Services:
         return Memorization(self.collection, "cpu" if gpu.SPACES else self.settings.device)
 
     @cached_property
+    def text_method(self) -> str | None:
+        """The method whose encoder has a text side, to search by words with; None where there is none."""
+        return method_with_text(self.collection)
+
+    @cached_property
     def word_search(self) -> WordSearch | None:
         """What finds training images by the meaning of words; None where no encoder has a text side that is there."""
-        method = method_with_text(self.collection)
+        method = self.text_method
         try:
             return None if method is None else WordSearch(self.attributor(method).collection)
         except AttributionError:  # captions are searched all the same

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.analyses.memorization.copies import threshold_of
-from attribution_core.analyses.word_search import WordSearch, method_with_text
+from attribution_core.analyses.word_search import WordSearch
 from attribution_core.attribution.groups import UNKNOWN, GroupBy, group
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import OnProgress
@@ -102,7 +102,6 @@ class TrainingSetServices:
         """services: what all tabs share."""
         self.services = services
         self.search = CorpusSearch(services.collection.corpus)
-        self._method = method_with_text(services.collection)
         self._has_index = False
         self._found = lru_cache(_KEPT)(self._find)
 
@@ -121,8 +120,9 @@ class TrainingSetServices:
     @property
     def can_search_by_meaning(self) -> bool:
         """Whether words are searched by meaning, too: not before its index, which may have to be made, is there."""
-        if not self._has_index and self._method is not None:
-            self._has_index = self.services.collection.index_folder(self._method).exists()
+        method = self.services.text_method
+        if not self._has_index and method is not None:
+            self._has_index = self.services.collection.index_folder(method).exists()
         return self._has_index and self.services.word_search is not None
 
     def _find(self, wanted: Wanted, like: str, by_meaning: bool) -> Found:

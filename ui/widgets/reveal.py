@@ -8,7 +8,7 @@ from collections.abc import Callable
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
 from attribution_core.common.text import rounded_percent
-from attribution_core.corpus.credit import makers_of
+from attribution_core.corpus.credit import terms_of
 from ui.widgets.set_links import alike_link
 
 SOURCES = 4
@@ -53,8 +53,7 @@ def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: lis
 def _source(result: Attribution, work: Work, thumbnail: Thumbnail, length: float, value: str) -> str:
     first = work.places[0]
     name, credit = html.escape(result.name_of(first)), result.credits[first]
-    makers = makers_of((result.credits[p] for p in work.places), by=True) or "maker unknown"
-    terms = html.escape(f"{makers} · {credit.licence or 'licence not stated'}")
+    terms = html.escape(terms_of([result.credits[p] for p in work.places]))
     address = html.escape(thumbnail(int(result.ids[first])), quote=True)
     picture = f'<img src="{address}" alt="training image: {html.escape(credit.description, quote=True)}">'
     return (
