@@ -208,7 +208,8 @@ def test_other_tabs_lead_to_images_like_theirs_and_to_their_makers(browsed: Page
     found(browsed, f"The {ALIKE} training images most like")
     tab(browsed, "Attribution", "By maker")
     link = browsed.locator("#credit-table a:visible").first
-    maker = link.inner_text()
+    assert link.inner_text().startswith("icon set by "), "the address and the page have the name alone"
+    maker = link.inner_text().removeprefix("icon set by ")
     link.click()
     expect(browsed).to_have_url(re.compile(rf"maker={re.escape(quote(maker))}$"))
     page = browsed.locator("#set-maker-page")

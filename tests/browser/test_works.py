@@ -44,7 +44,7 @@ def test_three_of_one_work_are_one_entry(page: Page, reposted: str, tmp_path: Pa
         )
         expect(listed(opened)).to_have_count(10)
         expect(listed(opened).first).to_contain_text("×3")
-        expect(listed(opened).nth(1)).to_contain_text("by Ben")
+        expect(listed(opened).nth(1)).to_contain_text("· 15")
         listed(opened).nth(1).click()
         expect(opened.locator("#facts")).to_contain_text("4 of 32")
         expect(opened.locator("#facts")).not_to_contain_text("near-duplicate")

@@ -225,6 +225,7 @@ def build(services: Services, session: Session) -> None:
         js=HERE,
         api_name="open_training_set",
         api_visibility="undocumented",
+        trigger_mode="always_last",  # "once" would drop a Forward that comes before the answer to Back
         **quiet,
     ).success(None, drawn, js=show_sheet(chosen=False))
     address.change(None, address, js=KEEP_PLACE)
