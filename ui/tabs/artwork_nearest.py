@@ -29,7 +29,7 @@ class NearestPart:
     """What the tab knows of this part.
 
     shown: what is emptied with the desk. running: events that draw when asked. follow: answers a drop, and gives the
-    event that draws then.
+    events that then run.
     """
 
     shown: list[Any]
@@ -112,9 +112,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     def draw_nearest(kept: Desk | None, artist: str, method: str, seed: int) -> Iterator[list[Any]]:
         name = texts.named(artist)
         wanted = "\n".join(own.near(kept, name, method, DRAWN_AT_ONCE))
-        yield [wanted, *[gr.skip()] * len(survey)]
-        for values in answers(kept, name, method, wanted, whole_number(seed)):
-            yield [gr.skip(), *values]
+        yield from answers(kept, name, method, wanted, whole_number(seed))
 
     @handler
     def draw_prompts(
@@ -132,11 +130,11 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             show_nearest, asked, nearest_to, api_name="nearest_to_artwork", **_QUIET, **ATTRIBUTION
         )
         if not can_draw:
-            return []
+            return [shown]
         drawing = shown.success(
             draw_nearest,
             [*asked, seed],
-            [prompts, *survey],
+            survey,
             api_name="draw_nearest",
             trigger_mode="multiple",
             **_QUIET,
@@ -146,7 +144,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             lambda: status_line(texts.NOT_DRAWN), None, status, api_name="not_drawn", queue=False, **_QUIET
         )
         stop.click(None, cancels=[drawing], queue=False)
-        return [drawing]
+        return [shown, drawing]
 
     asking = start.click(
         draw_prompts,
