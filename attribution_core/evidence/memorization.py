@@ -30,18 +30,32 @@ class Signals:
     """The text-conditional noise signal over groups of prompts.
 
     means: per group, (n,) the signal of each image. steps: per group, (s,) the median at each step. auc: of planted
-    prompts against each other group; 0.5 is chance. at: (steps, guidance) of the images.
+    prompts against each other group; 0.5 is chance. at: (steps, guidance) of the images. early: the same as means, of
+    the first `early_steps` steps alone; empty where it was not measured.
     """
 
     means: Mapping[str, NDArray[np.float64]]
     steps: Mapping[str, NDArray[np.float64]]
     auc: Mapping[str, Estimate]
     at: tuple[int, float]
+    early: Mapping[str, NDArray[np.float64]]
+    early_steps: int = 0
 
     def above(self, group: str, value: float) -> float:
         """Return the fraction of a group's images whose signal is below `value`; equal ones count half."""
-        means = self.means[group]
-        return float(((means < value).sum() + 0.5 * (means == value).sum()) / len(means))
+        return fraction_below(self.means[group], value)
+
+    def is_memorized(self, signal: NoiseSignal) -> bool:
+        """Whether a signal is stronger than nearly all of ordinary training prompts.
+
+        Of an unfinished image only the early steps count; before these are done it is False.
+        """
+        if len(signal.steps) >= self.at[0]:
+            return self.above("training", signal.mean) >= ORDINARY
+        if "training" not in self.early or len(signal.steps) < self.early_steps:
+            return False
+        soon = NoiseSignal(signal.steps[: self.early_steps])
+        return fraction_below(self.early["training"], soon.mean) >= ORDINARY
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,8 @@ class MemorizationEvidence:
         try:
             stored = read_json(path)
             signals = _signals(stored)
-            finite = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in signals.means.values())
+            stored_means = [*signals.means.values(), *signals.early.values()]
+            finite = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in stored_means)
             if "training" not in signals.auc or not finite:
                 raise ValueError("a group of prompts holds no numbers")
             return cls(str(stored["generator_sha256"]), signals, _copy_rates(stored["copies"]))
@@ -99,26 +114,40 @@ class MemorizationEvidence:
             ) from error
 
     def recites(self, recipe: Recipe, signal: NoiseSignal) -> bool:
-        """Whether an image's signal is that of a memorized prompt; False where the like of it was not measured."""
+        """Whether the signal of an image, finished or not, is that of a memorized prompt.
+
+        False where the like of it was not measured.
+        """
         measured = recipe.generator_sha256 == self.generator_sha256 and self.signals.at == (
             recipe.steps,
             recipe.guidance,
         )
-        return measured and self.signals.above("training", signal.mean) >= ORDINARY
+        return measured and self.signals.is_memorized(signal)
 
     def stands_apart(self, after: int, drop: float) -> bool:
         """Whether one training image stands further apart than for 95 % of images of ordinary training prompts."""
         return after == 1 and drop > self.copies.groups["training"].drop_95
 
 
+def fraction_below(values: NDArray[np.float64], value: float) -> float:
+    """Return the fraction of values below `value`; equal ones count half."""
+    return float(((values < value).sum() + 0.5 * (values == value).sum()) / len(values))
+
+
 def _signals(stored: Mapping[str, Any]) -> Signals:
-    signal = stored["signal"]
+    signal, early = stored["signal"], stored["signal"].get("early", {})
     return Signals(
-        {name: np.array(values, dtype=np.float64) for name, values in signal["means"].items()},
-        {name: np.array(values, dtype=np.float64) for name, values in signal["steps"].items()},
+        _arrays(signal["means"]),
+        _arrays(signal["steps"]),
         {name: Estimate(**value) for name, value in signal["auc"].items()},
         (int(stored["steps"]), float(stored["guidance"])),
+        _arrays(early.get("means", {})),
+        int(early.get("steps", 0)),
     )
+
+
+def _arrays(groups: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array(values, dtype=np.float64) for name, values in groups.items()}
 
 
 def _copy_rates(stored: Mapping[str, Any]) -> CopyRates:

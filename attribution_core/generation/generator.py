@@ -41,11 +41,15 @@ _SAVE_MEMORY = (
 
 @dataclass(frozen=True)
 class StepPreview:
-    """A denoising step, counted from 1 to total. image: the predicted result, RGB at output size."""
+    """A denoising step, counted from 1 to total. image: the predicted result, RGB at output size.
+
+    noise_signal: how strongly the text steered each step until now; None without guidance.
+    """
 
     step: int
     total: int
     image: Image.Image
+    noise_signal: NoiseSignal | None = None
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,7 @@ class Generator:
                 tap_noise_signal(pipeline, len(recipes)) as norms,
                 memory_errors(f"'{self.name}' was generating {len(recipes)} at a time", _SAVE_MEMORY),
             ):
-                result = _call_pipeline(pipeline, call, on_step)
+                result = _call_pipeline(pipeline, call, norms, on_step)
             flagged = getattr(result, "nsfw_content_detected", None) or [False] * len(recipes)
             text_tokens = call.get("max_sequence_length", 0)
             return [
@@ -285,13 +289,17 @@ class Generator:
         return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())
 
 
-def _call_pipeline(pipeline: Any, call: dict[str, Any], on_step: Callable[[StepPreview], None] | None) -> Any:
+def _call_pipeline(
+    pipeline: Any, call: dict[str, Any], norms: list[Any], on_step: Callable[[StepPreview], None] | None
+) -> Any:
+    """Make images; `on_step` is told of the first. norms: of `tap_noise_signal`, filled meanwhile."""
     if on_step is None:
         return pipeline(**call)
     with tap_predicted_original(pipeline.scheduler) as last:
 
         def report(pipe: Any, index: int, timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-            on_step(StepPreview(index + 1, len(pipe.scheduler.timesteps), preview(pipe, last[0])))
+            signal = signals_of(norms, 1)[0]
+            on_step(StepPreview(index + 1, len(pipe.scheduler.timesteps), preview(pipe, last[0]), signal))
             return {}
 
         if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:

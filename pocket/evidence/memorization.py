@@ -29,13 +29,15 @@ from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate, over_models
 from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
-from attribution_core.evidence.memorization import FILE
+from attribution_core.evidence.memorization import FILE, ORDINARY, fraction_below
 from attribution_core.generation.generator import GeneratedImage, Generator
 from pocket.encoders.report import CHANGES
 from pocket.training import say
 
 COLLECTION = Path("checkpoints/pocket")
 DRAWS = 2000
+EARLY = 2 / 3
+"""After this part of the steps an image that is being drawn may be warned about."""
 _DIGITS = 4
 Values = NDArray[np.float64]
 
@@ -262,9 +264,15 @@ def _signals(groups: Mapping[str, Group]) -> dict[str, Any]:
     seeds = {
         name: group.signal.mean(axis=1).reshape(-1, len(group.prompts)).T for name, group in groups.items()
     }
+    steps = int(groups["planted"].signal.shape[1] * EARLY)
+    early = {
+        name: [_round(v) for v in group.signal[:, :steps].mean(axis=1)] for name, group in groups.items()
+    }
+    means = {name: [_round(v) for v in group.signal.mean(axis=1)] for name, group in groups.items()}
     others = [name for name in groups if name != "planted"]
     return {
-        "means": {name: [_round(v) for v in group.signal.mean(axis=1)] for name, group in groups.items()},
+        "means": means,
+        "warned": _warned(means),
         "steps": {
             name: [_round(v) for v in np.median(group.signal, axis=0)] for name, group in groups.items()
         },
@@ -275,7 +283,14 @@ def _signals(groups: Mapping[str, Group]) -> dict[str, Any]:
             )
             for name in others
         },
+        "early": {"steps": steps, "means": early, "warned": _warned(early)},
     }
+
+
+def _warned(means: Mapping[str, list[float]]) -> dict[str, int]:
+    """How many images of each group have the signal of a memorized prompt."""
+    ordinary = np.array(means["training"])
+    return {name: sum(fraction_below(ordinary, v) >= ORDINARY for v in means[name]) for name in means}
 
 
 def _seconds(generator: Generator, checker: Memorization, planted: Group) -> dict[str, float]:

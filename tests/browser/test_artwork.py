@@ -120,7 +120,9 @@ def test_prompts_are_ranked_and_can_be_stopped(
     expect(mine.locator("#survey-pictures img")).to_have_count(4)
     prompts = mine.locator("#survey-prompts textarea")
     mine.locator("#survey-more > button").click()
-    expect(prompts).to_have_value("")  # nothing is written over what is typed while the first prompts are drawn
+    expect(prompts).to_have_value(
+        ""
+    )  # nothing is written over what is typed while the first prompts are drawn
     mine.locator("#survey-near").click()
     expect(prompts).to_have_value(re.compile(r"(.+\n){7}"))
     prompts.fill("red cat\nblue dog\nhouse")

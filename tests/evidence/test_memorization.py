@@ -38,6 +38,7 @@ def test_evidence_places_a_signal(tmp_path: Path) -> None:
         told_evidence(signal={"means": {}, "steps": {}, "auc": {}}),
         told_evidence(signal=told_evidence()["signal"] | {"means": {"training": []}}),
         told_evidence(signal=told_evidence()["signal"] | {"auc": {"training": 0.9}}),
+        told_evidence(signal=told_evidence()["signal"] | {"early": {"steps": 1, "means": {"training": []}}}),
     ],
 )
 def test_damaged_evidence_is_said(tmp_path: Path, told: Any) -> None:

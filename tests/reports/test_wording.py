@@ -47,10 +47,22 @@ def test_a_verdict_names_its_similarity_and_threshold() -> None:
 
 def test_a_signal_warns_only_where_the_like_of_it_was_measured(evidence: MemorizationEvidence) -> None:
     made = Recipe("cat", 1, 2, 3.5, generator_sha256="f" * 64)
-    assert evidence.recites(made, NoiseSignal((4.5,)))
-    assert not evidence.recites(made, NoiseSignal((3.5,)))
+    assert evidence.recites(made, NoiseSignal((1.0, 8.0)))
+    assert not evidence.recites(made, NoiseSignal((6.0, 1.0)))
     for other in ({"steps": 3}, {"guidance": 3.0}, {"generator_sha256": "0" * 64}):
-        assert not evidence.recites(replace(made, **other), NoiseSignal((4.5,)))
+        assert not evidence.recites(replace(made, **other), NoiseSignal((1.0, 8.0)))
+
+
+def test_a_signal_warns_while_an_image_is_drawn(tmp_path: Path) -> None:
+    made = Recipe("cat", 1, 4, 3.5, generator_sha256="f" * 64)
+    signal = told_evidence()["signal"] | {"early": {"steps": 2, "means": {"training": [1.0, 2.0]}}}
+    found = MemorizationEvidence.open(write_evidence(tmp_path, told_evidence(steps=4, signal=signal)))
+    assert found is not None
+    assert not found.recites(made, NoiseSignal((9.0,))), "too soon"
+    assert found.recites(made, NoiseSignal((1.0, 4.0)))
+    assert not found.recites(made, NoiseSignal((1.0, 2.0)))
+    assert found.recites(made, NoiseSignal((1.0, 4.0, 0.0))), "the first two count"
+    assert not found.recites(made, NoiseSignal((1.0, 4.0, 0.0, 0.0))), "the finished image decides"
 
 
 def test_without_a_threshold_no_verdict_is_claimed() -> None:

@@ -21,6 +21,7 @@ def told_evidence(**changes: Any) -> dict[str, Any]:
             "means": {"planted": [4.0, 5.0], "training": [1.0, 2.0, 3.0, 4.0], "fresh": [1.0]},
             "steps": {"planted": [1.0, 8.0], "training": [1.0, 2.0], "fresh": [0.5, 1.0]},
             "auc": {"training": rate, "fresh": rate},
+            "early": {"steps": 1, "means": {"training": [1.0, 2.0]}},
         },
         "copies": {
             "made": {"recall": rate, "precision": rate},

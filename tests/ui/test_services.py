@@ -49,8 +49,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
 def test_a_stream_ends_with_the_image_that_the_library_makes(services: Services) -> None:
     events = list(services.generate("  red\n cat ", 3, 4, 2.0))
     made = events[-1]
-    assert all(isinstance(e, StepPreview) for e in events[:-1])
-    assert isinstance(made, Query) and made.recipe is not None
+    assert isinstance(made, Query) and made.recipe is not None and made.noise_signal is not None
+    for event in events[:-1]:
+        assert isinstance(event, StepPreview) and event.noise_signal is not None
+        assert event.noise_signal.steps == made.noise_signal.steps[: event.step]
     assert (made.title, made.recipe.seed, made.recipe.steps) == ("red cat", 3, 4)
     same = Generator.open(services.collection.path / "generator", "cpu").generate("red cat", 3, 4, 2.0)
     assert made.image.tobytes() == same.image.tobytes()

@@ -254,12 +254,19 @@ class Services:
         """How far the strongest share can be relied on; "" where that was not measured for its method."""
         return reliability_of(result, self.evidence)
 
-    def recites(self, query: Query) -> bool:
-        """Whether the noise signal of its making warns that an image may be close to a training image."""
-        evidence, signal = self.memorization_evidence, query.noise_signal
-        if evidence is None or query.recipe is None or signal is None:
+    def recites(self, recipe: Recipe | None, signal: NoiseSignal | None) -> bool:
+        """Whether the noise signal warns that an image, finished or not, may be close to a training image."""
+        evidence = self.memorization_evidence
+        if evidence is None or recipe is None or signal is None:
             return False
-        return evidence.recites(query.recipe, signal)
+        return evidence.recites(recipe, signal)
+
+    def recites_so_far(self, preview: StepPreview, guidance: float) -> bool:
+        """The same of an image that the open generator is drawing."""
+        if self.memorization_evidence is None or preview.noise_signal is None or self.generator is None:
+            return False
+        recipe = Recipe("", steps=preview.total, guidance=guidance, generator_sha256=self.generator.sha256)
+        return self.recites(recipe, preview.noise_signal)
 
     def thumbnail(self, position: int) -> str:
         """A training image small, as a data URI to write into the page."""

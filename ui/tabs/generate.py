@@ -16,7 +16,7 @@ from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import CAVEAT
 from attribution_core.reports.wording.headline import headline, similarity_headline
-from attribution_core.reports.wording.noise_signal import RECITES
+from attribution_core.reports.wording.noise_signal import RECITES, RECITES_SO_FAR
 from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
 from ui.server.lanes import GENERATION
@@ -201,7 +201,10 @@ def build(services: Services, session: Session) -> None:
             if isinstance(event, StepPreview):
                 so_far = services.glimpse(event)
                 shown = gr.skip() if so_far is None else reveal(so_far, services.thumbnail, _SO_FAR, [])
-                yield [event.image, status_line(f"Step {event.step} of {event.total}"), None, shown]
+                step = f"Step {event.step} of {event.total}."
+                if services.recites_so_far(event, guidance):
+                    step += f" {RECITES_SO_FAR}"
+                yield [event.image, status_line(step), None, shown]
             elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
                 yield [event.image, _about(event), None, ""]
                 raise InvalidInputError(BLACKED_OUT)
@@ -263,7 +266,7 @@ def build(services: Services, session: Session) -> None:
             ]
         file = as_file(query.png, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
-        warning = gr.update(visible=services.recites(query))
+        warning = gr.update(visible=services.recites(query.recipe, query.noise_signal))
         return [file, _about(query), gr.update(value=file), *linked, shown, warning]
 
     session.add_view([image, status, png, copy, query_string, link, copied, revealed, recites], draw)

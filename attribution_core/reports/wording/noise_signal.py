@@ -18,6 +18,8 @@ RECITES = (
     "image."
 )
 """The warning after a drawing whose signal is that of a memorized prompt."""
+RECITES_SO_FAR = "The words pull as hard as memorized ones: this may become a copy of a training image."
+"""The same while it is drawn."""
 _DEFINITION = (
     "At each step the generator predicts the noise with and without the words. The signal is the length of "
     "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."
