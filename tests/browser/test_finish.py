@@ -1,0 +1,43 @@
+"""The page holds still while it fills, also when a tab is opened."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_every_tab import DRAWN, PARTS
+from tests.support.browser import tab
+
+MOST = 0.05
+"""Of the cumulative layout shift in one step; web.dev calls up to 0.1 good."""
+# Shifts that follow a tap count too: a slow line brings them later than the half second that browsers excuse.
+WATCH = """window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries())
+    window.shifts.push([one.value, one.sources.map(({node}) => node?.closest?.('[id]')?.id ?? node?.nodeName)]);
+}).observe({type: 'layout-shift', buffered: true});"""
+
+
+def jumps(page: Page, step: str) -> list[tuple[str, float, list[list[str]]]]:
+    """What moved since the last call, if that was too much."""
+    page.wait_for_timeout(700)  # what comes late may still move, and the observer reports after the frame
+    shifts = page.evaluate("window.shifts.splice(0)")
+    moved = sum(value for value, _ in shifts)
+    return [(step, moved, [what for _, what in shifts])] if moved > MOST else []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_nothing_jumps(browser: Browser, pocket_app: str, width: int, height: int) -> None:
+    phone = width < 700
+    page = browser.new_page(viewport={"width": width, "height": height}, has_touch=phone, is_mobile=phone)
+    page.add_init_script(WATCH)
+    page.goto(pocket_app)
+    expect(page.locator("#reveal .sources img").first).to_be_visible()
+    expect(page.locator("#examples img").last).to_be_visible()
+    found = jumps(page, "loading")
+    for name, part in PARTS:
+        tab(page, name, part)
+        expect(page.locator(DRAWN[part or name][-1]).last).to_be_visible()
+        found += jumps(page, part or name)
+    page.close()
+    assert found == []
