@@ -1,4 +1,4 @@
-"""The page holds still while it fills, also when a tab is opened."""
+"""The page holds still while it fills, and on a phone what is asked for rarely is a tap away."""
 
 from __future__ import annotations
 
@@ -41,3 +41,18 @@ def test_nothing_jumps(browser: Browser, pocket_app: str, width: int, height: in
         found += jumps(page, part or name)
     page.close()
     assert found == []
+
+
+def test_the_rest_of_the_verdict_is_a_tap_away_on_a_phone_alone(page: Page, pocket_app: str) -> None:
+    page.goto(pocket_app)
+    for name, box in (("Attribution", "#headline"), ("Memorization", ".headline.joined")):
+        tab(page, name)
+        rest, more = page.locator(f"{box} details p").last, page.locator(f"{box} summary")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        expect(rest).to_be_visible()
+        expect(more).to_be_hidden()
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(rest).to_be_hidden()
+        assert (more.bounding_box() or {})["height"] >= 44
+        more.click()
+        expect(rest).to_be_visible()
