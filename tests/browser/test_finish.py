@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_every_tab import DRAWN, PARTS
-from tests.support.browser import tab
+from tests.support.browser import listed, tab
 
 MOST = 0.05
 """Of the cumulative layout shift in one step; web.dev calls up to 0.1 good."""
@@ -56,3 +56,32 @@ def test_the_rest_of_the_verdict_is_a_tap_away_on_a_phone_alone(page: Page, pock
         assert (more.bounding_box() or {})["height"] >= 44
         more.click()
         expect(rest).to_be_visible()
+
+
+def test_on_a_phone_a_chosen_image_opens_as_a_sheet_that_closes_back(page: Page, pocket_app: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(pocket_app)
+    tab(page, "Attribution", "By image")
+    sheet, seventh = page.locator("#details"), listed(page).nth(6)
+    expect(seventh).to_be_visible()
+    expect(sheet).to_be_hidden()
+    for close in (
+        lambda: sheet.get_by_role("button", name="Close").click(),
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.mouse.click(195, 5),
+        page.go_back,
+    ):
+        seventh.click()
+        expect(sheet.locator("#facts")).to_contain_text("7 of ")
+        expect(page.get_by_role("dialog", name="Training image")).to_be_in_viewport()
+        close()
+        expect(sheet).to_be_hidden()
+        expect(seventh).to_be_in_viewport()
+    seventh.click()
+    sheet.get_by_role("link", name="More like this").click()
+    expect(page.locator("#set-words-found")).to_contain_text("training images most like")
+    expect(sheet).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    tab(page, "Attribution", "By image")
+    expect(sheet).to_be_visible()
+    expect(page.locator("#close-details")).to_be_hidden()
