@@ -123,7 +123,8 @@ def test_prompts_are_ranked_and_can_be_stopped(
     expect(stop).to_be_hidden()
     prompts = mine.locator("#survey-prompts textarea")
     mine.locator("#survey-more > button").click()
-    expect(prompts).to_have_value("")  # nothing is written over what is typed while the first prompts are drawn
+    # Nothing is written over what is typed while the first prompts are drawn.
+    expect(prompts).to_have_value("")
     mine.locator("#survey-near").click()
     expect(prompts).to_have_value(re.compile(r"(.+\n){7}"))
     prompts.fill("red cat\nblue dog\nhouse")
