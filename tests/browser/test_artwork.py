@@ -116,13 +116,15 @@ def held() -> list[Desk]:
 def test_prompts_are_ranked_and_can_be_stopped(
     mine: Page, tmp_path: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stop = mine.locator("#stop-survey")
+    expect(stop).to_be_hidden()  # nothing runs
     drop(mine, tmp_path, 900, 17)
     expect(mine.locator("#survey-pictures img")).to_have_count(4)
+    expect(stop).to_be_hidden()
     prompts = mine.locator("#survey-prompts textarea")
     mine.locator("#survey-more > button").click()
-    expect(prompts).to_have_value(
-        ""
-    )  # nothing is written over what is typed while the first prompts are drawn
+    # Nothing is written over what is typed while the first prompts are drawn.
+    expect(prompts).to_have_value("")
     mine.locator("#survey-near").click()
     expect(prompts).to_have_value(re.compile(r"(.+\n){7}"))
     prompts.fill("red cat\nblue dog\nhouse")
@@ -142,13 +144,14 @@ def test_prompts_are_ranked_and_can_be_stopped(
     prompts.fill("\n".join(f"cat of {'very ' * k}small house" for k in range(20)))
     mine.locator("#ask-survey").click()
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
-    mine.locator("#stop-survey").click()
+    stop.click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
+    expect(stop).to_be_hidden()
     assert len(drawn) < 20
     drawn.clear()
     drop(mine, tmp_path, 3)
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
-    mine.locator("#stop-survey").click()
+    stop.click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
     assert len(drawn) <= 4
     expect(mine.locator("#survey-pictures img")).to_have_count(0)
@@ -176,6 +179,7 @@ def test_it_learns_and_the_generator_is_as_before(mine: Page, tmp_path: Path, up
     expect(mine.locator("#learn-status")).to_contain_text("Learning from your images")
     mine.locator("#stop-learned").click()
     expect(mine.locator("#learn-status")).to_contain_text("Stopped")
+    expect(mine.locator("#stop-learned")).to_be_hidden()
     steps.fill("25")
     steps.blur()
     mine.locator("#ask-learned").click()

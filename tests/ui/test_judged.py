@@ -65,3 +65,14 @@ def test_both_tabs_say_the_same(services: Services) -> None:
     boxes = joined_boxes(query, result, keep([], judge(services, query, None)))
     lines = [box[box.index("<b>Copy:</b>") :].split("</p>")[0] for box in boxes]
     assert lines[0] == lines[1] and all("<b>title" not in box for box in boxes)
+
+
+def test_the_first_sentence_is_in_sight_and_the_rest_a_tap_away(services: Services) -> None:
+    services.copies.prepare()
+    query = Query(shape_image(3), "three")
+    judgement = keep([], judge(services, query, None))
+    for box in joined_boxes(query, services.attribute(query), judgement):
+        first, rest = box.split("<details>")
+        assert "ost similar training image" in first and "<b>Copy:</b>" not in first
+        assert "<b>Copy:</b>" in rest.split("</details>")[0]
+    assert all("<details>" not in box for box in joined_boxes(None, None))

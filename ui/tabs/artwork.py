@@ -41,7 +41,7 @@ def build(services: Services, session: Session) -> None:
                     file_count="multiple",
                     file_types=["image"],
                     elem_id="artwork-upload",
-                    height=130,
+                    height=150,
                 )
                 forget = gr.Button(texts.FORGET, elem_id="forget-artwork", interactive=False)
             with gr.Column(scale=3, min_width=300):

@@ -39,9 +39,7 @@ def build(
     if own.example is not None:
         gr.HTML(words.example(own.example), elem_id="learn-example")
     kind = gr.Radio([texts.THING, texts.STYLE], value=texts.THING, label=texts.KIND, elem_id="learn-kind")
-    with gr.Row(elem_id="learn-row"):
-        start = gr.Button(texts.LEARN, variant="primary", elem_id="ask-learned", scale=3, min_width=200)
-        stop = gr.Button(texts.STOP, elem_id="stop-learned", scale=1, min_width=90)
+    start = gr.Button(texts.LEARN, variant="primary", elem_id="ask-learned")
     gr.HTML(status_line(texts.LEARN_TIME), elem_id="learn-what")
     with gr.Accordion(texts.LEARN_MORE, open=False, elem_id="learn-more"):
         prompts = gr.Textbox(
@@ -64,7 +62,9 @@ def build(
             steps = gr.Slider(
                 *STEPS, LEARNING.steps, step=25, label=texts.STEPS_LABEL, elem_id="learn-steps", min_width=240
             )
-    status = gr.HTML(elem_id="learn-status")
+    with gr.Row(elem_classes="stoppable"):
+        status = gr.HTML(elem_id="learn-status")
+        stop = gr.Button(texts.STOP, elem_id="stop-learned", scale=0, min_width=90)
     with gr.Column(visible=False, elem_id="learned") as box:
         sentence = gr.HTML(elem_id="learned-words")
         pairs = gr.HTML(elem_id="learned-pairs")

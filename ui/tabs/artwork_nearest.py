@@ -44,7 +44,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     beside = gr.HTML(elem_id="artwork-nearest")
     with gr.Column(visible=can_draw):
         gr.HTML(texts.CLOSEST, elem_classes="part")
-        with gr.Row(elem_id="survey-row"):
+        with gr.Row(elem_classes="stoppable"):
             status = gr.HTML(elem_id="survey-status")
             stop = gr.Button(texts.STOP, elem_id="stop-survey", scale=0, min_width=90)
         pictures = gr.HTML(elem_id="survey-pictures")

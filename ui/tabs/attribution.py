@@ -20,6 +20,7 @@ from ui.tabs import report_buttons
 from ui.widgets.facts import credit_facts, facts_list
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import alike_link
+from ui.widgets.sheet import CLOSE_DETAILS, SHOW_DETAILS
 
 SHOWN = 12
 COLUMNS = [
@@ -37,11 +38,6 @@ COLUMNS = [
     "id",
 ]
 _TYPES = ["number"] * 6 + ["str"] * 6
-_BRING_INTO_SIGHT = """() => {
-  const box = document.getElementById('details').getBoundingClientRect();
-  if (box.top > innerHeight - 200 || box.bottom < 200)
-    document.getElementById('details').scrollIntoView({behavior: 'smooth', block: 'start'});
-}"""
 _THINNEST, _THICKEST = 1.5, 9.0  # px of the frame around a training image
 
 
@@ -71,6 +67,7 @@ def build(services: Services, session: Session) -> None:
                 height=280,
             )
             with gr.Column(elem_id="details"):
+                gr.HTML(CLOSE_DETAILS, elem_id="close-details")
                 chosen = gr.Image(
                     label="Training image",
                     interactive=False,
@@ -198,7 +195,7 @@ def build(services: Services, session: Session) -> None:
         api_name="show_details",
         show_progress="hidden",
     )
-    picked.then(None, js=_BRING_INTO_SIGHT)
+    picked.then(None, js=SHOW_DETAILS)
 
 
 def _label(head: Attribution, work: Work) -> str:

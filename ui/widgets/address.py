@@ -86,6 +86,7 @@ OPEN = f"""async () => {{
     url.searchParams.set('tab', '{_SET}');
     history.pushState(null, '', url);
     document.querySelector('dialog.sheet[open]')?.close();
+    document.querySelector('[popover]')?.hidePopover();
     goTo();
     document.getElementById('tabs').scrollIntoView({{block: 'start'}});
   }});

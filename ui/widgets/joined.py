@@ -37,13 +37,18 @@ def joined_boxes(
     caveat = f"{ORIGIN[result.made_by]} {CAVEAT}" if result.has_shares else ORIGIN[result.made_by]
     kind = "found" if result.has_shares and result.stands_out else "spread"
     image = f"Image: “{html.escape(query.title)}”."
-    found = html.escape(verdict.influence)
+    found, lines = html.escape(verdict.influence), _lines(verdict)
     return [
-        f'<div class="headline {kind}"><h2>{found.removesuffix(".")}</h2>{_lines(verdict)}'
-        f"<p>{image} {html.escape(caveat)}</p></div>",
-        f'<div class="headline {kind} joined"><p>{image} <b>Influence:</b> {found}</p>{_lines(verdict)}</div>',
+        f'<div class="headline {kind}"><h2>{found.removesuffix(".")}</h2>'
+        f"{_more(f'{lines}<p>{image} {html.escape(caveat)}</p>')}</div>",
+        f'<div class="headline {kind} joined"><p>{image} <b>Influence:</b> {found}</p>{lines and _more(lines)}</div>',
     ]
 
 
 def _lines(verdict: JoinedVerdict) -> str:
     return "".join(f"<p><b>{about}:</b> {html.escape(sentence)}</p>" for about, sentence in verdict.lines())
+
+
+def _more(words: str) -> str:
+    """What follows the first sentence; on a phone it takes a tap to read."""
+    return f"<details><summary>The whole verdict</summary>{words}</details>"

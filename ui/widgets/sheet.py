@@ -69,3 +69,27 @@ def show_sheet(*, chosen: bool) -> str:
   }};
   sheet.showModal();
 }}"""
+
+
+_CLOSE = '<button data-close popovertarget="details" aria-label="Close" autofocus>✕</button>'
+CLOSE_DETAILS = f'<div class="sheet-bar">{_CLOSE}</div>'
+SHOW_DETAILS = """() => {
+  const box = document.getElementById('details');
+  if (!box.showPopover || !matchMedia('(max-width: 700px)').matches) {
+    const {top, bottom} = box.getBoundingClientRect();
+    if (top > innerHeight - 200 || bottom < 200) box.scrollIntoView({behavior: 'smooth', block: 'start'});
+    return;
+  }
+  if (box.matches(':popover-open')) return;  // tapped twice
+  const close = () => box.hidePopover();
+  Object.assign(box, {popover: 'auto', role: 'dialog', ariaLabel: 'Training image', ontoggle: ({newState}) => {
+    if (newState === 'open') return;
+    window.removeEventListener('popstate', close);
+    for (const name of ['popover', 'role', 'aria-label']) box.removeAttribute(name);
+    if (history.state?.sheet) history.back();
+  }});
+  history.pushState({sheet: true}, '');
+  window.addEventListener('popstate', close);
+  box.showPopover();
+}"""
+"""After a training image was chosen in Attribution: its details beside the list, on a phone as a sheet over it."""
