@@ -76,8 +76,8 @@ def test_the_second_opinion_agrees_disagrees_or_says_nothing() -> None:
         joined_verdict(result(LEADS), opinion=one).second_opinion
         for one in (opinion([4, 1, 2, 3]), opinion([1, 4, 2, 3]), None)
     )
-    assert "agrees" in agrees and "“image 3” first, too" in agrees
-    assert "disagrees" in disagrees and "“image 4” first, which is number 2 of 4" in disagrees
+    assert "agrees" in agrees and "this image first: “image 3”." in agrees
+    assert "disagrees" in disagrees and "another image first: “image 4”, number 2 of 4" in disagrees
     assert nothing == ""
     forgot = joined_verdict(result(LEADS), opinion=opinion([4, 1, 2, 3], took=False)).second_opinion
     assert forgot == "None, because the generator did not forget the image."

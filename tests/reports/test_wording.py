@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.memorization.verdict import returned
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.as_dict import verdict_dict
+from attribution_core.reports.wording.artwork import nearest_sentence
 from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
     detection_how,
@@ -80,6 +83,14 @@ def test_what_comes_back_is_named() -> None:
     twice = returned([verdict(0.9, first=5), verdict(0.9, first=5), verdict(0.95, first=8)])
     assert returned_sentence(twice) == "Of 3 seeds, 2 came back as copies of “red <b>circle</b>” by Ada."
     assert returned_sentence(returned([verdict(0.7)])).startswith("Of 1 seed none")
+
+
+def test_a_company_is_named_as_the_maker_of_an_icon_set() -> None:
+    copy = verdict(0.95, 0.4)
+    icon = replace(copy, credit=replace(copy.credit, creator="Google", icon_set=True))
+    assert "“red <b>circle</b>”, icon set by Google" in verdict_sentence(icon)
+    nearest = Nearest(Image.new("RGB", (8, 8)), "mine", 3, icon.credit, 0.5)
+    assert "“red <b>circle</b>”, icon set by Google" in nearest_sentence(nearest)
 
 
 def test_a_signal_is_placed_among_measured_prompts(evidence: MemorizationEvidence) -> None:

@@ -12,7 +12,6 @@ from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.attribution.finding import Pattern, find
 from attribution_core.attribution.result import Attribution
 from attribution_core.reports.wording.headline import headline, similarity_headline
-from attribution_core.reports.wording.verdict import match_name
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def _first(result: Attribution) -> set[int]:
 
 
 def _copy(result: Attribution, verdict: Verdict) -> str:
-    name, similarity = match_name(verdict.credit), float(verdict.similarity[0])
+    name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     if verdict.threshold is None:
         return f"Unknown, because no threshold was measured for {verdict.encoder}; the closest picture is {name}."
     limit = verdict.threshold.value
@@ -79,8 +78,8 @@ def _second_opinion(result: Attribution, opinion: SecondOpinion) -> str:
     if not opinion.losses.took:
         return "None, because the generator did not forget the image."
     first = int(opinion.order(True)[0])
-    name = match_name(opinion.credits[first])
+    name = opinion.credits[first].title_and_maker
     if int(opinion.ids[first]) in _first(result):
-        return f"Unlearning agrees: it puts {name} first, too."
+        return f"Unlearning agrees. It, too, puts this image first: {name}."
     place = int(np.asarray(opinion.rank_similarity)[first])
-    return f"Unlearning disagrees: it puts {name} first, which is number {place} of {len(opinion)} by similarity."
+    return f"Unlearning disagrees. It puts another image first: {name}, number {place} of {len(opinion)} by similarity."

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 
 from attribution_core.analyses.memorization.alignment import Alignment
 from attribution_core.analyses.memorization.verdict import Returned, Verdict
-from attribution_core.corpus.credit import Credit
 from attribution_core.evidence.memorization import MemorizationEvidence
-
-
-def match_name(credit: Credit) -> str:
-    """A training image by its caption, or its id, and its creator."""
-    name = f"“{credit.short_caption or credit.caption or credit.id}”"
-    return name + (f" by {credit.creator}" if credit.creator else "")
 
 
 def verdict_title(verdict: Verdict) -> str:
@@ -31,7 +24,7 @@ def verdict_title(verdict: Verdict) -> str:
 
 def verdict_sentence(verdict: Verdict) -> str:
     """The verdict in one or two sentences."""
-    name, similarity = match_name(verdict.credit), float(verdict.similarity[0])
+    name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     closest = f"The closest of {verdict.n_training:,} training images is {name}, at a similarity of {similarity:.3f}"
     if verdict.threshold is None:
         return f"{closest}; from which similarity on {verdict.encoder} sees a copy was never measured."
@@ -76,7 +69,7 @@ def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
 
 def returned_sentence(returned: Returned) -> str:
     """How often images of one prompt come back as the same training image."""
-    seeds, name = f"{returned.images} seed{'s' * (returned.images != 1)}", match_name(returned.credit)
+    seeds, name = f"{returned.images} seed{'s' * (returned.images != 1)}", returned.credit.title_and_maker
     if returned.copies:
         return f"Of {seeds}, {returned.copies} came back as copies of {name}."
     times = "once" if returned.nearest == 1 else f"{returned.nearest} times"
