@@ -59,7 +59,7 @@ def test_a_signal_warns_only_where_the_like_of_it_was_measured(evidence: Memoriz
 def test_without_a_threshold_no_verdict_is_claimed() -> None:
     bare = verdict(0.99, 0.4, threshold=None)
     assert verdict_title(bare).startswith("No verdict")
-    assert "never measured" in verdict_sentence(bare) and "No verdict" in verdict_how(bare)
+    assert "never measured" in verdict_sentence(bare) and "gives no verdict" in verdict_how(bare)
     assert verdicts_sentence([bare, bare]).startswith("No verdict on 2 images")
 
 
@@ -82,7 +82,9 @@ def test_several_verdicts_are_counted() -> None:
 def test_what_comes_back_is_named() -> None:
     twice = returned([verdict(0.9, first=5), verdict(0.9, first=5), verdict(0.95, first=8)])
     assert returned_sentence(twice) == "Of 3 seeds, 2 came back as copies of “red <b>circle</b>” by Ada."
-    assert returned_sentence(returned([verdict(0.7)])).startswith("Of 1 seed none")
+    assert returned_sentence(returned([verdict(0.7)])).startswith(
+        "No copy came back from 1 seed. Closest most often (once) was “red"
+    )
 
 
 def test_a_company_is_named_as_the_maker_of_an_icon_set() -> None:
@@ -95,11 +97,11 @@ def test_a_company_is_named_as_the_maker_of_an_icon_set() -> None:
 
 def test_a_signal_is_placed_among_measured_prompts(evidence: MemorizationEvidence) -> None:
     words = signal_sentence(evidence.signals, NoiseSignal((3.0, 5.0)))
-    assert "signal is 4.00" in words and "88% of images of other training prompts" in words
-    assert "90% of cases" in signal_how(evidence) and "2 steps and guidance 3.5" in signal_how(evidence)
-    assert "of cases" not in signal_how(None), "nothing is claimed where nothing was measured"
+    assert "signal is 4.00" in words and "88% of images from other training prompts" in words
+    assert "90% of pairs" in signal_how(evidence) and "2 steps and guidance 3.5" in signal_how(evidence)
+    assert "of pairs" not in signal_how(None), "nothing is claimed where nothing was measured"
 
 
 def test_rates_of_detection_are_those_measured(evidence: MemorizationEvidence) -> None:
     assert "90% are found to be copies" in detection_how(evidence)
-    assert "what is called a copy 90% came from such a prompt" in detection_how(evidence)
+    assert "what is called a copy, 90% came from such a prompt" in detection_how(evidence)

@@ -52,17 +52,17 @@ def _first(result: Attribution) -> set[int]:
 def _copy(result: Attribution, verdict: Verdict) -> str:
     name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     if verdict.threshold is None:
-        return f"Unknown, because no threshold was measured for {verdict.encoder}; the closest picture is {name}."
+        return f"Unknown, because no threshold was measured for {verdict.encoder}. The closest picture is {name}."
     limit = verdict.threshold.value
     if not verdict.is_copy:
         return (
-            f"Not close enough to be called a copy: the closest picture is {name}, at {similarity:.3f}; copies begin "
+            f"Not close enough to be called a copy. The closest picture is {name}, at {similarity:.3f}; copies begin "
             f"at {limit:.3f}."
         )
     if verdict.copies > 1:
         return (
-            f"As close as a copy, but to {verdict.copies} training images that look alike, first {name}: it need not "
-            "be a copy of one."
+            f"As close as a copy, but to {verdict.copies} training images that look alike, so it need not be a copy of "
+            f"one. The closest is {name}."
         )
     first = int(verdict.ids[0]) in _first(result)
     # A headline about several images, or about none, does not name the first one.
@@ -70,8 +70,8 @@ def _copy(result: Attribution, verdict: Verdict) -> str:
         return f"Most likely a copy of that image, at {similarity:.3f}; copies begin at {limit:.3f}."
     copied = f"Most likely a copy of {name}, at {similarity:.3f}"
     if not result.has_shares:
-        return f"{copied}: copy detection compares pictures, the list compares features."
-    return f"{copied}, whatever its share: copy detection compares pictures, shares compare features."
+        return f"{copied}. Copy detection compares pictures, the list compares features."
+    return f"{copied}, whatever its share. Copy detection compares pictures, shares compare features."
 
 
 def _second_opinion(result: Attribution, opinion: SecondOpinion) -> str:
