@@ -15,6 +15,7 @@ from tests.support.fakes import fake_collection, shape_image
 from ui.services.app import Query, Services
 from ui.services.regions import RegionServices, between, box_of, corner_at, read_mask
 from ui.widgets import regions_html as words
+from ui.widgets import regions_texts as texts
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_region_has_shares_only_where_its_image_has(services: Services) -> Non
     shared = asked.box(replace(query, said_so=True), None, (0, 50, 0, 50))
     assert "No shares" not in words.answer(shared)
     shown = words.table(shared.result.head(4), None)
-    assert shown["headers"] == list(words.COLUMNS) and shown["data"][0][3] > 0
+    assert shown["headers"] == list(texts.COLUMNS) and shown["data"][0][3] > 0
 
 
 def test_the_measured_test_is_read_or_said_to_be_damaged(services: Services) -> None:

@@ -75,7 +75,7 @@ def test_a_regions_answer_names_the_closest_as_text(tmp_path: Path) -> None:
     hostile = replace(result, credits=(credit, *result.credits[1:]))
     region = Region(Image.new("RGB", (8, 8)), Box(0, 0, 0.5, 0.5), 0.25, True)
     shown = regions_html.answer(AttributedRegion(region, hostile))
-    assert "The painted part, 25% of the image" in shown
+    assert "The painted part (25% of the image)" in shown
     assert "<script" not in shown and shown.count("&lt;script&gt;") == 2
     ranks = [row[2] for row in regions_html.table(result, result.head(2))["data"]]
     assert ranks == ["1", "2", "over 2", "over 2", "over 2"]
