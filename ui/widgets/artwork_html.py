@@ -283,6 +283,6 @@ def section(standing: Standing) -> Section:
     return Section(
         f"Would {standing.artist} be credited?",
         f"{standing_sentence(standing)} The images of {standing.artist} were added as candidates for this section "
-        "alone; they are not stored, and as far as the collection knows the model did not learn from them.",
+        "alone. They are not stored. As far as the collection knows, its model did not learn from them.",
         tuple(facts),
     )
