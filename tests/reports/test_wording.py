@@ -11,12 +11,13 @@ from PIL import Image
 
 from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.memorization.verdict import returned
+from attribution_core.corpus.credit import Credit
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.as_dict import verdict_dict
 from attribution_core.reports.wording.artwork import nearest_sentence
-from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
+from attribution_core.reports.wording.noise_signal import RECITES, signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
     detection_how,
     returned_sentence,
@@ -26,6 +27,7 @@ from attribution_core.reports.wording.verdict import (
     verdicts_sentence,
 )
 from tests.support.evidence import told_evidence, write_evidence
+from tests.support.sentences import long_sentences
 from tests.support.verdicts import verdict
 
 
@@ -105,3 +107,26 @@ def test_a_signal_is_placed_among_measured_prompts(evidence: MemorizationEvidenc
 def test_rates_of_detection_are_those_measured(evidence: MemorizationEvidence) -> None:
     assert "90% are found to be copies" in detection_how(evidence)
     assert "what is called a copy, 90% came from such a prompt" in detection_how(evidence)
+
+
+def test_with_all_names_and_numbers_no_sentence_is_too_long(evidence: MemorizationEvidence) -> None:
+    name = Credit(short_caption="beverage box, fluent style", creator="Microsoft", icon_set=True)
+    judged = [
+        replace(one, credit=name)
+        for one in (
+            verdict(0.95, 0.4),
+            verdict(0.79, 0.4),
+            verdict(0.9, 0.85, 0.2),
+            verdict(0.9, threshold=None),
+        )
+    ]
+    said = [words(one) for one in judged for words in (verdict_title, verdict_sentence, verdict_how)]
+    said += [returned_sentence(returned([one])) for one in judged]
+    said += [verdicts_sentence(judged[:1]), verdicts_sentence(judged[3:]), detection_how(evidence)]
+    said += [
+        signal_sentence(evidence.signals, NoiseSignal((4.0,))),
+        signal_how(evidence),
+        signal_how(None),
+        RECITES,
+    ]
+    assert long_sentences(said) == []
