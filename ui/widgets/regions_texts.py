@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WHAT = (
-    '<div class="headline spread"><h2>Which part of the image?</h2><p>This tab is exploratory. The part is treated as '
+    '<div class="headline spread"><h2>Which part of the image?</h2><p>This is exploratory. The part is treated as '
     "an image of its own. The scale for shares was fitted on whole images, so trust the order here more than the "
     "shares.</p></div>"
 )
@@ -50,8 +50,8 @@ NOT_MEASURED = "<p>How often a region finds the right image was not measured for
 MEASURED = (
     "<p>For this test, {cases} drawings that no model had seen were pasted at half size into a corner of other such "
     "drawings. They were also added to the candidates. How often was the right one first, or among the first ten, of "
-    "{candidates:,}? A box that is off lies that part of its width too far in, both across and down. Intervals are "
-    "95%. Measured {date}.</p>"
+    "{candidates:,}? “Box off by 25%” means that the box lies a quarter of its width too far in, across and down. "
+    "Intervals are 95%. Measured {date}.</p>"
 )
 MEASURED_TABLE = "How often a region finds the right image"
 MEASURED_COLUMNS = ("looked at", "first", "among the first ten")
