@@ -286,7 +286,7 @@ def _drawn(comparison: Comparison, side: Side, which: int) -> list[Any]:
     images = [
         (
             str(side.services.training_image(int(i))),
-            f"{k + 1} · {_value(head, k)} · {head.credits[k].description}",
+            f"{_value(head, k)} · {head.credits[k].description}",
         )
         for k, i in enumerate(head.ids)
     ]

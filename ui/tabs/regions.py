@@ -142,8 +142,8 @@ def build(services: Services, session: Session) -> None:
         head = what.result.head(SHOWN)
         rows = words.table(head, result)
         images = [
-            (str(services.training_image(int(i))), f"{k} · {s:.2f} · {credit.description}")
-            for k, (i, s, credit) in enumerate(zip(head.ids, head.similarity, head.credits, strict=True), 1)
+            (str(services.training_image(int(i))), f"{s:.2f} · {credit.description}")
+            for i, s, credit in zip(head.ids, head.similarity, head.credits, strict=True)
         ]
         return [
             words.answer(what),
@@ -215,7 +215,8 @@ def build(services: Services, session: Session) -> None:
                 None,
             ]
         drawn = own.grid(query, method, by, cells)
-        return [words.grid_sentence(drawn, services.collection.corpus.maker), grid_map(drawn, query.image)]
+        name_of = services.collection.corpus.maker if drawn.by is GroupBy.CREATOR else str
+        return [words.grid_sentence(drawn, name_of), grid_map(drawn, query.image, name_of)]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     opened = [preview, first, wrong, *edges, editor, *found]

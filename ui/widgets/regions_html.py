@@ -58,12 +58,14 @@ def _rows(head: Attribution, whole: Attribution | None) -> list[list[Any]]:
     ]
 
 
-def grid_sentence(grid: Grid, maker: Callable[[str], str]) -> str:
-    """Which name most fields of a grid are closest to. maker: how a creator is named."""
+def grid_sentence(grid: Grid, name_of: Callable[[str], str]) -> str:
+    """Which name most fields of a grid are closest to. name_of: how a name is shown."""
     if not grid.parts:
         return texts.ALL_BLANK
     first, shown = grid.parts[0], len(grid.cells) - grid.blank
-    name = maker(first.name) if grid.by is GroupBy.CREATOR else f"{GROUP_NAMES[grid.by]} “{first.name}”"
+    name = name_of(first.name)
+    if grid.by is not GroupBy.CREATOR:
+        name = f"{GROUP_NAMES[grid.by]} “{name}”"
     text = (
         f"Closest to {first.cells} of {shown} fields ({first.share:.0%}): {name}, with "
         f"{percent(first.training_share)} of the training set."
