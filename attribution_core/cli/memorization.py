@@ -45,7 +45,6 @@ def memorization(
     from attribution_core.reports.scan import Scan
     from attribution_core.reports.scan_html import scan_page
     from attribution_core.reports.wording.verdict import (
-        match_name,
         returned_sentence,
         verdict_how,
         verdicts_sentence,
@@ -78,7 +77,7 @@ def memorization(
         signal = f"{item.signal.mean:6.2f}" if item.signal else "     -"
         typer.echo(
             f"{mark:4s}  {verdict.similarity[0]:10.3f}  {verdict.drop.size:8.3f}  {signal}  "
-            f"{one_line(f'{item.title}; {match_name(verdict.credit)}')}"
+            f"{one_line(f'{item.title}; {verdict.credit.title_and_maker}')}"
         )
     for prompt, returned in scan.prompts().items():
         typer.echo(one_line(f"“{prompt}”: {returned_sentence(returned)}"))

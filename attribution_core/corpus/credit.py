@@ -38,6 +38,16 @@ class Credit:
         return makers_of([self]) or UNKNOWN_MAKER
 
     @property
+    def title(self) -> str:
+        """What it is called in a sentence: its short caption, else its caption, else its id."""
+        return self.short_caption or self.caption or self.id
+
+    @property
+    def title_and_maker(self) -> str:
+        """Its title in quotation marks and its maker, as `title_and_makers` names them."""
+        return title_and_makers(self.title, [self])
+
+    @property
     def description(self) -> str:
         """What is in the picture and who made it: "red heart, noto style, icon set by Google"."""
         return ", ".join(filter(None, (self.caption or self.id, makers_of([self], by=True))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -19,10 +20,10 @@ OTHERS = "#5f6b80"
 _LARGEST = 512  # px of the query in the page
 
 
-def grid_map(grid: Grid, image: Image.Image) -> Figure:
+def grid_map(grid: Grid, image: Image.Image, name_of: Callable[[str], str] = str) -> Figure:
     """Plot the query under its fields, with a colour and letter per name and shares of the fields in the legend.
 
-    Empty fields stay clear; names after the eighth share one grey.
+    Empty fields stay clear; names after the eighth share one grey. name_of: how a name is shown.
     """
     go = plotly("graph_objects")
 
@@ -40,7 +41,7 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
     )
     entries: list[tuple[str, str, str, tuple[str, ...], str]] = [
         (
-            part.name,
+            name_of(part.name),
             COLOURS[k],
             chr(65 + k),
             (part.name,),
@@ -92,7 +93,8 @@ def grid_map(grid: Grid, image: Image.Image) -> Figure:
             textfont={"color": "white", "size": 12},
             marker={"symbol": "square", "size": 22, "color": colour, "line": {"color": "white", "width": 1}},
             customdata=[
-                [plain(caption), f"{cell.similarity:.3f}", plain(cell.name)] for cell, caption in mine
+                [plain(caption), f"{cell.similarity:.3f}", plain(name_of(cell.name))]
+                for cell, caption in mine
             ],
             hovertemplate="closest to “%{customdata[0]}”<br>%{customdata[2]}, similarity %{customdata[1]}<br>"
             + plain(note)

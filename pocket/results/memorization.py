@@ -7,9 +7,15 @@ import statistics
 from collections.abc import Iterator
 
 from attribution_core.evidence import memorization
-from attribution_core.reports.wording.noise_signal import PROMPT_GROUPS
 from pocket.generator.commands import POCKET
 from pocket.results.tables import interval, percent, table
+
+_PROMPTS = {
+    "planted": "prompts of images that were repeated in training on purpose",
+    "control": "prompts of matched training images that were not",
+    "training": "other training prompts",
+    "fresh": "prompts that the generator never saw",
+}
 
 
 def section() -> Iterator[str]:
@@ -53,7 +59,7 @@ def section() -> Iterator[str]:
         ),
         (
             (
-                PROMPT_GROUPS[name],
+                _PROMPTS[name],
                 f"{group['images']:,}",
                 percent(group["called"]),
                 f"{group['similarity']:.3f}",

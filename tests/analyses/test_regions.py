@@ -211,6 +211,9 @@ def test_the_figure_has_a_letter_a_colour_and_a_share_for_every_name(attributor:
     assert [trace.marker.color for trace in figure.data] == list(COLOURS[: len(told.parts)])
     assert len(figure.layout.shapes) == 16 - told.blank
     assert "of the training set" in figure.data[0].hovertemplate
+    named = grid_map(told, image, lambda name: f"icon set by {name}")
+    assert named.data[0].name == f"A: icon set by {told.parts[0].name} ({told.parts[0].cells})"
+    assert named.data[0].customdata[0][2] == f"icon set by {told.parts[0].name}"
 
 
 def test_names_after_the_eighth_share_a_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from attribution_core.corpus.corpus import Corpus
@@ -21,13 +23,25 @@ def test_two_pictures_one_tap_and_the_verdict(opened: Page) -> None:
     expect(said).to_contain_text("which one is the original?")
     expect(opened.locator("#game-deal")).to_be_hidden()
     caption = said.inner_text().split("“")[1].split("”")[0]
+    for side in ("left", "right"):  # the words give nothing away to those who cannot see the pictures
+        expect(opened.locator(f"#game-{side} img")).to_have_attribute("alt", f"the {side} picture: {caption}")
 
     opened.locator("#pick-left").click()
     expect(said).to_contain_text("of 1 right in this visit")
     side = said.inner_text().split("is on the ")[1].split(".")[0]
     assert said.inner_text().startswith("Right" if side == "left" else "Wrong")
-    expect(opened.locator("#memorization-words")).to_contain_text(f"Query: “{caption}”")
+    other = {"left": "right", "right": "left"}[side]
+    original = opened.locator(f"#game-{side} img")
+    expect(original).to_have_attribute(
+        "alt", re.compile(f"^the original: {re.escape(caption.split(',')[0])}")
+    )
+    expect(opened.locator(f"#game-{other} img")).to_have_attribute("alt", f"drawn by the model: {caption}")
+    expect(opened.locator("#memorization-words")).to_contain_text(f"Image: “{caption}”")
     expect(opened.locator("#copy-blink img").first).to_be_visible()
+    expect(opened.locator("#copy-blink img").first).to_have_attribute("alt", f"this image: {caption}")
+    match = opened.locator("#copy-blink img").last.get_attribute("alt") or ""
+    assert match.startswith("training image: ")
+    expect(opened.locator("#copy-match img")).to_have_attribute("alt", match)
     expect(opened.locator("#pick-left")).to_be_hidden()
 
     opened.locator("#game-deal").click()

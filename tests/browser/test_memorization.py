@@ -40,7 +40,7 @@ def opened_on(page: Page) -> None:
 def choose_case(page: Page, k: int) -> str:
     page.locator("#case-gallery .thumbnail-item").nth(k).click()
     caption = CORPUS.column("short_caption")[PLANTED[k]]
-    expect(page.locator("#memorization-words")).to_contain_text(f"Query: “{caption}”")
+    expect(page.locator("#memorization-words")).to_contain_text(f"Image: “{caption}”")
     return caption
 
 
@@ -61,7 +61,7 @@ def test_from_a_planted_case_to_its_verdict_and_a_close_look(opened: Page, tmp_p
     assert places[0] == places[1], "both halves lie over each other"
     expect(opened.locator("#drop-words")).to_contain_text("after 1 image")
     # The signal was recorded on the way, and stands among the measured ones.
-    expect(opened.locator("#signal-words")).to_contain_text("The words pulled with a signal of")
+    expect(opened.locator("#signal-words")).to_contain_text("a noise signal of")
     expect(opened.locator("#signal-gauge")).to_contain_text("this image")
     expect(opened.locator("#record-signal")).to_be_hidden()
 
@@ -141,8 +141,8 @@ def test_a_stored_image_has_no_signal_until_it_is_made_again(opened: Page) -> No
 def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(visited: Page, tmp_path: Path) -> None:
     generate(visited)
     tab(visited, "Memorization")
-    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
-    expect(visited.locator("#signal-words")).to_contain_text("This image has 6 steps")
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Image: “{PROMPT}”")
+    expect(visited.locator("#signal-words")).to_contain_text("This image was drawn with 6 steps")
     CORPUS.image(PLANTED[2]).save(tmp_path / "mine.png")
     tab(visited, "Generate")
     hand_over(visited, tmp_path / "mine.png")
@@ -151,7 +151,7 @@ def test_an_image_of_the_first_tab_is_judged_when_the_tab_is_opened(visited: Pag
     expect(visited.locator("#memorization-words")).to_contain_text("similarity of 1.000")
     # While the tab is in sight, what comes back from the visit is judged at once.
     visited.locator("#history .thumbnail-item").nth(1).click()
-    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{PROMPT}”")
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Image: “{PROMPT}”")
 
 
 def test_many_seeds_say_how_often_the_image_comes_back(opened: Page) -> None:
@@ -192,7 +192,7 @@ def test_controls_are_listed_apart(visited: Page) -> None:
     first = CORPUS.column("short_caption")[controls[0]]
     expect(visited.locator("#case-gallery .thumbnail-item img").first).to_have_attribute("alt", first)
     visited.locator("#case-gallery .thumbnail-item").first.click()
-    expect(visited.locator("#memorization-words")).to_contain_text(f"Query: “{first}”")
+    expect(visited.locator("#memorization-words")).to_contain_text(f"Image: “{first}”")
     expect(visited.locator("#memorization-words")).to_contain_text("Not close enough to be called a copy")
 
 

@@ -38,9 +38,12 @@ def test_a_box_by_numbers_and_by_clicks_finds_what_is_in_it(own: Page, tmp_path:
     own.locator("#look-box").focus()
     own.keyboard.press("Enter")
     expect(own.locator("#region-found")).to_contain_text(
-        "25% of the image, is closest to “black circle, flat style”"
+        "(25% of the image) is closest to “black circle, flat style”"
     )
     expect(own.locator("#region-gallery .thumbnail-item")).to_have_count(12)
+    first = own.locator("#region-gallery img").first
+    expect(first).to_have_attribute("alt", re.compile(r"^[\d.]+ · black circle, flat style, by "))
+    expect(own.locator("#region-cut img")).to_have_attribute("alt", "the chosen part of “two”")
     own.locator("#region-table-fold button").first.click()
     expect(own.locator("#region-table")).to_contain_text("shape/0007")
     # Two clicks, from corner to corner.
@@ -91,8 +94,10 @@ def test_what_is_painted_is_looked_at_and_stays_when_the_tab_is_left(opened: Pag
     expect(opened.locator("#made img")).to_be_visible()
     tab(opened, "Attribution", "By region")
     expect(opened.locator("#grid-map .main-svg").first).to_be_visible()
-    expect(opened.locator("#grid-words")).to_contain_text("closest to an image of creator")
-    opened.get_by_label("what I paint").check()
+    expect(opened.locator("#grid-words")).to_contain_text(
+        re.compile(r"Closest to \d+ of \d+ fields \(\d+%\): ")
+    )
+    opened.get_by_label("by painting").check()
     canvas = opened.locator("#region-paint canvas").first
     expect(canvas).to_be_visible()
     opened.locator("#look-paint").click()
@@ -106,7 +111,7 @@ def test_what_is_painted_is_looked_at_and_stays_when_the_tab_is_left(opened: Pag
     cells.fill("7")
     cells.press("Enter")
     cells.blur()
-    expect(opened.locator("#grid-words")).to_contain_text("of style")
+    expect(opened.locator("#grid-words")).to_contain_text("): style “")
     expect(opened.locator("#grid-words")).to_contain_text(re.compile(r"of (2[0-9]|3[0-9]|4[0-9]) fields"))
     # What coming back draws anew was drawn before these.
     expect(opened.locator("#region-found")).to_have_text(before, use_inner_text=True)

@@ -282,9 +282,11 @@ def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:
         history(own, count)
     tab(own, "Evidence", "Compare")
     # One index and one encoder at two temperatures: the same images in one order, with other shares.
-    expect(own.locator("#compare-words")).to_contain_text("12 of the first 12 on both sides")
-    expect(own.locator("#compare-words")).to_contain_text("a scale of its own")
+    expect(own.locator("#compare-words")).to_contain_text("12 of the first 12 images are on both sides")
+    expect(own.locator("#compare-words")).to_contain_text("Each method has its own scale")
     expect(own.locator("#compare-tiles")).to_contain_text("100%")
+    first = own.locator("#left-compare-gallery img").first
+    expect(first).to_have_attribute("alt", re.compile(r"^[\d.]+ · \w+ \w+, \w+ style, by "))
     choose(own, "right-compare-method", "own")
     expect(own.locator("#compare-words")).to_contain_text("Identical: the same 12 images")
     expect(own.locator("#compare-tiles")).to_contain_text("+1.00")
@@ -296,7 +298,7 @@ def test_compare_tells_equal_from_different(own: Page, tmp_path: Path) -> None:
     top.fill("1")
     top.press("Enter")
     top.blur()
-    expect(own.locator("#compare-words")).to_contain_text("None of the first 1 on both sides")
+    expect(own.locator("#compare-words")).to_contain_text("The first images differ")
     expect(own.locator("#left-compare-gallery .thumbnail-item")).to_have_count(1)
     # "The image shown now" follows when an earlier one is brought back.
     own.locator("#history .thumbnail-item").nth(1).click()
@@ -313,7 +315,7 @@ def test_two_collections_side_by_side(page: Page, two_app: str, tmp_path: Path) 
         expect(own.locator("#compare-words")).to_contain_text(
             "shares of different collections cannot be compared"
         )
-        expect(own.locator("#right-compare-words")).to_contain_text("no shares, because nothing shows")
+        expect(own.locator("#right-compare-words")).to_contain_text("No shares, because nothing shows")
         # Shape 7 is in both, and its file is the same; the larger collection has other near ones as well.
         expect(own.locator("#compare-tiles")).to_contain_text("the same image")
         expect(own.locator("#right-compare-gallery img")).to_have_count(12)

@@ -57,7 +57,7 @@ def test_words_makers_and_styles_narrow_it_down(browsed: Page) -> None:
     found(browsed, f"All {N} training images. Page 1 of {pages}.")
     search(browsed).press_sequentially("rabbit")
     rabbits = SEARCH.find(Wanted("rabbit"))
-    found(browsed, f"{len(rabbits):,} of {N} training images fit, then {MEANT} similar by meaning")
+    found(browsed, f"{len(rabbits):,} of {N} training images fit. Then come {MEANT} similar in meaning")
     at(browsed, "&words=rabbit")
     expect(pictures(browsed)).to_have_count(len(rabbits) + MEANT)
     first = CORPUS.credit(int(rabbits[0])).caption
@@ -72,7 +72,7 @@ def test_words_makers_and_styles_narrow_it_down(browsed: Page) -> None:
     assert 0 < len(own) < len(rabbits)
     count = dict(SEARCH.values("creator"))[maker]
     choose(browsed, "set-maker", f"{maker} ({count:,})")
-    found(browsed, f"{len(own):,} of {N} training images fit, then {MEANT} similar by meaning")
+    found(browsed, f"{len(own):,} of {N} training images fit. Then come {MEANT} similar in meaning")
     expect(browsed.locator("#set-maker-page")).to_contain_text(f"{count:,} images")
     at(browsed, f"&words=rabbit&maker={quote(maker)}")
 
@@ -80,7 +80,7 @@ def test_words_makers_and_styles_narrow_it_down(browsed: Page) -> None:
 def test_an_unknown_word_gives_a_sentence_and_suggestions_that_can_be_followed(browsed: Page) -> None:
     search(browsed).fill("rabbitt")  # pasted: what makes no key press is asked for with Enter
     search(browsed).press("Enter")
-    found(browsed, f"No caption says “rabbitt”; these {MEANT} are similar by meaning")
+    found(browsed, f"No caption says “rabbitt”. These {MEANT} are similar in meaning")
     expect(pictures(browsed)).to_have_count(MEANT)
     browsed.locator("#set-words-found").get_by_role("link", name="rabbit", exact=True).click()
     expect(search(browsed)).to_have_value("rabbit")

@@ -33,6 +33,13 @@ def test_a_work_is_followed_by_its_makers() -> None:
     assert title_and_makers("x", [Credit()]) == "“x”"
 
 
+def test_a_sentence_names_the_title_and_the_maker_of_one_image() -> None:
+    short = Credit(id="a", caption="a long caption", short_caption="short", creator="Ada")
+    assert [c.title for c in (short, GOOGLE, ADA)] == ["short", "red heart, noto style", "a"]
+    assert short.title_and_maker == "“short” by Ada"
+    assert GOOGLE.title_and_maker == "“red heart, noto style”, icon set by Google"
+
+
 def test_a_picture_is_described_by_its_caption_and_makers() -> None:
     assert GOOGLE.description == "red heart, noto style, icon set by Google"
     assert ADA.description == "a, by Ada"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from attribution_core.reports.wording.joined import joined_verdict
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.shares import Scale
+from tests.support.sentences import long_sentences
 from tests.support.verdicts import verdict
 
 LEADS = [0.9, 0.3, 0.3, 0.3]
@@ -76,8 +79,24 @@ def test_the_second_opinion_agrees_disagrees_or_says_nothing() -> None:
         joined_verdict(result(LEADS), opinion=one).second_opinion
         for one in (opinion([4, 1, 2, 3]), opinion([1, 4, 2, 3]), None)
     )
-    assert "agrees" in agrees and "“image 3” first, too" in agrees
-    assert "disagrees" in disagrees and "“image 4” first, which is number 2 of 4" in disagrees
+    assert "agrees" in agrees and "this image first: “image 3”." in agrees
+    assert "disagrees" in disagrees and "another image first: “image 4”, number 2 of 4" in disagrees
     assert nothing == ""
     forgot = joined_verdict(result(LEADS), opinion=opinion([4, 1, 2, 3], took=False)).second_opinion
     assert forgot == "None, because the generator did not forget the image."
+
+
+def test_with_all_names_no_sentence_is_too_long() -> None:
+    name = Credit(short_caption="beverage box, fluent style", creator="Microsoft", icon_set=True)
+    judged = (
+        verdict(0.95),
+        verdict(0.95, first=5),
+        verdict(0.79),
+        verdict(0.9, 0.85),
+        verdict(0.9, threshold=None),
+    )
+    asked = replace(opinion([1, 4, 2, 3]), credits=(name,) * 4)
+    for made_by in (MadeBy.SAID_SO, MadeBy.UNKNOWN):
+        for one in judged:
+            told = joined_verdict(result(LEADS, made_by), replace(one, credit=name), asked)
+            assert long_sentences([told.influence, told.copy, told.second_opinion]) == []

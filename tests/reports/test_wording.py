@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.memorization.verdict import returned
+from attribution_core.corpus.credit import Credit
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.as_dict import verdict_dict
-from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
+from attribution_core.reports.wording.artwork import nearest_sentence
+from attribution_core.reports.wording.noise_signal import RECITES, signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
     detection_how,
     returned_sentence,
@@ -23,6 +27,7 @@ from attribution_core.reports.wording.verdict import (
     verdicts_sentence,
 )
 from tests.support.evidence import told_evidence, write_evidence
+from tests.support.sentences import long_sentences
 from tests.support.verdicts import verdict
 
 
@@ -68,7 +73,7 @@ def test_a_signal_warns_while_an_image_is_drawn(tmp_path: Path) -> None:
 def test_without_a_threshold_no_verdict_is_claimed() -> None:
     bare = verdict(0.99, 0.4, threshold=None)
     assert verdict_title(bare).startswith("No verdict")
-    assert "never measured" in verdict_sentence(bare) and "No verdict" in verdict_how(bare)
+    assert "never measured" in verdict_sentence(bare) and "gives no verdict" in verdict_how(bare)
     assert verdicts_sentence([bare, bare]).startswith("No verdict on 2 images")
 
 
@@ -91,16 +96,49 @@ def test_several_verdicts_are_counted() -> None:
 def test_what_comes_back_is_named() -> None:
     twice = returned([verdict(0.9, first=5), verdict(0.9, first=5), verdict(0.95, first=8)])
     assert returned_sentence(twice) == "Of 3 seeds, 2 came back as copies of “red <b>circle</b>” by Ada."
-    assert returned_sentence(returned([verdict(0.7)])).startswith("Of 1 seed none")
+    assert returned_sentence(returned([verdict(0.7)])).startswith(
+        "No copy came back from 1 seed. Closest most often (once) was “red"
+    )
+
+
+def test_a_company_is_named_as_the_maker_of_an_icon_set() -> None:
+    copy = verdict(0.95, 0.4)
+    icon = replace(copy, credit=replace(copy.credit, creator="Google", icon_set=True))
+    assert "“red <b>circle</b>”, icon set by Google" in verdict_sentence(icon)
+    nearest = Nearest(Image.new("RGB", (8, 8)), "mine", 3, icon.credit, 0.5)
+    assert "“red <b>circle</b>”, icon set by Google" in nearest_sentence(nearest)
 
 
 def test_a_signal_is_placed_among_measured_prompts(evidence: MemorizationEvidence) -> None:
     words = signal_sentence(evidence.signals, NoiseSignal((3.0, 5.0)))
-    assert "signal is 4.00" in words and "88% of images of other training prompts" in words
-    assert "90% of cases" in signal_how(evidence) and "2 steps and guidance 3.5" in signal_how(evidence)
-    assert "of cases" not in signal_how(None), "nothing is claimed where nothing was measured"
+    assert "signal is 4.00" in words and "88% of images from other training prompts" in words
+    assert "90% of pairs" in signal_how(evidence) and "2 steps and guidance 3.5" in signal_how(evidence)
+    assert "of pairs" not in signal_how(None), "nothing is claimed where nothing was measured"
 
 
 def test_rates_of_detection_are_those_measured(evidence: MemorizationEvidence) -> None:
     assert "90% are found to be copies" in detection_how(evidence)
-    assert "what is called a copy 90% came from such a prompt" in detection_how(evidence)
+    assert "what is called a copy, 90% came from such a prompt" in detection_how(evidence)
+
+
+def test_with_all_names_and_numbers_no_sentence_is_too_long(evidence: MemorizationEvidence) -> None:
+    name = Credit(short_caption="beverage box, fluent style", creator="Microsoft", icon_set=True)
+    judged = [
+        replace(one, credit=name)
+        for one in (
+            verdict(0.95, 0.4),
+            verdict(0.79, 0.4),
+            verdict(0.9, 0.85, 0.2),
+            verdict(0.9, threshold=None),
+        )
+    ]
+    said = [words(one) for one in judged for words in (verdict_title, verdict_sentence, verdict_how)]
+    said += [returned_sentence(returned([one])) for one in judged]
+    said += [verdicts_sentence(judged[:1]), verdicts_sentence(judged[3:]), detection_how(evidence)]
+    said += [
+        signal_sentence(evidence.signals, NoiseSignal((4.0,))),
+        signal_how(evidence),
+        signal_how(None),
+        RECITES,
+    ]
+    assert long_sentences(said) == []

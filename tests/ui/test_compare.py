@@ -42,13 +42,18 @@ def test_an_image_of_unknown_making_is_compared_by_similarity(services: Services
     query = Query(shape_image(7), "seven")
     alike = said(side(services, query), side(services, query))
     assert "%" not in alike and "influence" not in alike
-    assert "no shares, because" in alike and "equal similarities" in alike
-    assert f"1 · {services.attribute(query).similarity[0]:.2f}" in alike
+    assert "No shares, because" in alike and "equal similarities" in alike
+    first = services.attribute(query)
+    assert f"{first.similarity[0]:.2f} · {first.credits[0].description}" in alike
 
 
 def test_shares_come_with_the_visitors_word(services: Services, tmp_path: Path) -> None:
     query = Query(shape_image(7), "seven", said_so=True)
     shared = said(side(services, query), side(services, query))
-    assert "of the influence" in shared and "1 · " in shared and "no shares" not in shared
+    assert (
+        "of the influence" in shared
+        and f"% · {services.attribute(query).credits[0].description}" in shared
+        and "No shares" not in shared
+    )
     one = said(side(services, query), side(services, replace(query, said_so=False)))
-    assert "of the influence" in one and "no shares, because" in one
+    assert "of the influence" in one and "No shares, because" in one

@@ -15,6 +15,7 @@ from tests.support.fakes import fake_collection, shape_image
 from ui.services.app import Query, Services
 from ui.services.regions import RegionServices, between, box_of, corner_at, read_mask
 from ui.widgets import regions_html as words
+from ui.widgets import regions_texts as texts
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,25 @@ def test_a_region_has_shares_only_where_its_image_has(services: Services) -> Non
     shared = asked.box(replace(query, said_so=True), None, (0, 50, 0, 50))
     assert "No shares" not in words.answer(shared)
     shown = words.table(shared.result.head(4), None)
-    assert shown["headers"] == list(words.COLUMNS) and shown["data"][0][3] > 0
+    assert shown["headers"] == list(texts.COLUMNS) and shown["data"][0][3] > 0
+
+
+def test_a_grid_names_makers_as_they_are_called_and_other_groups_by_their_kind(services: Services) -> None:
+    own, query = RegionServices(services), Query(shape_image(3), "three")
+    by_maker, by_style = (own.grid(query, None, by, 2) for by in ("creator", "style"))
+    maker, style = by_maker.parts[0], by_style.parts[0]
+    shown = len(by_maker.cells) - by_maker.blank
+    told = words.grid_sentence(by_maker, lambda name: f"icon set by <{name}>")
+    assert f"Closest to {maker.cells} of {shown} fields" in told
+    assert f": icon set by &lt;{maker.name}&gt;, with " in told
+    assert f": style “{style.name}”, with " in words.grid_sentence(by_style, str)
+    for blank, said in ((0, ""), (1, "One field shows only"), (2, "2 fields show only")):
+        cells = [
+            replace(cell, nearest=-1 if k < blank else 0) for k, cell in enumerate([by_maker.cells[0]] * 4)
+        ]
+        told = words.grid_sentence(replace(by_maker, cells=tuple(cells)), str)
+        assert said in told and ("background" in told) is bool(blank)
+    assert words.grid_sentence(replace(by_maker, parts=()), str) == texts.ALL_BLANK
 
 
 def test_the_measured_test_is_read_or_said_to_be_damaged(services: Services) -> None:

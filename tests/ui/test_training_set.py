@@ -103,7 +103,7 @@ def test_captions_that_hold_the_words_come_before_what_is_similar_by_meaning(
     others = [k for k in range(59, -1, -1) if k not in set(held.tolist())]
     assert found.positions[found.said :].tolist() == others[:MEANT]
     assert with_meaning.words(place, found, 1) == (
-        f"{len(held)} of 60 training images fit, then {MEANT} similar by meaning, in dashed frames."
+        f"{len(held)} of 60 training images fit. Then come {MEANT} similar in meaning, in dashed frames."
     )
 
 
@@ -112,7 +112,7 @@ def test_filters_hold_for_what_is_similar_by_meaning_and_no_words_mean_nothing(
 ) -> None:
     found = with_meaning.find(Place(Wanted("xqzzy", creator="Ben")))
     assert (found.positions % 3 == 1).all() and len(found.positions) == 20 and found.said == 0
-    assert said(with_meaning, words="xqzzy").startswith("No caption says “xqzzy”; these 24 are similar")
+    assert said(with_meaning, words="xqzzy").startswith("No caption says “xqzzy”. These 24 are similar")
     assert len(found.suggestions) == len(set(found.suggestions)) == 5, "what the nearest show"
     assert with_meaning.find(Place()).said == 60
 

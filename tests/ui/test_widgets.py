@@ -36,7 +36,7 @@ def test_a_verdict_shows_names_as_text(evidence: MemorizationEvidence) -> None:
         Query(shape_image(1), HOSTILE), replace(verdict(0.7, 0.4), credit=credit), evidence
     )
     assert "<script" not in shown and shown.count("&lt;script&gt;") == 3
-    assert "<script" not in memorization_html.blink(shape_image(1), shape_image(2), HOSTILE)
+    assert "<script" not in memorization_html.blink(shape_image(1), shape_image(2), HOSTILE, HOSTILE)
     assert "<script" not in memorization_html.impossible(HOSTILE)
 
 
@@ -53,17 +53,17 @@ def test_a_near_miss_that_stands_apart_says_so(evidence: MemorizationEvidence) -
 def test_the_drop_off_stands_beside_measured_ones(evidence: MemorizationEvidence) -> None:
     alone, beside = (memorization_html.drop_words(verdict(0.9, 0.4), e) for e in (None, evidence))
     assert "0.500, after 1 image." in alone and "planted" not in alone
-    assert "one of 0.300 or more" in beside and "stay below 0.200" in beside
+    assert "a drop-off of 0.300 or more" in beside and "stay below 0.200" in beside
 
 
 def test_a_signal_is_compared_only_where_it_was_measured(evidence: MemorizationEvidence) -> None:
     query = Query(shape_image(1), "one", Recipe("one", 1, 2, 3.5), noise_signal=NoiseSignal((3.0, 5.0)))
     assert "signal of 4.00" in memorization_html.signal_words(query, None)
-    assert "Nobody measured" in memorization_html.signal_words(query, None)
+    assert "never measured" in memorization_html.signal_words(query, None)
     at = memorization_html.signal_words(query, evidence)
-    assert "stronger than that of" in at and "rough" not in at
+    assert "stronger than in" in at and "rough" not in at
     other = replace(query, recipe=Recipe("one", 1, 9, 3.5))
-    assert "9 steps and guidance 3.5, so that comparison is rough" in memorization_html.signal_words(
+    assert "9 steps and guidance 3.5, so the comparison is rough" in memorization_html.signal_words(
         other, evidence
     )
     assert "No signal was recorded" in memorization_html.signal_words(None, evidence)
@@ -75,7 +75,7 @@ def test_a_regions_answer_names_the_closest_as_text(tmp_path: Path) -> None:
     hostile = replace(result, credits=(credit, *result.credits[1:]))
     region = Region(Image.new("RGB", (8, 8)), Box(0, 0, 0.5, 0.5), 0.25, True)
     shown = regions_html.answer(AttributedRegion(region, hostile))
-    assert "The painted part, 25% of the image" in shown
+    assert "The painted part (25% of the image)" in shown
     assert "<script" not in shown and shown.count("&lt;script&gt;") == 2
     ranks = [row[2] for row in regions_html.table(result, result.head(2))["data"]]
     assert ranks == ["1", "2", "over 2", "over 2", "over 2"]

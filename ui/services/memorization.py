@@ -19,7 +19,6 @@ from attribution_core.reports.section import Fact, Picture, Section
 from attribution_core.reports.wording.noise_signal import signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
     alignment_words,
-    match_name,
     verdict_how,
     verdict_sentence,
     verdict_title,
@@ -195,7 +194,7 @@ class MemorizationServices:
             )
         laid = look.alignment
         pictures = (
-            Picture(look.match, f"The closest training image: {match_name(verdict.credit)}"),
+            Picture(look.match, f"The closest training image: {verdict.credit.title_and_maker}"),
             Picture(
                 difference(laid.difference),
                 f"Where both differ, {alignment_words(laid)}: {laid.rms:.0f} of 255 on average",

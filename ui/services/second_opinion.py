@@ -31,14 +31,14 @@ class SecondOpinionServices:
         if self._services.generator is None:
             return "This collection has no generator, so there is nothing that could forget the image."
         if query is None:
-            return "There is no image yet: generate one on the first tab."
+            return "There is no image yet. Generate one on the first tab."
         if query.recipe is None or not query.recipe.prompt.strip():
             return (
-                "It needs an image that was generated here: the generator has to forget the image with its prompt, "
+                "It needs an image that was generated here. The generator forgets the image together with its prompt, "
                 "and the prompt of this one is not known."
             )
         if not repeats(query.recipe, self._services):
-            return "It needs an image of this generator: this one was made by another, or by another version of it."
+            return "It needs an image by this generator. This one is by another, or by another version of it."
         return ""
 
     def ask(self, query: Query | None, method: str | None) -> Iterator[Progress | SecondOpinion]:

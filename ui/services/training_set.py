@@ -182,15 +182,15 @@ class TrainingSetServices:
             unknown = listing([f"“{word}”" for word in found.unsaid], "or") if found.unsaid else ""
             what = f"No caption says {unknown}" if unknown else f"No training image fits {quoted}"
             text = (
-                f"{what}; these {meant} are similar by meaning, as far as the encoder knows the words."
+                f"{what}. These {meant} are similar in meaning, as far as the encoder knows the words."
                 if meant
                 else f"{what}."
             )
         elif shown == total:
             text = f"All {total:,} training images."
         else:
-            text = f"{found.said:,} of {total:,} training images fit"
-            text += f", then {meant} similar by meaning, in dashed frames." if meant else "."
+            text = f"{found.said:,} of {total:,} training images fit."
+            text += f" Then come {meant} similar in meaning, in dashed frames." if meant else ""
         return f"{text} Page {page} of {found.pages}." if found.pages > 1 else text
 
     def contact(self) -> str:
@@ -236,7 +236,7 @@ class TrainingSetServices:
         if threshold is not None and similarity[0] >= threshold.value:
             words = (
                 f"Very likely: “{name}” is a near-duplicate of your image. Of pictures this close, about "
-                f"{threshold.precision:.0%} were copies where it was measured."
+                f"{threshold.precision:.0%} were copies when this was measured."
             )
             return Presence(words, ids, similarity, "near-duplicate")
         words = f"No copy of your image was found. The most similar training image is “{name}”."

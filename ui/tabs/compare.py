@@ -21,17 +21,12 @@ from ui.server.lanes import ATTRIBUTION, VIEWS
 from ui.services.app import Query, Services
 from ui.services.visit import Seen
 from ui.session import Session
+from ui.widgets import compare_texts as texts
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.tiles import tiles
 
 SHOWN, MOST = 12, 50
-NOW = "the image shown now"
 _SIDES = ("left", "right")
-_NO_SHARES = "no shares, because nothing shows that a model trained on this collection made the image."
-_NOTHING = (
-    '<div class="headline spread"><h2>Nothing to compare yet</h2><p>Generate an image, or bring one, on the '
-    "first tab.</p></div>"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +51,7 @@ def build(services: Services, session: Session) -> None:
     own = next(iter(opened))
     methods = list(services.collection.methods)
     most = min(MOST, services.settings.top, *(len(one.collection.index) for one in opened.values()))
-    headline = gr.HTML(_NOTHING, elem_id="compare-words")
+    headline = gr.HTML(texts.NOTHING, elem_id="compare-words")
     choices: dict[str, list[Any]] = {}
     shown: dict[str, list[Any]] = {}
     with gr.Row():
@@ -65,22 +60,20 @@ def build(services: Services, session: Session) -> None:
                 choices[side] = [
                     gr.Dropdown(
                         _queries(services, []),
-                        value=NOW,
-                        label=f"Image on the {side}",
+                        value=texts.NOW,
+                        label=texts.IMAGE.format(side),
                         elem_id=f"{side}-query",
                     ),
                     gr.Dropdown(
                         list(opened),
                         value=own,
-                        label="Collection",
+                        label=texts.COLLECTION,
                         elem_id=f"{side}-collection",
                         visible=len(opened) > 1,
                     ),
-                    gr.Dropdown(
-                        methods, value=method, label="Encoder and mappers", elem_id=f"{side}-compare-method"
-                    ),
+                    gr.Dropdown(methods, value=method, label=texts.METHOD, elem_id=f"{side}-compare-method"),
                 ]
-    top = gr.Slider(1, most, min(SHOWN, most), step=1, label="First places compared", elem_id="compare-top")
+    top = gr.Slider(1, most, min(SHOWN, most), step=1, label=texts.TOP, elem_id="compare-top")
     figures = gr.HTML(elem_id="compare-tiles")
     with gr.Row():
         for side in _SIDES:
@@ -88,15 +81,13 @@ def build(services: Services, session: Session) -> None:
                 shown[side] = [
                     gr.HTML(elem_id=f"{side}-compare-words"),
                     picture_grid(
-                        label=f"Training images on the {side}",
+                        label=texts.GALLERY.format(side),
                         columns=4,
                         elem_id=f"{side}-compare-gallery",
                         elem_classes="known",
                     ),
                 ]
-    plot = gr.Plot(
-        label="Rank on the left and on the right; a line joins the places of one image", elem_id="slopes"
-    )
+    plot = gr.Plot(label=texts.PLOT, elem_id="slopes")
 
     def side_of(
         key: str, collection: str, method: str, query: Query | None, seen: Sequence[Seen]
@@ -125,7 +116,7 @@ def build(services: Services, session: Session) -> None:
         left = side_of(left_key, left_collection, left_method, query, seen or [])
         right = side_of(right_key, right_collection, right_method, query, seen or [])
         if left is None or right is None:
-            return [_NOTHING, "", *["", None] * 2, None]
+            return [texts.NOTHING, "", *["", None] * 2, None]
         comparison = _compared(left, right, int(top))
         drawn = [part for side, which in ((left, 0), (right, 1)) for part in _drawn(comparison, side, which)]
         return [
@@ -188,7 +179,7 @@ def _names(services: Services) -> list[str]:
 def _queries(services: Services, seen: Sequence[Seen]) -> list[tuple[str, str]]:
     visit = [(f"{s.number}: {s.entry.title}", f"visit {s.number}") for s in reversed(seen)]
     examples = [(f"example: {query.title}", f"example {k}") for k, query in enumerate(services.examples, 1)]
-    return [(NOW, NOW), *visit, *examples]
+    return [(texts.NOW, texts.NOW), *visit, *examples]
 
 
 def _query(services: Services, key: str, now: Query | None, seen: Sequence[Seen]) -> Query | None:
@@ -196,7 +187,7 @@ def _query(services: Services, key: str, now: Query | None, seen: Sequence[Seen]
     if kind == "visit":
         found = next((s for s in seen if str(s.number) == number), None)
         if found is None or found.query is None:
-            raise InvalidInputError("that image is too long ago and was let go; choose a later one.")
+            raise InvalidInputError(texts.GONE)
         return found.query
     if kind == "example":
         return services.examples[int(number) - 1]
@@ -229,28 +220,19 @@ def _words(comparison: Comparison, left: Side, right: Side) -> str:
         head = (
             "Identical"
             if count == 1
-            else f"Identical: the same {count} images, in one order, with equal {measure}"
+            else f"Identical: the same {count} images in the same order, with equal {measure}"
         )
+    elif count == 1:
+        head = "The first image is the same on both sides" if shared else "The first images differ"
     else:
-        head = (
-            f"{shared} of the first {count} on both sides"
-            if shared
-            else f"None of the first {count} on both sides"
-        )
+        head = f"{shared or 'None'} of the first {count} images {'are' if shared > 1 else 'is'} on both sides"
     text = ""
     if not comparison.same_collection:
-        text = (
-            "These are two collections. A share is a part of the influence of one whole training set, so shares of "
-            "different collections cannot be compared; which images are found can. Two images count as the same "
-            "where their files are; where pictures are not stored, by their links or names."
-        )
+        text = texts.TWO_COLLECTIONS
     elif left.method != right.method:
-        text = (
-            "Each method has a scale of its own: compare which images are found, and in what order, rather than how "
-            f"high their {measure} are."
-        )
+        text = texts.TWO_METHODS.format(measure)
     elif left.query != right.query:
-        text = f"Both are by one method over one collection, so their {measure} can be compared."
+        text = texts.ONE_METHOD.format(measure)
     kind = "" if comparison.identical or shared else " spread"
     return f'<div class="headline{kind}" role="status"><h2>{head}</h2><p>{text}</p></div>'
 
@@ -268,17 +250,17 @@ def _tiles(comparison: Comparison) -> str:
             (
                 "On both sides",
                 f"{len(comparison.shared)} of {comparison.top}",
-                chance or "counted by equal files",
+                chance or texts.BY_FILES,
             ),
             (
                 "Overlap",
                 f"{comparison.jaccard:.0%}",
-                "images on both sides over images on either (Jaccard index)",
+                texts.OVERLAP,
             ),
             (
                 "Same order",
                 "too few" if order is None else f"{order:+.2f}",
-                "pairs of shared images ordered alike minus otherwise: +1 one order, -1 reversed (Kendall's tau)",
+                texts.ORDER,
             ),
             (
                 "First place",
@@ -302,15 +284,18 @@ def _drawn(comparison: Comparison, side: Side, which: int) -> list[Any]:
         for k in both
     )
     images = [
-        (str(side.services.training_image(int(i))), f"{k + 1} · {_value(head, k)}")
+        (
+            str(side.services.training_image(int(i))),
+            f"{_value(head, k)} · {head.credits[k].description}",
+        )
         for k, i in enumerate(head.ids)
     ]
     shares = (
-        f"these hold {percent(1 - head.rest)} of the influence, the {head.n_training - len(head):,} others "
+        f"These hold {percent(1 - head.rest)} of the influence, the {head.n_training - len(head):,} others "
         f"{percent(head.rest)}"
     )
-    what = f"{shares}." if head.has_shares else _NO_SHARES
-    words = f"<p class='status'>{html.escape(side.name)}: {what} Framed: on both sides.</p><style>{frames}</style>"
+    what = f"{shares}." if head.has_shares else texts.NO_SHARES
+    words = f"<p class='status'><b>{html.escape(side.name)}</b><br>{what} {texts.FRAMED}</p><style>{frames}</style>"
     return [words, gr.update(value=images, selected_index=None)]
 
 

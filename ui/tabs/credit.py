@@ -18,6 +18,7 @@ from ui.services.visit import Seen
 from ui.session import Session, as_file
 from ui.tabs import report_buttons
 from ui.widgets.bar_list import bar_list
+from ui.widgets.group_names import GROUP_CHOICES
 from ui.widgets.set_links import maker_link
 from ui.widgets.status import no_shares
 
@@ -35,12 +36,6 @@ _LEFT_OUT = (
     "What you leave out counts as if it had not been a candidate, and the others take its share. "
     "This is arithmetic, not retraining: nobody knows what a model would have learned instead."
 )
-_BY = {
-    GroupBy.CREATOR: "maker",
-    GroupBy.SOURCE: "source",
-    GroupBy.LICENCE: "licence",
-    GroupBy.STYLE: "style",
-}
 
 
 def build(services: Services, session: Session) -> None:
@@ -50,7 +45,7 @@ def build(services: Services, session: Session) -> None:
     sentence = gr.HTML(elem_id="credit-words")
     with gr.Row(elem_id="credit-row"):
         by = gr.Radio(
-            [(name, str(by)) for by, name in _BY.items()],
+            GROUP_CHOICES,
             value=str(GroupBy.CREATOR),
             label="Add up by",
             elem_id="credit-by",

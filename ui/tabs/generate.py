@@ -77,7 +77,7 @@ def build(services: Services, session: Session) -> None:
         start = gr.Button("Generate", variant="primary", elem_id="generate", scale=1, min_width=120)
         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=76)
     if not can_generate:
-        gr.HTML(status_line("This collection has no generator: upload or paste an image to attribute it."))
+        gr.HTML(status_line("This collection has no generator. Upload or paste an image to attribute it."))
     with gr.Row(elem_id="reveal-row"):
         with gr.Column(scale=4, min_width=260, elem_id="made-column"):
             image = gr.Image(
@@ -166,7 +166,7 @@ def build(services: Services, session: Session) -> None:
                     elem_id="guidance",
                     min_width=140,
                 )
-        with gr.Accordion("Bring an image of your own", open=not can_generate, elem_id="upload-fold"):
+        with gr.Accordion("Upload an image of your own", open=not can_generate, elem_id="upload-fold"):
             upload = image_file(
                 label="Image of your own",
                 show_label=False,
@@ -218,7 +218,7 @@ def build(services: Services, session: Session) -> None:
             *filled_in(asked),
             link.method,
             None,
-            status_line("Making the image that the link asks for ..."),
+            status_line("Drawing the image that the link asks for ..."),
             None,
             "",
         ]
@@ -258,7 +258,7 @@ def build(services: Services, session: Session) -> None:
         if query is None:
             return [
                 None,
-                status_line("Nothing yet: write a prompt, or bring an image."),
+                status_line("Nothing yet. Write a prompt or upload an image."),
                 gr.update(value=None),
                 *linked,
                 "",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from attribution_core.analyses.memorization.overlays import difference, heat, shown
 from attribution_core.attribution.result import Attribution
@@ -20,6 +21,7 @@ from ui.services.memorization import MemorizationServices
 from ui.session import Session, place
 from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
+from ui.widgets import memorization_texts as texts
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import alike_link
@@ -37,7 +39,7 @@ def build(services: Services, session: Session) -> None:
     session.verdict_boxes[1].render()
     memorization_game.build(session, own)
     memorization_cases.build(services, session, own)
-    nothing = words.impossible(own.missing) if own.missing else words.NOTHING
+    nothing = words.impossible(own.missing) if own.missing else texts.NOTHING
     verdict_box = gr.HTML(nothing, elem_id="memorization-words")
     with gr.Column(visible=False, elem_id="copy-look") as whole:
         with gr.Row(elem_id="copy-row"):
@@ -48,12 +50,10 @@ def build(services: Services, session: Session) -> None:
                 "height": 260,
                 "min_width": 150,
             }
-            query = gr.Image(label="This image", alt_text="this image", elem_id="copy-query", **picture)
-            match = gr.Image(
-                label="The training image", alt_text="the training image", elem_id="copy-match", **picture
-            )
+            query = gr.Image(label=texts.THIS_IMAGE, elem_id="copy-query", **picture)
+            match = gr.Image(label=texts.THE_TRAINING_IMAGE, elem_id="copy-match", **picture)
             slider = gr.ImageSlider(
-                label="Laid over each other: drag the line",
+                label=texts.SLIDER,
                 elem_id="copy-slider",
                 format="png",
                 interactive=False,
@@ -63,31 +63,26 @@ def build(services: Services, session: Session) -> None:
             )
             blink = gr.HTML(elem_id="copy-blink", min_width=150)
         laid = gr.HTML(elem_id="copy-laid")
-        with gr.Accordion(
-            "Where both agree, the closest others, and the drop-off", open=False, elem_id="copy-fold"
-        ):
+        with gr.Accordion(texts.MORE, open=False, elem_id="copy-fold"):
             with gr.Row(elem_id="copy-maps"):
                 apart = gr.Image(
-                    label="Where they differ: dark",
-                    alt_text="where both differ",
+                    label=texts.DIFFERENCE,
                     elem_id="copy-difference",
                     **picture,
                 )
                 heat_query = gr.Image(
-                    label="Where this image is like it: red",
-                    alt_text="where this image is like it",
+                    label=texts.HEAT_QUERY,
                     elem_id="copy-heat-query",
                     **picture,
                 )
                 heat_match = gr.Image(
-                    label="Where the training image is like it: red",
-                    alt_text="where the training image is like it",
+                    label=texts.HEAT_MATCH,
                     elem_id="copy-heat-match",
                     **picture,
                 )
-            gr.HTML(f"<p class='status'>{words.HOW_MAPS}</p>")
+            gr.HTML(words.how(texts.HOW_MAPS))
             gr.HTML(
-                "<h3>The closest training images; choose one to compare with it instead</h3>",
+                f"<h3>{texts.NEAREST}</h3>",
                 elem_classes="caption",
             )
             nearest = picture_grid(
@@ -95,18 +90,14 @@ def build(services: Services, session: Session) -> None:
                 elem_id="copy-nearest",
                 elem_classes="known",
             )
-            drop = gr.Plot(
-                label="Does one training image stand apart from the others? The drop-off", elem_id="drop-off"
-            )
+            drop = gr.Plot(label=texts.DROP_OFF, elem_id="drop-off")
             drop_words = gr.HTML(elem_id="drop-words")
     with gr.Column(visible=False, elem_id="signal-box") as signal_box:
         signal_words = gr.HTML(elem_id="signal-words")
-        record = gr.Button("Make it again and record its signal", elem_id="record-signal", visible=False)
+        record = gr.Button(texts.RECORD, elem_id="record-signal", visible=False)
         with gr.Row():
-            level = gr.Plot(
-                label="Noise signal: this image among images of measured prompts", elem_id="signal-gauge"
-            )
-            steps = gr.Plot(label="Noise signal, step by step", elem_id="signal-steps")
+            level = gr.Plot(label=texts.SIGNAL_LEVEL, elem_id="signal-gauge")
+            steps = gr.Plot(label=texts.SIGNAL_STEPS, elem_id="signal-steps")
     close_up = [query, match, slider, blink, laid, apart, heat_query, heat_match]
     drawn = [
         verdict_box,
@@ -143,13 +134,16 @@ def build(services: Services, session: Session) -> None:
         known = own.judge(
             asked,
             judged,
-            lambda step: progress((step.done, step.total), desc="Encoding the training images once"),
+            lambda step: progress((step.done, step.total), desc=texts.ENCODING),
         )
         verdict = of_query(known, asked).copy
         assert verdict is not None  # `own.judge` saw to it
         captions = [services.collection.corpus.credit(int(i)).short_caption or "" for i in verdict.ids]
         pictures = [
-            (str(services.training_image(int(i))), f"{s:.3f}")
+            (
+                str(services.training_image(int(i))),
+                f"{s:.3f} · {services.collection.corpus.credit(int(i)).description}",
+            )
             for i, s in zip(verdict.ids[:NEAREST], verdict.similarity, strict=False)
         ]
         return [
@@ -180,7 +174,7 @@ def build(services: Services, session: Session) -> None:
             if isinstance(event, StepPreview):
                 yield [status_line(f"Step {event.step} of {event.total}"), None]
             else:
-                yield [status_line("Attributing ..."), event]
+                yield [status_line(texts.ATTRIBUTING), event]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     shown_now = [session.judged, *session.verdict_boxes, *drawn]
@@ -232,17 +226,21 @@ def _close_up(own: MemorizationServices, query: Query, position: int) -> list[An
     first, aligned = shown(query.image), shown(look.alignment.aligned)
     most = max(float(look.occlusion.query.max()), float(look.occlusion.match.max()))
     credit = own.services.collection.corpus.credit(position)
-    name = credit.short_caption or "the training image"
+    this, training = texts.THIS_ALT.format(query.title), texts.TRAINING_ALT.format(credit.description)
     return [
-        first,
-        shown(look.match),
+        _picture(first, this),
+        _picture(shown(look.match), training),
         (first, aligned),
-        words.blink(first, aligned, name),
+        words.blink(first, aligned, this, training),
         f'{words.alignment_line(look.alignment)}<p class="status">{alike_link(credit)}</p>',
-        difference(look.alignment.difference),
-        heat(query.image, look.occlusion.query, most),
-        heat(look.match, look.occlusion.match, most),
+        _picture(difference(look.alignment.difference), texts.DIFFERENCE_ALT.format(this, training)),
+        _picture(heat(query.image, look.occlusion.query, most), texts.HEAT_ALT.format(this)),
+        _picture(heat(look.match, look.occlusion.match, most), texts.HEAT_ALT.format(training)),
     ]
+
+
+def _picture(image: Image.Image, alt: str) -> Any:
+    return gr.update(value=image, alt_text=alt)
 
 
 def _signal(own: MemorizationServices, query: Query | None) -> list[Any]:

@@ -17,12 +17,12 @@ from ui.server.lanes import GENERATION
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
 from ui.session import KEEP_S, Session, checked_place, place
+from ui.widgets import memorization_texts as texts
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import filled_in
 from ui.widgets.status import status_line
 
-PLANTED, CONTROLS = "planted: repeated in training on purpose", "controls: matched, not repeated"
-_LABELS = {"planted": PLANTED, "control": CONTROLS}
+_LABELS = {"planted": texts.PLANTED, "control": texts.CONTROLS}
 _SEED = 1
 _TO_THE_VERDICT = """() =>
   document.getElementById('memorization-words').scrollIntoView({behavior: 'smooth', block: 'start'})"""
@@ -31,9 +31,7 @@ _TO_THE_VERDICT = """() =>
 def build(services: Services, session: Session, own: MemorizationServices) -> None:
     """Draw the cases and wire them; nothing where there is no generator."""
     if services.generator is None:
-        gr.HTML(
-            "<p class='status'>This collection has no generator, so that there are no prompts to try.</p>"
-        )
+        gr.HTML(f"<p class='status'>{texts.NO_GENERATOR}</p>")
         return
     quiet: dict[str, Any] = {"show_progress": "hidden"}
 
@@ -42,7 +40,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
             if isinstance(event, StepPreview):
                 yield [status_line(f"“{prompt}”: step {event.step} of {event.total}"), None, *[gr.skip()] * 4]
             else:
-                words = f"Made “{prompt}”, seed {seed}; its verdict is below."
+                words = f"Drawn: “{prompt}”, seed {seed}. Its verdict follows."
                 yield [
                     status_line(words),
                     event,
@@ -51,7 +49,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
 
     if own.cases:
         gr.HTML(
-            "<h3>Known cases: choose one, and an image of its prompt is made and judged</h3>",
+            f"<h3>{texts.CASES}</h3>",
             elem_classes="caption",
         )
         labels = [(_LABELS[kind], kind) for kind in own.cases]
@@ -87,13 +85,13 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
         made.success(None, js=_TO_THE_VERDICT)
     if own.documented:
         gr.HTML(
-            "<h3>Prompts documented in the literature; an image is made only on request</h3>",
+            f"<h3>{texts.DOCUMENTED}</h3>",
             elem_classes="caption",
         )
         gr.Dataframe(
             [[p.kind, p.prompt, p.source] for p in own.documented],
             interactive=False,
-            headers=["kind", "prompt", "documented by"],
+            headers=texts.DOCUMENTED_COLUMNS,
             elem_id="documented",
             wrap=True,
         )
@@ -105,7 +103,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
                 elem_id="documented-prompt",
                 scale=4,
             )
-            ask = gr.Button("Make and judge it", elem_id="make-documented", scale=1)
+            ask = gr.Button(texts.MAKE_DOCUMENTED, elem_id="make-documented", scale=1)
         told = gr.HTML(elem_id="documented-status")
 
         @handler
@@ -126,7 +124,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
 
 def build_seeds(session: Session, own: MemorizationServices) -> None:
     """Draw many seeds of one prompt and wire them."""
-    gr.HTML("<h3>Try many seeds: does the same training image come back?</h3>", elem_classes="caption")
+    gr.HTML(f"<h3>{texts.SEEDS}</h3>", elem_classes="caption")
     with gr.Row(elem_id="seeds-row"):
         prompt = gr.Textbox(
             label="Prompt", elem_id="seeds-prompt", max_length=MAX_PROMPT, scale=4, min_width=240
@@ -134,8 +132,8 @@ def build_seeds(session: Session, own: MemorizationServices) -> None:
         count = gr.Slider(
             1, MOST_SEEDS, 8, step=1, label="Seeds", elem_id="seeds-count", scale=2, min_width=180
         )
-        start = gr.Button("Try them", variant="primary", elem_id="try-seeds", scale=1, min_width=110)
-        stop = gr.Button("Stop", elem_id="stop-seeds", scale=0, min_width=80)
+        start = gr.Button(texts.TRY_SEEDS, variant="primary", elem_id="try-seeds", scale=1, min_width=110)
+        stop = gr.Button(texts.STOP, elem_id="stop-seeds", scale=0, min_width=80)
     words = gr.HTML(elem_id="seeds-words")
     strip = picture_grid(
         visible=False,
@@ -158,7 +156,7 @@ def build_seeds(session: Session, own: MemorizationServices) -> None:
 
     @handler
     def stopped(found: list[Tried] | None) -> str:
-        return _summary(own, found, len(found), "Stopped. ") if found else status_line("Stopped.")
+        return _summary(own, found, len(found), f"{texts.STOPPED} ") if found else status_line(texts.STOPPED)
 
     @handler
     def choose_seed(tried: list[Tried] | None, number: float, event: gr.EventData) -> list[Any]:
@@ -212,8 +210,11 @@ def _pictures(own: MemorizationServices, kind: str) -> list[tuple[str, str]]:
 
 def _strip(tries: list[Tried]) -> Any:
     pictures = [
-        (one.query.image, f"{'copy ' if one.verdict.is_copy else ''}{one.verdict.similarity[0]:.3f}")
-        for one in tries
+        (
+            one.query.image,
+            f"{'copy ' if one.verdict.is_copy else ''}{one.verdict.similarity[0]:.3f} · {one.query.title}, seed {seed}",
+        )
+        for seed, one in enumerate(tries, 1)
     ]
     return gr.update(value=pictures, visible=True, selected_index=None)
 
@@ -229,6 +230,6 @@ def _summary(own: MemorizationServices, tries: list[Tried], count: int, before: 
     )
     return (
         f'<p class="sentence" role="status">{html.escape(before + returned_sentence(result) + more + going)}</p>'
-        f'<div class="seed-bars" aria-hidden="true">{bars}</div><p class="status"><b>How do we know?</b> '
+        f'<div class="seed-bars" aria-hidden="true">{bars}</div><p class="status"><b>{texts.HOW}</b> '
         f"{html.escape(verdict_how(tries[0].verdict))}</p>"
     )

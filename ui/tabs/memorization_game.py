@@ -17,6 +17,7 @@ from ui.server.lanes import GENERATION
 from ui.services.app import Query
 from ui.services.memorization import Case, MemorizationServices
 from ui.session import KEEP_S, Session
+from ui.widgets import memorization_texts as texts
 from ui.widgets.recipe_fields import filled_in
 from ui.widgets.status import status_line
 
@@ -39,12 +40,7 @@ def build(session: Session, own: MemorizationServices) -> None:
     planted = own.cases.get("planted", [])
     if not planted or own.missing:
         return
-    gr.HTML(
-        '<div class="headline"><h2>Copy or original?</h2><p>This model was made to memorize '
-        f"{len(planted)} pictures. You see one of them beside what the model draws from its caption. Which is the "
-        "original?</p></div>",
-        elem_id="game-words",
-    )
+    gr.HTML(texts.GAME.format(count=len(planted)), elem_id="game-words")
     with gr.Row(elem_id="game-row"):
         picture: dict[str, Any] = {
             "show_label": False,
@@ -55,12 +51,12 @@ def build(session: Session, own: MemorizationServices) -> None:
             "min_width": 130,
             "visible": False,
         }
-        left = gr.Image(alt_text="the picture on the left", elem_id="game-left", **picture)
-        right = gr.Image(alt_text="the picture on the right", elem_id="game-right", **picture)
+        left = gr.Image(elem_id="game-left", **picture)
+        right = gr.Image(elem_id="game-right", **picture)
     with gr.Row(elem_id="game-buttons"):
-        pick_left = gr.Button("The left one", elem_id="pick-left", visible=False, min_width=120)
-        pick_right = gr.Button("The right one", elem_id="pick-right", visible=False, min_width=120)
-        deal_button = gr.Button("Play", variant="primary", elem_id="game-deal", min_width=120)
+        pick_left = gr.Button(texts.LEFT, elem_id="pick-left", visible=False, min_width=120)
+        pick_right = gr.Button(texts.RIGHT, elem_id="pick-right", visible=False, min_width=120)
+        deal_button = gr.Button(texts.PLAY, variant="primary", elem_id="game-deal", min_width=120)
     said = gr.HTML(elem_id="game-said")
     round_now, score = (gr.State(value, time_to_live=KEEP_S) for value in (None, (0, 0)))
     board = [left, right, pick_left, pick_right, deal_button, said, round_now]
@@ -71,7 +67,7 @@ def build(session: Session, own: MemorizationServices) -> None:
         hidden = [gr.update(visible=False)] * 4
         for event in own.make(case.prompt, seed):
             if isinstance(event, StepPreview):
-                words = status_line(f"The model draws: step {event.step} of {event.total}")
+                words = status_line(f"The model is drawing: step {event.step} of {event.total}")
                 yield [*hidden, gr.update(interactive=False), words, None]
             else:
                 original = secrets.choice((_LEFT, _RIGHT))
@@ -80,7 +76,10 @@ def build(session: Session, own: MemorizationServices) -> None:
                 if original == _RIGHT:
                     shown.reverse()
                 yield [
-                    *(gr.update(value=p, visible=True) for p in shown),
+                    *(
+                        gr.update(value=p, visible=True, alt_text=alt.format(case.prompt))
+                        for p, alt in zip(shown, (texts.LEFT_ALT, texts.RIGHT_ALT), strict=True)
+                    ),
                     *[gr.update(visible=True)] * 2,
                     gr.update(visible=False),
                     status_line(f"“{case.prompt}”: which one is the original?"),
@@ -91,19 +90,22 @@ def build(session: Session, own: MemorizationServices) -> None:
         @handler
         def reveal(dealt: Round | None, score: tuple[int, int] | None) -> list[Any]:
             if dealt is None:
-                raise InvalidInputError("no pictures are dealt; press Play first.")
+                raise InvalidInputError(texts.NO_PAIR)
             hits, rounds = score or (0, 0)
             won = side == dealt.original
             hits, rounds = hits + won, rounds + 1
             credit = own.services.collection.corpus.credit(dealt.case.position)
-            by = f" by {credit.creator}" if credit.creator else ""
             words = (
-                f"{'Right' if won else 'Wrong'}: the original{by} is on the {dealt.original}. "
-                f"{hits} of {rounds} right in this visit. The verdict on what it drew follows below."
+                f"{'Right' if won else 'Wrong'}: the original is on the {dealt.original}. It is "
+                f"{credit.title_and_maker}. {hits} of {rounds} right in this visit. The verdict on the drawn picture "
+                "follows."
             )
             made = dealt.query
+            alts = [texts.ORIGINAL_ALT.format(credit.description), texts.DRAWN_ALT.format(dealt.case.prompt)]
+            if dealt.original == _RIGHT:
+                alts.reverse()
             fields = filled_in(made.recipe) if made.recipe else [gr.skip()] * 4
-            next_round = gr.update(value="Next pair", visible=True, interactive=True)
+            next_round = gr.update(value=texts.NEXT_PAIR, visible=True, interactive=True)
             return [
                 *[gr.update(visible=False)] * 2,
                 next_round,
@@ -112,6 +114,7 @@ def build(session: Session, own: MemorizationServices) -> None:
                 (hits, rounds),
                 made,
                 *fields,
+                *(gr.update(alt_text=alt) for alt in alts),
             ]
 
         return reveal
@@ -124,7 +127,18 @@ def build(session: Session, own: MemorizationServices) -> None:
         revealed = button.click(
             guess(side),
             [round_now, score],
-            [pick_left, pick_right, deal_button, said, round_now, score, session.made, *session.fields],
+            [
+                pick_left,
+                pick_right,
+                deal_button,
+                said,
+                round_now,
+                score,
+                session.made,
+                *session.fields,
+                left,
+                right,
+            ],
             api_name=f"guess_{side}",
             show_progress="hidden",
         )

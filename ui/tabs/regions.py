@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from attribution_core.analyses.regions import MOST_CELLS, outlined
+from attribution_core.analyses.regions import MOST_CELLS, Box, outlined
 from attribution_core.attribution.groups import GroupBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.errors import InvalidInputError
@@ -27,11 +27,12 @@ from ui.services.regions import (
 )
 from ui.session import Session, clicked
 from ui.widgets import regions_html as words
+from ui.widgets import regions_texts as texts
+from ui.widgets.group_names import GROUP_CHOICES
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import status_line
 
 SHOWN = 12
-BOX, PAINT = "a box", "what I paint"
 START = (25, 75, 25, 75)  # left, right, top, bottom in per cent
 _CANVAS = 480  # px of the longer side that is painted on
 _PAINTERS = 20  # whose layers are kept until they are looked at; of more, those that came first go
@@ -42,21 +43,22 @@ def build(services: Services, session: Session) -> None:
     own = RegionServices(services)
     first = gr.State(None)  # the corner that was clicked first
     gr.HTML(
-        f'<div class="headline spread"><h2>Which part of the image?</h2><p>{words.NOTE}</p></div>',
+        texts.WHAT,
         elem_id="regions-words",
     )
     with gr.Row(elem_id="regions-row"):
         with gr.Column(scale=2, min_width=290):
-            kind = gr.Radio([BOX, PAINT], value=BOX, label="The part that I mean is", elem_id="region-kind")
+            kind = gr.Radio(
+                [texts.BOX, texts.PAINT], value=texts.BOX, label=texts.KIND, elem_id="region-kind"
+            )
             with gr.Column(visible=True) as by_box:
                 preview = gr.Image(
-                    label="Click two opposite corners, or move the edges below",
+                    label=texts.PREVIEW,
                     format="png",
                     interactive=False,
                     elem_id="region-preview",
                     buttons=[],
                     height=340,
-                    alt_text="the image with the box; click two opposite corners",
                 )
                 edges: list[Any] = []
                 for pair in (("Left", "Right"), ("Top", "Bottom")):
@@ -74,90 +76,93 @@ def build(services: Services, session: Session) -> None:
                             for k, name in enumerate(pair)
                         ]
                 wrong = gr.HTML(elem_id="region-wrong")
-                look_box = gr.Button("Attribute the box", variant="primary", elem_id="look-box")
+                look_box = gr.Button(texts.LOOK_BOX, variant="primary", elem_id="look-box")
             with gr.Column(visible=False) as by_paint:
-                gr.HTML("<h4>Paint over the part that you mean</h4>", elem_classes="caption")
+                gr.HTML(f"<h4>{texts.PAINT_OVER}</h4>", elem_classes="caption")
                 editor = _painter(
-                    label="Paint over the part that you mean",
+                    label=texts.PAINT_OVER,
                     show_label=False,
                     elem_id="region-paint",
                     height=440,
                 )
-                look_paint = gr.Button("Attribute what is painted", variant="primary", elem_id="look-paint")
+                look_paint = gr.Button(texts.LOOK_PAINT, variant="primary", elem_id="look-paint")
         with gr.Column(scale=3, min_width=300):
-            answer = gr.HTML(words.NOT_YET, elem_id="region-found")
+            answer = gr.HTML(texts.NOT_YET, elem_id="region-found")
             with gr.Row():
                 cut = gr.Image(
-                    label="What is looked at",
+                    label=texts.CUT,
                     format="png",
                     interactive=False,
                     elem_id="region-cut",
-                    alt_text="the region, cut out",
                     buttons=[],
                     height=170,
                     scale=1,
                     min_width=170,
                 )
                 gallery = picture_grid(
-                    label="Closest training images",
+                    label=texts.CLOSEST,
                     columns=4,
                     elem_id="region-gallery",
                     elem_classes="known",
                     scale=4,
                     min_width=280,
                 )
-    with gr.Accordion("The same as a table", open=False, elem_id="region-table-fold"):
+    with gr.Accordion(texts.TABLE, open=False, elem_id="region-table-fold"):
         table = gr.Dataframe(
-            headers=list(words.COLUMNS),
-            datatype=list(words.COLUMNS.values()),
+            headers=list(texts.COLUMNS),
+            datatype=list(texts.COLUMNS.values()),
             interactive=False,
             elem_id="region-table",
             max_height=420,
         )
-    gr.HTML("<h3>Whose training image is each field closest to?</h3>", elem_classes="caption")
+    gr.HTML(f"<h3>{texts.GRID}</h3>", elem_classes="caption")
     with gr.Row():
         by = gr.Radio(
-            [str(b) for b in GroupBy],
+            GROUP_CHOICES,
             value=str(GroupBy.CREATOR),
-            label="Colour by",
+            label=texts.GRID_BY,
             elem_id="grid-by",
             min_width=280,
         )
         cells = gr.Slider(
-            2, MOST_CELLS, 4, step=1, label="Fields along each side", elem_id="grid-cells", min_width=200
+            2, MOST_CELLS, 4, step=1, label=texts.GRID_CELLS, elem_id="grid-cells", min_width=200
         )
     told = gr.HTML(elem_id="grid-words")
     picture = gr.Plot(show_label=False, elem_id="grid-map")
-    with gr.Accordion("How do we know?", open=False, elem_id="regions-know"):
+    with gr.Accordion(texts.KNOW, open=False, elem_id="regions-know"):
         gr.HTML(words.measured(own.measured, services.collection.method), elem_id="regions-measured")
 
     found = [answer, cut, gallery, table]
 
-    def show(result: Attribution | None, what: AttributedRegion) -> list[Any]:
+    def boxed(query: Query, box: Box) -> Any:
+        """The preview with a box."""
+        return gr.update(value=outlined(query.image, box), alt_text=texts.PREVIEW_ALT.format(query.title))
+
+    def show(query: Query | None, result: Attribution | None, what: AttributedRegion) -> list[Any]:
         head = what.result.head(SHOWN)
         rows = words.table(head, result)
         images = [
-            (str(services.training_image(int(i))), f"{k} · {s:.2f}")
-            for k, (i, s) in enumerate(zip(head.ids, head.similarity, strict=True), 1)
+            (str(services.training_image(int(i))), f"{s:.2f} · {credit.description}")
+            for i, s, credit in zip(head.ids, head.similarity, head.credits, strict=True)
         ]
         return [
             words.answer(what),
-            what.region.image,
+            gr.update(value=what.region.image, alt_text=texts.CUT_ALT.format(query.title if query else "")),
             gr.update(value=images, selected_index=None),
-            gr.update(value=rows, datatype=[words.COLUMNS[name] for name in rows["headers"]]),
+            gr.update(value=rows, datatype=[texts.COLUMNS[name] for name in rows["headers"]]),
         ]
 
     @handler
     def open_tab(query: Query | None) -> list[Any]:
         if query is None:
-            return [None, None, "", *START, None, words.NOT_YET, None, None, None]
+            return [None, None, "", *START, None, texts.NOT_YET, None, None, None]
         return [
-            outlined(query.image, box_of(START)),
+            boxed(query, box_of(START)),
             None,
             "",
             *START,
             _canvas(query.image),
-            words.NOT_YET,
+            texts.NOT_YET,
             None,
             None,
             None,
@@ -165,13 +170,13 @@ def build(services: Services, session: Session) -> None:
 
     @handler
     def choose_kind(chosen: str) -> list[Any]:
-        return [gr.update(visible=chosen == BOX), gr.update(visible=chosen == PAINT)]
+        return [gr.update(visible=chosen == texts.BOX), gr.update(visible=chosen == texts.PAINT)]
 
     @handler
     def move_edges(query: Query | None, *edges: float) -> list[Any]:
         # While one edge is on its way past the other, a toast at every step would be in the way.
         try:
-            return [None if query is None else outlined(query.image, box_of(edges)), None, ""]
+            return [None if query is None else boxed(query, box_of(edges)), None, ""]
         except InvalidInputError as error:
             return [
                 gr.skip(),
@@ -186,31 +191,32 @@ def build(services: Services, session: Session) -> None:
         shown = outlined(query.image, box_of(START)).size
         here = corner_at(clicked(event), shown)
         if corner is None:
-            return [outlined(query.image, box_of(between(here, here))), here, "", *[gr.skip()] * 4]
+            return [boxed(query, box_of(between(here, here))), here, "", *[gr.skip()] * 4]
         chosen = between(corner, here)
-        return [outlined(query.image, box_of(chosen)), None, "", *chosen]
+        return [boxed(query, box_of(chosen)), None, "", *chosen]
 
     @handler
     def attribute_box(
         query: Query | None, result: Attribution | None, method: str, *edges: float
     ) -> list[Any]:
-        return show(result, own.box(query, method, edges))
+        return show(query, result, own.box(query, method, edges))
 
     @handler
     def attribute_painted(
         query: Query | None, result: Attribution | None, method: str, layers: list[Layer] | None
     ) -> list[Any]:
-        return show(result, own.painted(query, method, layers))
+        return show(query, result, own.painted(query, method, layers))
 
     @handler
     def region_grid(query: Query | None, method: str, by: str, cells: float) -> list[Any]:
         if query is None:
             return [
-                '<p class="sentence">Nothing to look at yet: generate or bring an image on the first tab.</p>',
+                texts.NO_IMAGE,
                 None,
             ]
         drawn = own.grid(query, method, by, cells)
-        return [words.grid_sentence(drawn), grid_map(drawn, query.image)]
+        name_of = services.collection.corpus.maker if drawn.by is GroupBy.CREATOR else str
+        return [words.grid_sentence(drawn, name_of), grid_map(drawn, query.image, name_of)]
 
     quiet: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
     opened = [preview, first, wrong, *edges, editor, *found]

@@ -148,7 +148,7 @@ def build_ledger(services: Services, session: Session) -> None:
         entries = [s.entry for s in seen or () if s.entry.attribution.has_shares]
         if not entries:
             raise InvalidInputError(
-                "no image of this visit has shares to add up yet; generate one, or bring one that a model trained on "
+                "no image of this visit has shares to add up yet; generate one, or upload one that a model trained on "
                 "this collection made."
             )
         return Ledger.of(entries, services.collection.corpus)

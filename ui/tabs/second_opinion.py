@@ -189,8 +189,7 @@ def _drawn(opinion: SecondOpinion, services: Services) -> list[Any]:
 
 
 def _name(opinion: SecondOpinion, k: int) -> str:
-    credit = opinion.credits[k]
-    return f"“{credit.short_caption or credit.caption or credit.id}”"
+    return f"“{opinion.credits[k].title}”"
 
 
 def _headline(opinion: SecondOpinion) -> str:

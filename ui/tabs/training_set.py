@@ -20,13 +20,13 @@ from ui.services.training_set import PAGE, Found, TrainingSetServices
 from ui.services.uploads import LARGEST, delete
 from ui.services.visit import Seen
 from ui.session import Session, image_file, place
+from ui.widgets import training_set_texts as texts
 from ui.widgets.address import HERE, KEEP_PLACE
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import maker_page, objection, suggestions
 from ui.widgets.sheet import sheet, show_sheet
 from ui.widgets.status import status_line
 
-ANY = "any"
 _MOST_MAKERS = 500  # in the list of makers; a name beyond it is found by its words
 _MINE = 112  # px; longer side of the visitor's image beside the answer
 
@@ -37,30 +37,30 @@ def build(services: Services, session: Session) -> None:
     contact = own.contact()
     with gr.Row(elem_id="set-search"):
         words = gr.Textbox(
-            label="Search by words or maker",
-            placeholder="rabbit",
+            label=texts.WORDS,
+            placeholder=texts.EXAMPLE,
             max_length=MAX_WORDS,
             elem_id="set-words",
             scale=3,
         )
         makers = _choices(own, "creator")
-        creator = gr.Dropdown(makers, value="", label="Maker", elem_id="set-maker", scale=2)
-        style = gr.Dropdown(_choices(own, "style"), value="", label="Style", elem_id="set-style", scale=2)
+        creator = gr.Dropdown(makers, value="", label=texts.MAKER, elem_id="set-maker", scale=2)
+        style = gr.Dropdown(_choices(own, "style"), value="", label=texts.STYLE, elem_id="set-style", scale=2)
         licence = gr.Dropdown(
-            _choices(own, "licence"), value="", label="Licence", elem_id="set-licence", scale=2
+            _choices(own, "licence"), value="", label=texts.LICENCE, elem_id="set-licence", scale=2
         )
     said = gr.HTML(elem_id="set-words-found")
     head = gr.HTML(elem_id="set-maker-page", visible=False)
-    grid = picture_grid(label="Training images", columns=8, elem_id="set-grid", elem_classes="known")
+    grid = picture_grid(label=texts.IMAGES, columns=8, elem_id="set-grid", elem_classes="known")
     with gr.Row(elem_id="set-pages"):
-        before = gr.Button("← Previous", elem_id="set-before", min_width=110)
-        page = gr.Number(1, label="Page", precision=0, minimum=1, elem_id="set-page", min_width=90)
-        after = gr.Button("Next →", elem_id="set-after", min_width=110)
+        before = gr.Button(texts.BEFORE, elem_id="set-before", min_width=110)
+        page = gr.Number(1, label=texts.PAGE, precision=0, minimum=1, elem_id="set-page", min_width=90)
+        after = gr.Button(texts.AFTER, elem_id="set-after", min_width=110)
     opened = gr.HTML(elem_id="set-sheet")
-    gr.HTML("<h2>Is my work in here?</h2>", elem_classes="caption")
+    gr.HTML(texts.MINE, elem_classes="caption")
     with gr.Row(elem_id="set-mine-row"):
         mine = image_file(
-            label="Drop in an image of yours",
+            label=texts.DROP,
             sources=["upload", "clipboard"],
             elem_id="set-mine",
             height=200,
@@ -69,11 +69,11 @@ def build(services: Services, session: Session) -> None:
         )
         with gr.Column(scale=3, min_width=300):
             answer = gr.HTML(
-                status_line("It is compared with every training image and forgotten at once."),
+                status_line(texts.PROMISE),
                 elem_id="set-answer",
             )
             nearest = picture_grid(
-                label="The training images nearest to yours",
+                label=texts.NEAREST,
                 columns=8,
                 elem_id="set-nearest",
                 elem_classes="known",
@@ -81,7 +81,7 @@ def build(services: Services, session: Session) -> None:
             )
             gr.HTML(objection(contact), elem_id="set-contact")
     # Clicked by the script that follows links and the Back button; nobody sees it.
-    reopen = gr.Button("Open the place in the address", elem_id="set-open", elem_classes="unseen")
+    reopen = gr.Button(texts.REOPEN, elem_id="set-open", elem_classes="unseen")
 
     fields = [words, creator, style, licence]
     listed_makers = frozenset(value for _, value in makers)
@@ -148,7 +148,7 @@ def build(services: Services, session: Session) -> None:
             drawn = draw(at, visit)
             position = own.position(at.image) if at.image else None
         except AttributionError as error:
-            gr.Warning(f"The link asks for what is not there: {as_words(error)}", title="Link left aside")
+            gr.Warning(texts.WRONG_LINK.format(as_words(error)), title=texts.LINK_IGNORED)
             at, position = Place(), None
             drawn = draw(at, visit)
         wanted, listed = at.wanted, drawn[0]
@@ -182,7 +182,7 @@ def build(services: Services, session: Session) -> None:
     @handler
     def look_for(path: str | None) -> list[Any]:
         if not path:
-            raise InvalidInputError("no image was given; drop a file, paste an image or choose a file.")
+            raise InvalidInputError(texts.NO_FILE)
         try:
             image = read_image(path, services.limits, LARGEST)
         finally:
@@ -192,7 +192,7 @@ def build(services: Services, session: Session) -> None:
             (picture, f"{similarity:.2f} · {name}")
             for (picture, name), similarity in zip(pictures(told.ids), told.similarity, strict=True)
         ]
-        thumbnail = f'<img src="{data_uri(image, _MINE)}" alt="your image">'
+        thumbnail = f'<img src="{data_uri(image, _MINE)}" alt="{texts.YOUR_IMAGE}">'
         words = f'<div class="about">{thumbnail}{status_line(told.words)}</div>'
         return [None, words, gr.update(value=names, visible=True), told.ids.tolist()]
 
@@ -249,7 +249,7 @@ def build(services: Services, session: Session) -> None:
 
 def _choices(own: TrainingSetServices, name: str) -> list[tuple[str, str]]:
     values = own.search.values(name)[:_MOST_MAKERS]
-    return [(ANY, ""), *((f"{one_line(value)} ({count:,})", value) for value, count in values)]
+    return [(texts.ANY, ""), *((f"{one_line(value)} ({count:,})", value) for value, count in values)]
 
 
 def _wanted(words: str | None, creator: str | None, style: str | None, licence: str | None) -> Wanted:

@@ -78,7 +78,6 @@ def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
     cells = []
     for one in found[:_PAIRS]:
         credit = one.credit
-        name = credit.short_caption or credit.caption or credit.id
         by = ", ".join(part for part in (credit.maker, credit.licence) if part)
         picture = (
             f'<img src="{thumbnail_uri(corpus, one.position)}" alt="training image: '
@@ -87,7 +86,7 @@ def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
         cells.append(
             f'<div class="pair"><div>{_figure(one.image, f"your image {one.title}", _THUMBNAIL, f"Yours: {one.title}")}'
             f"<figure>{alike_link(credit, picture)}"
-            f"<figcaption>{html.escape(name)}<br>{html.escape(by)}</figcaption></figure></div></div>"
+            f"<figcaption>{html.escape(credit.title)}<br>{html.escape(by)}</figcaption></figure></div></div>"
         )
     more = len(found) - _PAIRS
     rest = status_line(f"{more} more under “{texts.NUMBERS}”.") if more > 0 else ""
@@ -284,6 +283,6 @@ def section(standing: Standing) -> Section:
     return Section(
         f"Would {standing.artist} be credited?",
         f"{standing_sentence(standing)} The images of {standing.artist} were added as candidates for this section "
-        "alone; they are not stored, and as far as the collection knows the model did not learn from them.",
+        "alone. They are not stored. As far as the collection knows, its model did not learn from them.",
         tuple(facts),
     )

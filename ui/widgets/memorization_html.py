@@ -20,27 +20,19 @@ from attribution_core.reports.wording.verdict import (
     verdict_title,
 )
 from ui.services.app import Query
+from ui.widgets import memorization_texts as texts
 from ui.widgets.status import status_line
 
-NOTHING = (
-    '<div class="headline spread"><h2>Nothing to look at yet</h2><p>Generate an image, or bring one, on the '
-    "first tab, or choose a case below.</p></div>"
-)
-HOW_MAPS = (
-    "<b>How do we know?</b> The training image is shifted, scaled and mirrored until the pixels agree best. "
-    "The red maps cover one spot after another and ask the copy encoder again: where the similarity falls "
-    "most, the likeness lies."
-)
 
-
-def _how(words: str) -> str:
-    return f"<p class='status'><b>How do we know?</b> {html.escape(words)}</p>"
+def how(words: str) -> str:
+    """What an answer is based on. words: text."""
+    return f"<p class='status'><b>{texts.HOW}</b> {html.escape(words)}</p>"
 
 
 def impossible(why: str) -> str:
     """Why this collection gives no verdicts."""
     words = html.escape(why[:1].upper() + why[1:])
-    return f'<div class="headline spread"><h2>Copies cannot be told here</h2><p>{words}</p></div>'
+    return f'<div class="headline spread"><h2>{texts.IMPOSSIBLE}</h2><p>{words}</p></div>'
 
 
 def headline(query: Query, verdict: Verdict, evidence: MemorizationEvidence | None) -> str:
@@ -51,27 +43,30 @@ def headline(query: Query, verdict: Verdict, evidence: MemorizationEvidence | No
         and verdict.is_copy is False
         and evidence.stands_apart(verdict.drop.after, verdict.drop.size)
     )
-    but = " But it stands apart from all others as copies do: look at both below." if is_apart else ""
+    but = texts.STANDS_APART if is_apart else ""
     return (
         f'<div class="headline {kind}" aria-live="polite"><h2>{html.escape(verdict_title(verdict))}</h2>'
-        f"<p>Query: “{html.escape(query.title)}”. {html.escape(verdict_sentence(verdict) + but)}</p></div>"
-        + _how(verdict_how(verdict))
+        f"<p>Image: “{html.escape(query.title)}”. {html.escape(verdict_sentence(verdict) + but)}</p></div>"
+        + how(verdict_how(verdict))
         + (f"<p class='status'>{html.escape(detection_how(evidence))}</p>" if evidence else "")
     )
 
 
-def blink(first: Image.Image, second: Image.Image, name: str) -> str:
-    """Two images by turns; still until asked, because what blinks by itself cannot be read beside."""
+def blink(first: Image.Image, second: Image.Image, first_alt: str, second_alt: str) -> str:
+    """Two images by turns; still until asked, because what blinks by itself cannot be read beside.
+
+    first_alt, second_alt: what is in them, text.
+    """
     return (
-        '<div class="blink"><label><input type="checkbox"> Blink: both by turns</label>'
-        f'<div class="stack"><img src="{data_uri(first, SIDE)}" alt="This image">'
-        f'<img src="{data_uri(second, SIDE)}" alt="{html.escape(name)}, laid over it"></div></div>'
+        f'<div class="blink"><label><input type="checkbox"> {texts.BLINK}</label>'
+        f'<div class="stack"><img src="{data_uri(first, SIDE)}" alt="{html.escape(first_alt)}">'
+        f'<img src="{data_uri(second, SIDE)}" alt="{html.escape(second_alt)}"></div></div>'
     )
 
 
 def alignment_line(alignment: Alignment) -> str:
     """How the training image was laid over the query, and how far both differ then."""
-    before = f"; {alignment.rms_before:.0f} as they were" if alignment.moved else ""
+    before = f"; before, by {alignment.rms_before:.0f}" if alignment.moved else ""
     return status_line(
         f"The training image was {alignment_words(alignment)}. Pixels then differ by {alignment.rms:.0f} of 255 "
         f"steps on average{before}."
@@ -88,34 +83,25 @@ def drop_words(verdict: Verdict, evidence: MemorizationEvidence | None) -> str:
     planted = evidence.copies.groups.get("planted") if evidence else None
     if evidence and planted:
         text += (
-            f" Half of all images of planted prompts have one of {planted.drop:.3f} or more; of images of other "
-            f"training prompts 95 % stay below {evidence.copies.groups['training'].drop_95:.3f}."
+            f" Half of all images from planted prompts have a drop-off of {planted.drop:.3f} or more. Of images from "
+            f"other training prompts, 95% stay below {evidence.copies.groups['training'].drop_95:.3f}."
         )
-    return f"<p class='status'>{html.escape(text)}</p>" + _how(
-        "The training images stand in the order of their similarity. A copy stands apart from the rest; "
-        "where an image is like many others, the curve falls smoothly."
-    )
+    return f"<p class='status'>{html.escape(text)}</p>" + how(texts.HOW_DROP_OFF)
 
 
 def signal_words(query: Query | None, evidence: MemorizationEvidence | None) -> str:
     """How strong the query's noise signal is. evidence: of the generator that made it."""
     signal = None if query is None else query.noise_signal
     if query is None or signal is None:
-        head = "No signal was recorded for this image"
-        text = (
-            "It is recorded while an image is made here with guidance above 1; this one was stored, was brought "
-            "along, or was made without."
-        )
+        head, text = texts.NO_SIGNAL, texts.WHEN_RECORDED
     else:
-        head = f"The words pulled with a signal of {signal.mean:.2f}"
-        text = "Nobody measured yet how strong the signal of memorized prompts of this generator is: no verdict on it."
+        head = f"How hard the prompt pulled: a noise signal of {signal.mean:.2f}"
+        text = texts.NOT_MEASURED
         if evidence is not None:
             text, recipe = signal_sentence(evidence.signals, signal), query.recipe
             if recipe is not None and (recipe.steps, recipe.guidance) != evidence.signals.at:
                 text += (
-                    f" This image has {recipe.steps} steps and guidance {recipe.guidance:g}, so that comparison is "
-                    "rough."
+                    f" This image was drawn with {recipe.steps} steps and guidance {recipe.guidance:g}, so the "
+                    "comparison is rough."
                 )
-    return f"<h3>While it was made: {html.escape(head)}</h3><p>{html.escape(text)}</p>" + _how(
-        signal_how(evidence)
-    )
+    return f"<h3>{html.escape(head)}</h3><p>{html.escape(text)}</p>" + how(signal_how(evidence))

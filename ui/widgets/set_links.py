@@ -11,12 +11,9 @@ from attribution_core.corpus.credit import Credit
 from attribution_core.corpus.search import Wanted
 from ui.services.place import Place
 from ui.services.training_set import Maker
+from ui.widgets.training_set_texts import NO_CONTACT
 
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-_NO_CONTACT = (
-    "This collection names nobody to write to about a picture. Ask whoever published it: its card can name a "
-    "contact."
-)
 _SHOWN_LICENCES = 6
 
 
@@ -46,7 +43,7 @@ def suggestions(words: Sequence[str]) -> str:
 def objection(contact: str) -> str:
     """How to object to the use of a picture. contact: of the collection's card; "" where it names none."""
     if not contact:
-        return f'<p class="status">{_NO_CONTACT}</p>'
+        return f'<p class="status">{NO_CONTACT}</p>'
     shown = html.escape(contact, quote=True)
     where = (
         f'<a href="mailto:{shown}">{shown}</a>'
@@ -80,5 +77,5 @@ def _share(maker: Maker) -> str:
         return "no image with shares yet"
     images = "1 image" if maker.drawn == 1 else f"{maker.drawn} images"
     if not maker.share:
-        return f"none of the images listed for {images} of this visit"
+        return f"none among those listed for {images} of this visit"
     return f"{rounded_percent(maker.share)} of the influence on {images}, as far as listed"

@@ -18,6 +18,7 @@ def sheet(credit: Credit, picture: str, *, stored: bool, drawn: str = "", at: in
     may be of the same image. at: the image's place among the `count` of the grid, from 0.
     """
     name = one_line(credit.caption or credit.id)
+    alt = html.escape(credit.description, quote=True)
     by_maker = f"All by {maker_link(credit.creator)}" if credit.creator else ""
 
     def step(by: int, words: str, sign: str, there: bool) -> str:
@@ -29,7 +30,7 @@ def sheet(credit: Credit, picture: str, *, stored: bool, drawn: str = "", at: in
         f'aria-label="{html.escape(name, quote=True)}"><div class="sheet-bar">'
         f"{step(-1, 'Previous image', '←', at > 0)}{step(1, 'Next image', '→', at < count - 1)}"
         '<button data-close aria-label="Close">✕</button></div>'
-        f'<img src="{html.escape(picture, quote=True)}" alt="training image: {html.escape(name, quote=True)}">'
+        f'<img src="{html.escape(picture, quote=True)}" alt="training image: {alt}">'
         f"{facts_list(name, credit_facts(credit, stored=stored))}"
         f'<p class="sheet-links">{alike_link(credit)}{by_maker and f"<span>{by_maker}</span>"}</p></dialog>'
     )

@@ -13,7 +13,7 @@ def status_line(words: str) -> str:
     return f'<p class="status" role="status">{html.escape(words)}</p>'
 
 
-NOTHING_YET = "Nothing attributed yet: generate or bring an image on the first tab."
+NOTHING_YET = "Nothing attributed yet. Generate or upload an image on the first tab."
 NO_SHARES = (
     "No shares for this image: nothing shows that a model trained on these images made it. If one did, say so under "
     "Attribution."

@@ -7,7 +7,6 @@ from attribution_core.analyses.artwork.nearest import Nearest
 from attribution_core.analyses.artwork.standing import LISTED, Standing
 from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.common.text import ordinal, percent
-from attribution_core.corpus.credit import Credit
 
 
 def place_words(rank: int, candidates: int) -> str:
@@ -20,16 +19,9 @@ def best_place(standing: Standing) -> str:
     return place_words(standing.best.rank, standing.attribution.n_training)
 
 
-def training_words(credit: Credit) -> str:
-    """A training image and its maker: “red heart” by Ada."""
-    return f"“{credit.short_caption or credit.caption or credit.id}”" + (
-        f" by {credit.creator}" if credit.creator else ""
-    )
-
-
 def nearest_sentence(found: Nearest) -> str:
     """Which training image is most like the artist's work."""
-    theirs = training_words(found.credit)
+    theirs = found.credit.title_and_maker
     if found.same:
         return f"Your “{found.title}” looks the same as the training image {theirs}."
     return f"The training image most like your work is {theirs}; it is closest to your “{found.title}”."
@@ -41,7 +33,7 @@ def closest_sentence(found: Nearest, survey: Survey) -> str:
     best, place = closest.standing.best, best_place(closest.standing)
     if best.rank > LISTED:
         return f"Even for the closest prompt drawn, “{closest.prompt}”, your “{best.title}” would only be {place}."
-    theirs = training_words(found.credit)
+    theirs = found.credit.title_and_maker
     return (
         f"Closest to your work are the training image {theirs} and the prompt “{closest.prompt}”, for which your "
         f"“{best.title}” would be {place}."

@@ -18,14 +18,14 @@ def attribution_how(result: Attribution) -> dict[str, str]:
         "interval": "Certain bounds: every training image was compared, and those that are not listed are kept in "
         "narrow bins of similarity."
         if str(result.kind) == "exact"
-        else "Holds with 99 % confidence: part of the training images was not compared, and a stored random "
+        else "Holds with 99% confidence: part of the training images was not compared, and a stored random "
         "sample stands for them.",
         "similarity": f"The cosine between the query and the training image in the features of {result.encoder}, "
         "from -1 to 1.",
         "uncalibrated": "The same softmax with the temperature at 1, for comparison.",
         "rest": "What is left of 1 when the influences of the listed images are taken away.",
-        "stands_out": "An image stands out when the lower end of its influence is at least 20 %, at least ten "
-        "times an even share, and at least twice the influence of the next. A convention, no test.",
+        "stands_out": "An image stands out when the lower end of its influence is at least 20%. It must also be at "
+        "least ten times an even share, and twice the influence of the next. This is a convention, no test.",
         "effective_number": "The number of equally influential images that would be as spread out.",
         "sums": f"Influences of the {len(result)} listed images, added up; their bounds likewise. Lift: the sum "
         "over the group's part of the training set.",

@@ -12,7 +12,6 @@ from attribution_core.analyses.unlearning.second_opinion import SecondOpinion
 from attribution_core.attribution.finding import Pattern, find
 from attribution_core.attribution.result import Attribution
 from attribution_core.reports.wording.headline import headline, similarity_headline
-from attribution_core.reports.wording.verdict import match_name
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,19 @@ def _first(result: Attribution) -> set[int]:
 
 
 def _copy(result: Attribution, verdict: Verdict) -> str:
-    name, similarity = match_name(verdict.credit), float(verdict.similarity[0])
+    name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     if verdict.threshold is None:
-        return f"Unknown, because no threshold was measured for {verdict.encoder}; the closest picture is {name}."
+        return f"Unknown, because no threshold was measured for {verdict.encoder}. The closest picture is {name}."
     limit = verdict.threshold.value
     if not verdict.is_copy:
         return (
-            f"Not close enough to be called a copy: the closest picture is {name}, at {similarity:.3f}; copies begin "
+            f"Not close enough to be called a copy. The closest picture is {name}, at {similarity:.3f}; copies begin "
             f"at {limit:.3f}."
         )
     if verdict.copies > 1:
         return (
-            f"As close as a copy, but to {verdict.copies} training images that look alike, first {name}: it need not "
-            "be a copy of one."
+            f"As close as a copy, but to {verdict.copies} training images that look alike, so it need not be a copy of "
+            f"one. The closest is {name}."
         )
     first = int(verdict.ids[0]) in _first(result)
     # A headline about several images, or about none, does not name the first one.
@@ -71,16 +70,16 @@ def _copy(result: Attribution, verdict: Verdict) -> str:
         return f"Most likely a copy of that image, at {similarity:.3f}; copies begin at {limit:.3f}."
     copied = f"Most likely a copy of {name}, at {similarity:.3f}"
     if not result.has_shares:
-        return f"{copied}: copy detection compares pictures, the list compares features."
-    return f"{copied}, whatever its share: copy detection compares pictures, shares compare features."
+        return f"{copied}. Copy detection compares pictures, the list compares features."
+    return f"{copied}, whatever its share. Copy detection compares pictures, shares compare features."
 
 
 def _second_opinion(result: Attribution, opinion: SecondOpinion) -> str:
     if not opinion.losses.took:
         return "None, because the generator did not forget the image."
     first = int(opinion.order(True)[0])
-    name = match_name(opinion.credits[first])
+    name = opinion.credits[first].title_and_maker
     if int(opinion.ids[first]) in _first(result):
-        return f"Unlearning agrees: it puts {name} first, too."
+        return f"Unlearning agrees. It, too, puts this image first: {name}."
     place = int(np.asarray(opinion.rank_similarity)[first])
-    return f"Unlearning disagrees: it puts {name} first, which is number {place} of {len(opinion)} by similarity."
+    return f"Unlearning disagrees. It puts another image first: {name}, number {place} of {len(opinion)} by similarity."

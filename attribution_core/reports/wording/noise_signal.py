@@ -6,34 +6,33 @@ from attribution_core.common.text import listing
 from attribution_core.evidence.memorization import MemorizationEvidence, Signals
 from attribution_core.generation.noise_signal import NoiseSignal
 
-PROMPT_GROUPS = {
-    "planted": "prompts of images that were repeated in training on purpose",
-    "control": "prompts of matched training images that were not",
+_COMPARED = {
+    "fresh": "unseen prompts",
     "training": "other training prompts",
-    "fresh": "prompts that the generator never saw",
+    "planted": "planted ones",
 }
-"""The groups of measured prompts."""
+"""Groups of measured prompts that a signal is compared with."""
 RECITES = (
-    "The words pulled as hard as those of pictures that this generator memorized: the image may be close to a training "
-    "image."
+    "The prompt pulled as hard as those of pictures that this generator memorized. This image may be close to a "
+    "training image."
 )
 """The warning after a drawing whose signal is that of a memorized prompt."""
 RECITES_SO_FAR = "The words pull as hard as memorized ones: this may become a copy of a training image."
 """The same while it is drawn."""
 _DEFINITION = (
-    "At each step the generator predicts the noise with and without the words. The signal is the length of "
-    "the difference, averaged over steps (Wen et al., ICLR 2024): words that pull hard often recite."
+    "At each step the generator predicts the noise with and without the prompt. The signal is the length of "
+    "the difference, averaged over the steps (Wen et al., ICLR 2024). A strong signal often means a memorized picture."
 )
 
 
 def signal_sentence(signals: Signals, signal: NoiseSignal) -> str:
     """Where a signal stands among the measured groups."""
     parts = [
-        f"{signals.above(group, signal.mean):.0%} of images of {PROMPT_GROUPS[group]}"
-        for group in ("fresh", "training", "planted")
+        f"{signals.above(group, signal.mean):.0%} of images from {prompts}"
+        for group, prompts in _COMPARED.items()
         if group in signals.means
     ]
-    return f"The signal is {signal.mean:.2f}: stronger than that of {listing(parts)}."
+    return f"The signal is {signal.mean:.2f}. It is stronger than in {listing(parts)}."
 
 
 def signal_how(evidence: MemorizationEvidence | None) -> str:
@@ -42,7 +41,7 @@ def signal_how(evidence: MemorizationEvidence | None) -> str:
         return _DEFINITION
     auc, (steps, guidance) = evidence.signals.auc["training"], evidence.signals.at
     return (
-        f"{_DEFINITION} Of a planted and of another training prompt, the planted one has the stronger signal in "
-        f"{auc.value:.0%} of cases (95 % interval {auc.low:.0%} to {auc.high:.0%}); 50 % would be chance. "
-        f"Measured on this generator at {steps} steps and guidance {guidance:g}."
+        f"{_DEFINITION} Planted prompts were repeated in training on purpose. In {auc.value:.0%} of pairs, a planted "
+        f"prompt has a stronger signal than another training prompt (95% interval {auc.low:.0%} to {auc.high:.0%}; 50% "
+        f"is chance). Measured on this generator at {steps} steps and guidance {guidance:g}."
     )

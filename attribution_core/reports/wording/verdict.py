@@ -6,20 +6,13 @@ from collections.abc import Sequence
 
 from attribution_core.analyses.memorization.alignment import Alignment
 from attribution_core.analyses.memorization.verdict import Returned, Verdict
-from attribution_core.corpus.credit import Credit
 from attribution_core.evidence.memorization import MemorizationEvidence
-
-
-def match_name(credit: Credit) -> str:
-    """A training image by its caption, or its id, and its creator."""
-    name = f"“{credit.short_caption or credit.caption or credit.id}”"
-    return name + (f" by {credit.creator}" if credit.creator else "")
 
 
 def verdict_title(verdict: Verdict) -> str:
     """The verdict in a few words."""
     if verdict.is_copy is None:
-        return "No verdict: no threshold is known"
+        return "No verdict: no threshold was measured"
     if verdict.copies > 1:
         return f"As close as a copy, but to {verdict.copies} training images at once"
     return (
@@ -31,34 +24,34 @@ def verdict_title(verdict: Verdict) -> str:
 
 def verdict_sentence(verdict: Verdict) -> str:
     """The verdict in one or two sentences."""
-    name, similarity = match_name(verdict.credit), float(verdict.similarity[0])
+    name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     closest = f"The closest of {verdict.n_training:,} training images is {name}, at a similarity of {similarity:.3f}"
     if verdict.threshold is None:
-        return f"{closest}; from which similarity on {verdict.encoder} sees a copy was never measured."
-    limit = f"We speak of a copy from {verdict.threshold.value:.3f} on."
+        return f"{closest}. How similar copies are was never measured for {verdict.encoder}."
+    limit = f"We call an image a copy from {verdict.threshold.value:.3f} on."
     if not verdict.is_copy:
         return f"{closest}. {limit}"
     if verdict.copies == 1:
         return f"It matches {name}, at a similarity of {similarity:.3f}. {limit}"
     return (
-        f"It matches {name} best, at a similarity of {similarity:.3f}. {limit} Where several training images "
-        "look alike, it need not be a copy of one of them."
+        f"It matches {name} best, at a similarity of {similarity:.3f}. {limit} Several training images look "
+        "alike, so it need not be a copy of one of them."
     )
 
 
 def verdict_how(verdict: Verdict) -> str:
     """What the verdict is based on: encoder, comparison, and how reliable its threshold is."""
-    trained = ", which was trained to tell copies" if "sscd" in verdict.encoder else ""
+    trained = ", which was trained to recognise copies" if "sscd" in verdict.encoder else ""
     words = (
-        f"Similarity is the cosine between both images in the features of {verdict.encoder}{trained}; all "
-        f"{verdict.n_training:,} training images were compared."
+        f"Similarity is the cosine between both images in the features of {verdict.encoder}{trained}. "
+        f"All {verdict.n_training:,} training images were compared."
     )
     threshold = verdict.threshold
     if threshold is None:
-        return words + " No verdict is given on a bare number."
+        return words + " Without a threshold, the similarity alone gives no verdict."
     recall = "" if threshold.recall is None else f", and {threshold.recall:.0%} of all copies were found"
     return (
-        f"{words} At the threshold {threshold.precision:.0%} of what was called a copy was one{recall}. Measured on "
+        f"{words} At this threshold, {threshold.precision:.0%} of what was called a copy was one{recall}. Measured on "
         f"{threshold.measured}."
     )
 
@@ -67,7 +60,7 @@ def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
     """How many of several images, at least one, are copies."""
     images = f"{len(verdicts):,} image{'s' * (len(verdicts) != 1)}"
     if verdicts[0].threshold is None:
-        return f"No verdict on {images}: from which similarity on an image is a copy is not known."
+        return f"No verdict on {images}: how similar copies are was never measured."
     copies = sum(bool(verdict.is_copy) for verdict in verdicts)
     if copies == 1:
         return f"1 of {images} is most likely a copy of a training image."
@@ -76,11 +69,11 @@ def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
 
 def returned_sentence(returned: Returned) -> str:
     """How often images of one prompt come back as the same training image."""
-    seeds, name = f"{returned.images} seed{'s' * (returned.images != 1)}", match_name(returned.credit)
+    seeds, name = f"{returned.images} seed{'s' * (returned.images != 1)}", returned.credit.title_and_maker
     if returned.copies:
         return f"Of {seeds}, {returned.copies} came back as copies of {name}."
     times = "once" if returned.nearest == 1 else f"{returned.nearest} times"
-    return f"Of {seeds} none came back as a copy; {name} was the closest most often, {times}."
+    return f"No copy came back from {seeds}. Closest most often ({times}) was {name}."
 
 
 def alignment_words(alignment: Alignment) -> str:
@@ -100,15 +93,11 @@ def detection_how(evidence: MemorizationEvidence) -> str:
     precision = (
         ""
         if copies.precision is None
-        else (
-            f" of what is called a copy {copies.precision:.0%} came from such a prompt, and not from a "
-            "matched one that was not repeated;"
-        )
+        else f" Of what is called a copy, {copies.precision:.0%} came from such a prompt and not from a matched one."
     )
     return (
-        f"On this generator's own images: of those of prompts that were repeated in training on purpose "
-        f"{copies.recall:.0%} are found to be copies, after changes such as mirroring and cropping "
-        f"{copies.recall_changed:.0%};{precision} of images of other training prompts "
-        f"{groups['training'].called:.1%} are called copies, of those of prompts it never saw "
-        f"{groups['fresh'].called:.1%}."
+        f"Of this generator's images from prompts that were repeated in training on purpose, {copies.recall:.0%} are "
+        f"found to be copies. After changes such as mirroring and cropping, {copies.recall_changed:.0%} are."
+        f"{precision} Of images from other training prompts, {groups['training'].called:.1%} are called copies. Of "
+        f"images from prompts that it never saw, {groups['fresh'].called:.1%} are."
     )
