@@ -30,7 +30,7 @@ def from_release(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, which is linked to, not copied.")
     ] = None,
-    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16 or SQ8x2; default: SQfp16.")] = None,
+    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16, SQ8x2 or IVF; default: SQfp16.")] = None,
     store: Annotated[
         str | None, typer.Option(help="Instead of --factory: milvus://HOST:PORT, or milvus:FILE.db.")
     ] = None,

@@ -34,7 +34,7 @@ def index(
         ),
     ] = None,
     mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
-    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16 or SQ8x2; default: Flat.")] = None,
+    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16, SQ8x2 or IVF; default: Flat.")] = None,
     store: Annotated[
         str | None,
         typer.Option(

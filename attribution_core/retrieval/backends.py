@@ -97,6 +97,7 @@ class BackendSpec:
 
 _FLAT = BackendSpec("attribution_core.retrieval.flat:FlatScan", "index.faiss")
 _PLANES = BackendSpec("attribution_core.retrieval.planes:PlaneScan", "index.safetensors")
+_CELLS = BackendSpec("attribution_core.retrieval.cells:CellScan", "cells.safetensors")
 _MILVUS = BackendSpec(
     "attribution_core.retrieval.milvus.store:MilvusStore", "milvus.safetensors", "milvus.json"
 )
@@ -104,6 +105,7 @@ BACKENDS: dict[str, BackendSpec] = {
     "Flat": _FLAT,
     "SQfp16": _FLAT,
     "SQ8x2": _PLANES,
+    "IVF": _CELLS,
     "milvus": _MILVUS,
     "milvus+https": _MILVUS,
 }

@@ -65,7 +65,7 @@ class ExhaustiveScan(ABC):
             ids[k] = _nearest(row, top)
             best[k] = row[ids[k]]
             rests.append(Rest.from_similarities(np.delete(row, ids[k]), bins))
-        return Hits(ids, best, _stack(rests))
+        return Hits(ids, best, Rest.stack(rests))
 
     def _rows(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         """Yield each query's similarities to all rows, computed for a bounded number of queries at a time."""
@@ -88,15 +88,3 @@ def _nearest(row: NDArray[np.float32], top: int) -> NDArray[np.int64]:
     candidates = np.flatnonzero(row >= least)
     order = np.argsort(-row[candidates], kind="stable")[:top]
     return np.asarray(candidates[order], dtype=np.int64)
-
-
-def _stack(rests: list[Rest]) -> Rest:
-    if not rests:
-        empty = np.zeros((0, 0))
-        return Rest(empty.astype(np.int64), empty, empty, empty)
-    return Rest(
-        count=np.concatenate([rest.count for rest in rests]),
-        mean=np.concatenate([rest.mean for rest in rests]),
-        low=np.concatenate([rest.low for rest in rests]),
-        high=np.concatenate([rest.high for rest in rests]),
-    )

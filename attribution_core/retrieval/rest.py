@@ -7,7 +7,7 @@ bin's ends, taken at the mean. So a single scan bounds the sum at every temperat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -79,7 +79,8 @@ class Rest:
         low: (q, b) lower bound of the similarities in the bin.
         high: (q, b) upper bound of the similarities in the bin.
         kind: "exact", or "sampled" for bins too wide for useful bounds (inverted-file cells).
-        sample: (q, m) similarities of stored sample images, drawn evenly within their bins; "sampled" only.
+        sample: (q, m) similarities of stored sample images, drawn evenly within their bins; "sampled" only. A bin
+            without any is bounded by its mean and range.
         sample_bin: (m,) the bin of each sample image.
 
     Raises:
@@ -140,12 +141,12 @@ class Rest:
         if owner.size and (owner.min() < 0 or owner.max() >= bins):
             raise InvalidInputError(f"sample_bin holds a bin outside 0..{bins - 1}.")
         drawn = np.bincount(owner, minlength=bins)
-        lacking = (self.count > drawn) & (drawn < 2)
+        lacking = (self.count > drawn) & (drawn == 1)
         if lacking.any():
             row, column = (int(i) for i in np.argwhere(lacking)[0])
             raise InvalidInputError(
                 f"bin {column} has {int(drawn[column])} sample images of {int(self.count[row, column])} images, "
-                "expected at least 2, or all."
+                "expected none, at least 2, or all."
             )
         over = (self.count > 0) & (drawn > self.count)
         if over.any():
@@ -168,8 +169,12 @@ class Rest:
         """Weighted points for plots and counts: the sample if there is one, else the bins' means."""
         if self.sample is None or self.sample_bin is None:
             return Points(self.mean, self.count.astype(np.float64))
+        bare, _ = self._bins()
         drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
-        return Points(self.sample, self.count[:, self.sample_bin] / drawn)
+        return Points(
+            np.hstack([self.mean[:, bare], self.sample]),
+            np.hstack([self.count[:, bare], self.count[:, self.sample_bin] / drawn]),
+        )
 
     def joined(self, similarity: ArrayLike) -> Rest:
         """Return the rest with more images added, each in its own bin. similarity: (q, n)."""
@@ -221,14 +226,40 @@ class Rest:
         return cls(table[0].astype(np.int64), table[1], table[2], table[3])
 
     @classmethod
+    def stack(cls, rests: Sequence[Rest]) -> Rest:
+        """Make one of exact rests with equally many bins, query after query."""
+        if not rests:
+            empty = np.zeros((0, 0))
+            return cls(empty.astype(np.int64), empty, empty, empty)
+        return cls(
+            count=np.concatenate([rest.count for rest in rests]),
+            mean=np.concatenate([rest.mean for rest in rests]),
+            low=np.concatenate([rest.low for rest in rests]),
+            high=np.concatenate([rest.high for rest in rests]),
+        )
+
+    def beside(self, sampled: Rest) -> Rest:
+        """Return the bins of this exact rest, then those of a sampled one of other images of the same queries."""
+        assert sampled.sample_bin is not None
+        return Rest(
+            np.hstack([self.count, sampled.count]),
+            np.hstack([self.mean, sampled.mean]),
+            np.hstack([self.low, sampled.low]),
+            np.hstack([self.high, sampled.high]),
+            sampled.kind,
+            sampled.sample,
+            self.count.shape[1] + sampled.sample_bin,
+        )
+
+    @classmethod
     def from_cells(
         cls,
         count: ArrayLike,
         mean: ArrayLike,
         sample: ArrayLike,
         sample_cell: ArrayLike,
-        low: float = -1.0,
-        high: float = 1.0,
+        low: ArrayLike = -1.0,
+        high: ArrayLike = 1.0,
     ) -> Rest:
         """Make a bin, of kind "sampled", from each inverted-file cell that was not visited.
 
@@ -238,8 +269,8 @@ class Rest:
             sample: (q, m) the query's similarities to sample images, drawn evenly within each cell: at
                 least 2 from every cell, or all its images.
             sample_cell: (m,) the cell of each sample image.
-            low: Lower bound of all similarities.
-            high: Upper bound of all similarities.
+            low: Lower bound of all similarities, or (q, c) of each cell's.
+            high: Upper bound of all similarities, or (q, c) of each cell's.
         """
         means = float_matrix("mean", mean, np.float64)
         return cls(
@@ -267,16 +298,12 @@ class Rest:
         """
         t = positive("temperature", temperature)
         log_count = safe_log(self.count)
-        certain_low = log_sum(log_count + self.mean / t)
+        least = log_count + self.mean / t
         weight = _chord_weight(self)
-        chord = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t)
-        certain_high = np.maximum(log_sum(log_count + chord), certain_low)
-        strata = _stratified(self)
-        if strata is None:
-            return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        peak = np.max(strata.sample, axis=1, initial=-1.0, keepdims=True)
-        low, estimate, high = log_sampled_sum(strata, lambda s: np.exp((s - peak) / t), peak[:, 0] / t)
-        return _within(certain_low, low, estimate, high, certain_high)
+        most = np.logaddexp(_log1m(weight) + self.low / t, safe_log(weight) + self.high / t) + log_count
+        return self._bounded(
+            least, most, lambda s, peak: np.exp((s - peak[:, None]) / t), lambda peak: peak / t
+        )
 
     def log_sum_convex(self, function: Callable[[FloatArray], FloatArray]) -> LogSum:
         """Bound the log of the sum of `function`(similarity) over all unlisted images, (q,) each.
@@ -284,21 +311,51 @@ class Rest:
         function: maps (q, m) similarities elementwise; must be convex and non-negative, which is not checked.
         """
         with np.errstate(over="ignore"):
-            certain_low = safe_log((self.count * function(self.mean)).sum(axis=1))
+            least = safe_log(self.count * function(self.mean))
             weight = _chord_weight(self)
             ends = (1.0 - weight) * function(self.low) + weight * function(self.high)
-            certain_high = np.maximum(safe_log((self.count * ends).sum(axis=1)), certain_low)
-        strata = _stratified(self)
-        if strata is None:
+            most = safe_log(self.count * ends)
+        return self._bounded(least, most, lambda s, peak: function(s), np.zeros_like)
+
+    def _bounded(
+        self,
+        least: FloatArray,
+        most: FloatArray,
+        function: Callable[[FloatArray, FloatArray], FloatArray],
+        shift: Callable[[FloatArray], FloatArray],
+    ) -> LogSum:
+        """Sum over bins. least, most: (q, b) logarithms of certain bounds of each bin's sum.
+
+        function: of (q, m) similarities and (q,) the largest of the sample; exp(-shift(largest)) times what is summed.
+        """
+        certain_low = log_sum(least)
+        certain_high = np.maximum(log_sum(most), certain_low)
+        if self.sample is None or self.sample_bin is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        low, estimate, high = log_sampled_sum(strata, function, np.zeros(len(self)))
-        return _within(certain_low, low, estimate, high, certain_high)
+        bare, sampled = self._bins()
+        place = np.cumsum(sampled) - 1
+        peak = np.max(self.sample, axis=1, initial=-1.0)
+        strata = StratifiedSample(
+            self.count[:, sampled],
+            self.mean[:, sampled],
+            self.low[:, sampled],
+            self.high[:, sampled],
+            self.sample,
+            place[self.sample_bin],
+        )
+        sums = log_sampled_sum(strata, lambda s: function(s, peak), shift(peak))
+        others = (log_sum(least[:, bare]), log_sum(least[:, bare]), log_sum(most[:, bare]))
+        low, estimate, high = (
+            np.clip(np.logaddexp(one, other), certain_low, certain_high)
+            for one, other in zip(sums, others, strict=True)
+        )
+        return LogSum(low, estimate, high, certain_low, RestKind.SAMPLED)
 
-
-def _stratified(rest: Rest) -> StratifiedSample | None:
-    if rest.sample is None or rest.sample_bin is None:
-        return None
-    return StratifiedSample(rest.count, rest.mean, rest.low, rest.high, rest.sample, rest.sample_bin)
+    def _bins(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(b,) whether a bin has no sample, and whether it has one."""
+        assert self.sample_bin is not None
+        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])
+        return drawn == 0, drawn > 0
 
 
 def _log1m(values: FloatArray) -> FloatArray:
@@ -330,10 +387,3 @@ def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
     total = np.bincount(place, weights=values, minlength=bins)
     mean = np.divide(total, count, out=0.5 * (low + high), where=count > 0)
     return np.stack([count, np.clip(mean, low, high), low, high])
-
-
-def _within(
-    certain_low: FloatArray, low: FloatArray, estimate: FloatArray, high: FloatArray, certain_high: FloatArray
-) -> LogSum:
-    low, estimate, high = (np.clip(part, certain_low, certain_high) for part in (low, estimate, high))
-    return LogSum(low, estimate, high, certain_low, RestKind.SAMPLED)

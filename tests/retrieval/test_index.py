@@ -20,7 +20,12 @@ from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.retrieval.milvus.address import Address, close, connect
 
 FACTORIES = ["Flat", "SQfp16"]
-FILES = {"Flat": ["index.faiss"], "SQfp16": ["index.faiss"], "SQ8x2": ["index.safetensors"]}
+FILES = {
+    "Flat": ["index.faiss"],
+    "SQfp16": ["index.faiss"],
+    "SQ8x2": ["index.safetensors"],
+    "IVF": ["cells.safetensors"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def lite(tmp_path_factory):
     close(client, address)
 
 
-@pytest.fixture(params=[*FACTORIES, "SQ8x2", "milvus"])
+@pytest.fixture(params=[*FACTORIES, "SQ8x2", "IVF", "milvus"])
 def backend(request):
     """What to build with, of each row of the table."""
     return request.getfixturevalue("lite") if request.param == "milvus" else request.param
@@ -46,7 +51,7 @@ def unit(n, d, seed=0):
 
 def decoded(train, factory):
     """What FAISS itself says is stored, or two planes should hold; Milvus stores what it is given."""
-    if factory == "SQ8x2":
+    if factory in ("SQ8x2", "IVF"):
         unit = np.abs(train).max(axis=1, keepdims=True) / 127
         return np.rint(train.astype(np.float64) / unit * 254) * unit / 254
     if factory not in FACTORIES:
@@ -302,7 +307,7 @@ def test_bad_tops(backend, top):
 
 @pytest.mark.parametrize("factory", ["flat", "IVF16,Flat", "SQ8", ""])
 def test_unknown_factories_list_the_known(factory):
-    with pytest.raises(UnknownNameError, match="Known: Flat, SQfp16, SQ8x2"):
+    with pytest.raises(UnknownNameError, match="Known: Flat, SQfp16, SQ8x2, IVF"):
         TrainingIndex.build(unit(10, 4), factory)
 
 

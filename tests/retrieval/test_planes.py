@@ -75,7 +75,7 @@ def test_an_opened_index_is_a_map_of_its_file_and_saves_what_it_holds(tmp_path):
     index = TrainingIndex.build(unit(300, 20), "SQ8x2", encoder="fake")
     index.save(tmp_path / "a")
     opened = TrainingIndex.load(tmp_path / "a")
-    assert isinstance(opened._backend._coarse, np.memmap)
+    assert isinstance(opened._backend._planes.arrays["coarse"].base.base, np.memmap)
     opened.save(tmp_path / "b")
     assert (tmp_path / "a/index.safetensors").read_bytes() == (tmp_path / "b/index.safetensors").read_bytes()
 

@@ -1,0 +1,259 @@
+"""`IVF`: rows sorted by cell in a mapped file; a query scans the nearest cells and estimates the others.
+
+An inverted file (Jegou, Douze and Schmid, *Product Quantization for Nearest Neighbor Search*, TPAMI 2011). Rows are
+kept as in `SQ8x2`. Of a cell that is not scanned, the number of rows, their mean and their radius are stored, which
+bound the sum over them with certainty, and a few rows, which narrow the bounds (`Rest.from_cells`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from attribution_core.common.files import atomic_path
+from attribution_core.common.mapped import mapped
+from attribution_core.errors import CheckpointError
+from attribution_core.retrieval.hits import Hits, Nearest
+from attribution_core.retrieval.planes import Planes, Queries
+from attribution_core.retrieval.rest import Rest
+
+PROBED = 64
+"""Cells that are scanned for a query, at least."""
+SAMPLED = 16
+"""Rows kept of each cell."""
+_TRAINED_ON = 64  # rows a cell
+_ROUNDS = 10  # of k-means
+_BLOCK = 20_000  # rows
+_SEED = 0
+_ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4", "sample": "<f4", "owner": "<i8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Rows in c cells.
+
+    Attributes:
+        rows: (n, d) sorted by cell.
+        ids: (n,) the number of each row in the order in which rows were added.
+        start: (c + 1,) where each cell begins in `rows`, then n.
+        mean: (c, d) mean of each cell's rows.
+        radius: (c,) largest distance of a cell's row from its mean.
+        sample: (m, d) rows drawn evenly from each cell: `SAMPLED`, or all that it has.
+        owner: (m,) the cell of each sample row.
+    """
+
+    rows: Planes
+    ids: NDArray[np.int64]
+    start: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    radius: NDArray[np.float32]
+    sample: NDArray[np.float32]
+    owner: NDArray[np.int64]
+
+    @classmethod
+    def divide(cls, rows: Planes) -> Cells:
+        """Sort rows into about sqrt(n) cells by k-means, trained on some of them."""
+        n, rng = len(rows), np.random.default_rng(_SEED)
+        cell = _assigned(rows, max(1, round(n**0.5)), rng)
+        _, cell = np.unique(cell, return_inverse=True)  # without empty cells
+        count = np.bincount(cell)
+        ids = np.argsort(cell, kind="stable")
+        start = np.append(0, np.cumsum(count))
+        placed, owner = rows.take(ids), np.repeat(np.arange(len(count)), count)
+        mean = np.zeros((len(count), rows.dim))
+        for some in _blocks(n):
+            np.add.at(mean, owner[some], placed.take(some).floats())
+        mean /= count[:, None]
+        radius = np.zeros(len(count))
+        for some in _blocks(n):
+            apart = np.linalg.norm(placed.take(some).floats() - mean[owner[some]], axis=1)
+            np.maximum.at(radius, owner[some], apart)
+        drawn = np.concatenate(
+            [
+                first + np.sort(rng.choice(size, min(SAMPLED, size), replace=False))
+                for first, size in zip(start[:-1], count, strict=True)
+            ]
+        )
+        return cls(
+            placed,
+            ids,
+            start,
+            mean.astype(np.float32),
+            (radius + 1e-6).astype(np.float32),
+            placed.take(drawn).floats(),
+            owner[drawn],
+        )
+
+
+class CellScan:
+    """Search in the nearest cells; all others are estimated from a sample of each."""
+
+    FILE = "cells.safetensors"
+    factory = "IVF"
+
+    def __init__(self, rows: Planes, cells: Cells | None = None) -> None:
+        """Wrap rows as they are added, or cells."""
+        self._added, self._divided = rows, cells
+
+    @classmethod
+    def check(cls, factory: str, folder: Path | None) -> str:
+        """Return the factory unchanged; it works everywhere."""
+        return factory
+
+    @classmethod
+    def create(cls, factory: str, dim: int, folder: Path | None = None) -> CellScan:
+        """Create an empty index for rows of `dim` values."""
+        return cls(Planes.empty(dim))
+
+    @classmethod
+    def open(cls, folder: Path, factory: str) -> CellScan:
+        """Map the file written by `save` into memory. Raises `CheckpointError` for any other file."""
+        path = folder / cls.FILE
+        try:
+            arrays = mapped(path)
+            rows = Planes.of(arrays)
+            cells = Cells(rows, *(arrays[name] for name in _ARRAYS))
+            _check(cells)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise CheckpointError(f"'{path}' is not an index of cells; build it again.") from error
+        return cls(rows, cells)
+
+    @classmethod
+    def clean_up(cls, folder: Path, keep: Any = None) -> bool:
+        """Delete the file of a replaced index."""
+        if keep is None:
+            (folder / cls.FILE).unlink(missing_ok=True)
+        return True
+
+    def __len__(self) -> int:
+        """Return the number of training images."""
+        return len(self._added)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the rows."""
+        return self._added.dim
+
+    def reserve(self, count: int) -> None:
+        """Allocate memory for `count` rows, so that adding blocks never copies earlier ones."""
+        self._added.reserve(count)
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """Append (n, d) unit rows."""
+        self._added.add(rows)
+
+    def save(self, folder: Path) -> None:
+        """Write the cells."""
+        cells = self._cells
+        arrays = cells.rows.arrays | {name: getattr(cells, name) for name in _ARRAYS}
+        with atomic_path(folder / self.FILE) as temporary:
+            save_file(arrays, temporary)
+
+    def delete(self) -> None:
+        """Do nothing: everything is in this process's memory."""
+
+    def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
+        """Return the `top` nearest of (q, d) unit rows in the scanned cells."""
+        found = [self._scan(query, top) for query in queries]
+        ids = np.array([order[:top] for order, _, _ in found], dtype=np.int64)
+        best = np.array([similarity[:top] for _, similarity, _ in found], dtype=np.float32)
+        return Nearest(ids.reshape(len(queries), top), best.reshape(len(queries), top))
+
+    def search(self, queries: NDArray[np.float32], top: int, bins: int) -> Hits:
+        """Like `nearest`, plus the rest: scanned rows in `bins` bins, all others by cell."""
+        ids = np.empty((len(queries), top), np.int64)
+        best = np.empty((len(queries), top), np.float32)
+        cells = self._cells
+        size = np.diff(cells.start)
+        scanned, count = [], np.empty((len(queries), len(size)), np.int64)
+        for k, query in enumerate(queries):
+            order, similarity, probed = self._scan(query, top)
+            ids[k], best[k] = order[:top], similarity[:top]
+            scanned.append(Rest.from_similarities(similarity[top:], bins))
+            count[k] = size
+            count[k, probed] = 0
+        mean = queries @ cells.mean.T
+        beyond = Rest.from_cells(
+            count,
+            mean,
+            np.clip(queries @ cells.sample.T, -1.0, 1.0),
+            cells.owner,
+            np.maximum(mean - cells.radius, -1.0),
+            np.minimum(mean + cells.radius, 1.0),
+        )
+        rest = Rest.stack(scanned)
+        return Hits(ids, best, rest.beside(beyond) if count.any() else rest)
+
+    @property
+    def _cells(self) -> Cells:
+        if self._divided is None:
+            self._divided = Cells.divide(self._added)
+            self._added = self._divided.rows
+        return self._divided
+
+    def _scan(
+        self, query: NDArray[np.float32], top: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+        """Search in the nearest cells, enough of them to list `top` rows.
+
+        Returns ids and similarities of all their rows, the first `top` of them descending, and the cells.
+        """
+        cells = self._cells
+        size = np.diff(cells.start)
+        nearest = np.argsort(-(cells.mean @ query), kind="stable")
+        enough = int(np.searchsorted(np.cumsum(size[nearest]), top)) + 1
+        probed = np.sort(nearest[: max(PROBED, enough)])
+        parts = [slice(int(cells.start[cell]), int(cells.start[cell + 1])) for cell in probed]
+        # Copied first, because products of many small parts cost more than the copy.
+        rows, ids = cells.rows.join(parts), np.concatenate([cells.ids[part] for part in parts])
+        scores = np.empty((1, len(rows)), np.float32)
+        rows.products(Queries(query[None]), slice(0, len(rows)), scores)
+        similarity = np.clip(scores[0], -1.0, 1.0)
+        least = np.partition(similarity, len(ids) - top)[len(ids) - top]
+        listed = np.flatnonzero(similarity >= least)
+        listed = listed[np.lexsort((ids[listed], -similarity[listed]))[:top]]
+        others = np.delete(np.arange(len(ids)), listed)
+        order = np.concatenate([listed, others])
+        return ids[order], similarity[order], probed
+
+
+def _assigned(rows: Planes, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(n,) the cell of each row, of about `count`."""
+    import faiss
+
+    n = len(rows)
+    some = np.sort(rng.choice(n, min(n, _TRAINED_ON * count), replace=False))
+    kmeans = faiss.Kmeans(
+        rows.dim, count, niter=_ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
+    )
+    kmeans.train(rows.take(some).floats())
+    return np.concatenate(
+        [kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0] for block in _blocks(n)]
+    )
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    for start in range(0, n, _BLOCK):
+        yield slice(start, min(start + _BLOCK, n))
+
+
+def _check(cells: Cells) -> None:
+    """Raise `ValueError` where the arrays do not fit each other."""
+    n, dim, c = len(cells.rows), cells.rows.dim, len(cells.radius)
+    kinds = {name: getattr(cells, name).dtype.str for name in _ARRAYS}
+    shapes = [cells.ids.shape, cells.start.shape, cells.mean.shape, cells.sample.shape]
+    if kinds != _ARRAYS or shapes != [(n,), (c + 1,), (c, dim), (len(cells.owner), dim)]:
+        raise ValueError("the parts differ in size or kind")
+    if cells.start[0] != 0 or cells.start[-1] != n or (np.diff(cells.start) <= 0).any():
+        raise ValueError("the cells do not cover the rows")
+    if not np.array_equal(np.bincount(cells.owner, minlength=c), np.minimum(np.diff(cells.start), SAMPLED)):
+        raise ValueError("the sample does not fit the cells")
+    if not (np.bincount(cells.ids, minlength=n) == 1).all():
+        raise ValueError("a row is there twice or not at all")
