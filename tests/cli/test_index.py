@@ -73,7 +73,7 @@ def test_make_add_attribute_remove(art: Path, tmp_path: Path) -> None:
         (["--add"], "does not exist"),
         (["--add", "--mappers", "x"], "--mappers cannot be changed with --add"),
         (["--add", "--factory", "Flat"], "--factory cannot be changed with --add"),
-        (["--factory", "IVF"], "unknown index factory"),
+        (["--factory", "HNSW"], "unknown index factory"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], words: str, art: Path, tmp_path: Path) -> None:
