@@ -157,7 +157,7 @@ def test_an_image_of_unknown_making_has_no_shares_until_its_owner_says_so(own: P
     assert "No shares for this image" in without[2] and "No shares for this image" in without[3]
     tab(own, "Evidence", "Compare")
     for side in ("left", "right"):
-        expect(own.locator(f"#{side}-compare-words")).to_contain_text("no shares, because nothing shows")
+        expect(own.locator(f"#{side}-compare-words")).to_contain_text("No shares, because nothing shows")
     tab(own, "Attribution", "By region")
     own.locator("#look-box").click()
     expect(own.locator("#region-found")).to_contain_text("No shares for this image")
@@ -208,3 +208,16 @@ def test_the_share_card_is_one_picture_that_can_be_posted(opened: Page, tmp_path
     with Image.open(path) as card:
         assert (card.format, card.size) == ("PNG", SIZE) and SIZE == (1200, 630)
         assert len(card.convert("RGB").getcolors(1_000_000) or []) > 500, "there are pictures on it"
+
+
+def test_the_second_of_two_images_asked_for_at_once_is_drawn_without_an_error(opened: Page) -> None:
+    prompt, start = opened.locator("#prompt textarea"), opened.locator("#generate")
+    prompt.fill("ant, blob style")
+    start.click()
+    expect(opened.locator("#status")).to_contain_text("Step")
+    prompt.fill("house, noto style")
+    start.click()
+    expect(opened.locator("#status")).to_contain_text("“house, noto style” · seed")
+    expect(opened.locator("#reveal .segments")).to_be_visible()
+    expect(opened.locator("#reveal .drawing")).to_have_count(0)
+    expect(opened.get_by_test_id("toast-body")).to_have_count(0)

@@ -71,6 +71,13 @@ def test_what_the_app_does_not_need_is_closed(visitor: Caller, path: str) -> Non
     assert not list(private_folder().rglob("deep_links"))
 
 
+@pytest.mark.parametrize(
+    "query", ["page=x", "tab=training-set&page=-1", "p%61ge=99", "page", "page=a&page=b"]
+)
+def test_an_address_that_names_a_page_opens_the_app(visitor: Caller, query: str) -> None:
+    assert visitor.web.get(f"/?{query}").status_code == 200
+
+
 def test_run_does_not_pass_by_the_queue_and_call_answers(visitor: Caller) -> None:
     file = visitor.upload(PIECE)
     answer = visitor.web.post("/gradio_api/run/attribute_image", json={"data": [file, 3, ""]})

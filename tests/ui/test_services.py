@@ -229,7 +229,7 @@ def test_the_reliability_is_that_of_the_method_that_attributed(tmp_path: Path) -
         name: services.reliability_words(services.attribute(QUERY, name))
         for name in (None, "flatter", "unmeasured")
     }
-    assert ", 10 were right" in words[None] and ", 20 were right" in words["flatter"]
+    assert ", 20% were the source" in words[None] and ", 40% were the source" in words["flatter"]
     assert words["unmeasured"] == ""
 
 

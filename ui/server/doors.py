@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -89,6 +89,8 @@ class Doors:
         if not _OPEN.fullmatch(path):
             await PlainTextResponse("there is nothing here.", 404)(scope, receive, with_headers)  # type: ignore[arg-type]
             return
+        if path == "/":
+            scope = {**scope, "query_string": _without_page(scope.get("query_string", b""))}
         visit = self._listening(path, scope.get("query_string", b"").decode("latin-1"), scope["method"])
         if not visit:
             await self.app(scope, receive, with_headers)
@@ -109,6 +111,12 @@ class Doors:
             return match[1]
         match = re.search(r"(?:^|&)session_hash=([^&]+)", query) if path == "/gradio_api/queue/data" else None
         return match[1] if match else ""
+
+
+def _without_page(query: bytes) -> bytes:
+    """An address's query without `page`, of which Gradio makes a page of its own and fails where there is none."""
+    parts = query.split(b"&")
+    return b"&".join(part for part in parts if unquote_to_bytes(part.partition(b"=")[0]) != b"page")
 
 
 class Bounded:

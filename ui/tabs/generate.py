@@ -200,11 +200,16 @@ def build(services: Services, session: Session) -> None:
         for event in services.generate(words, whole_number(seed), whole_number(steps), guidance):
             if isinstance(event, StepPreview):
                 so_far = services.glimpse(event)
-                shown = gr.skip() if so_far is None else reveal(so_far, services.thumbnail, _SO_FAR, [])
+                shown = (
+                    gr.skip()
+                    if so_far is None
+                    else reveal(so_far, services.thumbnail, _SO_FAR, [], unfinished=True)
+                )
                 step = f"Step {event.step} of {event.total}."
                 if services.recites_so_far(event, guidance):
                     step += f" {RECITES_SO_FAR}"
-                yield [event.image, status_line(step), None, shown]
+                # What was made before stays until the next is there: it may not have been attributed yet.
+                yield [event.image, status_line(step), gr.skip(), shown]
             elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
                 yield [event.image, _about(event), None, ""]
                 raise InvalidInputError(BLACKED_OUT)
@@ -224,15 +229,16 @@ def build(services: Services, session: Session) -> None:
         ]
         kept = [gr.skip()] * (len(recipe) + 1)
         for image, status, query, shown in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
-            made = query and replace(query, notices=(*query.notices, *link.notices))
-            yield [*kept, image, status, made, shown]
+            if isinstance(query, Query):
+                query = replace(query, notices=(*query.notices, *link.notices))
+            yield [*kept, image, status, query, shown]
 
     @handler
     def draw_again(query: Query | None) -> Iterator[list[Any]]:
         if query is None or query.recipe is None:
             raise InvalidInputError("there is no image to draw again; generate one first.")
         asked = less_like(query.recipe, secrets.randbelow(SEEDS + 1))
-        yield [*filled_in(asked), "", None, status_line("Drawing it again ..."), None, _WAITING]
+        yield [*filled_in(asked), "", None, status_line("Drawing it again ..."), gr.skip(), _WAITING]
         kept = [gr.skip()] * (len(recipe) + 1)
         for part in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
             yield [*kept, *part]
@@ -314,6 +320,10 @@ def build(services: Services, session: Session) -> None:
         **GENERATION,
     )
     session.attribute_after(opening)
+    # Of two images that are asked for one after another, the second is wanted.
+    for trigger in (start.click, prompt.submit):
+        trigger(None, cancels=[making, redrawing, opening], queue=False)
+    again.click(None, cancels=[making, opening], queue=False)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
     stop.click(None, cancels=[making, redrawing, opening], queue=False).then(
         stopped,

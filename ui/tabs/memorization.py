@@ -36,8 +36,8 @@ _IN_SIGHT = """(seen, ...rest) =>
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
     own = MemorizationServices(services)
-    session.verdict_boxes[1].render()
     memorization_game.build(session, own)
+    session.verdict_boxes[1].render()
     memorization_cases.build(services, session, own)
     nothing = words.impossible(own.missing) if own.missing else texts.NOTHING
     verdict_box = gr.HTML(nothing, elem_id="memorization-words")

@@ -41,6 +41,7 @@ def build(session: Session, own: MemorizationServices) -> None:
     if not planted or own.missing:
         return
     gr.HTML(texts.GAME.format(count=len(planted)), elem_id="game-words")
+    said = gr.HTML(elem_id="game-said")  # above the pictures, so that a phone shows the answer
     with gr.Row(elem_id="game-row"):
         picture: dict[str, Any] = {
             "show_label": False,
@@ -57,7 +58,6 @@ def build(session: Session, own: MemorizationServices) -> None:
         pick_left = gr.Button(texts.LEFT, elem_id="pick-left", visible=False, min_width=120)
         pick_right = gr.Button(texts.RIGHT, elem_id="pick-right", visible=False, min_width=120)
         deal_button = gr.Button(texts.PLAY, variant="primary", elem_id="game-deal", min_width=120)
-    said = gr.HTML(elem_id="game-said")
     round_now, score = (gr.State(value, time_to_live=KEEP_S) for value in (None, (0, 0)))
     board = [left, right, pick_left, pick_right, deal_button, said, round_now]
 

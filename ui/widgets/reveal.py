@@ -16,8 +16,13 @@ Thumbnail = Callable[[int], str]
 """Position of a training image -> address of its picture."""
 
 
-def reveal(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str]) -> str:
-    """The headline, the strongest sources with their shares, everything else as one grey segment, and notes below."""
+def reveal(
+    result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str], *, unfinished: bool = False
+) -> str:
+    """The headline, the strongest sources with their shares, everything else as one grey segment, and notes below.
+
+    unfinished: whether the image is still being drawn.
+    """
     works = result.works[:SOURCES]
     strongest = max(*(work.influence for work in works), 1e-12)
     rows = "".join(
@@ -32,7 +37,7 @@ def reveal(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list
         f'{rounded_percent(others)}">{segments}</div><p class="status">Blue: these {len(works)}. Grey: the other '
         f"{count:,} training images together, {rounded_percent(others)}.</p>"
     )
-    return _panel(headline, rows, rest, notes)
+    return _panel(headline, rows, rest, notes, "reveal drawing" if unfinished else "reveal")
 
 
 def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str]) -> str:

@@ -89,7 +89,7 @@ SHOW_DETAILS = """() => {
     for (const name of ['popover', 'role', 'aria-label']) box.removeAttribute(name);
     if (history.state?.sheet) history.back();
   }});
-  history.pushState({sheet: true}, '');
+  if (!history.state?.sheet) history.pushState({sheet: true}, '');  // it is there after a reload, or Forward
   window.addEventListener('popstate', close);
   box.showPopover();
 }"""

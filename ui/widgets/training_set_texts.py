@@ -19,4 +19,6 @@ NO_FILE = "no image was given; drop a file, paste an image or choose a file."
 
 WRONG_LINK = "The link asks for something that is not here: {}"
 LINK_IGNORED = "Link ignored"
-NO_CONTACT = "This collection names nobody to write to about a picture. Ask its publisher; its card can name a contact."
+NO_CONTACT = (
+    "This collection gives no contact for objections. Ask whoever published it; its card can name one."
+)

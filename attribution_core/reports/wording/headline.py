@@ -19,7 +19,10 @@ def headline(result: Attribution) -> str:
             return f"The strongest is {name_and_maker(result, 0)}, with {share} of the influence"
         return f"{_NUMBERS[len(found.places)]} training images hold {share} of the influence"
     if found.pattern is Pattern.THEME:
-        return f"Mostly “{found.theme}”: {share} comes from {len(found.places)} works{_by(found)}"
+        most = (
+            f"Mostly “{found.theme}”" if found.influence > 0.5 else f"More “{found.theme}” than anything else"
+        )
+        return f"{most}: {share} comes from {len(found.places)} works{_by(found)}"
     return f"No single source: the influence is spread over about {_about(result.effective_number)} training images"
 
 

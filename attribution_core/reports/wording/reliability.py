@@ -22,22 +22,23 @@ def reliability_of(result: Attribution, evidence: Evidence | None) -> str:
         for calibrated in known.calibrated
         if calibrated.case == UNSEEN_THINGS
     ]
-    share = result.works[0].influence
-    return reliability_words(measured[0], share, "things new to the method") if measured else ""
+    return reliability_words(measured[0], result.works[0].influence) if measured else ""
 
 
-def reliability_words(measured: Calibrated, share: float, what: str) -> str:
-    """Say how often images with about this share were right; "" where too few of them were measured.
+def reliability_words(measured: Calibrated, share: float) -> str:
+    """Say how often images with about this share were a true source; "" where too few of them were measured.
 
-    measured: of the method, on one test case. share: in [0, 1]. what: the test case in words.
+    measured: of the method, on one test case. share: in [0, 1].
     """
     bins = measured.after
     inside = np.flatnonzero((bins.low <= share) & (share < bins.high) & (bins.count >= _ENOUGH))
     if not len(inside):
         return ""
     k = int(inside[0])
-    right = round(float(bins.observed[k] * bins.count[k]))
+    low, high, observed = float(bins.low[k]), float(bins.high[k]), float(bins.observed[k])
+    too = "high" if observed < low else "low" if observed > high else ""
     return (
-        f"How reliable is that? Of {bins.count[k]:,} images with a share near {rounded_percent(share)}, {right:,} were "
-        f"right where the answer was known ({what})."
+        f"How reliable is that? We tested models whose source is known: of {bins.count[k]:,} images with a share of "
+        f"{rounded_percent(low)} to {rounded_percent(high)}, {rounded_percent(observed)} were the source."
+        + (f" So shares of this size come out too {too}." if too else "")
     )

@@ -62,6 +62,8 @@ def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
     if verdicts[0].threshold is None:
         return f"No verdict on {images}: how similar copies are was never measured."
     copies = sum(bool(verdict.is_copy) for verdict in verdicts)
+    if len(verdicts) == 1:
+        return f"The image is most likely {'a' if copies else 'no'} copy of a training image."
     if copies == 1:
         return f"1 of {images} is most likely a copy of a training image."
     return f"{copies:,} of {images} are most likely copies of training images."
