@@ -87,8 +87,16 @@ def generate(page: Page, prompt: str = PROMPT, seed: int = 5) -> None:
 
 def set_steps(page: Page, steps: int) -> None:
     unfold(page, "recipe-fold")
-    page.locator("#steps input[type=number]").fill(str(steps))
-    page.locator("#steps input[type=number]").blur()
+    field, slider = page.locator("#steps input[type=number]"), page.locator("#steps input[type=range]")
+    for _ in range(
+        5
+    ):  # Gradio draws the fields again just after their fold opens, without what was typed by then
+        field.fill(str(steps))
+        field.blur()
+        page.wait_for_timeout(200)
+        if slider.input_value() == str(steps):
+            break
+    expect(slider).to_have_value(str(steps))
 
 
 def choose(page: Page, box: str, name: str) -> None:

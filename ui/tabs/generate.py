@@ -320,10 +320,6 @@ def build(services: Services, session: Session) -> None:
         **GENERATION,
     )
     session.attribute_after(opening)
-    # Of two images that are asked for one after another, the second is wanted.
-    for trigger in (start.click, prompt.submit):
-        trigger(None, cancels=[making, redrawing, opening], queue=False)
-    again.click(None, cancels=[making, opening], queue=False)
     # First the end, then the word, or a preview that was still on its way would stand in its place.
     stop.click(None, cancels=[making, redrawing, opening], queue=False).then(
         stopped,
