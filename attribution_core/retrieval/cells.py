@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from attribution_core.common.files import atomic_path
 from attribution_core.common.mapped import mapped
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
+from attribution_core.retrieval.local import LocalFile
 from attribution_core.retrieval.planes import Planes, Queries
 from attribution_core.retrieval.rest import Rest
 
@@ -92,7 +92,7 @@ class Cells:
         )
 
 
-class CellScan:
+class CellScan(LocalFile):
     """Search in the nearest cells; all others are estimated from a sample of each."""
 
     FILE = "cells.safetensors"
@@ -101,11 +101,6 @@ class CellScan:
     def __init__(self, rows: Planes, cells: Cells | None = None) -> None:
         """Wrap rows as they are added, or cells."""
         self._added, self._divided = rows, cells
-
-    @classmethod
-    def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory unchanged; it works everywhere."""
-        return factory
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> CellScan:
@@ -124,13 +119,6 @@ class CellScan:
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise CheckpointError(f"'{path}' is not an index of cells; build it again.") from error
         return cls(rows, cells)
-
-    @classmethod
-    def clean_up(cls, folder: Path, keep: Any = None) -> bool:
-        """Delete the file of a replaced index."""
-        if keep is None:
-            (folder / cls.FILE).unlink(missing_ok=True)
-        return True
 
     def __len__(self) -> int:
         """Return the number of training images."""
@@ -156,12 +144,10 @@ class CellScan:
         with atomic_path(folder / self.FILE) as temporary:
             save_file(arrays, temporary)
 
-    def delete(self) -> None:
-        """Do nothing: everything is in this process's memory."""
-
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows in the scanned cells."""
-        found = [self._scan(query, top) for query in queries]
+        means = queries @ self._cells.mean.T
+        found = [self._scan(query, mean, top) for query, mean in zip(queries, means, strict=True)]
         ids = np.array([order[:top] for order, _, _ in found], dtype=np.int64)
         best = np.array([similarity[:top] for _, similarity, _ in found], dtype=np.float32)
         return Nearest(ids.reshape(len(queries), top), best.reshape(len(queries), top))
@@ -173,13 +159,13 @@ class CellScan:
         cells = self._cells
         size = np.diff(cells.start)
         scanned, count = [], np.empty((len(queries), len(size)), np.int64)
+        mean = queries @ cells.mean.T
         for k, query in enumerate(queries):
-            order, similarity, probed = self._scan(query, top)
+            order, similarity, probed = self._scan(query, mean[k], top)
             ids[k], best[k] = order[:top], similarity[:top]
             scanned.append(Rest.from_similarities(similarity[top:], bins))
             count[k] = size
             count[k, probed] = 0
-        mean = queries @ cells.mean.T
         beyond = Rest.from_cells(
             count,
             mean,
@@ -199,15 +185,15 @@ class CellScan:
         return self._divided
 
     def _scan(
-        self, query: NDArray[np.float32], top: int
+        self, query: NDArray[np.float32], mean: NDArray[np.float32], top: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-        """Search in the nearest cells, enough of them to list `top` rows.
+        """Search in the nearest cells, enough of them to list `top` rows. mean: (c,) the query's similarity to each.
 
         Returns ids and similarities of all their rows, the first `top` of them descending, and the cells.
         """
         cells = self._cells
         size = np.diff(cells.start)
-        nearest = np.argsort(-(cells.mean @ query), kind="stable")
+        nearest = np.argsort(-mean, kind="stable")
         enough = int(np.searchsorted(np.cumsum(size[nearest]), top)) + 1
         probed = np.sort(nearest[: max(PROBED, enough)])
         parts = [slice(int(cells.start[cell]), int(cells.start[cell + 1])) for cell in probed]

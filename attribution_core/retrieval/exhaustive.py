@@ -4,39 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.retrieval.hits import Hits, Nearest
+from attribution_core.retrieval.local import LocalFile
 from attribution_core.retrieval.rest import Rest
 
 _SCAN_VALUES = 16_000_000
 
 
-class ExhaustiveScan(ABC):
+class ExhaustiveScan(LocalFile, ABC):
     """What backends share that keep all rows in this process; each says how it computes similarities.
 
     Listed similarities and the rest come from the same pass. Working memory is bounded: about 64 MB of similarities at
     a time.
     """
-
-    FILE: ClassVar[str]
-    """Name of the backend's file."""
-
-    @classmethod
-    def check(cls, factory: str, folder: Path | None) -> str:
-        """Return the factory unchanged; it works everywhere."""
-        return factory
-
-    @classmethod
-    def clean_up(cls, folder: Path, keep: Any = None) -> bool:
-        """Delete the file of a replaced index."""
-        if keep is None:
-            (folder / cls.FILE).unlink(missing_ok=True)
-        return True
 
     @abstractmethod
     def __len__(self) -> int:
@@ -45,9 +29,6 @@ class ExhaustiveScan(ABC):
     @abstractmethod
     def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
         """Write the inner products of (q, d) queries with all rows to scores, (q, n)."""
-
-    def delete(self) -> None:  # noqa: B027 -- that is all there is to do
-        """Do nothing: everything is in this process's memory."""
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""

@@ -169,11 +169,11 @@ class Rest:
         """Weighted points for plots and counts: the sample if there is one, else the bins' means."""
         if self.sample is None or self.sample_bin is None:
             return Points(self.mean, self.count.astype(np.float64))
-        bare, _ = self._bins()
-        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])[self.sample_bin]
+        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])
+        bare = drawn == 0
         return Points(
             np.hstack([self.mean[:, bare], self.sample]),
-            np.hstack([self.count[:, bare], self.count[:, self.sample_bin] / drawn]),
+            np.hstack([self.count[:, bare], self.count[:, self.sample_bin] / drawn[self.sample_bin]]),
         )
 
     def joined(self, similarity: ArrayLike) -> Rest:
@@ -332,7 +332,7 @@ class Rest:
         certain_high = np.maximum(log_sum(most), certain_low)
         if self.sample is None or self.sample_bin is None:
             return LogSum(certain_low, certain_low, certain_high, certain_low, self.kind)
-        bare, sampled = self._bins()
+        sampled = np.bincount(self.sample_bin, minlength=self.count.shape[1]) > 0
         place = np.cumsum(sampled) - 1
         peak = np.max(self.sample, axis=1, initial=-1.0)
         strata = StratifiedSample(
@@ -344,18 +344,12 @@ class Rest:
             place[self.sample_bin],
         )
         sums = log_sampled_sum(strata, lambda s: function(s, peak), shift(peak))
-        others = (log_sum(least[:, bare]), log_sum(least[:, bare]), log_sum(most[:, bare]))
+        below, above = log_sum(least[:, ~sampled]), log_sum(most[:, ~sampled])
         low, estimate, high = (
             np.clip(np.logaddexp(one, other), certain_low, certain_high)
-            for one, other in zip(sums, others, strict=True)
+            for one, other in zip(sums, (below, below, above), strict=True)
         )
         return LogSum(low, estimate, high, certain_low, RestKind.SAMPLED)
-
-    def _bins(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(b,) whether a bin has no sample, and whether it has one."""
-        assert self.sample_bin is not None
-        drawn = np.bincount(self.sample_bin, minlength=self.count.shape[1])
-        return drawn == 0, drawn > 0
 
 
 def _log1m(values: FloatArray) -> FloatArray:
