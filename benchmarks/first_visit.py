@@ -49,7 +49,7 @@ PROMPTS = (
     "the Mona Lisa",
     "smiling face",
 )
-"""Typed by people who did not know what the generator had learned."""
+"""Made up in the manner of people who do not know what the generator has learned; newcomers typed the first six."""
 _PATIENCE_MS = 120_000
 _IN_SIGHT = """() => {
   const first = document.querySelector('#reveal li'), picture = first?.querySelector('img');
