@@ -18,7 +18,7 @@ from attribution_core.common.images import read_image
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.generation.generator import GeneratedImage, Generator
 from attribution_core.settings import Settings
-from tests.support.browser import generate, hand_over, saved, tab, watched
+from tests.support.browser import generate, hand_over, saved, tab, unfold, watched
 from tests.support.fakes import shape_image
 from tests.support.uploads import holds
 from ui.services.artwork import Desk
@@ -122,7 +122,7 @@ def test_prompts_are_ranked_and_can_be_stopped(
     expect(mine.locator("#survey-pictures img")).to_have_count(4)
     expect(stop).to_be_hidden()
     prompts = mine.locator("#survey-prompts textarea")
-    mine.locator("#survey-more > button").click()
+    unfold(mine, "survey-more")
     # Nothing is written over what is typed while the first prompts are drawn.
     expect(prompts).to_have_value("")
     mine.locator("#survey-near").click()
@@ -165,7 +165,7 @@ def test_it_learns_and_the_generator_is_as_before(mine: Page, tmp_path: Path, up
     tab(mine, "My artwork")
     drop(mine, tmp_path, 900, 17)
     expect(mine.locator("#artwork-pieces img")).to_have_count(2)
-    mine.locator("#learn-more > button").click()
+    unfold(mine, "learn-more")
     mine.get_by_label("They share a style").check()
     expect(mine.locator("#learn-prompts textarea")).to_have_value(re.compile(r"in the style of V\* art"))
     mine.get_by_label("They show one thing").check()
@@ -229,12 +229,12 @@ def test_bad_input_is_one_sentence(mine: Page, tmp_path: Path, uploads: Path) ->
     mine.locator("#artist input, #artist textarea").first.fill("  ")
     mine.locator("#ask-credited").click()
     expect(mine.locator("#credited-words")).to_be_visible()  # a name is not needed
-    mine.locator("#learn-more > button").click()
+    unfold(mine, "learn-more")
     mine.locator("#learn-prompts textarea").fill("a cat")
     mine.locator("#ask-learned").click()
     said("does not hold V*")
     expect(mine.locator("#learn-status")).to_be_empty()
-    mine.locator("#survey-more > button").click()
+    unfold(mine, "survey-more")
     expect(mine.locator("#survey-pictures img")).to_have_count(4)
     mine.locator("#survey-prompts textarea").fill(" ")
     mine.locator("#ask-survey").click()

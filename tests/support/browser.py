@@ -26,8 +26,11 @@ def tab(page: Page, name: str, part: str = "") -> None:
 
 def unfold(page: Page, fold: str) -> None:
     """Open an accordion of the tab in sight where it is closed."""
-    if not page.locator(f"#{fold} [data-testid=accordion-content]").is_visible():
+    content = page.locator(f"#{fold} [data-testid=accordion-content]")
+    if not content.is_visible():
         page.locator(f"#{fold} > button.label-wrap").click()
+        expect(content).to_be_visible()
+        page.wait_for_timeout(300)  # Gradio sets the fields just after it drew them, over what was typed
 
 
 def dismiss(page: Page) -> None:
@@ -87,16 +90,9 @@ def generate(page: Page, prompt: str = PROMPT, seed: int = 5) -> None:
 
 def set_steps(page: Page, steps: int) -> None:
     unfold(page, "recipe-fold")
-    field, slider = page.locator("#steps input[type=number]"), page.locator("#steps input[type=range]")
-    for _ in range(
-        5
-    ):  # Gradio draws the fields again just after their fold opens, without what was typed by then
-        field.fill(str(steps))
-        field.blur()
-        page.wait_for_timeout(200)
-        if slider.input_value() == str(steps):
-            break
-    expect(slider).to_have_value(str(steps))
+    page.locator("#steps input[type=number]").fill(str(steps))
+    page.locator("#steps input[type=number]").blur()
+    expect(page.locator("#steps input[type=range]")).to_have_value(str(steps))
 
 
 def choose(page: Page, box: str, name: str) -> None:
