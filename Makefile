@@ -35,7 +35,7 @@ ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else  # a browser, its app and other tests would starve each other
 	$(PY) -m pytest -n auto --dist loadfile --ignore=tests/browser
-	$(PY) -m pytest tests/browser
+	$(PY) -m pytest tests/browser -raR --reruns 1  # what failed once, in a browser that was slow, is listed
 endif
 
 browser:
