@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from attribution_core.cli.index import FACTORIES, factory_or_store
+
 
 def from_release(
     encoder: Annotated[
@@ -30,14 +32,13 @@ def from_release(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, which is linked to, not copied.")
     ] = None,
-    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16, SQ8x2 or IVF; default: SQfp16.")] = None,
+    factory: Annotated[str | None, typer.Option(help=FACTORIES)] = None,
     store: Annotated[
         str | None, typer.Option(help="Instead of --factory: milvus://HOST:PORT, or milvus:FILE.db.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the collection in the app.")] = "LAION subset",
 ) -> None:
     """Build a collection for the app from released features, mappers, calibrator and captions."""
-    from attribution_core.cli.index import factory_or_store
     from attribution_core.cli.progress import progress_bar
     from attribution_core.collection.collection import Collection
     from attribution_core.collection.from_release import find_release, row_of
@@ -60,7 +61,7 @@ def from_release(
             calibrator=calibrator,
             captions=captions,
             images=images,
-            factory=factory_or_store(factory, store, "SQfp16"),
+            factory=factory_or_store(factory, store),
             name=name,
             on_progress=show,
         )

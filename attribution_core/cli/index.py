@@ -13,6 +13,7 @@ from attribution_core.common.text import one_line
 if TYPE_CHECKING:
     from attribution_core.collection.build_report import IndexReport, Skipped
 
+FACTORIES = "Flat, SQfp16, SQ8x2, IVF or auto: SQ8x2 for up to 200,000 images, else IVF; default: auto."
 NAMED = 20
 """How many skipped images are named on the screen; skipped.json names all."""
 
@@ -34,7 +35,7 @@ def index(
         ),
     ] = None,
     mappers: Annotated[Path | None, typer.Option(help="Folder of a mapper pair; default: none.")] = None,
-    factory: Annotated[str | None, typer.Option(help="Flat, SQfp16, SQ8x2 or IVF; default: Flat.")] = None,
+    factory: Annotated[str | None, typer.Option(help=FACTORIES)] = None,
     store: Annotated[
         str | None,
         typer.Option(
@@ -132,7 +133,7 @@ def index(
                     read_as=read_as,
                     id_from_file=id_from_file,
                 ),
-                index=IndexOptions(factory_or_store(factory, store, "Flat"), threshold),
+                index=IndexOptions(factory_or_store(factory, store), threshold),
                 engine=Engine(engine, workers),
                 on_progress=on_progress,
             )
@@ -146,17 +147,17 @@ def index(
     _print_report(report, out, metadata is not None, add)
 
 
-def factory_or_store(factory: str | None, store: str | None, default: str) -> str:
+def factory_or_store(factory: str | None, store: str | None) -> str:
     """Return the factory for --factory or --store. Raises `InvalidInputError` for both, or for an invalid store."""
     from attribution_core.errors import InvalidInputError
-    from attribution_core.retrieval.backends import BACKENDS, check_factory
+    from attribution_core.retrieval.backends import AUTO, BACKENDS, check_factory
 
     if factory is not None and store is not None:
         raise InvalidInputError(
             f"--factory {factory} keeps features in the collection, --store in Milvus; give only one of them."
         )
     if store is None:
-        return factory or default
+        return factory or AUTO
     if ":" not in store or store.partition(":")[0] not in BACKENDS:
         raise InvalidInputError(
             f"--store '{store}' is not a valid address; expected milvus://HOST:PORT, or milvus:FILE.db for a file."

@@ -19,6 +19,7 @@ from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.mapping.pair import MapperPair
+from attribution_core.retrieval.backends import AUTO
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
@@ -117,7 +118,7 @@ class Collection:
         encoder: str,
         features: NDArray[np.float32],
         mappers: MapperPair | None = None,
-        factory: str = "SQfp16",
+        factory: str = AUTO,
         calibrator: Calibrator | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> Collection:
@@ -144,7 +145,7 @@ class Collection:
         calibrator: Path | str | None = None,
         captions: Path | str | None = None,
         images: Path | str | None = None,
-        factory: str = "SQfp16",
+        factory: str = AUTO,
         name: str = "LAION subset",
         on_progress: OnProgress | None = None,
     ) -> Collection:
@@ -180,7 +181,7 @@ class Collection:
         encoder: str,
         features: NDArray[np.float32],
         mappers: MapperPair | None = None,
-        factory: str = "SQfp16",
+        factory: str = AUTO,
         calibrator: Calibrator | None = None,
     ) -> Collection:
         """Add another encoder or other mappers as a method, and open the collection with it.

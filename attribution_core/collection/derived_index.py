@@ -25,7 +25,7 @@ from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.index import TrainingIndex
 
 CACHE = USER_CACHE / "indexes"
-FACTORY = "SQfp16"
+FACTORY = "SQ8x2"
 LOG = logging.getLogger("attribution_explorer")
 
 

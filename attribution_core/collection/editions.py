@@ -144,8 +144,10 @@ def publish(
     shards = _stems(following.features, PIXELS)
     factory, encoder = str(following.card["factory"]), str(following.card["encoder"])
     pair = MapperPair.load(following.mappers(), encoder=encoder)
-    mapped = (pair.map_training(np.load(following.features / f"{stem}{FEATURES}")) for stem in shards)
-    index = TrainingIndex.build_from(mapped, factory, encoder, home=following.index())
+    files = [following.features / f"{stem}{FEATURES}" for stem in shards]
+    count = sum(len(np.load(file, mmap_mode="r")) for file in files)
+    mapped = (pair.map_training(np.load(file)) for file in files)
+    index = TrainingIndex.build_from(mapped, factory, encoder, count, following.index())
     index.save(following.index())
     grouped = _group_near_duplicates(following, shards)
     for path, what in (

@@ -26,6 +26,7 @@ from attribution_core.mapping.pair import MapperPair
 from attribution_core.release.catalogue import PAPER_LICENCE, RELEASED
 from attribution_core.release.features import ReleasedTrainingFeatures
 from attribution_core.release.texts import open_texts
+from attribution_core.retrieval.backends import AUTO
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 
@@ -102,7 +103,7 @@ def write_release(
     calibrator: Path | str | None = None,
     captions: Path | str | None = None,
     images: Path | str | None = None,
-    factory: str = "SQfp16",
+    factory: str = AUTO,
     name: str = "LAION subset",
     on_progress: OnProgress | None = None,
 ) -> Path:

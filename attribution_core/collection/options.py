@@ -7,19 +7,19 @@ from enum import StrEnum
 
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
 from attribution_core.errors import InvalidInputError, unknown_name
-from attribution_core.retrieval.backends import check_factory
+from attribution_core.retrieval.backends import AUTO, check_factory
 
 
 @dataclass(frozen=True)
 class IndexOptions:
     """What can be changed later without encoding an image again.
 
-    factory: a name in `BACKENDS`, or the address of a Milvus store. near_duplicates: images up to this distance count
+    factory: as in `TrainingIndex.build`. near_duplicates: images up to this distance count
     as one work, 0 to 0.5; None groups none. Raises `InvalidInputError` if it is out of range or the address is not
     valid, `UnknownNameError` for an unknown factory.
     """
 
-    factory: str = "Flat"
+    factory: str = AUTO
     near_duplicates: float | None = THRESHOLD
 
     def __post_init__(self) -> None:

@@ -110,24 +110,33 @@ BACKENDS: dict[str, BackendSpec] = {
     "milvus+https": _MILVUS,
 }
 """By factory name, or by the scheme of a store's address."""
+AUTO = "auto"
+"""In place of a factory: the one that suits the number of rows."""
+EXACT_UP_TO = 200_000
+"""Rows that `AUTO` keeps in an exact index, `SQ8x2`; more are divided into cells, `IVF`."""
+
+
+def suited_to(count: int) -> str:
+    """Return the factory that `AUTO` means for a number of rows."""
+    return "SQ8x2" if count <= EXACT_UP_TO else "IVF"
 
 
 def spec_of(factory: str) -> BackendSpec:
     """Return the row of `BACKENDS` for a factory or store address. Raises `UnknownNameError`."""
     name = factory.partition(":")[0]
     if name not in BACKENDS:
-        raise unknown_name("index factory", factory, BACKENDS)
+        raise unknown_name("index factory", factory, [AUTO, *BACKENDS])
     return BACKENDS[name]
 
 
 def check_factory(factory: str, folder: Path | None = None) -> str:
-    """Validate a factory and return it as cards store it.
+    """Validate a factory, or `AUTO`, and return it as cards store it.
 
     folder: of the collection that will use it; if given, a store must be reachable. Raises `UnknownNameError` for a
     factory that is not in `BACKENDS`, `InvalidInputError` for an invalid store address, and `CheckpointError` for an
     unreachable store.
     """
-    return spec_of(factory).load().check(factory, folder)
+    return AUTO if factory == AUTO else spec_of(factory).load().check(factory, folder)
 
 
 def earlier_specs(folder: Path) -> Iterator[BackendSpec]:

@@ -2,7 +2,8 @@
 
 An inverted file (Jegou, Douze and Schmid, *Product Quantization for Nearest Neighbor Search*, TPAMI 2011). Rows are
 kept as in `SQ8x2`. Of a cell that is not scanned, the number of rows, their mean and their radius are stored, which
-bound the sum over them with certainty, and a few rows, which narrow the bounds (`Rest.from_cells`).
+bound the sum over them with certainty, and its first few rows narrow the bounds (`Rest.from_cells`): the rows of a cell
+are in random order.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from attribution_core.common.mapped import mapped
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.local import LocalFile
-from attribution_core.retrieval.planes import Planes, Queries
+from attribution_core.retrieval.planes import Planes
 from attribution_core.retrieval.rest import Rest
 
 PROBED = 64
 """Cells that are scanned for a query, at least."""
 SAMPLED = 16
-"""Rows kept of each cell."""
+"""Rows of each cell that stand for it where it is not scanned."""
 _TRAINED_ON = 64  # rows a cell
 _ROUNDS = 10  # of k-means
 _BLOCK = 20_000  # rows
 _SEED = 0
-_ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4", "sample": "<f4", "owner": "<i8"}
+_ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +41,11 @@ class Cells:
     """Rows in c cells.
 
     Attributes:
-        rows: (n, d) sorted by cell.
+        rows: (n, d) sorted by cell, in random order within each.
         ids: (n,) the number of each row in the order in which rows were added.
         start: (c + 1,) where each cell begins in `rows`, then n.
         mean: (c, d) mean of each cell's rows.
         radius: (c,) largest distance of a cell's row from its mean.
-        sample: (m, d) rows drawn evenly from each cell: `SAMPLED`, or all that it has.
-        owner: (m,) the cell of each sample row.
     """
 
     rows: Planes
@@ -54,8 +53,11 @@ class Cells:
     start: NDArray[np.int64]
     mean: NDArray[np.float32]
     radius: NDArray[np.float32]
-    sample: NDArray[np.float32]
-    owner: NDArray[np.int64]
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """(c,) number of rows in each cell."""
+        return np.diff(self.start)
 
     @classmethod
     def divide(cls, rows: Planes) -> Cells:
@@ -64,32 +66,20 @@ class Cells:
         cell = _assigned(rows, max(1, round(n**0.5)), rng)
         _, cell = np.unique(cell, return_inverse=True)  # without empty cells
         count = np.bincount(cell)
-        ids = np.argsort(cell, kind="stable")
+        shuffled = rng.permutation(n)
+        ids = shuffled[np.argsort(cell[shuffled], kind="stable")]
         start = np.append(0, np.cumsum(count))
         placed, owner = rows.take(ids), np.repeat(np.arange(len(count)), count)
         mean = np.zeros((len(count), rows.dim))
         for some in _blocks(n):
-            np.add.at(mean, owner[some], placed.take(some).floats())
+            here, first = np.unique(owner[some], return_index=True)
+            mean[here] += np.add.reduceat(placed.take(some).floats(), first, dtype=np.float64)
         mean /= count[:, None]
         radius = np.zeros(len(count))
         for some in _blocks(n):
             apart = np.linalg.norm(placed.take(some).floats() - mean[owner[some]], axis=1)
             np.maximum.at(radius, owner[some], apart)
-        drawn = np.concatenate(
-            [
-                first + np.sort(rng.choice(size, min(SAMPLED, size), replace=False))
-                for first, size in zip(start[:-1], count, strict=True)
-            ]
-        )
-        return cls(
-            placed,
-            ids,
-            start,
-            mean.astype(np.float32),
-            (radius + 1e-6).astype(np.float32),
-            placed.take(drawn).floats(),
-            owner[drawn],
-        )
+        return cls(placed, ids, start, mean.astype(np.float32), (radius + 1e-6).astype(np.float32))
 
 
 class CellScan(LocalFile):
@@ -157,7 +147,7 @@ class CellScan(LocalFile):
         ids = np.empty((len(queries), top), np.int64)
         best = np.empty((len(queries), top), np.float32)
         cells = self._cells
-        size = np.diff(cells.start)
+        size, drawn = cells.size, np.minimum(cells.size, SAMPLED)
         scanned, count = [], np.empty((len(queries), len(size)), np.int64)
         mean = queries @ cells.mean.T
         for k, query in enumerate(queries):
@@ -169,8 +159,8 @@ class CellScan(LocalFile):
         beyond = Rest.from_cells(
             count,
             mean,
-            np.clip(queries @ cells.sample.T, -1.0, 1.0),
-            cells.owner,
+            cells.rows.similarities(queries, cells.start[:-1], cells.start[:-1] + drawn),
+            np.repeat(np.arange(len(size)), drawn),
             np.maximum(mean - cells.radius, -1.0),
             np.minimum(mean + cells.radius, 1.0),
         )
@@ -192,16 +182,12 @@ class CellScan(LocalFile):
         Returns ids and similarities of all their rows, the first `top` of them descending, and the cells.
         """
         cells = self._cells
-        size = np.diff(cells.start)
         nearest = np.argsort(-mean, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(size[nearest]), top)) + 1
+        enough = int(np.searchsorted(np.cumsum(cells.size[nearest]), top)) + 1
         probed = np.sort(nearest[: max(PROBED, enough)])
-        parts = [slice(int(cells.start[cell]), int(cells.start[cell + 1])) for cell in probed]
-        # Copied first, because products of many small parts cost more than the copy.
-        rows, ids = cells.rows.join(parts), np.concatenate([cells.ids[part] for part in parts])
-        scores = np.empty((1, len(rows)), np.float32)
-        rows.products(Queries(query[None]), slice(0, len(rows)), scores)
-        similarity = np.clip(scores[0], -1.0, 1.0)
+        start, stop = cells.start[probed], cells.start[probed + 1]
+        ids = np.concatenate([cells.ids[a:b] for a, b in zip(start, stop, strict=True)])
+        similarity = cells.rows.similarities(query[None], start, stop)[0]
         least = np.partition(similarity, len(ids) - top)[len(ids) - top]
         listed = np.flatnonzero(similarity >= least)
         listed = listed[np.lexsort((ids[listed], -similarity[listed]))[:top]]
@@ -234,12 +220,10 @@ def _check(cells: Cells) -> None:
     """Raise `ValueError` where the arrays do not fit each other."""
     n, dim, c = len(cells.rows), cells.rows.dim, len(cells.radius)
     kinds = {name: getattr(cells, name).dtype.str for name in _ARRAYS}
-    shapes = [cells.ids.shape, cells.start.shape, cells.mean.shape, cells.sample.shape]
-    if kinds != _ARRAYS or shapes != [(n,), (c + 1,), (c, dim), (len(cells.owner), dim)]:
+    shapes = [cells.ids.shape, cells.start.shape, cells.mean.shape]
+    if kinds != _ARRAYS or shapes != [(n,), (c + 1,), (c, dim)]:
         raise ValueError("the parts differ in size or kind")
-    if cells.start[0] != 0 or cells.start[-1] != n or (np.diff(cells.start) <= 0).any():
+    if cells.start[0] != 0 or cells.start[-1] != n or (cells.size <= 0).any():
         raise ValueError("the cells do not cover the rows")
-    if not np.array_equal(np.bincount(cells.owner, minlength=c), np.minimum(np.diff(cells.start), SAMPLED)):
-        raise ValueError("the sample does not fit the cells")
     if not (np.bincount(cells.ids, minlength=n) == 1).all():
         raise ValueError("a row is there twice or not at all")

@@ -27,8 +27,8 @@ class ExhaustiveScan(LocalFile, ABC):
         """Return the number of training images."""
 
     @abstractmethod
-    def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        """Write the inner products of (q, d) queries with all rows to scores, (q, n)."""
+    def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the similarities of (q, d) unit queries to all rows, (q, n)."""
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
@@ -52,11 +52,7 @@ class ExhaustiveScan(LocalFile, ABC):
         """Yield each query's similarities to all rows, computed for a bounded number of queries at a time."""
         step = max(1, _SCAN_VALUES // len(self))
         for start in range(0, len(queries), step):
-            some = queries[start : start + step]
-            scores = np.empty((len(some), len(self)), dtype=np.float32)
-            self._similarities(some, scores)
-            # Rounding can push a cosine of unit rows past 1.
-            yield from np.clip(scores, -1.0, 1.0, out=scores)
+            yield from self._similarities(queries[start : start + step])
 
 
 def _empty_lists(queries: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -77,9 +77,11 @@ class FlatScan(ExhaustiveScan):
         with atomic_path(folder / self.FILE) as temporary, temporary.open("wb") as handle:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(handle.write))
 
-    def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
+    def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        products = np.empty((len(queries), len(self)), dtype=np.float32)
         for start, rows in self._decoded():
-            np.matmul(queries, rows.T, out=scores[:, start : start + len(rows)])
+            np.matmul(queries, rows.T, out=products[:, start : start + len(rows)])
+        return np.clip(products, -1.0, 1.0, out=products)  # rounding can push a cosine of unit rows past 1
 
     def _decoded(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         n, d = len(self), self.dim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -14,7 +14,14 @@ from pydantic import PositiveInt
 from attribution_core.common.arrays import unit_rows, whole
 from attribution_core.common.cards import PartCard, load_part, write_card
 from attribution_core.errors import AttributionError, CheckpointError, InvalidInputError
-from attribution_core.retrieval.backends import Backend, check_factory, earlier_specs, spec_of
+from attribution_core.retrieval.backends import (
+    AUTO,
+    Backend,
+    check_factory,
+    earlier_specs,
+    spec_of,
+    suited_to,
+)
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.rest import DEFAULT_BINS
 
@@ -65,7 +72,8 @@ class TrainingIndex:
 
         Args:
             train: (n, d) float32 unit rows, from `MapperPair.map_training`.
-            factory: A name in `BACKENDS`, or the address of a Milvus store.
+            factory: A name in `BACKENDS`, the address of a Milvus store, or "auto": `SQ8x2` for up to 200,000 rows,
+                else `IVF`.
             encoder: Name of the encoder that made the features; kept with the index.
             home: The folder that it will be saved to. A store's relative file is put next to it. Whatever is created in
                 a store is first noted in it, so that `discard` can delete what an interrupted run left.
@@ -75,7 +83,8 @@ class TrainingIndex:
             InvalidInputError: Rows are not of unit length, not finite, or there are none; the address is not valid.
             CheckpointError: A store cannot be reached.
         """
-        return cls.build_from([train], factory, encoder, home=home)
+        count = len(train) if isinstance(train, Sized) else None
+        return cls.build_from([train], factory, encoder, count, home)
 
     @classmethod
     def build_from(
@@ -88,10 +97,14 @@ class TrainingIndex:
     ) -> TrainingIndex:
         """Build from blocks of rows, of which only one is in memory at a time.
 
-        count: number of rows in all, if known, to allocate their memory once. Raises what `build` raises, and
-        `InvalidInputError` if the blocks hold another number of rows.
+        count: number of rows in all, if known, to allocate their memory once; "auto" needs it. Raises what `build`
+        raises, and `InvalidInputError` if the blocks hold another number of rows.
         """
         factory = check_factory(factory)
+        if factory == AUTO:
+            if count is None:
+                raise InvalidInputError("the factory 'auto' follows from the number of rows; give `count`.")
+            factory = suited_to(count)
         backend: Backend | None = None
         try:
             for block in blocks:

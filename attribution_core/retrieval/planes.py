@@ -7,8 +7,6 @@ as fast as they can be read from memory; on others, and for many queries at once
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +18,12 @@ from safetensors.numpy import save_file
 from attribution_core.common.files import atomic_path
 from attribution_core.common.mapped import mapped
 from attribution_core.errors import CheckpointError
+from attribution_core.retrieval import kernels
 from attribution_core.retrieval.exhaustive import ExhaustiveScan
 
-_LARGEST, _BASE = 127, 254
-_BLOCK_VALUES = 1_000_000  # of float32, 4 MB: they stay in the cache
-_PRODUCT_ROWS = 500_000
-_FEW = 4  # queries: more of them are faster as float32 products
-_QUERY_PLANES = 3  # a query's rounding is then below that of float32
-_FAST = ("avx512_vnni", "avx_vnni", "amx_int8")  # of `torch.cpu.get_capabilities`
+_LARGEST = 127
 
 Int8 = NDArray[np.int8]
-
-
-class Queries:
-    """Queries (q, d), in float32 and as 8-bit planes."""
-
-    def __init__(self, rows: NDArray[np.float32]) -> None:
-        """Keep the rows, (q, d)."""
-        self.rows = rows
-
-    def __len__(self) -> int:
-        """Return the number of queries."""
-        return len(self.rows)
-
-    @cached_property
-    def planes(self) -> tuple[Any, NDArray[np.float32]]:
-        """(d, planes * q) tensor of all planes, coarsest first, and (q,) value of one coarse unit."""
-        import torch
-
-        planes, step = split(self.rows, _QUERY_PLANES)
-        return torch.from_numpy(np.concatenate(planes)).t().contiguous(), step
 
 
 class Planes:
@@ -101,54 +75,28 @@ class Planes:
         start, self._count = self._count, self._count + len(rows)
         if self._count > len(self._step):
             self.reserve(self._count)
-        (self._coarse[start : self._count], self._fine[start : self._count]), step = split(rows, 2)
-        self._step[start : self._count] = step
+        new = slice(start, self._count)
+        self._coarse[new], self._fine[new], self._step[new] = split(rows)
 
     def take(self, rows: NDArray[np.int64] | slice) -> Planes:
         """Return some of the rows."""
         return Planes(*(array[rows] for array in self.arrays.values()))
 
-    def join(self, parts: Sequence[slice]) -> Planes:
-        """Return a copy of some parts of the rows, one after another."""
-        return Planes(*(np.concatenate([array[part] for part in parts]) for array in self.arrays.values()))
-
     def floats(self) -> NDArray[np.float32]:
         """(n, d) the rows in float32."""
-        return self._units(slice(0, self._count)) * (self._step[: self._count, None] / np.float32(_BASE))
+        coarse, fine, step = self.arrays.values()
+        return (coarse + fine / np.float32(kernels.FINE)) * step[:, None]
 
-    def products(self, queries: Queries, part: slice, out: NDArray[np.float32]) -> None:
-        """Write the inner products of q queries with a part of the rows to out, (q, rows of the part)."""
-        if len(queries) <= _FEW and integer_products_are_fast():
-            self._integer_products(queries, part, out)
-            return
-        step = max(1, _BLOCK_VALUES // self.dim)
-        for start in range(part.start, part.stop, step):
-            rows = slice(start, min(start + step, part.stop))
-            here = slice(rows.start - part.start, rows.stop - part.start)
-            np.matmul(queries.rows, self._units(rows).T, out=out[:, here])
-        out *= self._step[part] / np.float32(_BASE)
+    def similarities(
+        self, queries: NDArray[np.float32], start: NDArray[np.int64], stop: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return similarities of (q, d) unit queries to parts of the rows, (q, m), one part after another.
 
-    def _units(self, rows: slice) -> NDArray[np.float32]:
-        block = self._coarse[rows].astype(np.int16)
-        block *= _BASE
-        block += self._fine[rows]
-        return block.astype(np.float32)
-
-    def _integer_products(self, queries: Queries, part: slice, out: NDArray[np.float32]) -> None:
-        import torch
-
-        columns, query_step = queries.planes
-        coarse, fine = (
-            torch._int_mm(torch.from_numpy(plane[part]), columns) for plane in (self._coarse, self._fine)
-        )
-        both = coarse.float().add_(fine, alpha=1.0 / _BASE)
-        step = torch.from_numpy(self._step[part])
-        for k in range(len(queries)):
-            torch.mul(
-                both[:, k :: len(queries)] @ _plane_weights(),
-                step * float(query_step[k]),
-                out=torch.from_numpy(out[k]),
-            )
+        start, stop: (p,) of each part.
+        """
+        coarse, fine, step = self.arrays.values()
+        products = kernels.products(coarse, fine, step, queries, start, stop)
+        return np.clip(products, -1.0, 1.0, out=products)  # rounding can push a cosine of unit rows past 1
 
 
 class PlaneScan(ExhaustiveScan):
@@ -199,44 +147,20 @@ class PlaneScan(ExhaustiveScan):
         with atomic_path(folder / self.FILE) as temporary:
             save_file(self._planes.arrays, temporary)
 
-    def _similarities(self, queries: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        wanted = Queries(queries)
-        for start in range(0, len(self), _PRODUCT_ROWS):
-            part = slice(start, min(start + _PRODUCT_ROWS, len(self)))
-            self._planes.products(wanted, part, scores[:, part])
+    def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._planes.similarities(queries, *kernels.parts_of(len(self)))
 
 
-def split(rows: NDArray[np.float32], planes: int) -> tuple[list[Int8], NDArray[np.float32]]:
-    """Return 8-bit planes, coarsest first, and each row's step: row = step * sum of plane[k] / 254**k, rounded."""
+def split(rows: NDArray[np.float32]) -> tuple[Int8, Int8, NDArray[np.float32]]:
+    """Return coarse and fine plane of rows and each row's step: row = step * (coarse + fine / 254), rounded."""
     step = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny) / np.float32(_LARGEST)
     left = rows.astype(np.float64) / step[:, None]
-    digits = []
-    for _ in range(planes):
-        digit = np.clip(np.rint(left), -_LARGEST, _LARGEST)
-        digits.append(digit.astype(np.int8))
-        left = (left - digit) * _BASE
-    return digits, step.astype(np.float32)
-
-
-@cache
-def integer_products_are_fast() -> bool:
-    """Whether this processor has instructions for 8-bit products, and PyTorch, which uses them, is installed."""
-    try:
-        import torch
-    except ImportError:
-        return False
-    can = torch.cpu.get_capabilities()
-    return any(can.get(name) for name in _FAST)
+    coarse = np.clip(np.rint(left), -_LARGEST, _LARGEST)
+    fine = np.clip(np.rint((left - coarse) * kernels.FINE), -_LARGEST, _LARGEST)
+    return coarse.astype(np.int8), fine.astype(np.int8), step.astype(np.float32)
 
 
 def _longer(array: NDArray[Any], count: int) -> NDArray[Any]:
     longer = np.empty((max(count, len(array)), *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     return longer
-
-
-@cache
-def _plane_weights() -> Any:
-    import torch
-
-    return torch.tensor([1.0 / _BASE**k for k in range(_QUERY_PLANES)])

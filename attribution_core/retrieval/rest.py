@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive, safe_log, whole
 from attribution_core.errors import InvalidInputError
+from attribution_core.retrieval.kernels import histogram
 from attribution_core.retrieval.sampled_sum import StratifiedSample, log_sampled_sum
 
 DEFAULT_BINS = 4096
@@ -366,18 +367,16 @@ def _chord_weight(rest: Rest) -> FloatArray:
 def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
     if row.size == 0:
         return np.zeros((4, bins))
-    values = row.astype(np.float64)
-    least, greatest = values.min(), values.max()
+    least, greatest = float(row.min()), float(row.max())
     width = (greatest - least) / bins
-    if width <= 0:
-        place = np.zeros(row.size, dtype=np.int64)
+    if width > 0:
+        count, total = histogram(row, least, width, bins)
     else:
-        place = np.minimum(((values - least) / width).astype(np.int64), bins - 1)
-    count = np.bincount(place, minlength=bins).astype(np.float64)
+        count, total = np.zeros(bins, np.int64), np.zeros(bins)
+        count[0], total[0] = row.size, row.size * least
     edge = least + width * np.arange(bins + 1)
     # Rounding can put a value on an edge into either bin; widen the ends by far more than that.
     slack = 1e-9 * width + 4e-16
     low, high = np.maximum(edge[:-1] - slack, least), np.minimum(edge[1:] + slack, greatest)
-    total = np.bincount(place, weights=values, minlength=bins)
     mean = np.divide(total, count, out=0.5 * (low + high), where=count > 0)
     return np.stack([count, np.clip(mean, low, high), low, high])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +74,19 @@ def _bell_variance(
     apart = _by_bin((bins.sample - bins.mean[:, owner]) ** 2, owner, n_bins) / np.maximum(drawn, 1.0)
     pooled = (bins.count * apart).sum(axis=1) / np.maximum(bins.count.sum(axis=1), 1)
     width = np.sqrt(np.maximum(apart, pooled[:, None]))
-    node, weight = np.polynomial.hermite_e.hermegauss(_NODES)
     first, second = np.zeros_like(width), np.zeros_like(width)
-    for place, part in zip(node, weight / weight.sum(), strict=True):
-        here = function(np.clip(bins.mean + place * width, bins.low, bins.high))
+    for place, part in zip(*_bell_nodes(), strict=True):
+        here = function(np.minimum(np.maximum(bins.mean + place * width, bins.low), bins.high))
         first += part * here
         second += part * here**2
     return np.asarray(np.maximum(second - first**2, 0.0))
+
+
+@cache
+def _bell_nodes() -> tuple[FloatArray, FloatArray]:
+    """Return points and weights (`_NODES`,) for means over a standard normal distribution."""
+    node, weight = np.polynomial.hermite_e.hermegauss(_NODES)
+    return node, weight / weight.sum()
 
 
 def _by_bin(value: FloatArray, owner: NDArray[np.int64], n_bins: int) -> FloatArray:

@@ -25,6 +25,7 @@ from attribution_core.collection.editions import remove_images
 from attribution_core.collection.layout import CollectionLayout, exclusive
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError, UnknownNameError
+from attribution_core.retrieval import backends
 from tests.support.fakes import fake_collection, shape_image
 
 ENCODER = "rgb-thumbnail"
@@ -137,6 +138,19 @@ def test_what_cannot_be_added_to_is_refused(mine: Path, tmp_path: Path) -> None:
         tmp_path / "first", mine, encoder=ENCODER, index=IndexOptions(factory="SQfp16")
     ).collection
     assert (again.index.factory, len(Collection.open(mine, "twin").index)) == ("SQfp16", 10)
+
+
+def test_the_kind_of_index_follows_from_the_number_of_images(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "EXACT_UP_TO", 12)
+    found = [Collection.open(mine).index.factory]
+    found.append(
+        build_collection(folder_of(tmp_path / "more", range(20, 26)), mine, add=True).collection.index.factory
+    )
+    remove_images(mine, [f"{i:03d}.png" for i in range(20, 26)])
+    found.append(Collection.open(mine).index.factory)
+    assert found == ["SQ8x2", "IVF", "SQ8x2"]
 
 
 def test_removed_images_are_gone_from_every_file(mine: Path) -> None:

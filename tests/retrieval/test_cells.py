@@ -112,8 +112,8 @@ def _changed(**arrays):
         _changed(start=lambda a: a[::-1].copy()),
         _changed(start=lambda a: a[:-1]),
         _changed(mean=lambda a: a[:, :-1].copy()),
-        _changed(owner=lambda a: np.zeros_like(a)),
-        _changed(sample=lambda a: a[:-1]),
+        _changed(start=lambda a: np.minimum(a, a[-2])),
+        _changed(radius=lambda a: a[:-1]),
         _changed(step=lambda a: a[:-1]),
     ],
 )

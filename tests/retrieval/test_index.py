@@ -13,6 +13,7 @@ from attribution_core.errors import (
     InvalidInputError,
     UnknownNameError,
 )
+from attribution_core.retrieval import backends
 from attribution_core.retrieval.backends import BACKENDS
 from attribution_core.retrieval.exhaustive import _SCAN_VALUES
 from attribution_core.retrieval.hits import Nearest
@@ -305,9 +306,20 @@ def test_bad_tops(backend, top):
         TrainingIndex.build(unit(10, 4), backend).search(unit(1, 4), top)
 
 
+def test_auto_is_exact_for_few_rows_and_divides_many_into_cells(monkeypatch):
+    assert [backends.suited_to(n) for n in (1, 200_000, 200_001)] == ["SQ8x2", "SQ8x2", "IVF"]
+    monkeypatch.setattr(backends, "EXACT_UP_TO", 50)
+    train = unit(51, 4)
+    assert TrainingIndex.build(train[:50], "auto").factory == "SQ8x2"
+    assert TrainingIndex.build(train, "auto").factory == "IVF"
+    assert TrainingIndex.build_from([train[:20], train[20:]], "auto", count=51).factory == "IVF"
+    with pytest.raises(InvalidInputError, match="give `count`"):
+        TrainingIndex.build_from([train], "auto")
+
+
 @pytest.mark.parametrize("factory", ["flat", "IVF16,Flat", "SQ8", ""])
 def test_unknown_factories_list_the_known(factory):
-    with pytest.raises(UnknownNameError, match="Known: Flat, SQfp16, SQ8x2, IVF"):
+    with pytest.raises(UnknownNameError, match="Known: auto, Flat, SQfp16, SQ8x2, IVF"):
         TrainingIndex.build(unit(10, 4), factory)
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
 from attribution_core.errors import CheckpointError
-from attribution_core.retrieval import planes
+from attribution_core.retrieval import kernels, planes
 from attribution_core.retrieval.index import TrainingIndex
 
 
@@ -19,45 +19,72 @@ def unit(n, d, seed=0):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def joined(digits, step):
-    return step[:, None].astype(np.float64) * sum(p / 254.0**k for k, p in enumerate(digits))
+def joined(coarse, fine, step):
+    return step[:, None].astype(np.float64) * (coarse + fine / 254.0)
 
 
 def test_a_row_split_by_hand():
-    digits, step = planes.split(np.array([[127.0, -1.5, 0.25, 0.0]], np.float32), 2)
+    coarse, fine, step = planes.split(np.array([[127.0, -1.5, 0.25, 0.0]], np.float32))
     assert step.tolist() == [1.0]
-    assert digits[0].tolist() == [[127, -2, 0, 0]]
-    assert digits[1].tolist() == [[0, 127, 64, 0]]  # 0.5 * 254, 0.25 * 254 = 63.5 to even
+    assert coarse.tolist() == [[127, -2, 0, 0]]
+    assert fine.tolist() == [[0, 127, 64, 0]]  # 0.5 * 254, 0.25 * 254 = 63.5 to even
 
 
-@given(arrays(np.float32, (3, 7), elements=st.floats(-1, 1, width=32)), st.integers(1, 3))
-def test_each_plane_leaves_half_a_step_of_the_next(rows, count):
-    digits, step = planes.split(rows, count)
-    error = np.abs(joined(digits, step) - rows).max(axis=1)
-    assert (error <= step / 2 / 254 ** (count - 1) * (1 + 1e-5) + 1e-38).all()
+@given(arrays(np.float32, (3, 7), elements=st.floats(-1, 1, width=32)))
+def test_a_value_is_off_by_half_a_fine_unit_at_most(rows):
+    coarse, fine, step = planes.split(rows)
+    error = np.abs(joined(coarse, fine, step) - rows).max(axis=1)
+    assert (error <= step / 2 / 254 * (1 + 1e-5) + 1e-38).all()
 
 
 def test_rounding_is_finer_than_that_of_float16():
     rows = unit(1000, 512)
-    ours = np.abs(joined(*planes.split(rows, 2)) - rows)
+    ours = np.abs(joined(*planes.split(rows)) - rows)
     halves = np.abs(rows.astype(np.float16).astype(np.float64) - rows)
     assert np.sqrt((ours**2).mean()) < np.sqrt((halves**2).mean()) / 3
 
 
-@pytest.mark.parametrize(("n", "d", "q"), [(1, 3, 1), (700, 16, 4), (3000, 513, 2)])
-def test_integer_and_float_products_agree(n, d, q, monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.setattr(planes, "_PRODUCT_ROWS", 1024)
-    index, query = TrainingIndex.build(unit(n, d), "SQ8x2"), unit(q, d, 1)
-    found = []
-    for fast in (True, False):
-        monkeypatch.setattr(planes, "integer_products_are_fast", lambda fast=fast: fast)
-        found.append(index.search(query, min(n, 20)))
-    assert found[0].similarity == pytest.approx(found[1].similarity, abs=1e-6)
-    assert (found[0].ids == found[1].ids).mean() > 0.99
-    assert found[0].rest.log_sum_exp(0.05).high == pytest.approx(
-        found[1].rest.log_sum_exp(0.05).high, abs=1e-5
-    )
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize(("n", "d", "q"), [(1, 3, 1), (700, 16, 4), (3003, 513, 2), (20_000, 8, 3)])
+def test_similarities_of_all_rows_and_of_parts_are_those_of_the_rows_in_float64(
+    n, d, q, threads, monkeypatch
+):
+    monkeypatch.setattr(kernels.faiss, "omp_get_max_threads", lambda: threads)
+    rows, queries = planes.Planes(*planes.split(unit(n, d))), unit(q, d, 1)
+    exact = queries.astype(np.float64) @ joined(*rows.arrays.values()).T
+    every = rows.similarities(queries, *kernels.parts_of(n))
+    assert every == pytest.approx(np.clip(exact, -1, 1), abs=5e-7)
+    start, stop = np.array([n // 2, 0, n - 1, n // 3]), np.array([n, n // 5, n, n // 3])
+    parts = [np.arange(a, b) for a, b in zip(start, stop, strict=True)]
+    assert np.array_equal(rows.similarities(queries, start, stop), every[:, np.concatenate(parts)])
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(kernels.faiss, "omp_get_max_threads", lambda: 2)
+
+    def work(piece):
+        if piece == 3:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        kernels.on_all_cores(work, 5)
+
+
+def test_a_histogram_by_hand():
+    values = np.array([0.0, 0.1, 0.25, 0.5, 1.0], np.float32)
+    count, total = kernels.histogram(values, 0.0, 0.25, 4)
+    assert count.tolist() == [2, 1, 1, 1]
+    assert total == pytest.approx([0.1, 0.25, 0.5, 1.0])
+
+
+def test_loops_are_compiled_where_nothing_can_be_kept(monkeypatch):
+    def njit(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: ("compiled", function, options["nogil"])
+
+    monkeypatch.setattr(kernels.numba, "njit", njit)
+    assert kernels.compiled(len) == ("compiled", len, True)
 
 
 def test_the_same_file_from_blocks_and_reserved_memory(tmp_path):

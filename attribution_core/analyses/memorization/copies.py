@@ -27,7 +27,7 @@ HOW_TO_ADD = (
     f'"{KEY}": "pocket-sscd" (for drawings) or "{KEY}": "sscd" (for photographs) to its card.json.'
 )
 _BLOCK = 64  # images between two words on progress
-_FACTORY = "SQfp16"
+_FACTORY = "SQ8x2"
 Float32Matrix = NDArray[np.float32]
 
 
