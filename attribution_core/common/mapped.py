@@ -1,8 +1,9 @@
-"""Arrays of a safetensors file, mapped into memory."""
+"""Arrays in a safetensors file, mapped into memory, and written without a copy in memory."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,27 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 _KINDS = {"I8": "|i1", "I64": "<i8", "F32": "<f4"}
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays of the kinds that `mapped` reads; safetensors' own writer holds a copy of all of them in memory.
+
+    Raises `OSError` where they cannot be written, such as on a full disk.
+    """
+    names = {kind: name for name, kind in _KINDS.items()}
+    header, end = {}, 0
+    parts = sorted(
+        arrays.items(), key=lambda item: -item[1].itemsize
+    )  # each begins at a multiple of its values' size
+    for name, array in parts:
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": names[array.dtype.str], "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in parts:
+            array.tofile(file)
 
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:

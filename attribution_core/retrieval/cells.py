@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from attribution_core.common.files import atomic_path
-from attribution_core.common.mapped import mapped
+from attribution_core.common.mapped import mapped, write_arrays
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.local import LocalFile
@@ -61,7 +60,7 @@ class Cells:
 
     @classmethod
     def divide(cls, rows: Planes) -> Cells:
-        """Sort rows into about sqrt(n) cells by k-means, trained on some of them."""
+        """Sort the rows into about sqrt(n) cells by k-means, trained on some of them."""
         n, rng = len(rows), np.random.default_rng(_SEED)
         cell = _assigned(rows, max(1, round(n**0.5)), rng)
         _, cell = np.unique(cell, return_inverse=True)  # without empty cells
@@ -69,17 +68,18 @@ class Cells:
         shuffled = rng.permutation(n)
         ids = shuffled[np.argsort(cell[shuffled], kind="stable")]
         start = np.append(0, np.cumsum(count))
-        placed, owner = rows.take(ids), np.repeat(np.arange(len(count)), count)
+        owner = np.repeat(np.arange(len(count)), count)
+        rows.sort(ids)
         mean = np.zeros((len(count), rows.dim))
         for some in _blocks(n):
             here, first = np.unique(owner[some], return_index=True)
-            mean[here] += np.add.reduceat(placed.take(some).floats(), first, dtype=np.float64)
+            mean[here] += np.add.reduceat(rows.take(some).floats(), first, dtype=np.float64)
         mean /= count[:, None]
         radius = np.zeros(len(count))
         for some in _blocks(n):
-            apart = np.linalg.norm(placed.take(some).floats() - mean[owner[some]], axis=1)
+            apart = np.linalg.norm(rows.take(some).floats() - mean[owner[some]], axis=1)
             np.maximum.at(radius, owner[some], apart)
-        return cls(placed, ids, start, mean.astype(np.float32), (radius + 1e-6).astype(np.float32))
+        return cls(rows, ids, start, mean.astype(np.float32), (radius + 1e-6).astype(np.float32))
 
 
 class CellScan(LocalFile):
@@ -132,7 +132,7 @@ class CellScan(LocalFile):
         cells = self._cells
         arrays = cells.rows.arrays | {name: getattr(cells, name) for name in _ARRAYS}
         with atomic_path(folder / self.FILE) as temporary:
-            save_file(arrays, temporary)
+            write_arrays(temporary, arrays)
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows in the scanned cells."""
@@ -171,7 +171,6 @@ class CellScan(LocalFile):
     def _cells(self) -> Cells:
         if self._divided is None:
             self._divided = Cells.divide(self._added)
-            self._added = self._divided.rows
         return self._divided
 
     def _scan(

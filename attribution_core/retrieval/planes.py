@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from attribution_core.common.files import atomic_path
-from attribution_core.common.mapped import mapped
+from attribution_core.common.mapped import mapped, write_arrays
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval import kernels
 from attribution_core.retrieval.exhaustive import ExhaustiveScan
@@ -77,6 +76,13 @@ class Planes:
             self.reserve(self._count)
         new = slice(start, self._count)
         self._coarse[new], self._fine[new], self._step[new] = split(rows)
+
+    def sort(self, order: NDArray[np.int64]) -> None:
+        """Bring the rows into an order, (n,); one plane is copied at a time."""
+        n = self._count
+        self._coarse = self._coarse[:n][order]
+        self._fine = self._fine[:n][order]
+        self._step = self._step[:n][order]
 
     def take(self, rows: NDArray[np.int64] | slice) -> Planes:
         """Return some of the rows."""
@@ -145,7 +151,7 @@ class PlaneScan(ExhaustiveScan):
     def save(self, folder: Path) -> None:
         """Write the planes."""
         with atomic_path(folder / self.FILE) as temporary:
-            save_file(self._planes.arrays, temporary)
+            write_arrays(temporary, self._planes.arrays)
 
     def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._planes.similarities(queries, *kernels.parts_of(len(self)))
