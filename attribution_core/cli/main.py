@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -18,9 +17,10 @@ from attribution_core.cli.customize import customize
 from attribution_core.cli.download import download
 from attribution_core.cli.evaluate import evaluate
 from attribution_core.cli.from_release import from_release
+from attribution_core.cli.generate import generate
 from attribution_core.cli.index import index, remove
 from attribution_core.cli.memorization import memorization
-from attribution_core.cli.options import SaidSo
+from attribution_core.cli.options import Device, SaidSo
 from attribution_core.cli.report import report
 from attribution_core.cli.second_opinion import second_opinion
 from attribution_core.cli.streams import printable_streams
@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
@@ -111,51 +110,6 @@ def attribute(
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
-
-
-@app.command()
-@one_line_errors
-def generate(
-    prompt: Annotated[str, typer.Argument(help='What to draw; "" generates an unconditional image.')],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(help="Guidance scale; default: the generator's own.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="PNG file to write, with the recipe.")] = Path("generated.png"),
-    generator: Annotated[
-        str, typer.Option(help="Another generator: a name (see 'generators'), folder or hub name.")
-    ] = "",
-    device: Device = "auto",
-) -> None:
-    """Generate an image from PROMPT and save it with its recipe."""
-    from tqdm import tqdm
-
-    from attribution_core.collection.layout import CollectionLayout
-    from attribution_core.errors import InvalidInputError
-    from attribution_core.generation.generator import Generator
-
-    if out.is_dir():
-        raise InvalidInputError(f"'{out}' is a folder; give the name of a file to write.")
-    settings = Settings()
-    opened = Generator.open(
-        generator or settings.generator or CollectionLayout(settings.collection).generator, device=device
-    )
-    if opened.licence_notice:
-        typer.echo(opened.licence_notice, err=True)
-    if savings := str(opened.load().plan):
-        typer.echo(savings, err=True)
-    with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
-        result = opened.generate(
-            prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update()
-        )
-    result.save(out)
-    for notice in result.notices:
-        typer.echo(notice, err=True)
-    typer.echo(
-        f"{out}: {result.image.width} x {result.image.height} px, seed {seed}, {result.recipe.steps} steps, "
-        f"guidance {result.recipe.guidance:g}"
-    )
 
 
 @app.command()
@@ -239,6 +193,7 @@ app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
 app.command()(one_line_errors(from_release))
+app.command()(one_line_errors(generate))
 app.command()(one_line_errors(index))
 app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(remove))

@@ -14,15 +14,18 @@ from attribution_core.attribution.finding import LISTED
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import save_png
+from attribution_core.common.images import read_recipe, save_png
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
 from attribution_core.reports.wording.headline import headline
 from attribution_core.reports.wording.origin import ORIGIN
-from tests.support.fakes import fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from attribution_core.settings import Settings
+from tests.support.fakes import fake_collection, shape_image, shape_rows
+from tests.support.tiny_pipeline import make_pocket_like, save_example
+from ui.services.app import Services
 
 
 def run(*arguments: object) -> Result:
@@ -91,6 +94,61 @@ def test_a_recipe_says_who_made_the_image_and_a_damaged_one_is_a_note(tmp_path: 
         damaged = values is not None and values["seed"] == "many"
         assert ("note: the recipe in 'made.png' is ignored: " in result.stderr) is damaged
         assert result.stderr.count("\n") == damaged
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection whose captions name styles, most of them noto, with a tiny generator and no example."""
+    folder = tmp_path_factory.mktemp("styled") / "shapes"
+    rows = shape_rows(8)
+    for k, row in enumerate(rows):
+        row["style"] = "blob" if k < 2 else "noto"
+        row["short_caption"] = f"{row['short_caption']}, {row['style']} style"
+    fake_collection(folder, n=8)
+    Corpus.write(folder / "corpus/train-core.parquet", rows)
+    make_pocket_like(folder / "generator")
+    return folder
+
+
+def test_generate_adds_the_style_that_the_app_does_or_another_or_none(
+    styled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(styled))
+    out = tmp_path / "made.png"
+
+    def drawn(*asked: str) -> str:
+        done = run("generate", *asked, "--steps", 1, "--out", out, "--device", "cpu")
+        assert done.exit_code == 0, done.output
+        recipe = read_recipe(out)
+        assert recipe is not None and f"“{recipe['prompt']}”" in done.stdout
+        return str(recipe["prompt"])
+
+    assert Services.open(Settings(collection=styled)).usual_style == "noto"
+    assert drawn("a red bar") == "red bar, noto style"
+    assert drawn("red bar, blob style") == "red bar, blob style"
+    assert drawn("a red bar", "--style", "blob") == "red bar, blob style"
+    assert drawn("a red bar", "--style", "none") == "a red bar"
+    assert drawn("") == ""
+    assert drawn("a red bar", "--generator", str(styled / "generator")) == "a red bar"
+    save_example(styled, "1.png", shape_image(1), Recipe("red cat, blob style", 1, 4, 2.0))
+    assert Services.open(Settings(collection=styled)).usual_style == "blob"
+    assert drawn("a red bar") == "red bar, blob style"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--style", "nota"), "unknown style 'nota'; did you mean 'noto'? Known: noto, blob, none."),
+        (("--style", "noto", "--generator", "sdxl"), "'sdxl' is another; write the style into the prompt."),
+    ],
+)
+def test_a_style_that_cannot_be_added_is_one_line(
+    styled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(styled))
+    done = run("generate", "a red bar", *asked, "--out", tmp_path / "made.png")
+    assert done.exit_code == 2 and done.stderr.startswith("error: ") and done.stderr.endswith(f"{words}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
