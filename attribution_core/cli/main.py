@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,10 @@ from attribution_core.cli.train_mappers import train_mappers
 from attribution_core.common.text import message_of, one_line
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
+
+if TYPE_CHECKING:
+    from attribution_core.attribution.works import Work
+    from attribution_core.retrieval.rest import RestKind
 
 app = typer.Typer(
     help="Estimated influence of training images on a generated image.",
@@ -97,8 +101,15 @@ def attribute(
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
-    typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
-    for work in result.works:
+    intervals = [_interval(work, result.kind) for work in result.works]
+    if not all(intervals):
+        typer.echo(
+            "Where no interval is given, the influence is exact to the digits shown: every training image was compared."
+        )
+    width = max(len(interval) for interval in intervals)
+    column = f"{'(interval)':{width}}  " if width else ""
+    typer.echo(f"rank  influence  {column}similarity  caption; creator, licence")
+    for work, interval in zip(result.works, intervals, strict=True):
         first = work.places[0]
         credit, copies = result.credits[first], near_duplicates_words(work)
         words = (
@@ -106,10 +117,16 @@ def attribute(
             f"{credit.licence or 'licence unknown'}{f' ({copies})' if copies else ''}"
         )
         typer.echo(
-            f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
+            f"{first + 1:4d}  {work.influence:9.3%}  {f'{interval:{width}}  ' if width else ''}"
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
-    typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
+    typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
+
+
+def _interval(work: Work, kind: RestKind) -> str:
+    """A work's interval in brackets; "" where it is certain and its ends read the same."""
+    low, high = f"{work.low:.3%}", f"{work.high:.3%}"
+    return "" if kind == "exact" and low == high else f"({low} to {high})"
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -22,6 +24,7 @@ from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
 from attribution_core.reports.wording.headline import headline
 from attribution_core.reports.wording.origin import ORIGIN
+from attribution_core.retrieval.rest import Rest, RestKind
 from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection, shape_image, shape_rows
 from tests.support.tiny_pipeline import make_pocket_like, save_example
@@ -55,6 +58,27 @@ def test_attribute_prints_the_closest_first_and_the_rest(shapes: Path, query: Pa
     assert lines[0].split()[0] == "1"
     assert "black circle, flat style; Ben, CC0-1.0" in lines[0]
     assert "all 57 other training images" in lines[3]
+
+
+_EXACT = "Where no interval is given, the influence is exact to the digits shown"
+
+
+def test_an_interval_is_printed_only_where_its_ends_differ(
+    shapes: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run("attribute", query, "--collection", shapes, "--top", 3).stdout
+    assert printed.count(_EXACT) == 1 and "(interval)" not in printed and "% to " not in printed
+    assert printed.splitlines()[3] == "rank  influence  similarity  caption; creator, licence"
+    full = Attributor(Collection.open(shapes)).attribute(shape_image(7), LISTED, 0.05).head(3)
+    rest = full.hits.rest
+    one_bin = Rest(*([[float(value)]] for value in (57, 0.5, -0.5, 1.0)))
+    sampled = replace(rest, kind=RestKind.SAMPLED, sample=rest.mean, sample_bin=np.arange(rest.mean.shape[1]))
+    for others, exact in ((one_bin, False), (sampled, False), (rest, True)):
+        known = replace(full, hits=replace(full.hits, rest=others))
+        monkeypatch.setattr(Attributor, "attribute", lambda *_, known=known, **__: known)
+        printed = run("attribute", query, "--collection", shapes, "--top", 3).stdout
+        assert (_EXACT in printed) is exact
+        assert printed.count("% to ") == (0 if exact else 3), printed
 
 
 def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> None:
