@@ -40,6 +40,7 @@ from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
 from attribution_core.reports.thumbnails import thumbnail_uri
+from attribution_core.reports.wording.doubt import doubt_words
 from attribution_core.reports.wording.reliability import reliability_of
 from attribution_core.settings import Settings
 from ui.services import gpu
@@ -247,6 +248,17 @@ class Services:
     def reliability_words(self, result: Attribution) -> str:
         """How far the strongest share can be relied on; "" where that was not measured for its method."""
         return reliability_of(result, self.evidence)
+
+    def doubt_words(self, query: Query, result: Attribution) -> str:
+        """That an image may not show what its prompt asks for; "" without a sign of it, and where no sign was measured.
+
+        Of words that no caption says, a notice of the image's own tells.
+        """
+        own = result.made_by is MadeBy.THIS_GENERATOR and result.method == self.collection.method
+        if not own or query.recipe is None or not self.vocabulary.styles:
+            return ""
+        prompt = query.recipe.prompt
+        return "" if self.collection.corpus.unsaid(prompt) else doubt_words(result, prompt)
 
     def recites(self, recipe: Recipe | None, signal: NoiseSignal | None) -> bool:
         """Whether the noise signal warns that an image, finished or not, may be close to a training image."""

@@ -273,7 +273,9 @@ def build(services: Services, session: Session) -> None:
         file = as_file(query.png, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
         warning = gr.update(visible=services.recites(query.recipe, query.noise_signal))
-        return [file, _about(query), gr.update(value=file), *linked, shown, warning]
+        doubt = "" if result is None else services.doubt_words(query, result)
+        about = _about(query) + (doubt and status_line(doubt))
+        return [file, about, gr.update(value=file), *linked, shown, warning]
 
     session.add_view([image, status, png, copy, query_string, link, copied, revealed, recites], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
