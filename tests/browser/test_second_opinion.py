@@ -14,12 +14,16 @@ def test_a_stopped_one_leaves_nothing(opened: Page) -> None:
     expect(opened.locator("#made img")).to_be_visible()
     tab(opened, "Attribution", "Second opinion")
     expect(opened.locator("#opinion-status")).to_contain_text("Judges the first 50 images of the list for")
+    expect(opened.locator("#stop-opinion")).to_be_hidden()  # nothing runs
     opened.locator("#ask-opinion").click()
     expect(opened.locator("#opinion-status [role=progressbar]")).to_be_visible()
     expect(opened.locator("#opinion-status")).to_contain_text("seconds left")
     opened.locator("#stop-opinion").click()
     expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
+    expect(opened.locator("#stop-opinion")).to_be_hidden()
     expect(opened.locator("#opinion-words")).to_be_hidden()
+    opened.wait_for_timeout(1000)  # a stop counts as a failure, too, which must not take the word back
+    expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     tab(opened, "Generate")
     generate(opened, "green apple, noto style", 4)
     tab(opened, "Attribution", "Second opinion")
