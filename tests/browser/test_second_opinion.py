@@ -22,6 +22,10 @@ def test_a_stopped_one_leaves_nothing(opened: Page) -> None:
     expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     expect(opened.locator("#stop-opinion")).to_be_hidden()
     expect(opened.locator("#opinion-words")).to_be_hidden()
+    opened.locator("#ask-opinion").click()  # at once, while the first is still being put away
+    expect(opened.locator("#opinion-status [role=progressbar]")).to_be_visible()
+    opened.locator("#stop-opinion").click()
+    expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     opened.wait_for_timeout(1000)  # a stop counts as a failure, too, which must not take the word back
     expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     tab(opened, "Generate")
@@ -38,9 +42,6 @@ def test_two_rankings_side_by_side_until_there_is_another_image(
         generate(shapes, "red cat")
         tab(shapes, "Attribution", "Second opinion")
         expect(status).to_contain_text("red cat")
-        shapes.locator("#ask-opinion").click()
-        shapes.locator("#stop-opinion").click()
-        expect(status).to_contain_text("Stopped")
         shapes.locator("#ask-opinion").click()
         expect(status).to_contain_text("Done")
         expect(words.locator("h2")).to_be_visible()
