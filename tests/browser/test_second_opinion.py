@@ -22,11 +22,11 @@ def test_a_stopped_one_leaves_nothing(opened: Page) -> None:
     expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     expect(opened.locator("#stop-opinion")).to_be_hidden()
     expect(opened.locator("#opinion-words")).to_be_hidden()
-    opened.locator("#ask-opinion").click()  # at once, while the first is still being put away
+    opened.wait_for_timeout(1000)  # a stop counts as a failure, too, which must not take the word back
+    expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
+    opened.locator("#ask-opinion").click()  # and once more
     expect(opened.locator("#opinion-status [role=progressbar]")).to_be_visible()
     opened.locator("#stop-opinion").click()
-    expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
-    opened.wait_for_timeout(1000)  # a stop counts as a failure, too, which must not take the word back
     expect(opened.locator("#opinion-status")).to_contain_text("Stopped")
     tab(opened, "Generate")
     generate(opened, "green apple, noto style", 4)

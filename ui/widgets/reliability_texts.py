@@ -28,7 +28,7 @@ MISPLACED = (
     "For shares to be right on average, {after} of the influence would have to move. By likeness alone, it would be "
     "{before}."
 )
-PLOT = "Share given, and part that was right (reliability)"
+PLOT = "Shares that were right"
 PLOT_HELP = (
     "The nearer the blue points (calibrated) are to the dashed line, the more a share means what it says. Orange: by "
     "likeness alone (uncalibrated). Bars are 95% intervals; triangles are bounds where no true source was found."

@@ -16,10 +16,12 @@ SLIDER_INFO = (
     "0 is as fitted, each step of 1 doubles it. Left: fewer images share the influence. Right: more do."
 )
 RESET = "Back to the fitted scale"
-COLOURS = "Blue: shares as the page shows them (calibrated). Orange: by likeness alone (uncalibrated)."
-RANKS = "What each training image holds, strongest first (influence by rank)"
-CUMULATIVE = "What the strongest hold together (cumulative share)"
-HISTOGRAM = "How like the image all training images are (similarity)"
+COLOURS = (
+    "What each training image holds, strongest first; what the strongest hold together; and how like the image all "
+    "are. Blue: shares as the page shows them (calibrated). Orange: by likeness alone (uncalibrated)."
+)
+RANKS, CUMULATIVE, HISTOGRAM = "Share by rank", "Shares added up", "All by similarity"
+"""Short, so that on a phone they leave the legends in sight."""
 NUMBERS = "The numbers"
 TEMPERATURE, FITTED_VALUE, FITTED_TO = "Temperature", "fitted", "fitted: {:.4f}"
 EFFECTIVE, STRONGEST, OTHERS = (
