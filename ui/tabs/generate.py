@@ -215,9 +215,8 @@ def build(services: Services, session: Session) -> None:
                         step += f" {RECITES_SO_FAR}"
                     # What was made before stays until the next is there: it may not have been attributed yet.
                     yield [event.image, status_line(step), gr.skip(), shown]
-                elif (
-                    event.blacked_out
-                ):  # a black image has no influences, and nobody is to be credited for it
+                elif event.blacked_out:
+                    # A black image has no influences, and nobody is to be credited for it.
                     yield [event.image, _about(event), None, ""]
                     raise InvalidInputError(BLACKED_OUT)
                 else:
