@@ -9,7 +9,6 @@ the new page is loaded. Prints one JSON line per action, with the ratio of the m
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.settings import shipped
 from benchmarks.query import machine, summary
 from benchmarks.stores import rows as clustered_rows
+from tools.chromium import chromium
 from tools.serve import serve
 
 _ENCODER, _DIM = "pocket-clip", 256
@@ -111,18 +111,10 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="Repetitions of each action, at most 10.")] = 10,
 ) -> None:
     """Measure, and print one JSON line per action."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise typer.BadParameter("no program 'chromium' on the PATH.")
     source = Corpus.open(CollectionLayout(shipped("pocket")).corpus)
-    with tempfile.TemporaryDirectory() as folder:
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
         paths = [make(Path(folder) / str(n), source, n) for n in (len(source), count)]
-        with serve(paths[0]) as small, serve(paths[1]) as large, sync_playwright() as play:
-            browser = play.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
-            )
+        with serve(paths[0]) as small, serve(paths[1]) as large:
             pages = [browser.new_page() for _ in (small, large)]
             for page, served in zip(pages, (small, large), strict=True):
                 page.goto(served.url, timeout=_PATIENCE_MS)
@@ -133,7 +125,6 @@ def main(
                 each = {f"{len(source):,} images": summary(few), f"{count:,} images": summary(many)}
                 line = {"what": name, **each, "ratio": round(ratio, 2), "date": date, "machine": facts}
                 print(json.dumps(line), flush=True)
-            browser.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ what it says. Prints one JSON line per measurement, with machine and date.
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from PIL import Image
 
 from attribution_core.settings import shipped
 from benchmarks.query import machine, summary
+from tools.chromium import chromium
 from tools.serve import serve
 
 WINDOWS = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
@@ -130,22 +130,13 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="Openings in each window.")] = 5,
 ) -> None:
     """Measure, and print one JSON line per measurement."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise typer.BadParameter("no program 'chromium' on the PATH.")
-    with serve(collection or shipped("pocket")) as served, bare_page() as bare, sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with chromium() as browser, serve(collection or shipped("pocket")) as served, bare_page() as bare:
         facts = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
         _opened(browser, served.url, WINDOWS["desktop"], _IN_SIGHT)  # the app, too, is warm then
         for row in openings(browser, served.url, bare, runs):
             print(json.dumps(row | facts), flush=True)
         for row in typed(browser, served.url, PROMPTS):
             print(json.dumps(row | facts, ensure_ascii=False), flush=True)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from tools.chromium import chromium
 from tools.serve import serve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,23 +170,15 @@ def measure_app(say: Callable[..., None], collection_path: Path) -> None:
 
 
 def _first_gallery(url: str) -> float | None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if shutil.which("chromium") is None:
         return None
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with chromium() as browser:
         page = browser.new_page()
         start = time.perf_counter()
         page.goto(url)
         page.get_by_role("tab").first.wait_for()
         page.locator("img:visible").first.wait_for()
-        seconds = time.perf_counter() - start
-        browser.close()
-    return seconds
+        return time.perf_counter() - start
 
 
 @app.command()

@@ -17,6 +17,7 @@ import typer
 
 from attribution_core.collection.layout import needed_to_attribute
 from attribution_core.common.cards import CARD_NAME
+from attribution_core.common.text import first_line
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -87,7 +88,7 @@ def deploy(content: Plan, api: Any, private: bool = False) -> str:
         api.whoami()
     except Exception as error:  # the client raises many kinds of errors
         raise MissingDependencyError(
-            f"the Hub cannot be reached or you are not logged in ({_first_line(error)}); run "
+            f"the Hub cannot be reached or you are not logged in ({first_line(error)}); run "
             "'hf auth login', or set HF_TOKEN to a token with write access."
         ) from error
     try:
@@ -111,14 +112,10 @@ def deploy(content: Plan, api: Any, private: bool = False) -> str:
             api.add_space_variable(content.space, name, value)
     except Exception as error:
         raise CheckpointError(
-            f"the upload failed ({_first_line(error)}); check the name of the Space and that your "
+            f"the upload failed ({first_line(error)}); check the name of the Space and that your "
             "token has write access, and try again."
         ) from error
     return str(url)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def main(

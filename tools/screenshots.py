@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from PIL import Image
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ViewportSize
 
+from tools.chromium import chromium
 from tools.serve import ROOT, serve
 
 OUT = ROOT / "assets"
@@ -73,18 +72,11 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for screenshot-*.png.")] = OUT,
 ) -> None:
     """Write all screenshots."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        sys.exit("'chromium' is not on the PATH; Debian: apt-get install chromium fonts-liberation")
-    with serve(collection) as served, sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with chromium() as browser, serve(collection) as served:
         for name, tabs, scheme, window in SHOTS:
             path = out / f"screenshot-{name}.png"
             shrink(shoot(browser, served.url, tabs, scheme, window)).save(path, optimize=True)
             typer.echo(f"{path.name}: {path.stat().st_size // 1000} kB")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import bool_matrix, float_matrix, whole
+from attribution_core.common.estimates import wilson_interval
 from attribution_core.errors import InvalidInputError
 
 _LEAST = 1e-12
@@ -37,10 +38,7 @@ class Reliability:
 
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the ends of Wilson's 95 % interval of `observed`, (b,) each; wide for bins with few candidates."""
-        z, n, p = 1.96, self.count, self.observed
-        centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+        return wilson_interval(self.observed, self.count)
 
 
 def reliability(influence: ArrayLike, is_exemplar: ArrayLike, bins: int = 24) -> Reliability:

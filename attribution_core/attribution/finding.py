@@ -22,6 +22,8 @@ THEME_WORKS = 4
 """... and are at least this many."""
 LISTED = 100
 """Works are looked at up to this place, so that a longer list changes no finding."""
+UNNAMED_SHARE = 0.03
+"""Where works that a prompt names hold less than this of an image's influence, the image may not show it."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _NO_THEME = frozenset(
     "and are black blue brown dark first for from green grey has high into its large left light like low new not "
@@ -100,6 +102,23 @@ def _theme(result: Attribution) -> tuple[str, list[int]]:
     works = result.works
     word = max(places, key=lambda name: round(sum(works[p].influence for p in places[name]), 9))
     return word, places[word]
+
+
+def named_share(result: Attribution, prompt: str) -> float | None:
+    """Influence of the listed works whose captions share a subject word with a prompt, in [0, 1].
+
+    None where the prompt has no subject word.
+    """
+    wanted = set(subject_words(Credit(short_caption=prompt)))
+    if not wanted:
+        return None
+    works = result.works[:LISTED]
+    named = (
+        work.influence
+        for work in works
+        if any(wanted & set(subject_words(result.credits[place])) for place in work.places)
+    )
+    return min(sum(named), 1.0)
 
 
 def subject_words(credit: Credit) -> Iterator[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +17,10 @@ from attribution_core.cli.customize import customize
 from attribution_core.cli.download import download
 from attribution_core.cli.evaluate import evaluate
 from attribution_core.cli.from_release import from_release
+from attribution_core.cli.generate import generate
 from attribution_core.cli.index import index, remove
 from attribution_core.cli.memorization import memorization
-from attribution_core.cli.options import SaidSo
+from attribution_core.cli.options import Device, SaidSo
 from attribution_core.cli.report import report
 from attribution_core.cli.second_opinion import second_opinion
 from attribution_core.cli.streams import printable_streams
@@ -28,6 +28,10 @@ from attribution_core.cli.train_mappers import train_mappers
 from attribution_core.common.text import message_of, one_line
 from attribution_core.errors import AttributionError
 from attribution_core.settings import Settings
+
+if TYPE_CHECKING:
+    from attribution_core.attribution.works import Work
+    from attribution_core.retrieval.rest import RestKind
 
 app = typer.Typer(
     help="Estimated influence of training images on a generated image.",
@@ -37,7 +41,6 @@ app = typer.Typer(
 )
 
 Collections = Annotated[Path | None, typer.Option(help="Collection folder; default: the pocket collection.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
@@ -98,8 +101,15 @@ def attribute(
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
-    typer.echo("rank  influence  (interval)         similarity  caption; creator, licence")
-    for work in result.works:
+    intervals = [_interval(work, result.kind) for work in result.works]
+    if not all(intervals):
+        typer.echo(
+            "Where no interval is given, the influence is exact to the digits shown: every training image was compared."
+        )
+    width = max(len(interval) for interval in intervals)
+    column = f"{'(interval)':{width}}  " if width else ""
+    typer.echo(f"rank  influence  {column}similarity  caption; creator, licence")
+    for work, interval in zip(result.works, intervals, strict=True):
         first = work.places[0]
         credit, copies = result.credits[first], near_duplicates_words(work)
         words = (
@@ -107,55 +117,16 @@ def attribute(
             f"{credit.licence or 'licence unknown'}{f' ({copies})' if copies else ''}"
         )
         typer.echo(
-            f"{first + 1:4d}  {work.influence:8.3%}  ({work.low:.3%} to {work.high:.3%})  "
+            f"{first + 1:4d}  {work.influence:9.3%}  {f'{interval:{width}}  ' if width else ''}"
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
-    typer.echo(f"      {result.rest:8.3%}  all {result.n_training - len(result):,} other training images")
+    typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
 
 
-@app.command()
-@one_line_errors
-def generate(
-    prompt: Annotated[str, typer.Argument(help='What to draw; "" generates an unconditional image.')],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps; default: the generator's own.")] = None,
-    guidance: Annotated[
-        float | None, typer.Option(help="Guidance scale; default: the generator's own.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="PNG file to write, with the recipe.")] = Path("generated.png"),
-    generator: Annotated[
-        str, typer.Option(help="Another generator: a name (see 'generators'), folder or hub name.")
-    ] = "",
-    device: Device = "auto",
-) -> None:
-    """Generate an image from PROMPT and save it with its recipe."""
-    from tqdm import tqdm
-
-    from attribution_core.collection.layout import CollectionLayout
-    from attribution_core.errors import InvalidInputError
-    from attribution_core.generation.generator import Generator
-
-    if out.is_dir():
-        raise InvalidInputError(f"'{out}' is a folder; give the name of a file to write.")
-    settings = Settings()
-    opened = Generator.open(
-        generator or settings.generator or CollectionLayout(settings.collection).generator, device=device
-    )
-    if opened.licence_notice:
-        typer.echo(opened.licence_notice, err=True)
-    if savings := str(opened.load().plan):
-        typer.echo(savings, err=True)
-    with tqdm(total=steps or opened.defaults.steps, unit="step", disable=not sys.stderr.isatty()) as bar:
-        result = opened.generate(
-            prompt, seed=seed, steps=steps, guidance=guidance, on_step=lambda _: bar.update()
-        )
-    result.save(out)
-    for notice in result.notices:
-        typer.echo(notice, err=True)
-    typer.echo(
-        f"{out}: {result.image.width} x {result.image.height} px, seed {seed}, {result.recipe.steps} steps, "
-        f"guidance {result.recipe.guidance:g}"
-    )
+def _interval(work: Work, kind: RestKind) -> str:
+    """A work's interval in brackets; "" where it is certain and its ends read the same."""
+    low, high = f"{work.low:.3%}", f"{work.high:.3%}"
+    return "" if kind == "exact" and low == high else f"({low} to {high})"
 
 
 @app.command()
@@ -239,6 +210,7 @@ app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
 app.command()(one_line_errors(from_release))
+app.command()(one_line_errors(generate))
 app.command()(one_line_errors(index))
 app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(remove))

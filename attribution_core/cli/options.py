@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 SaidSo = Annotated[
     bool,
     typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from attribution_core.common.arrays import whole
 from attribution_core.errors import InvalidInputError
 
 DRAWS = 2000
+_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,20 @@ def proportion(outcomes: NDArray[np.bool_]) -> Estimate:
 
     Raises `InvalidInputError` without cases.
     """
-    from scipy.stats import binomtest  # slow to import, so only where it is used
-
     if not len(outcomes):
         raise InvalidInputError("a proportion needs at least one case.")
-    interval = binomtest(int(np.sum(outcomes)), len(outcomes)).proportion_ci(method="wilson")
-    return Estimate(float(np.mean(outcomes)), float(interval.low), float(interval.high))
+    share = np.mean(outcomes, keepdims=True)
+    low, high = wilson_interval(share, np.array([len(outcomes)]))
+    return Estimate(float(share[0]), float(low[0]), float(high[0]))
+
+
+def wilson_interval(
+    share: NDArray[np.float64], count: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of Wilson's 95 % interval of proportions, in [0, 1].
+
+    share: (b,) observed proportions, in [0, 1]. count: (b,) cases behind each, at least 1.
+    """
+    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z / (1 + _Z**2 / count) * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)

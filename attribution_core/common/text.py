@@ -19,6 +19,12 @@ def message_of(error: BaseException, most: int | None = None) -> str:
     return " ".join(str(error).split())[:most]
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's error, at most 200 characters; of an empty one, its kind."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip()[:200] if lines else type(error).__name__
+
+
 def one_line(text: str) -> str:
     """Make untrusted text safe for a terminal: one line, without control or text-direction characters."""
     return _UNSEEN.sub(" ", text)

@@ -135,7 +135,7 @@ def reliability(calibrated: Calibrated) -> Figure:
         hoverinfo="skip",
         line={"color": INK, "width": 1, "dash": "dash"},
     )
-    finish(figure, "influence", "fraction of exemplars")
+    finish(figure, "share given (influence)", "part that was right")
     figure.update_xaxes(**share_axis(least))
     figure.update_yaxes(**share_axis(max(rarest, least)))
     return figure
@@ -151,7 +151,7 @@ def candidates(numbers: Sequence[Mapping[str, float]]) -> Figure:
         rows=1,
         cols=2,
         horizontal_spacing=0.12,
-        subplot_titles=["-log share of the exemplars (nats)", "best temperature"],
+        subplot_titles=["-log share of the true source (nats)", "best temperature"],
     )
     x = [row["candidates"] for row in numbers]
     for key, name, colour, dash, width in (

@@ -12,6 +12,7 @@ from attribution_core.common.cards import CARD_NAME, verify_files
 from attribution_core.common.devices import is_short
 from attribution_core.common.json_text import read_json
 from attribution_core.common.optional import import_optional
+from attribution_core.common.text import first_line
 from attribution_core.errors import CheckpointError, MissingDependencyError
 from attribution_core.generation.memory import MemoryPlan, weight_counts
 from attribution_core.generation.table import PIPELINES, licence_notice
@@ -75,7 +76,7 @@ def download(name: str) -> Path:
                 "a larger disk. The download will resume."
             ) from error
         raise CheckpointError(
-            f"the generator '{name}' could not be fetched from the hub ({_first_line(error)}); check the "
+            f"the generator '{name}' could not be fetched from the hub ({first_line(error)}); check the "
             "name and the connection, or give the folder of a downloaded diffusers pipeline."
         ) from error
     check_kind(folder)
@@ -119,7 +120,7 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
                 "'pip install sentencepiece'."
             ) from error
         raise CheckpointError(
-            f"the generator '{name}' could not be loaded ({_first_line(error)}); copy or build its folder again."
+            f"the generator '{name}' could not be loaded ({first_line(error)}); copy or build its folder again."
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
@@ -158,8 +159,3 @@ def quiet() -> Iterator[None]:
                 module.set_verbosity(level)
                 if bar:
                     module.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

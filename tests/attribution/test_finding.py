@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from attribution_core.attribution.finding import Pattern, find, subject_words
+from attribution_core.attribution.finding import UNNAMED_SHARE, Pattern, find, named_share, subject_words
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.corpus.credit import Credit
+from attribution_core.reports.wording.doubt import doubt_words
 from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.scoring.shares import Scale
 from tests.support.similarities import hits_of
@@ -94,3 +95,36 @@ def test_words_that_may_name_a_subject(credit: Credit, words: list[str]) -> None
 def test_likeness_alone_names_no_share() -> None:
     words = similarity_headline(attribution([0.4, 0.1], ["cat", "dog"]))
     assert words == "The most similar training image is “cat” by maker 0"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "share"),
+    [
+        ("house, noto style", 0.34),
+        ("red houses", 0.34),
+        ("barn", 0.06),
+        ("house with a barn", 0.4),
+        ("hill", 0.08),
+        ("coffee, house style", 0.0),
+        ("red, house", None),
+        ("", None),
+    ],
+)
+def test_the_share_of_works_that_a_prompt_names(prompt: str, share: float | None) -> None:
+    found = named_share(attribution([0.1, 0.09, 0.08, 0.07, 0.06], HOUSES), prompt)
+    assert found == (None if share is None else pytest.approx(share, abs=0.005))
+
+
+def test_an_image_is_doubted_where_works_that_the_prompt_names_hold_too_little() -> None:
+    result = attribution([0.1, UNNAMED_SHARE + 0.002, UNNAMED_SHARE - 0.002], ["cat", "cow", "dog"])
+    assert doubt_words(result, "a dog, noto style") == (
+        "The image may not show “a dog”: under 3% of its influence comes from training images with such words. "
+        "Another seed or style may do better."
+    )
+    assert (
+        doubt_words(result, "cow, noto style")
+        == doubt_words(result, "cat")
+        == doubt_words(result, "red")
+        == ""
+    )
+    assert doubt_words(result, "owl " * 11).startswith("The image may not show what was asked for: ")

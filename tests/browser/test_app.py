@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,6 +16,7 @@ from playwright.sync_api import Page, expect
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.generation.generator import GeneratedImage, Generator, StepPreview
 from attribution_core.settings import Settings
 from tests.support.browser import (
     PROMPT,
@@ -24,6 +27,7 @@ from tests.support.browser import (
     saved,
     set_steps,
     tab,
+    unfold,
     upload,
 )
 from tests.support.fakes import shape_image
@@ -78,12 +82,15 @@ def test_from_a_prompt_to_credits_and_scores(opened: Page, tmp_path: Path) -> No
     for plot in ("#ranks", "#cumulative", "#histogram"):
         expect(opened.locator(f"{plot} .main-svg").first).to_be_visible()
     expect(opened.locator("#sentence")).to_contain_text(f"For “{PROMPT}”")
+    expect(opened.locator("#sentence")).to_contain_text("Likeness alone hardly tells training images apart")
+    unfold(opened, "scores-numbers")
     tiles = opened.locator("#tiles")
     expect(tiles).to_contain_text(f"{result['temperature']:.4f}fitted")
     doublings = opened.locator("#temperature input[type=number]")
     doublings.fill("1")
     doublings.blur()
     expect(tiles).to_contain_text(f"{2 * result['temperature']:.4f}fitted: {result['temperature']:.4f}")
+    expect(opened.locator("#sentence")).to_contain_text("You moved the scale")
     opened.locator("#reset").click()
     expect(tiles).to_contain_text(f"{result['temperature']:.4f}fitted")
     expect(doublings).to_have_value("0")
@@ -128,6 +135,37 @@ def test_an_empty_prompt_is_a_toast(visited: Page) -> None:
     visited.locator("#prompt textarea").fill("   ")
     visited.locator("#generate").click()
     expect(visited.get_by_test_id("toast-body")).to_contain_text("The prompt is empty")
+    title = "getComputedStyle(document.querySelector('.toast-title'), '::before').content"
+    assert visited.evaluate(title) == '"That did not work "'
+    pills = visited.locator("[data-testid=status-tracker] .error")
+    expect(pills.first).to_be_attached()  # Gradio puts them over what is shown, and there they would stay
+    expect(pills.filter(visible=True)).to_have_count(0)
+    expect(visited.locator("#reveal li")).to_have_count(4)
+    expect(visited.locator("#stop")).to_be_hidden()
+
+
+def test_a_drawing_that_breaks_off_says_so(visited: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Generator.generate
+
+    def broken(self: Generator, *given: Any) -> GeneratedImage:
+        *made, on_step = given
+
+        def step(preview: StepPreview) -> None:
+            on_step(preview)
+            if preview.step == 3:
+                time.sleep(1)  # until the page has seen it
+                raise RuntimeError("a defect")
+
+        return whole(self, *made, step)
+
+    monkeypatch.setattr(Generator, "generate", broken)
+    visited.locator("#prompt textarea").fill(PROMPT)
+    visited.locator("#generate").click()
+    expect(visited.locator("#stop")).to_be_visible()
+    expect(visited.locator("#status")).to_contain_text("The drawing broke off. The image is unfinished.")
+    expect(visited.get_by_test_id("toast-body")).to_contain_text("Something went wrong on the server")
+    expect(visited.locator("#stop")).to_be_hidden()
+    expect(visited.locator("#reveal li")).to_have_count(4)
 
 
 def test_enter_in_the_prompt_generates(visited: Page) -> None:
@@ -141,10 +179,13 @@ def test_enter_in_the_prompt_generates(visited: Page) -> None:
 def test_stopping_leaves_the_app_usable(visited: Page) -> None:
     set_steps(visited, 50)
     visited.locator("#prompt textarea").fill(PROMPT)
+    stop = visited.locator("#stop")
+    expect(stop).to_be_hidden()  # nothing runs
     visited.locator("#generate").click()
     expect(visited.locator("#status")).to_contain_text("of 50")
-    visited.locator("#stop").click()
+    stop.click()
     expect(visited.locator("#status")).to_contain_text("Stopped")
+    expect(stop).to_be_hidden()
     generate(visited, "star, noto style", 8)
 
 
@@ -162,6 +203,7 @@ def test_a_collection_without_a_generator_takes_uploads(own: Page, tmp_path: Pat
     choose(own, "method", "flatter")
     expect(own.locator("#headline .found")).to_have_count(0)
     tab(own, "Scores")
+    unfold(own, "scores-numbers")
     expect(own.locator("#tiles")).to_contain_text("5.0000")
     upload(own, shape_image(9), tmp_path / "nine.png", claimed=True)
     expect(own.locator("#headline .spread")).to_have_count(1)
@@ -210,11 +252,14 @@ def test_evidence_tells_scores_shares_and_where_a_known_exemplar_stands(own: Pag
     expect(own.locator("#paper-table")).to_contain_text("SSCD")
     tab(own, "Evidence", "Reliability")
     expect(own.locator("#reliability .main-svg").first).to_be_visible()
-    expect(own.locator("#reliability-tiles")).to_contain_text("Influence in the wrong place")
-    expect(own.locator("#reliability-tiles")).to_contain_text("On these models the shares help")
-    before = own.locator("#reliability-tiles").inner_text()
+    words, tiles = own.locator("#reliability-words"), own.locator("#reliability-tiles")
+    expect(words).to_contain_text("These shares help. A true source typically gets ")
+    unfold(own, "reliability-numbers")
+    expect(tiles).to_contain_text("Influence in the wrong place")
+    before = words.inner_text(), tiles.inner_text()
     choose(own, "reliability-method", "flatter")
-    expect(own.locator("#reliability-tiles")).not_to_have_text(before, use_inner_text=True)
+    for place, text in zip((words, tiles), before, strict=True):
+        expect(place).not_to_have_text(text, use_inner_text=True)
     expect(own.locator("#evidence-limits")).to_contain_text("no proof that an image was used or copied")
     tab(own, "Evidence", "One case")
     # The exemplar of the first image stands first among 121, by either method, with more or less of the influence.

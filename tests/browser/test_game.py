@@ -16,6 +16,10 @@ def test_two_pictures_one_tap_and_the_verdict(opened: Page) -> None:
     planted = corpus.column("planted").count("planted")
     tab(opened, "Memorization")
     expect(opened.locator("#game-words")).to_contain_text(f"memorize {planted} pictures")
+    words, play = (opened.locator(one).bounding_box() for one in ("#game-words", "#game-deal"))
+    assert (
+        words and play and play["y"] - words["y"] - words["height"] < 20
+    )  # nothing is said yet, and no gap left for it
     opened.locator("#game-deal").click()
     for side in ("left", "right"):
         expect(opened.locator(f"#game-{side} img")).to_be_visible()

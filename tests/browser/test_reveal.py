@@ -221,3 +221,15 @@ def test_the_second_of_two_images_asked_for_at_once_is_drawn_without_an_error(op
     expect(opened.locator("#reveal .segments")).to_be_visible()
     expect(opened.locator("#reveal .drawing")).to_have_count(0)
     expect(opened.get_by_test_id("toast-body")).to_have_count(0)
+
+
+def test_an_image_that_may_not_show_its_prompt_says_so(opened: Page) -> None:
+    unfold(opened, "recipe-fold")
+    opened.locator("#keep-seed input").check()
+    for prompt, seed, doubts in (("coffee, fluent style", 116, 1), ("guitar, fluent style", 113, 0)):
+        opened.locator("#prompt textarea").fill(prompt)
+        opened.locator("#seed input").fill(str(seed))
+        opened.locator("#seed input").blur()
+        opened.locator("#generate").click()
+        expect(opened.locator("#status")).to_contain_text(f"“{prompt}” · seed {seed} · 12 steps")
+        expect(opened.locator("#status").get_by_text("The image may not show “coffee”")).to_have_count(doubts)

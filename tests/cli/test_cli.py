@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -14,15 +16,19 @@ from attribution_core.attribution.finding import LISTED
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import save_png
+from attribution_core.common.images import read_recipe, save_png
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
 from attribution_core.reports.wording.headline import headline
 from attribution_core.reports.wording.origin import ORIGIN
-from tests.support.fakes import fake_collection, shape_image
-from tests.support.tiny_pipeline import make_pocket_like
+from attribution_core.retrieval.rest import Rest, RestKind
+from attribution_core.settings import Settings
+from tests.support.fakes import fake_collection, shape_image, shape_rows
+from tests.support.tiny_pipeline import make_pocket_like, save_example
+from ui.services.app import Services
 
 
 def run(*arguments: object) -> Result:
@@ -52,6 +58,27 @@ def test_attribute_prints_the_closest_first_and_the_rest(shapes: Path, query: Pa
     assert lines[0].split()[0] == "1"
     assert "black circle, flat style; Ben, CC0-1.0" in lines[0]
     assert "all 57 other training images" in lines[3]
+
+
+_EXACT = "Where no interval is given, the influence is exact to the digits shown"
+
+
+def test_an_interval_is_printed_only_where_its_ends_differ(
+    shapes: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run("attribute", query, "--collection", shapes, "--top", 3).stdout
+    assert printed.count(_EXACT) == 1 and "(interval)" not in printed and "% to " not in printed
+    assert printed.splitlines()[3] == "rank  influence  similarity  caption; creator, licence"
+    full = Attributor(Collection.open(shapes)).attribute(shape_image(7), LISTED, 0.05).head(3)
+    rest = full.hits.rest
+    one_bin = Rest(*([[float(value)]] for value in (57, 0.5, -0.5, 1.0)))
+    sampled = replace(rest, kind=RestKind.SAMPLED, sample=rest.mean, sample_bin=np.arange(rest.mean.shape[1]))
+    for others, exact in ((one_bin, False), (sampled, False), (rest, True)):
+        known = replace(full, hits=replace(full.hits, rest=others))
+        monkeypatch.setattr(Attributor, "attribute", lambda *_, known=known, **__: known)
+        printed = run("attribute", query, "--collection", shapes, "--top", 3).stdout
+        assert (_EXACT in printed) is exact
+        assert printed.count("% to ") == (0 if exact else 3), printed
 
 
 def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> None:
@@ -91,6 +118,61 @@ def test_a_recipe_says_who_made_the_image_and_a_damaged_one_is_a_note(tmp_path: 
         damaged = values is not None and values["seed"] == "many"
         assert ("note: the recipe in 'made.png' is ignored: " in result.stderr) is damaged
         assert result.stderr.count("\n") == damaged
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection whose captions name styles, most of them noto, with a tiny generator and no example."""
+    folder = tmp_path_factory.mktemp("styled") / "shapes"
+    rows = shape_rows(8)
+    for k, row in enumerate(rows):
+        row["style"] = "blob" if k < 2 else "noto"
+        row["short_caption"] = f"{row['short_caption']}, {row['style']} style"
+    fake_collection(folder, n=8)
+    Corpus.write(folder / "corpus/train-core.parquet", rows)
+    make_pocket_like(folder / "generator")
+    return folder
+
+
+def test_generate_adds_the_style_that_the_app_does_or_another_or_none(
+    styled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(styled))
+    out = tmp_path / "made.png"
+
+    def drawn(*asked: str) -> str:
+        done = run("generate", *asked, "--steps", 1, "--out", out, "--device", "cpu")
+        assert done.exit_code == 0, done.output
+        recipe = read_recipe(out)
+        assert recipe is not None and f"“{recipe['prompt']}”" in done.stdout
+        return str(recipe["prompt"])
+
+    assert Services.open(Settings(collection=styled)).usual_style == "noto"
+    assert drawn("a red bar") == "red bar, noto style"
+    assert drawn("red bar, blob style") == "red bar, blob style"
+    assert drawn("a red bar", "--style", "blob") == "red bar, blob style"
+    assert drawn("a red bar", "--style", "none") == "a red bar"
+    assert drawn("") == ""
+    assert drawn("a red bar", "--generator", str(styled / "generator")) == "a red bar"
+    save_example(styled, "1.png", shape_image(1), Recipe("red cat, blob style", 1, 4, 2.0))
+    assert Services.open(Settings(collection=styled)).usual_style == "blob"
+    assert drawn("a red bar") == "red bar, blob style"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--style", "nota"), "unknown style 'nota'; did you mean 'noto'? Known: noto, blob, none."),
+        (("--style", "noto", "--generator", "sdxl"), "'sdxl' is another; write the style into the prompt."),
+    ],
+)
+def test_a_style_that_cannot_be_added_is_one_line(
+    styled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(styled))
+    done = run("generate", "a red bar", *asked, "--out", tmp_path / "made.png")
+    assert done.exit_code == 2 and done.stderr.startswith("error: ") and done.stderr.endswith(f"{words}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

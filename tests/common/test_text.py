@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attribution_core.common.text import one_in, percent, percent_range, rounded_percent
+from attribution_core.common.text import first_line, one_in, percent, percent_range, rounded_percent
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,11 @@ def test_an_interval_has_the_digits_that_differ() -> None:
     assert percent_range(0.131094, 0.131094) == "13%"
     assert percent_range(0.121, 0.142) == "12% to 14%"
     assert percent_range(0.002, 0.0041) == "0.2% to 0.4%"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("\n  denied \nask again", "denied"), ("x" * 300, "x" * 200), ("", "ValueError"), (" \n", "ValueError")],
+)
+def test_the_first_line_of_an_error_is_its_kind_where_it_has_none(text: str, words: str) -> None:
+    assert first_line(ValueError(text)) == words

@@ -17,6 +17,7 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_recipe, save_png
 from attribution_core.common.text import rounded_percent
+from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
@@ -28,7 +29,7 @@ from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.scoring.shares import Scale
 from attribution_core.settings import Settings
-from tests.support.fakes import ENCODER, fake_collection, fake_evidence, shape_image
+from tests.support.fakes import ENCODER, fake_collection, fake_evidence, shape_image, shape_rows
 from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services.app import OTHERS, UNSAID, Query, Services
 from ui.tabs.attribution import _facts, _rest_bar
@@ -68,6 +69,41 @@ def test_words_that_no_training_caption_has_are_told_of_its_own_generator_alone(
     assert told(services, "a cat or a red house") == (UNSAID.format(words="“cat” or “house”"),)
     settings = services.settings.model_copy(update={"generator": str(services.collection.path / "generator")})
     assert told(Services(settings, services.collection, services.generator), "a cat") == (OTHERS,)
+
+
+def test_doubt_is_cast_only_where_its_rule_was_measured(tmp_path: Path) -> None:
+    rows = shape_rows(60)
+    for row in rows:
+        row["short_caption"] = row["caption"]
+    collection = fake_collection(tmp_path, n=60)
+    Corpus.write(tmp_path / "corpus/train-core.parquet", rows)
+    collection.add_method(
+        "other",
+        encoder=ENCODER,
+        features=load_encoder(ENCODER).encode([shape_image(i) for i in range(60)]),
+        calibrator=Calibrator.from_temperature(0.02, ENCODER),
+    )
+    make_pocket_like(tmp_path / "generator")
+    services = Services.open(Settings(collection=tmp_path))
+    own = Generator.open(tmp_path / "generator").sha256
+    image, title = shape_image(7), "bar, flat style"  # a black circle, whose neighbours are circles
+
+    def doubt(recipe: Recipe | None, method: str | None = None, opened: Services = services) -> str:
+        query = Query(image, title, recipe)
+        return opened.doubt_words(query, opened.attribute(query, method))
+
+    recipe = Recipe(title, generator_sha256=own)
+    assert doubt(recipe).startswith("The image may not show “bar”: under 3% of its influence ")
+    assert doubt(dataclasses.replace(recipe, prompt="circle, flat style")) == ""
+    assert doubt(dataclasses.replace(recipe, prompt="bar of gold, flat style")) == "", "gold has a notice"
+    assert (
+        doubt(recipe, "other")
+        == doubt(None)
+        == doubt(dataclasses.replace(recipe, generator_sha256="0"))
+        == ""
+    )
+    elsewhere = Services.open(Settings(collection=tmp_path, generator=str(tmp_path / "generator")))
+    assert doubt(recipe, opened=elsewhere) == ""
 
 
 def test_a_listener_that_leaves_stops_the_work(services: Services) -> None:

@@ -24,11 +24,13 @@ from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy, made_by
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.examples import stored_examples
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import Limits, kind_of, png_bytes, read_image, read_recipe
 from attribution_core.common.json_text import read_json
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile
+from attribution_core.corpus.vocabulary import Vocabulary
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence.benchmark import Evidence
@@ -38,13 +40,13 @@ from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
 from attribution_core.reports.thumbnails import thumbnail_uri
+from attribution_core.reports.wording.doubt import doubt_words
 from attribution_core.reports.wording.reliability import reliability_of
 from attribution_core.settings import Settings
 from ui.services import gpu
 from ui.services.background import in_background
 from ui.services.folder import private_folder
 from ui.services.uploads import LARGEST, Uploads
-from ui.services.vocabulary import Vocabulary
 
 LOG = logging.getLogger("attribution_explorer")
 MOST_UPLOADED = 5
@@ -174,13 +176,8 @@ class Services:
     @cached_property
     def examples(self) -> tuple[Query, ...]:
         """The collection's stored examples, in the order of their names; files without a recipe are left out."""
-        examples = []
-        for path in sorted(self.collection.layout.examples.glob("*.png")):
-            recipe = read_recipe(path)
-            if recipe is not None:
-                known = Recipe.from_dict(recipe)
-                examples.append(Query(read_image(path), known.prompt, known))
-        return tuple(examples)
+        stored = stored_examples(self.collection.layout)
+        return tuple(Query(read_image(path), recipe.prompt, recipe) for path, recipe in stored)
 
     @cached_property
     def first(self) -> tuple[Query, Attribution] | None:
@@ -233,10 +230,8 @@ class Services:
 
     @property
     def usual_style(self) -> str:
-        """The style of the first example where the generator knows it by name, else the most frequent one, else ""."""
-        styles = self.vocabulary.styles
-        first = self.examples[0].title if self.examples else ""
-        return next((s for s in styles if first.endswith(f", {s} style")), styles[0] if styles else "")
+        """The style that is chosen as the page opens, see `Vocabulary.usual_style`."""
+        return self.vocabulary.usual_style(self.examples[0].title if self.examples else "")
 
     def glimpse(self, preview: StepPreview) -> Attribution | None:
         """What an unfinished image comes near to; None but for two moments of its making.
@@ -253,6 +248,17 @@ class Services:
     def reliability_words(self, result: Attribution) -> str:
         """How far the strongest share can be relied on; "" where that was not measured for its method."""
         return reliability_of(result, self.evidence)
+
+    def doubt_words(self, query: Query, result: Attribution) -> str:
+        """That an image may not show what its prompt asks for; "" without a sign of it, and where no sign was measured.
+
+        Of words that no caption says, a notice of the image's own tells.
+        """
+        own = result.made_by is MadeBy.THIS_GENERATOR and result.method == self.collection.method
+        if not own or query.recipe is None or not self.vocabulary.styles:
+            return ""
+        prompt = query.recipe.prompt
+        return "" if self.collection.corpus.unsaid(prompt) else doubt_words(result, prompt)
 
     def recites(self, recipe: Recipe | None, signal: NoiseSignal | None) -> bool:
         """Whether the noise signal warns that an image, finished or not, may be close to a training image."""

@@ -19,7 +19,7 @@ from ui.session import Session
 from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
 from ui.widgets.recipe_fields import whole_number
-from ui.widgets.status import progress_bar, status_line
+from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
 
@@ -114,6 +114,7 @@ def build(
         return usual[kind] if (prompts or "").strip() in usual.values() else gr.skip()
 
     kind.input(other_kind, [kind, prompts], prompts, api_name="learn_kind", queue=False, **_QUIET)
+    start.click(None, None, status, js=SAY_WAITING, queue=False, show_progress="hidden")
     asking = start.click(
         ask_learned,
         [desk, artist, session.method, kind, subject, steps, prompts, seed],
@@ -124,8 +125,7 @@ def build(
         **_QUIET,
         **GENERATION,
     )
-    start.click(None, None, status, js=words.SAY_WAITING, queue=False)
-    asking.failure(lambda: "", None, status, api_name="learning_failed", queue=False, **_QUIET)
+    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: status_line(texts.LEARN_STOPPED),
         None,

@@ -19,7 +19,7 @@ from ui.session import Session
 from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
 from ui.widgets.recipe_fields import whole_number
-from ui.widgets.status import progress_bar, status_line
+from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, WAITING, progress_bar, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
 
@@ -105,7 +105,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             words.nearest_pairs(found, session.services.collection.corpus),
             gr.update(visible=True),
             words.nearest_table(found),
-            words.WAITING if can_draw else "",
+            WAITING if can_draw else "",
         ]
 
     @handler
@@ -146,6 +146,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         stop.click(None, cancels=[drawing], queue=False)
         return [shown, drawing]
 
+    start.click(None, None, status, js=SAY_WAITING, queue=False, show_progress="hidden")
     asking = start.click(
         draw_prompts,
         [desk, artist, session.method, prompts, seed],
@@ -155,8 +156,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         **_QUIET,
         **GENERATION,
     )
-    start.click(None, None, status, js=words.SAY_WAITING, queue=False)
-    asking.failure(lambda: "", None, status, api_name="survey_failed", queue=False, **_QUIET)
+    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     find.click(
         find_prompts,
         [desk, artist, session.method],

@@ -9,13 +9,17 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.add_one_in.evaluation import RECALL_AT, Score
+from attribution_core.attribution.result import Attribution
+from attribution_core.common.text import percent, rounded_percent
 from attribution_core.evidence.benchmark import Calibrated, Evidence
 from attribution_core.evidence.paper import paper_table
 from attribution_core.figures import evidence as figures
 from ui.handler import handler
-from ui.services.app import Services
+from ui.services.app import Query, Services
 from ui.session import Session
 from ui.tabs import evidence_query
+from ui.widgets import reliability_texts as texts
+from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
 CASES = {
@@ -24,11 +28,6 @@ CASES = {
     "test_unseen_style": "styles that neither the generator nor the mappers ever saw",
 }
 _METRICS = ["mAP", *(f"R@{k}" for k in RECALL_AT)]
-_LIMITS = """<div class="headline spread"><h2>What this does not show</h2>
-<p>Here each image has one strong influence: the exemplar that its model was tuned on. In an image by the untuned
-generator, influence is spread over many training images, and nobody knows the true shares. A method that finds
-exemplars is the better guess. It is no proof that an image was used or copied. The figures hold for this generator and
-these drawings, and say nothing about other collections.</p></div>"""
 
 
 _NO_EVIDENCE = (
@@ -44,10 +43,10 @@ def build_reliability(services: Services, session: Session) -> None:
     if found is None:
         gr.HTML(_NO_EVIDENCE, elem_id="evidence-words")
         return
-    _shares(found)
+    _shares(services, session, found)
     if found.scaling:
         _candidates(found)
-    gr.HTML(_LIMITS, elem_id="evidence-limits")
+    gr.HTML(texts.LIMITS, elem_id="evidence-limits")
 
 
 def build_one_case(services: Services, session: Session) -> None:
@@ -170,44 +169,51 @@ def _table(scores: list[Score]) -> list[list[str]]:
     return [[s.encoder, s.mapper, *(str(e) for e in (s.mean_ap, *s.recall))] for s in scores]
 
 
-def _shares(evidence: Evidence) -> None:
-    gr.HTML(
-        "<h2>Do shares mean what they say?</h2><p class='status'>If they do, 10% of all images with a share near 10% "
-        "are exemplars, and the points lie on the diagonal.</p>",
-        elem_classes="caption",
-    )
+def _shares(services: Services, session: Session, evidence: Evidence) -> None:
+    gr.HTML(texts.HEAD, elem_classes="caption")
+    of_image = gr.HTML(elem_id="reliability-image")
     own = evidence.stored["own"]
     with gr.Row():
         method = gr.Dropdown(
             [m.name for m in evidence.methods],
             value=own,
-            label="Encoder and mappers",
+            label=texts.METHOD,
             elem_id="reliability-method",
             min_width=240,
         )
         case = gr.Dropdown(
             [(case_name(name), name) for name in evidence.cases],
             value=evidence.cases[0],
-            label="Test models",
+            label=texts.CASE,
             elem_id="reliability-case",
             min_width=260,
         )
     first = _calibrated(evidence, own, evidence.cases[0])
-    figures_of = gr.HTML(_calibration(first), elem_id="reliability-tiles")
-    plot = gr.Plot(
-        figures.reliability(first), label="Share given, and part that was right", elem_id="reliability"
-    )
+    words = gr.HTML(_in_words(first), elem_id="reliability-words")
+    plot = gr.Plot(figures.reliability(first), label=texts.PLOT, elem_id="reliability")
+    gr.HTML(status_line(texts.PLOT_HELP))
+    with gr.Accordion(texts.NUMBERS, open=False, elem_id="reliability-numbers"):
+        numbers = gr.HTML(_tiles(first), elem_id="reliability-tiles")
+
+    def draw(query: Query | None, result: Attribution | None) -> list[Any]:
+        if query is None or result is None or not result.has_shares:
+            return [""]
+        reliability = services.reliability_words(result)
+        share = rounded_percent(result.works[0].influence)
+        said = texts.IMAGE.format(title=query.title, share=share, reliability=reliability)
+        return [status_line(said) if reliability else ""]
 
     @handler
     def show_reliability(method: str, case: str) -> list[Any]:
         calibrated = _calibrated(evidence, method, case)
-        return [_calibration(calibrated), figures.reliability(calibrated)]
+        return [_in_words(calibrated), figures.reliability(calibrated), _tiles(calibrated)]
 
+    session.add_view([of_image], draw)
     gr.on(
         [method.input, case.input],
         show_reliability,
         [method, case],
-        [figures_of, plot],
+        [words, plot, numbers],
         api_name="show_reliability",
         api_visibility="undocumented",
         show_progress="hidden",
@@ -216,11 +222,7 @@ def _shares(evidence: Evidence) -> None:
 
 def _candidates(evidence: Evidence) -> None:
     scaling = evidence.scaling
-    gr.HTML(
-        "<h3>Does the temperature hold for larger and smaller training sets?</h3><p class='status'>It was fitted with "
-        f"{scaling['fitted_with']:,} images. Smaller sets are a random part of them, larger ones add random crops.</p>",
-        elem_classes="caption",
-    )
+    gr.HTML(texts.SIZES.format(count=scaling["fitted_with"]), elem_classes="caption")
     gr.Plot(figures.candidates(scaling["numbers"]), label=scaling["method"], elem_id="candidates")
 
 
@@ -228,16 +230,24 @@ def _calibrated(evidence: Evidence, method: str, case: str) -> Calibrated:
     return next(calibrated for calibrated in evidence.method(method).calibrated if calibrated.case == case)
 
 
-_SHARES_HELP = {
-    True: "On these models the shares help: exemplars get more than an equal share.",
-    None: "On these models it is unclear whether the shares say more than equal ones.",
-    False: "On these models the shares mislead: exemplars get less than an equal share. Do not rely on them for such "
-    "images.",
-}
+def _in_words(calibrated: Calibrated) -> str:
+    """What was measured, for people without statistics."""
+    fitted, gain = calibrated.calibrated.value, calibrated.gain
+    raises = None if gain.low <= 0 <= gain.high else gain.value > 0
+    helps = texts.HELPS[calibrated.better_than_even].format(
+        fitted=percent(math.exp(-fitted)), times=_times(calibrated.uniform - fitted)
+    )
+    scale = texts.SCALE[raises].format(times=_times(gain.value))
+    misplaced = texts.MISPLACED.format(
+        after=rounded_percent(calibrated.after.misplaced), before=rounded_percent(calibrated.before.misplaced)
+    )
+    return f'<p class="sentence">{helps}</p>{status_line(f"{scale} {misplaced}")}'
 
 
-def _calibration(calibrated: Calibrated) -> str:
-    return f"<p class='status'>{_SHARES_HELP[calibrated.better_than_even]}</p>{_tiles(calibrated)}"
+def _times(nats: float) -> str:
+    """A ratio to two digits that matter, from its logarithm."""
+    ratio = math.exp(nats)
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def _tiles(calibrated: Calibrated) -> str:
@@ -248,25 +258,21 @@ def _tiles(calibrated: Calibrated) -> str:
     gain, nll = calibrated.gain, calibrated.calibrated
     return tiles(
         [
+            (texts.SHARE, f"{fitted:.2%}", texts.SHARE_NOTE.format(flat=f"{flat:.3%}", even=f"{even:.3%}")),
             (
-                "Share of the exemplars",
-                f"{fitted:.2%}",
-                f"geometric mean; uncalibrated {flat:.3%}, even {even:.3%}",
+                texts.GAIN,
+                texts.GAIN_VALUE.format(math.exp(gain.value)),
+                texts.GAIN_NOTE.format(math.exp(gain.low), math.exp(gain.high)),
             ),
             (
-                "Gain by calibration",
-                f"{math.exp(gain.value):.1f} times",
-                f"95% interval: {math.exp(gain.low):.1f} to {math.exp(gain.high):.1f} times",
-            ),
-            (
-                "Influence in the wrong place",
+                texts.WRONG_PLACE,
                 f"{calibrated.after.misplaced:.1%}",
-                f"uncalibrated: {calibrated.before.misplaced:.1%}",
+                texts.UNCALIBRATED.format(f"{calibrated.before.misplaced:.1%}"),
             ),
             (
-                "-log share of the exemplars",
+                texts.LOG_SHARE,
                 f"{nll.value:.2f}",
-                f"95% interval: {nll.low:.2f} to {nll.high:.2f}; uncalibrated: {calibrated.uncalibrated.value:.2f}",
+                texts.LOG_NOTE.format(nll.low, nll.high, calibrated.uncalibrated.value),
             ),
         ]
     )

@@ -32,6 +32,7 @@ from ui.widgets.status import status_line
 from ui.widgets.under_way import begins
 
 _WAITING = '<p class="status waiting">The image comes first, then whose work is in it.</p>'
+_BROKE_OFF = "The drawing broke off. The image is unfinished."
 _SO_FAR = "Coming into being: nearest so far"
 _WHAT = (
     "A small model on purpose: it was trained on {count:,} openly licensed drawings, and all of them can be looked at "
@@ -74,8 +75,9 @@ def build(services: Services, session: Session) -> None:
             min_width=150,
             visible=bool(known.styles),
         )
-        start = gr.Button("Generate", variant="primary", elem_id="generate", scale=1, min_width=120)
-        stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=76)
+        with gr.Row(elem_id="go-row"):
+            start = gr.Button("Generate", variant="primary", elem_id="generate", scale=1, min_width=120)
+            stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=76)
     if not can_generate:
         gr.HTML(status_line("This collection has no generator. Upload or paste an image to attribute it."))
     with gr.Row(elem_id="reveal-row"):
@@ -197,24 +199,32 @@ def build(services: Services, session: Session) -> None:
     @handler
     def generate(prompt: str, seed: int, steps: int, guidance: float, style: str = "") -> Iterator[list[Any]]:
         words = known.complete(prompt or "", style or "")
-        for event in services.generate(words, whole_number(seed), whole_number(steps), guidance):
-            if isinstance(event, StepPreview):
-                so_far = services.glimpse(event)
-                shown = (
-                    gr.skip()
-                    if so_far is None
-                    else reveal(so_far, services.thumbnail, _SO_FAR, [], unfinished=True)
-                )
-                step = f"Step {event.step} of {event.total}."
-                if services.recites_so_far(event, guidance):
-                    step += f" {RECITES_SO_FAR}"
-                # What was made before stays until the next is there: it may not have been attributed yet.
-                yield [event.image, status_line(step), gr.skip(), shown]
-            elif event.blacked_out:  # a black image has no influences, and nobody is to be credited for it
-                yield [event.image, _about(event), None, ""]
-                raise InvalidInputError(BLACKED_OUT)
-            else:
-                yield [event.image, status_line("Attributing ..."), event, gr.skip()]
+        drawing = False
+        try:
+            for event in services.generate(words, whole_number(seed), whole_number(steps), guidance):
+                drawing = isinstance(event, StepPreview)
+                if isinstance(event, StepPreview):
+                    so_far = services.glimpse(event)
+                    shown = (
+                        gr.skip()
+                        if so_far is None
+                        else reveal(so_far, services.thumbnail, _SO_FAR, [], unfinished=True)
+                    )
+                    step = f"Step {event.step} of {event.total}."
+                    if services.recites_so_far(event, guidance):
+                        step += f" {RECITES_SO_FAR}"
+                    # What was made before stays until the next is there: it may not have been attributed yet.
+                    yield [event.image, status_line(step), gr.skip(), shown]
+                elif event.blacked_out:
+                    # A black image has no influences, and nobody is to be credited for it.
+                    yield [event.image, _about(event), None, ""]
+                    raise InvalidInputError(BLACKED_OUT)
+                else:
+                    yield [event.image, status_line("Attributing ..."), event, gr.skip()]
+        except Exception:
+            if drawing:
+                yield [gr.skip(), status_line(_BROKE_OFF), gr.skip(), gr.skip()]
+            raise
 
     @handler
     def open_link(link: Link) -> Iterator[list[Any]]:
@@ -225,7 +235,7 @@ def build(services: Services, session: Session) -> None:
             None,
             status_line("Drawing the image that the link asks for ..."),
             None,
-            "",
+            _WAITING,
         ]
         kept = [gr.skip()] * (len(recipe) + 1)
         for image, status, query, shown in generate(asked.prompt, asked.seed, asked.steps, asked.guidance):
@@ -273,7 +283,9 @@ def build(services: Services, session: Session) -> None:
         file = as_file(query.png, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
         warning = gr.update(visible=services.recites(query.recipe, query.noise_signal))
-        return [file, _about(query), gr.update(value=file), *linked, shown, warning]
+        doubt = "" if result is None else services.doubt_words(query, result)
+        about = _about(query) + (doubt and status_line(doubt))
+        return [file, about, gr.update(value=file), *linked, shown, warning]
 
     session.add_view([image, status, png, copy, query_string, link, copied, revealed, recites], draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
@@ -329,7 +341,7 @@ def build(services: Services, session: Session) -> None:
         queue=False,
         show_progress="hidden",
     )
-    for event in (making, redrawing):
+    for event in (making, redrawing, opening):
         event.failure(
             revealed_again,
             [session.query, session.result],

@@ -13,7 +13,8 @@ from attribution_core.figures.attribution import cumulative_share, influence_by_
 from ui.handler import handler
 from ui.services.app import Query, Services
 from ui.session import Session
-from ui.widgets.status import no_shares
+from ui.widgets import scores_texts as texts
+from ui.widgets.status import no_shares, status_line
 from ui.widgets.tiles import tiles
 
 SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
@@ -21,7 +22,7 @@ SHARPER, FLATTER = -2.0, 6.0  # doublings of the fitted temperature
 
 def build(services: Services, session: Session) -> None:
     """Draw the tab and wire it."""
-    sentence, numbers = gr.HTML(elem_id="sentence"), gr.HTML(elem_id="tiles")
+    sentence = gr.HTML(elem_id="sentence")
     with gr.Row(elem_id="temperature-row"):
         doublings = gr.Slider(
             SHARPER,
@@ -31,16 +32,19 @@ def build(services: Services, session: Session) -> None:
             elem_id="temperature",
             scale=4,
             min_width=240,
-            label="Temperature (0 is the fitted one; each step of 1 doubles it)",
-            info="Left: fewer images share the influence. Right: more do.",
+            label=texts.SLIDER,
+            info=texts.SLIDER_INFO,
         )
-        reset = gr.Button("Back to the fitted value", elem_id="reset", scale=1, min_width=160)
-    ranks = gr.Plot(label="Influence by rank", elem_id="ranks")
+        reset = gr.Button(texts.RESET, elem_id="reset", scale=1, min_width=160)
+    gr.HTML(status_line(texts.COLOURS), elem_id="scores-colours")
+    ranks = gr.Plot(label=texts.RANKS, elem_id="ranks")
     with gr.Row():
         with gr.Column(min_width=300):
-            cumulative = gr.Plot(label="Share that the strongest images hold together", elem_id="cumulative")
+            cumulative = gr.Plot(label=texts.CUMULATIVE, elem_id="cumulative")
         with gr.Column(min_width=300):
-            histogram = gr.Plot(label="Similarity of all training images", elem_id="histogram")
+            histogram = gr.Plot(label=texts.HISTOGRAM, elem_id="histogram")
+    with gr.Accordion(texts.NUMBERS, open=False, elem_id="scores-numbers"):
+        numbers = gr.HTML(elem_id="tiles")
     scored = [sentence, numbers, ranks, cumulative]
 
     def draw_scores(query: Query | None, result: Attribution | None) -> list[Any]:
@@ -85,33 +89,39 @@ def _uncalibrated_number(result: Attribution) -> float:
     return result.at_temperature(1.0).effective_number
 
 
+def _is_fitted(result: Attribution) -> bool:
+    return abs(result.temperature / result.fitted_temperature - 1) < 1e-9
+
+
 def _sentence(query: Query, result: Attribution) -> str:
-    flat = _uncalibrated_number(result)
-    words = (
-        f"For “{query.title}”, plain similarities spread the influence over {flat:,.0f} of "
-        f"{result.n_training:,} training images. At temperature {result.temperature:.4f}, about "
-        f"{result.effective_number:,.0f} images share it. "
-        f"The first {len(result)} hold {rounded_percent(1 - result.rest)}."
+    words = texts.SHARED.format(
+        title=query.title,
+        shared=result.effective_number,
+        count=result.n_training,
+        strongest=rounded_percent(result.influence[0]),
+        listed=len(result),
+        held=rounded_percent(1 - result.rest),
     )
-    return f'<p class="sentence" aria-live="polite">{html.escape(words)}</p>'
+    below = texts.FITTED.format(flat=_uncalibrated_number(result)) if _is_fitted(result) else texts.MOVED
+    return f'<p class="sentence" aria-live="polite">{html.escape(words)}</p>{status_line(below)}'
 
 
 def _tiles(result: Attribution) -> str:
-    is_fitted = abs(result.temperature / result.fitted_temperature - 1) < 1e-9
-    fitted = "fitted" if is_fitted else f"fitted: {result.fitted_temperature:.4f}"
+    fitted = texts.FITTED_VALUE if _is_fitted(result) else texts.FITTED_TO.format(result.fitted_temperature)
+    plain = texts.UNCALIBRATED.format
     return tiles(
         [
-            ("Temperature", f"{result.temperature:.4f}", fitted),
+            (texts.TEMPERATURE, f"{result.temperature:.4f}", fitted),
             (
-                "Images that share the influence",
+                texts.EFFECTIVE,
                 f"{result.effective_number:,.1f}",
-                f"uncalibrated: {_uncalibrated_number(result):,.0f}",
+                plain(f"{_uncalibrated_number(result):,.0f}"),
             ),
-            ("Strongest image", f"{result.influence[0]:.2%}", f"uncalibrated: {result.uncalibrated[0]:.3%}"),
+            (texts.STRONGEST, f"{result.influence[0]:.2%}", plain(f"{result.uncalibrated[0]:.3%}")),
             (
-                f"All images but the first {len(result)}",
+                texts.OTHERS.format(len(result)),
                 f"{result.rest:.1%}",
-                f"uncalibrated: {result.rest_uncalibrated:.1%}",
+                plain(f"{result.rest_uncalibrated:.1%}"),
             ),
         ]
     )

@@ -24,7 +24,7 @@ from ui.services.second_opinion import SecondOpinionServices
 from ui.session import KEEP_S, Session
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
-from ui.widgets.status import progress_bar, status_line
+from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
 from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
@@ -55,12 +55,10 @@ def build(services: Services, session: Session) -> None:
     gr.HTML(
         f'<div class="headline spread"><h2>A second opinion</h2><p>{_WHAT}</p></div>', elem_id="opinion-what"
     )
-    with gr.Row(elem_id="opinion-row"):
-        start = gr.Button(
-            "Ask for a second opinion", variant="primary", elem_id="ask-opinion", scale=3, min_width=240
-        )
-        stop = gr.Button("Stop", elem_id="stop-opinion", scale=1, min_width=100)
-    status = gr.HTML(elem_id="opinion-status")
+    start = gr.Button("Ask for a second opinion", variant="primary", elem_id="ask-opinion")
+    with gr.Row(elem_classes="stoppable"):
+        status = gr.HTML(elem_id="opinion-status")
+        stop = gr.Button("Stop", elem_id="stop-opinion", scale=0, min_width=90)
     with gr.Column(visible=False, elem_id="opinion") as box:
         words = gr.HTML(elem_id="opinion-words")
         figures = gr.HTML(elem_id="opinion-tiles")
@@ -105,7 +103,7 @@ def build(services: Services, session: Session) -> None:
     @handler
     def ask_opinion(query: Query | None, method: str) -> Iterator[list[Any]]:
         skipped = [gr.skip()] * len(shown)
-        yield [status_line("Choosing the images to compare ..."), *nothing, None]
+        yield [status_line("Choosing the images to compare ...", waiting=True), *nothing, None]
         for event in opinions.ask(query, method):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *skipped, gr.skip()]
@@ -127,6 +125,7 @@ def build(services: Services, session: Session) -> None:
         return [judged, *joined_boxes(query, result, judged)]
 
     session.add_view([status, start, *shown], draw)
+    start.click(None, None, status, js=SAY_WAITING, queue=False, show_progress="hidden")
     # "once" would drop a click that comes while a stopped one is still being put away.
     asking = start.click(
         ask_opinion,
@@ -138,6 +137,7 @@ def build(services: Services, session: Session) -> None:
         time_limit=services.settings.learning_seconds,
         **GENERATION,
     )
+    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     asking.success(
         keep_opinion,
         [given, session.query, session.result, session.judged],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,9 +27,6 @@ from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
 _THUMBNAIL, _PICTURE = 128, 256  # px
-WAITING = f'<p class="status waiting" role="status">{texts.NEXT}</p>'
-SAY_WAITING = f"() => {json.dumps(WAITING)}"
-"""What a click runs in the browser at once, as its answer waits for the drawing model."""
 _PAIRS = 6  # of the artist's images that are shown beside the training image most like them
 
 

@@ -39,7 +39,6 @@ STOP = "Stop"
 STOPPED = "Stopped."
 
 CLOSEST = "<h2>What the model draws closest to my work</h2>"
-NEXT = "This starts as soon as the drawing model is free."
 NOT_DRAWN = "No prompts were drawn. You can write your own below."
 OTHER_PROMPTS = "Draw other prompts"
 PROMPTS_LABEL = f"Prompts, one on each line, at most {MOST_PROMPTS}"

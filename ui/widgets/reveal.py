@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
+from attribution_core.attribution.finding import find
 from attribution_core.attribution.result import Attribution
 from attribution_core.attribution.works import Work
-from attribution_core.common.text import rounded_percent
+from attribution_core.common.text import listing, rounded_percent
 from attribution_core.corpus.credit import terms_of
 from ui.widgets.set_links import alike_link
 
@@ -34,10 +35,23 @@ def reveal(
     count = result.n_training - sum(len(work.places) for work in works)
     rest = (
         f'<div class="segments" role="img" aria-label="These {len(works)}: {rounded_percent(1 - others)}; all others: '
-        f'{rounded_percent(others)}">{segments}</div><p class="status">Blue: these {len(works)}. Grey: the other '
-        f"{count:,} training images together, {rounded_percent(others)}.</p>"
+        f'{rounded_percent(others)}">{segments}</div><p class="status">Blue: these {len(works)}, with '
+        f"{rounded_percent(1 - others)} of all influence. Grey: the other {count:,} training images, with "
+        f"{rounded_percent(others)}.{'' if unfinished else _counted(result, len(works))}</p>"
     )
     return _panel(headline, rows, rest, notes, "reveal drawing" if unfinished else "reveal")
+
+
+def _counted(result: Attribution, shown: int) -> str:
+    """What a headline's share counts of the sources in sight, and of the grey segment; "" where it says only these."""
+    found = find(result)
+    beyond = sum(place >= shown for place in found.places)
+    if not beyond:
+        return ""
+    inside = len(found.places) - beyond
+    counted = [f"these {shown}" if inside == shown else f"{inside} of these {shown}"] if inside else []
+    counted.append(f"{beyond} more work{'s' * (beyond != 1)} in the grey part")
+    return f" The {rounded_percent(found.influence)} above counts {listing(counted)}."
 
 
 def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: list[str]) -> str:

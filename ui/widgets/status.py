@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import html
+import json
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.progress import Progress
 
 
-def status_line(words: str) -> str:
-    """The line, read aloud by screen readers when it changes."""
-    return f'<p class="status" role="status">{html.escape(words)}</p>'
+def status_line(words: str, *, waiting: bool = False) -> str:
+    """The line, read aloud by screen readers when it changes.
+
+    waiting: for work; a button in the same row, of class "stoppable", is in sight meanwhile.
+    """
+    kind = "status waiting" if waiting else "status"
+    return f'<p class="{kind}" role="status">{html.escape(words)}</p>'
 
 
+WAITING = status_line("This starts as soon as the drawing model is free.", waiting=True)
+SAY_WAITING = f"() => {json.dumps(WAITING)}"
+"""What a click runs in the browser, as its answer waits for the drawing model.
+
+Wired before what it waits for: Gradio runs a click's events one after the other.
+"""
+SAY_NO_MORE = """(shown) => /class="(status waiting|track)"/.test(shown) ? "" : shown"""
+"""What runs in the browser when work failed: nothing waits or runs any more. A stop counts as a failure, too."""
 NOTHING_YET = "Nothing attributed yet. Generate or upload an image on the first tab."
 NO_SHARES = (
     "No shares for this image: nothing shows that a model trained on these images made it. If one did, say so under "

@@ -39,6 +39,11 @@ class Vocabulary:
         things = sorted(things, key=lambda thing: -len(styles_of[thing]))[:_MOST_THINGS]
         return cls(tuple(sorted(counts, key=lambda style: -counts[style])), tuple(sorted(things)))
 
+    def usual_style(self, example: str) -> str:
+        """The style that an example's prompt ends with where it is known, else the most frequent one, else ""."""
+        own = (style for style in self.styles if example.endswith(f", {style} style"))
+        return next(own, self.styles[0] if self.styles else "")
+
     def complete(self, prompt: str, style: str) -> str:
         """The prompt in the form of the captions: without an article in front, with a style where it names none.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ui.services.vocabulary import Vocabulary
+from attribution_core.corpus.vocabulary import Vocabulary
 
 
 def corpus(rows: list[tuple[str, str]]) -> Any:
@@ -49,3 +49,12 @@ def test_captions_of_another_form_give_none() -> None:
 )
 def test_a_prompt_gets_the_style_that_it_lacks(prompt: str, style: str, full: str) -> None:
     assert KNOWN.complete(prompt, style) == full
+
+
+@pytest.mark.parametrize(
+    ("example", "style"),
+    [("heart, blob style", "blob"), ("heart, oil style", "noto"), ("heart blob", "noto"), ("", "noto")],
+)
+def test_the_usual_style_is_that_of_the_example_where_it_is_known(example: str, style: str) -> None:
+    assert KNOWN.usual_style(example) == style
+    assert Vocabulary().usual_style(example) == ""
