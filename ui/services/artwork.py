@@ -58,20 +58,21 @@ DRAWN_AT_ONCE = 4
 class Desk:
     """An artist's images in one visit, and what was made of them; all of it in memory only.
 
-    notes: what was left out of the last drop, a sentence each. rows: their embeddings by method. learned: what the
-    generator was last taught, and from what.
+    notes: what was left out of the last drop, a sentence each. rows: their embeddings by method. nearest: the training
+    images most like them by method. learned: what the generator was last taught, and from what.
     """
 
     images: tuple[Image.Image, ...] = field(default=(), repr=False)
     titles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rows: dict[str, Any] = field(default_factory=dict, repr=False)
+    nearest: dict[str, tuple[Nearest, ...]] = field(default_factory=dict, repr=False)
     learned: tuple[Any, Customization] | None = field(default=None, repr=False)
 
     def put(self, images: Sequence[Image.Image], titles: Sequence[str], notes: Sequence[str] = ()) -> None:
         """Lay images down in place of what is there."""
         self.images, self.titles, self.notes = tuple(images), tuple(titles), tuple(notes)
-        self.rows, self.learned = {}, None
+        self.rows, self.nearest, self.learned = {}, {}, None
 
     def forget(self) -> None:
         """Let go of everything."""
@@ -201,7 +202,14 @@ class ArtworkServices:
 
     def nearest(self, desk: Desk | None, artist: str, method: str | None) -> tuple[Nearest, ...]:
         """Each of the artist's images beside the training image most like it. Raises `InvalidInputError`."""
-        return nearest(self._services.attributor(method), self.candidates(desk, artist, method))
+        candidates, key = self.candidates(desk, artist, method), method or self._services.collection.method
+        found = None if desk is None else desk.nearest.get(key)
+        if found is None:
+            copies = self._services.copies if self._services.copies.is_quick else None
+            found = nearest(self._services.attributor(method), candidates, copies)
+            if desk is not None and desk.images is candidates.artwork.images:
+                desk.nearest[key] = found
+        return found
 
     def near(
         self, desk: Desk | None, artist: str, method: str | None, count: int = PROMPTS

@@ -11,7 +11,7 @@ import gradio as gr
 from attribution_core.analyses.artwork.survey import MOST_PROMPTS, Survey
 from attribution_core.common.progress import Progress
 from attribution_core.figures.artwork import ranks_by_prompt, shares_by_prompt
-from attribution_core.reports.wording.artwork import closest_sentence, nearest_sentence
+from attribution_core.reports.wording.artwork import nearest_sentence, survey_sentence
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION, GENERATION
 from ui.services.artwork import DRAWN_AT_ONCE, ArtworkServices, Desk
@@ -89,7 +89,9 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             elif isinstance(event, Survey):
                 yield [
                     "",
-                    words.answer(closest_sentence(own.nearest(kept, artist, method)[0], event)),
+                    words.answer(
+                        nearest_sentence(own.nearest(kept, artist, method)[0]), survey_sentence(event)
+                    ),
                     words.survey_pictures(event),
                     gr.update(visible=True),
                     shares_by_prompt(event),
