@@ -40,6 +40,7 @@ from ui.tabs import (
     training_set,
 )
 from ui.widgets.address import OPEN, keep_tab
+from ui.widgets.in_line import WATCH_LINES
 from ui.widgets.theme import CSS, theme
 
 Draw = Callable[[Services, Session], None]
@@ -106,6 +107,7 @@ def build(services: Services) -> gr.Blocks:
         history.wire(session)
         session.connect(page)
         page.load(None, js=OPEN)
+        page.load(None, js=WATCH_LINES)
         api.build(services, page)
     guard(page, services.uploads)
     return page

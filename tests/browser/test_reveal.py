@@ -221,3 +221,25 @@ def test_the_second_of_two_images_asked_for_at_once_is_drawn_without_an_error(op
     expect(opened.locator("#reveal .segments")).to_be_visible()
     expect(opened.locator("#reveal .drawing")).to_have_count(0)
     expect(opened.get_by_test_id("toast-body")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_who_waits_for_the_generator_reads_the_place_in_line(
+    opened: Page, pocket_app: str, width: int
+) -> None:
+    expect(opened.locator("#made img")).to_be_visible()
+    set_steps(opened, 40)
+    other = opened.context.new_page()
+    other.set_viewport_size({"width": width, "height": 844})
+    other.goto(pocket_app)
+    expect(other.locator("#reveal li")).to_have_count(4)
+    opened.locator("#generate").click()
+    expect(opened.locator("#status")).to_contain_text("Step")
+    expect(opened.locator("#status")).not_to_contain_text("line")
+    status = other.locator("#status")
+    other.locator("#generate").click()
+    expect(status).to_have_text("Waiting: 2nd in line.", use_inner_text=True)
+    expect(status).to_be_in_viewport(ratio=1)
+    other.locator("#stop").click()
+    expect(status).to_have_text(re.compile("^Stopped"), use_inner_text=True)
+    other.close()

@@ -13,11 +13,12 @@ from attribution_core.common.progress import Progress
 from attribution_core.figures.artwork import ranks_by_prompt, shares_by_prompt
 from attribution_core.reports.wording.artwork import nearest_sentence, survey_sentence
 from ui.handler import handler
-from ui.server.lanes import ATTRIBUTION, GENERATION
+from ui.server.lanes import ATTRIBUTION, generation
 from ui.services.artwork import DRAWN_AT_ONCE, ArtworkServices, Desk
 from ui.session import Session
 from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import whole_number
 from ui.widgets.status import progress_bar, status_line
 
@@ -45,7 +46,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     with gr.Column(visible=can_draw):
         gr.HTML(texts.CLOSEST, elem_classes="part")
         with gr.Row(elem_classes="stoppable"):
-            status = gr.HTML(elem_id="survey-status")
+            status = line("survey-status")
             stop = gr.Button(texts.STOP, elem_id="stop-survey", scale=0, min_width=90)
         pictures = gr.HTML(elem_id="survey-pictures")
     if not can_draw:
@@ -138,9 +139,9 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             [*asked, seed],
             survey,
             api_name="draw_nearest",
+            api_visibility="undocumented",
             trigger_mode="multiple",
-            **_QUIET,
-            **GENERATION,
+            **generation(status),
         )
         drawing.failure(
             lambda: status_line(texts.NOT_DRAWN), None, status, api_name="not_drawn", queue=False, **_QUIET
@@ -153,9 +154,9 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         [desk, artist, session.method, prompts, seed],
         survey,
         api_name="ask_survey",
+        api_visibility="undocumented",
         trigger_mode="multiple",
-        **_QUIET,
-        **GENERATION,
+        **generation(status),
     )
     start.click(None, None, status, js=words.SAY_WAITING, queue=False)
     asking.failure(lambda: "", None, status, api_name="survey_failed", queue=False, **_QUIET)

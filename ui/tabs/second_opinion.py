@@ -17,11 +17,12 @@ from attribution_core.common.text import percent_range
 from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.app import Query, Services
 from ui.services.judged import Judged, keep
 from ui.services.second_opinion import SecondOpinionServices
 from ui.session import KEEP_S, Session
+from ui.widgets.in_line import line
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import progress_bar, status_line
@@ -60,7 +61,7 @@ def build(services: Services, session: Session) -> None:
             "Ask for a second opinion", variant="primary", elem_id="ask-opinion", scale=3, min_width=240
         )
         stop = gr.Button("Stop", elem_id="stop-opinion", scale=1, min_width=100)
-    status = gr.HTML(elem_id="opinion-status")
+    status = line("opinion-status")
     with gr.Column(visible=False, elem_id="opinion") as box:
         words = gr.HTML(elem_id="opinion-words")
         figures = gr.HTML(elem_id="opinion-tiles")
@@ -133,10 +134,9 @@ def build(services: Services, session: Session) -> None:
         [session.query, session.method],
         [status, *shown, given],
         api_name="second_opinion",
-        show_progress="hidden",
         trigger_mode="multiple",
         time_limit=services.settings.learning_seconds,
-        **GENERATION,
+        **generation(status),
     )
     asking.success(
         keep_opinion,
