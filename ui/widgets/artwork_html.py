@@ -51,8 +51,9 @@ def fine(share: float) -> str:
 
 
 def _figure(image: Image.Image, name: str, largest: int, note: str = "") -> str:
-    words = f"<figcaption>{html.escape(note or name)}</figcaption>"
-    return f'<figure><img src="{data_uri(image, largest)}" alt="{html.escape(name, quote=True)}">{words}</figure>'
+    alt = html.escape(name, quote=True)
+    words = f'<figcaption title="{alt}">{html.escape(note or name)}</figcaption>'
+    return f'<figure><img src="{data_uri(image, largest)}" alt="{alt}">{words}</figure>'
 
 
 def pieces(desk: Desk) -> str:
