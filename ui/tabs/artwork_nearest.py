@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ from ui.widgets.recipe_fields import whole_number
 from ui.widgets.status import progress_bar, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
+# Gradio calls it a failure, too, where a visitor stopped the drawing or forgot the artwork: nothing waits then.
+_NOT_DRAWN = f"""() => document.querySelector('#survey-status :is(.waiting, .track)')
+  ? {json.dumps(status_line(texts.NOT_DRAWN))} : {{__type__: 'update'}}"""
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,19 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             )
             find = gr.Button(texts.FIND_PROMPTS, elem_id="survey-near", min_width=200)
             start = gr.Button(texts.DRAW, variant="primary", elem_id="ask-survey", min_width=200)
+    drop = gr.Number(0, precision=0, visible=False)  # the one whose prompts are drawn
     nearest_to = [sentence, beside, box, similar, status]
     survey = [status, sentence, pictures, drawn, shares, ranks, table]
 
     def answers(kept: Desk | None, artist: str, method: str, prompts: str, seed: int) -> Iterator[list[Any]]:
+        nearest = nearest_sentence(own.nearest(kept, artist, method)[0])
         for event in own.ask_prompts(kept, artist, method, prompts, seed):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *[gr.skip()] * (len(survey) - 1)]
             elif isinstance(event, Survey):
                 yield [
                     "",
-                    words.answer(
-                        nearest_sentence(own.nearest(kept, artist, method)[0]), survey_sentence(event)
-                    ),
+                    words.answer(nearest, survey_sentence(event)),
                     words.survey_pictures(event),
                     gr.update(visible=True),
                     shares_by_prompt(event),
@@ -109,10 +113,16 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             gr.update(visible=True),
             words.nearest_table(found),
             words.WAITING if can_draw else "",
+            kept.drops if kept is not None else 0,
         ]
 
     @handler
-    def draw_nearest(kept: Desk | None, artist: str, method: str, seed: int) -> Iterator[list[Any]]:
+    def draw_nearest(
+        kept: Desk | None, artist: str, method: str, seed: int, drop: int
+    ) -> Iterator[list[Any]]:
+        if kept is None or kept.drops != drop:  # while this waited, they were forgotten, or others came
+            yield [gr.skip()] * len(survey)
+            return
         name = texts.named(artist)
         wanted = "\n".join(own.near(kept, name, method, DRAWN_AT_ONCE))
         yield from answers(kept, name, method, wanted, whole_number(seed))
@@ -130,22 +140,25 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     def follow(dropped: Any) -> list[Any]:
         asked = [desk, artist, session.method]
         shown = dropped.success(
-            show_nearest, asked, nearest_to, api_name="nearest_to_artwork", **_QUIET, **ATTRIBUTION
+            show_nearest,
+            asked,
+            [*nearest_to, drop],
+            api_name="nearest_to_artwork",
+            **_QUIET,
+            **ATTRIBUTION,
         )
         if not can_draw:
             return [shown]
         drawing = shown.success(
             draw_nearest,
-            [*asked, seed],
+            [*asked, seed, drop],
             survey,
             api_name="draw_nearest",
             api_visibility="undocumented",
             trigger_mode="multiple",
             **generation(status),
         )
-        drawing.failure(
-            lambda: status_line(texts.NOT_DRAWN), None, status, api_name="not_drawn", queue=False, **_QUIET
-        )
+        drawing.failure(None, None, status, js=_NOT_DRAWN, queue=False)
         stop.click(None, cancels=[drawing], queue=False)
         return [shown, drawing]
 
