@@ -95,6 +95,11 @@ def test_on_a_phone_a_chosen_image_opens_as_a_sheet_that_closes_back(page: Page,
     sheet.get_by_role("link", name="More like this").click()
     expect(page.locator("#set-words-found")).to_contain_text("training images most like")
     expect(sheet).to_be_hidden()
+    chosen = page.locator("#tabs > .tab-wrapper [aria-selected=true]")
+    for before in ("Attribution", "Generate"):  # no step of Back is left for the sheet
+        page.go_back()
+        expect(chosen).to_have_text(before)
+        expect(sheet).to_be_hidden()
     page.set_viewport_size({"width": 1280, "height": 800})
     tab(page, "Attribution", "By image")
     expect(sheet).to_be_visible()
