@@ -4,7 +4,7 @@ Written for Gradio 6.31; after an upgrade, compare each part with what it replac
 
 | here | what it replaces in Gradio |
 | --- | --- |
-| `use_turns` | `Blocks._queue`, a `gradio.queueing.Queue`: first come, first served, in growing memory |
+| `use_turns` | `Blocks._queue`, a `gradio.queueing.Queue`: first come, first served and counted, in growing memory |
 | `keep_lean_states`, `forget_state`, ... | `App.state_holder`: a copy of the page's configuration for each visit |
 | `wrap_calls` | `Blocks.process_api` and `Blocks.preprocess_data`, which every call of a handler goes through |
 | `limit_tools` | `Blocks.mcp_server_obj`: a tool for every handler, Python's spelling of values, files kept for good |
@@ -32,6 +32,7 @@ from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs, EditorData
 from gradio.queueing import Event, Queue
 from gradio.route_utils import FnIndexInferError as UnknownCall
+from gradio.server_messages import EstimationMessage
 from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import run_coro_in_background
 from gradio_client.utils import strip_invalid_filename_characters as safe_file_name
@@ -83,6 +84,9 @@ class Turns(Protocol):
 
     def choose(self, lane: str | None, waiting: Sequence[Call], running: Sequence[Call]) -> Call | None:
         """Which of a lane's waiting calls, at least one, is next; None where all of them have to wait."""
+
+    def line(self, lane: str | None, waiting: Sequence[Call]) -> list[Call]:
+        """A lane's waiting calls in the order of their turns."""
 
     def is_awaited(self, visit: str) -> bool:
         """Whether anybody waits for the answers of a visit, or of a call without a page."""
@@ -146,6 +150,15 @@ class _TurnsQueue(Queue):
                 lane.queue.remove(events[call.id])
                 return [events[call.id]], False, name
         return None
+
+    def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
+        """Tell each waiting call of a lane how many are ahead: those that run, and those whose turn is sooner."""
+        lane = self.event_queue_per_concurrency_id[concurrency_id]
+        events, running = {event._id: event for event in lane.queue}, len(self._running(concurrency_id))
+        line = self._turns.line(concurrency_id, [_call(event) for event in events.values()])
+        for place, call in enumerate(line, running):
+            told = EstimationMessage(rank=place, queue_size=running + len(line))
+            self.send_message(events[call.id], told)
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
         """Work on a call within its time, and for as long as somebody waits for it."""

@@ -21,7 +21,7 @@ from ui.gradio_compat import UnknownCall, keep_lean_states, use_turns, visit_of_
 from ui.server.doors import Alias, Bounded, Doors, SameOrigin
 from ui.server.gate import guard
 from ui.server.lanes import FairTurns, Listeners
-from ui.server.receive import receiver
+from ui.server.receive import progress, receiver
 from ui.services.app import Services
 from ui.services.folder import private_folder
 from ui.session import KEEP_S, Session, sweep_files
@@ -40,6 +40,7 @@ from ui.tabs import (
     training_set,
 )
 from ui.widgets.address import OPEN, keep_tab
+from ui.widgets.in_line import WATCH_LINES
 from ui.widgets.theme import CSS, theme
 
 Draw = Callable[[Services, Session], None]
@@ -106,6 +107,7 @@ def build(services: Services) -> gr.Blocks:
         history.wire(session)
         session.connect(page)
         page.load(None, js=OPEN)
+        page.load(None, js=WATCH_LINES)
         api.build(services, page)
     guard(page, services.uploads)
     return page
@@ -179,7 +181,8 @@ def _inside(page: gr.Blocks, services: Services, listeners: Listeners) -> dict[s
             Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
         ],
         "routes": [
-            Route("/gradio_api/upload", receiver(services.limits, services.uploads), methods=["POST"])
+            Route("/gradio_api/upload", receiver(services.limits, services.uploads), methods=["POST"]),
+            Route("/gradio_api/upload_progress", progress),
         ],
     }
 

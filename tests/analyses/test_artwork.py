@@ -29,6 +29,7 @@ from attribution_core.analyses.artwork.survey import (
     close_prompts,
     survey,
 )
+from attribution_core.analyses.memorization.verdict import Memorization
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.collection import Collection
 from attribution_core.common.progress import Progress
@@ -38,13 +39,12 @@ from attribution_core.figures.artwork import beside_the_strongest, ranks_by_prom
 from attribution_core.generation.generator import Generator
 from attribution_core.reports.as_dict import standing_dict, survey_dict
 from attribution_core.reports.wording.artwork import (
-    closest_sentence,
     nearest_sentence,
     place_words,
     standing_sentence,
     survey_sentence,
 )
-from tests.support.fakes import fake_collection, shape_image
+from tests.support.fakes import copying_collection, fake_collection, shape_image
 from tests.support.tiny_pipeline import make_pocket_like
 
 N = 120
@@ -300,7 +300,22 @@ def test_places_are_words(attributor: Attributor, collection: Collection, genera
     assert nearest_sentence(found[0]).startswith("Your “piece 17” looks the same as the training image")
     assert not found[1].same and nearest_sentence(found[1]).startswith("The training image most like")
     told = survey(attributor, generator, candidates, ["red cat"], steps=2)
-    sentence, best = closest_sentence(found[0], told), told.rows[0].standing.best
+    sentence, best = survey_sentence(told), told.rows[0].standing.best
     assert "“red cat”" in sentence and f"would {'only ' if best.rank > LISTED else ''}be" in sentence
+    assert f"of {N + 2} sources (yours included)" in sentence
     with pytest.raises(CollectionMismatchError, match="this method"):
         nearest(attributor, Candidates(artwork(9), np.ones((1, 3), np.float32)))
+
+
+def test_a_match_is_weak_only_where_it_is_known_to_be_too_far_for_a_copy(tmp_path: Path) -> None:
+    collection = copying_collection(tmp_path / "shapes", N)
+    copies, attributor = Memorization(collection, "cpu"), Attributor(collection)
+    noise = Image.effect_noise((64, 64), 90).convert("RGB")
+    candidates = embed(attributor, Artwork("Ada", (noise, shape_image(17)), ("noise", "piece")))
+    found = nearest(attributor, candidates, copies)
+    assert [(one.title, one.is_weak) for one in found] == [("piece", False), ("noise", True)]
+    assert "the match is weak" not in nearest_sentence(found[0])
+    assert "the match is weak" in nearest_sentence(found[1])
+    assert not any(one.is_weak for one in nearest(attributor, candidates)), (
+        "nobody asked whether it is a copy"
+    )

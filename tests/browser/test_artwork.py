@@ -42,6 +42,8 @@ def drop(page: Page, folder: Path, *seeds: int) -> None:
 
 
 def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uploads: Path) -> None:
+    refused = list[str]()
+    mine.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     drop(mine, tmp_path, 900, 17)
     pieces = mine.locator("#artwork-pieces img")
     expect(pieces).to_have_count(2)
@@ -92,6 +94,7 @@ def test_from_a_drop_to_an_answer_and_forgotten(mine: Page, tmp_path: Path, uplo
     mine.locator("#artist input, #artist textarea").first.fill("Ada")
     mine.locator("#ask-credited").click()
     expect(mine.get_by_test_id("toast-body")).to_contain_text("no artwork here")
+    assert refused == []
 
 
 def test_a_page_that_is_loaded_again_has_forgotten(mine: Page, tmp_path: Path) -> None:
@@ -113,8 +116,22 @@ def held() -> list[Desk]:
     return [one for one in gc.get_objects() if isinstance(one, Desk) and one.images]
 
 
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The generator takes its time; the prompts that it was given."""
+    draw, drawn = Generator.generate, list[str]()
+
+    def slowly(self: Generator, *given: Any) -> GeneratedImage:
+        drawn.append(given[0])
+        time.sleep(0.5)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Generator, "generate", slowly)
+    return drawn
+
+
 def test_prompts_are_ranked_and_can_be_stopped(
-    mine: Page, tmp_path: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch
+    mine: Page, tmp_path: Path, uploads: Path, slow: list[str]
 ) -> None:
     stop = mine.locator("#stop-survey")
     expect(stop).to_be_hidden()  # nothing runs
@@ -133,29 +150,57 @@ def test_prompts_are_ranked_and_can_be_stopped(
     mine.locator("#survey-fold > button").click()
     for plot in ("#survey-shares", "#survey-ranks"):
         expect(mine.locator(f"{plot} .main-svg").first).to_be_visible()
-    draw, drawn = Generator.generate, list[str]()
-
-    def slowly(self: Generator, *given: Any) -> GeneratedImage:
-        drawn.append(given[0])
-        time.sleep(0.5)
-        return draw(self, *given)
-
-    monkeypatch.setattr(Generator, "generate", slowly)
+    slow.clear()
     prompts.fill("\n".join(f"cat of {'very ' * k}small house" for k in range(20)))
     mine.locator("#ask-survey").click()
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
     stop.click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
     expect(stop).to_be_hidden()
-    assert len(drawn) < 20
-    drawn.clear()
+    assert len(slow) < 20
+    slow.clear()
     drop(mine, tmp_path, 3)
     expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
     stop.click()
     expect(mine.locator("#survey-status")).to_contain_text("Stopped")
-    assert len(drawn) <= 4
+    assert len(slow) <= 4
     expect(mine.locator("#survey-pictures img")).to_have_count(0)
     assert holds(uploads, 900, 17) == []
+
+
+def test_what_is_forgotten_while_it_is_drawn_ends_without_a_word(
+    mine: Page, tmp_path: Path, slow: list[str]
+) -> None:
+    drop(mine, tmp_path, 900, 17)
+    status = mine.locator("#survey-status")
+    expect(status.locator("[role=progressbar]")).to_be_visible()
+    mine.locator("#forget-artwork").click()
+    expect(mine.locator("#artwork-pieces")).to_contain_text("No images yet")
+    mine.wait_for_timeout(3000)  # longer than four prompts take
+    assert len(slow) < 4
+    expect(mine.get_by_test_id("toast-body")).to_have_count(0)
+    expect(status).to_be_empty()
+    expect(mine.locator("#survey-pictures img")).to_have_count(0)
+
+
+def test_a_drop_ends_what_is_drawn_only_if_it_is_taken(mine: Page, tmp_path: Path, slow: list[str]) -> None:
+    drop(mine, tmp_path, 900)
+    expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
+    broken = tmp_path / "piece-broken.png"
+    broken.write_bytes(b"no image")
+    mine.locator("#artwork-upload input[type=file]").set_input_files(broken)
+    expect(mine.get_by_test_id("toast-body")).to_contain_text("piece-broken.png' cannot be read")
+    expect(mine.locator("#survey-pictures img")).to_have_count(4)
+    assert len(slow) == 4
+    slow.clear()
+    drop(mine, tmp_path, 17)
+    expect(mine.locator("#survey-pictures img")).to_have_count(0)
+    expect(mine.locator("#survey-status [role=progressbar]")).to_be_visible()
+    drop(mine, tmp_path, 3)
+    expect(mine.locator("#artwork-pieces img")).to_have_count(3)
+    expect(mine.locator("#survey-pictures img")).to_have_count(4)
+    assert 4 < len(slow) < 8, "some of the prompts near to the first two, all of those near to the three"
+    expect(mine.locator("#survey-status")).to_be_empty()
 
 
 def test_it_learns_and_the_generator_is_as_before(mine: Page, tmp_path: Path, uploads: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -26,19 +28,31 @@ def jumps(page: Page, step: str) -> list[tuple[str, float, list[list[str]]]]:
     return [(step, moved, [what for _, what in shifts])] if moved > MOST else []
 
 
+# A label is part of what it labels. Gradio's upload takes files on all of its face.
+SMALL = """() => [...document.querySelectorAll('button, summary, input, textarea')].filter((one) =>
+    one.offsetParent && !['file', 'range'].includes(one.type)).filter((one) => {
+  const {width, height} = (['radio', 'checkbox'].includes(one.type) && one.labels[0] || one).getBoundingClientRect();
+  return Math.min(width, height) < 44;
+}).map((one) => one.outerHTML.slice(0, 200))"""
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
-def test_nothing_jumps(browser: Browser, pocket_app: str, width: int, height: int) -> None:
+def test_nothing_jumps_and_fingers_find_everything(
+    browser: Browser, pocket_app: str, width: int, height: int
+) -> None:
     phone = width < 700
     page = browser.new_page(viewport={"width": width, "height": height}, has_touch=phone, is_mobile=phone)
     page.add_init_script(WATCH)
     page.goto(pocket_app)
     expect(page.locator("#reveal .sources img").first).to_be_visible()
     expect(page.locator("#examples img").last).to_be_visible()
-    found = jumps(page, "loading")
+    found: list[Any] = jumps(page, "loading")
     for name, part in PARTS:
         tab(page, name, part)
         expect(page.locator(DRAWN[part or name][-1]).last).to_be_visible()
         found += jumps(page, part or name)
+        if phone:
+            found += [(part or name, "too small", one) for one in page.evaluate(SMALL)]
     page.close()
     assert found == []
 
@@ -81,6 +95,11 @@ def test_on_a_phone_a_chosen_image_opens_as_a_sheet_that_closes_back(page: Page,
     sheet.get_by_role("link", name="More like this").click()
     expect(page.locator("#set-words-found")).to_contain_text("training images most like")
     expect(sheet).to_be_hidden()
+    chosen = page.locator("#tabs > .tab-wrapper [aria-selected=true]")
+    for before in ("Attribution", "Generate"):  # no step of Back is left for the sheet
+        page.go_back()
+        expect(chosen).to_have_text(before)
+        expect(sheet).to_be_hidden()
     page.set_viewport_size({"width": 1280, "height": 800})
     tab(page, "Attribution", "By image")
     expect(sheet).to_be_visible()

@@ -42,14 +42,18 @@ def test_the_first_screen_shows_prompt_image_and_four_sources(
             expect(source).to_be_in_viewport(ratio=1)
             expect(source.locator("b")).to_contain_text("%")
             expect(source.locator("small")).to_contain_text(" · ")
+        for what in ("#share-card", "#copy-link"):
+            expect(opened.locator(what)).to_be_in_viewport(ratio=1)
         assert opened.evaluate("scrollY") == 0
 
 
-def test_on_a_phone_every_tab_is_in_sight(page: Page, pocket_app: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [390, 360])
+def test_on_a_phone_every_tab_is_in_sight_in_two_rows(page: Page, pocket_app: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
     for opened in watched(page, pocket_app):
         tabs = opened.locator("#tabs > .tab-wrapper").get_by_role("tab")
         assert tabs.all_inner_texts() == [name for name, _ in TABS]
+        assert len({(one.bounding_box() or {})["y"] for one in tabs.all()}) == 2
         for name, content in TABS:
             tab(opened, name)
             for one in tabs.all():
@@ -60,6 +64,20 @@ def test_on_a_phone_every_tab_is_in_sight(page: Page, pocket_app: str) -> None:
                 for part in parts.all():
                     expect(part).to_be_in_viewport(ratio=1)
         expect(opened.locator(".overflow-menu:visible")).to_have_count(0)
+
+
+def test_no_word_under_a_source_is_cut_in_two(page: Page, pocket_app: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 844})
+    for opened in watched(page, pocket_app):
+        expect(opened.locator("#reveal li")).to_have_count(4)
+        texts = opened.locator("#reveal li .name, #reveal li small")
+        for text in texts.all():
+            words = text.locator("span")
+            # Where a text is too long, a browser leaves out a box as a whole.
+            assert {one.evaluate("(word) => getComputedStyle(word).display") for one in words.all()} == {
+                "inline-block"
+            }
+            assert words.all_text_contents() == (text.get_attribute("title") or "").split()
 
 
 def test_the_whole_list_is_one_click_away(opened: Page) -> None:
@@ -233,3 +251,25 @@ def test_an_image_that_may_not_show_its_prompt_says_so(opened: Page) -> None:
         opened.locator("#generate").click()
         expect(opened.locator("#status")).to_contain_text(f"“{prompt}” · seed {seed} · 12 steps")
         expect(opened.locator("#status").get_by_text("The image may not show “coffee”")).to_have_count(doubts)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_who_waits_for_the_generator_reads_the_place_in_line(
+    opened: Page, pocket_app: str, width: int
+) -> None:
+    expect(opened.locator("#made img")).to_be_visible()
+    set_steps(opened, 40)
+    other = opened.context.new_page()
+    other.set_viewport_size({"width": width, "height": 844})
+    other.goto(pocket_app)
+    expect(other.locator("#reveal li")).to_have_count(4)
+    opened.locator("#generate").click()
+    expect(opened.locator("#status")).to_contain_text("Step")
+    expect(opened.locator("#status")).not_to_contain_text("line")
+    status = other.locator("#status")
+    other.locator("#generate").click()
+    expect(status).to_have_text("Waiting: 2nd in line.", use_inner_text=True)
+    expect(status).to_be_in_viewport(ratio=1)
+    other.locator("#stop").click()
+    expect(status).to_have_text(re.compile("^Stopped"), use_inner_text=True)
+    other.close()

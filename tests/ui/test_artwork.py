@@ -22,7 +22,7 @@ from attribution_core.common.progress import Progress
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence.learned import LearnedDrawing, LearnedPair
 from attribution_core.settings import Settings
-from tests.support.fakes import fake_collection, shape_image
+from tests.support.fakes import copying_collection, fake_collection, shape_image
 from tests.support.uploads import holds
 from ui.services.app import Services
 from ui.services.artwork import ArtworkServices, Desk
@@ -137,8 +137,23 @@ def test_each_image_stands_beside_the_training_image_most_like_it(
     shown = words.nearest_pairs(found, corpus)
     assert shown.count("<img") == 4 and "similarity" not in shown and found[0].credit.licence in shown
     assert f"{found[0].similarity:.3f}" in words.nearest_table(found)
+    assert asked.nearest(desk, "Ada", None) is found, "it is asked again when the prompts are drawn"
     with pytest.raises(InvalidInputError, match="no artwork here"):
         asked.nearest(Desk(), "Ada", None)
+
+
+def test_a_weak_match_is_called_weak(tmp_path: Path) -> None:
+    folder = copying_collection(tmp_path / "shapes", 24).path
+    services = Services.open(Settings(collection=folder, device="cpu"))
+    services.copies.prepare()
+    asked, desk = ArtworkServices(services, tmp_path / "uploads"), Desk()
+    desk.put([Image.effect_noise((64, 64), 90).convert("RGB"), shape_image(3)], ["noise", "piece"])
+    found = asked.nearest(desk, "Ada", None)
+    pairs = words.nearest_pairs(found, services.collection.corpus).split('class="pair"')[1:]
+    assert [texts.WEAK in pair for pair in pairs] == [False, True] and "noise" in pairs[1]
+    table = words.nearest_table(found)
+    assert f"{found[1].verdict.similarity[0]:.3f}" in table  # type: ignore[union-attr]
+    assert texts.NEAREST_COLUMNS[-1] in table and "a match below that is weak" in table
 
 
 def test_a_stored_drawing_is_shown_with_its_licence(

@@ -6,7 +6,7 @@ import ipaddress
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import HTTPException
@@ -29,6 +29,11 @@ _OTHERS = 500  # calls of no lane that wait at most; they take moments
 _VISIT = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what pages and clients call themselves
 _GRACE_S = 60.0  # in which a caller comes for an answer
 _IDLE_S = 600.0  # after which a visit without an open page is forgotten
+
+
+def generation(status: Any) -> dict[str, Any]:
+    """The same lane for an event of the page. status: an `in_line.line`, which says the visitor's place in line."""
+    return {**GENERATION, "show_progress": "minimal", "show_progress_on": [status]}
 
 
 class Listeners:
@@ -98,17 +103,21 @@ class FairTurns:
     def choose(self, lane: str | None, waiting: Sequence[Call], running: Sequence[Call]) -> Call | None:
         """Next is who was served longest ago, and none of whose jobs runs in this lane."""
         busy = {_visitor(call) for call in running} - {""} if lane in _LANES else set()
-        call = min((call for call in waiting if _visitor(call) not in busy), key=self._turn, default=None)
+        call = _first([call for call in waiting if _visitor(call) not in busy], self._served)
         if call is not None:
-            for name in (_address(call.request), _visitor(call)):
-                self._served[name] = time.monotonic()
-            self._served.pop("", None)  # all whose machine is not known
+            _serve(call, self._served, time.monotonic())
         return call
 
-    def _turn(self, call: Call) -> tuple[float, float, float]:
-        """Small for who is next: whose machine, then whose visit was served longest ago; else who came first."""
-        address, visitor = _address(call.request), _visitor(call)
-        return self._served.get(address, 0.0), self._served.get(visitor, 0.0), call.since
+    def line(self, lane: str | None, waiting: Sequence[Call]) -> list[Call]:
+        """A lane's waiting calls in the order of their turns, should nobody else come."""
+        if lane not in _LANES:
+            return list(waiting)  # they take moments, and may be many
+        served, left, line = dict(self._served), list(waiting), list[Call]()
+        while (call := _first(left, served)) is not None:
+            _serve(call, served, time.monotonic() + len(line))
+            left.remove(call)
+            line.append(call)
+        return line
 
     def is_awaited(self, visit: str) -> bool:
         """Whether somebody waits for the visit's answers, or went moments ago."""
@@ -124,6 +133,22 @@ class FairTurns:
         self._served = {name: at for name, at in self._served.items() if at > old}
         self._listeners.sweep()
         self._sweep_more()
+
+
+def _first(calls: Sequence[Call], served: Mapping[str, float]) -> Call | None:
+    """Of whose machine, then whose visit was served longest ago; else who came first. None where there are no calls."""
+
+    def turn(call: Call) -> tuple[float, float, float]:
+        return served.get(_address(call.request), 0.0), served.get(_visitor(call), 0.0), call.since
+
+    return min(calls, key=turn, default=None)
+
+
+def _serve(call: Call, served: dict[str, float], at: float) -> None:
+    """Write down whose turn it was."""
+    served |= {
+        name: at for name in (_address(call.request), _visitor(call)) if name
+    }  # "" is whom nobody knows
 
 
 def _visitor(call: Call) -> str:

@@ -58,20 +58,24 @@ DRAWN_AT_ONCE = 4
 class Desk:
     """An artist's images in one visit, and what was made of them; all of it in memory only.
 
-    notes: what was left out of the last drop, a sentence each. rows: their embeddings by method. learned: what the
-    generator was last taught, and from what.
+    drops: how often images were laid down or taken away. notes: what was left out of the last drop, a sentence each.
+    rows: their embeddings by method. nearest: the training images most like them by method. learned: what the generator
+    was last taught, and from what.
     """
 
     images: tuple[Image.Image, ...] = field(default=(), repr=False)
     titles: tuple[str, ...] = ()
+    drops: int = 0
     notes: tuple[str, ...] = ()
     rows: dict[str, Any] = field(default_factory=dict, repr=False)
+    nearest: dict[str, tuple[Nearest, ...]] = field(default_factory=dict, repr=False)
     learned: tuple[Any, Customization] | None = field(default=None, repr=False)
 
     def put(self, images: Sequence[Image.Image], titles: Sequence[str], notes: Sequence[str] = ()) -> None:
         """Lay images down in place of what is there."""
         self.images, self.titles, self.notes = tuple(images), tuple(titles), tuple(notes)
-        self.rows, self.learned = {}, None
+        self.rows, self.nearest, self.learned = {}, {}, None
+        self.drops += 1
 
     def forget(self) -> None:
         """Let go of everything."""
@@ -201,7 +205,14 @@ class ArtworkServices:
 
     def nearest(self, desk: Desk | None, artist: str, method: str | None) -> tuple[Nearest, ...]:
         """Each of the artist's images beside the training image most like it. Raises `InvalidInputError`."""
-        return nearest(self._services.attributor(method), self.candidates(desk, artist, method))
+        candidates, key = self.candidates(desk, artist, method), method or self._services.collection.method
+        found = None if desk is None else desk.nearest.get(key)
+        if found is None:
+            copies = self._services.copies if self._services.copies.is_quick else None
+            found = nearest(self._services.attributor(method), candidates, copies)
+            if desk is not None and desk.images is candidates.artwork.images:
+                desk.nearest[key] = found
+        return found
 
     def near(
         self, desk: Desk | None, artist: str, method: str | None, count: int = PROMPTS
@@ -224,13 +235,15 @@ class ArtworkServices:
     def ask_prompts(
         self, desk: Desk | None, artist: str, method: str | None, prompts: str, seed: int
     ) -> Iterator[Progress | Survey]:
-        """Yield progress and the answer at the end; closing it stops the work. Raises `InvalidInputError`."""
+        """Yield progress and the answer at the end; closing it stops the work, and so does another drop.
+
+        Raises `InvalidInputError`.
+        """
         self._generator()
         wanted = checked_prompts((prompts or "").splitlines())
         candidates = self.candidates(desk, artist, method)
         Recipe(wanted[0], seed)
-        asked: Iterator[Progress | Survey] = self._held_survey(candidates, method, wanted, seed)
-        return asked
+        return _until_dropped(desk, self._held_survey(candidates, method, wanted, seed))
 
     def _survey(
         self, candidates: Candidates, method: str | None, prompts: Sequence[str], seed: int
@@ -266,7 +279,8 @@ class ArtworkServices:
         for prompt in wanted:
             lesson.with_token(prompt)
         Recipe(wanted[0], seed)
-        return self._taught(desk, candidates, method, lesson, checked_steps(steps), wanted, seed)
+        events = self._taught(desk, candidates, method, lesson, checked_steps(steps), wanted, seed)
+        return _until_dropped(desk, events)
 
     def _taught(
         self,
@@ -334,3 +348,13 @@ class ArtworkServices:
                 "this collection has no generator, so nothing can be drawn or learned here."
             )
         return self._services.generator
+
+
+def _until_dropped(desk: Desk | None, events: Any) -> Iterator[Any]:
+    """The events of work on what is on the desk; it ends, without an answer, once that is forgotten or added to."""
+    drops = desk.drops if desk is not None else 0
+    with closing(events):
+        for event in events:
+            if desk is not None and desk.drops != drops:
+                return
+            yield event

@@ -90,25 +90,16 @@ def build(services: Services, session: Session) -> None:
         show_progress="minimal",
     )
     running += found.follow(dropped)
-    # Also of a drop that is refused because the app is busy, so that it can be forgotten. What runs for the images
-    # that were there before would be answered late, and not of these.
-    upload.upload(
-        None,
-        None,
-        forget,
-        js="() => ({__type__: 'update', interactive: true})",
-        cancels=running,
-        queue=False,
-    )
+    # Also of a drop that is refused because the app is busy, so that it can be forgotten.
+    upload.upload(None, None, forget, js="() => ({__type__: 'update', interactive: true})", queue=False)
     # The files are gone, so their names must go, too, also where one of them could not be read.
     for number, ended in enumerate((dropped.success, dropped.failure), 1):
         ended(lambda: None, None, upload, api_name=f"empty_drop_{number}", queue=False, **_QUIET)
-    forget.click(
+    forget.click(None, cancels=running, queue=False).then(
         forget_all,
         [desk, session.extra_sections, upload],
         [artist, upload, *outputs],
         api_name="forget_artwork",
-        cancels=running,
         queue=False,
         **_QUIET,
     )

@@ -13,11 +13,12 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.figures.artwork import moved
 from attribution_core.reports.wording.artwork import lesson_sentence
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.artwork import PROMPTS, ArtworkServices, Desk
 from ui.session import Session
 from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import whole_number
 from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
 
@@ -63,7 +64,7 @@ def build(
                 *STEPS, LEARNING.steps, step=25, label=texts.STEPS_LABEL, elem_id="learn-steps", min_width=240
             )
     with gr.Row(elem_classes="stoppable"):
-        status = gr.HTML(elem_id="learn-status")
+        status = line("learn-status")
         stop = gr.Button(texts.STOP, elem_id="stop-learned", scale=0, min_width=90)
     with gr.Column(visible=False, elem_id="learned") as box:
         sentence = gr.HTML(elem_id="learned-words")
@@ -120,10 +121,10 @@ def build(
         [desk, artist, session.method, kind, subject, steps, prompts, seed],
         shown,
         api_name="ask_learned",
+        api_visibility="undocumented",
         trigger_mode="multiple",
         time_limit=session.services.settings.learning_seconds,
-        **_QUIET,
-        **GENERATION,
+        **generation(status),
     )
     asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     stop.click(None, cancels=[asking], queue=False).then(

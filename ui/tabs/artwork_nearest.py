@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +12,21 @@ import gradio as gr
 from attribution_core.analyses.artwork.survey import MOST_PROMPTS, Survey
 from attribution_core.common.progress import Progress
 from attribution_core.figures.artwork import ranks_by_prompt, shares_by_prompt
-from attribution_core.reports.wording.artwork import closest_sentence, nearest_sentence
+from attribution_core.reports.wording.artwork import nearest_sentence, survey_sentence
 from ui.handler import handler
-from ui.server.lanes import ATTRIBUTION, GENERATION
+from ui.server.lanes import ATTRIBUTION, generation
 from ui.services.artwork import DRAWN_AT_ONCE, ArtworkServices, Desk
 from ui.session import Session
 from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import whole_number
 from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, WAITING, progress_bar, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
+# Gradio calls it a failure, too, where a visitor stopped the drawing or forgot the artwork: nothing waits then.
+_NOT_DRAWN = f"""() => document.querySelector('#survey-status :is(.waiting, .track)')
+  ? {json.dumps(status_line(texts.NOT_DRAWN))} : {{__type__: 'update'}}"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     with gr.Column(visible=can_draw):
         gr.HTML(texts.CLOSEST, elem_classes="part")
         with gr.Row(elem_classes="stoppable"):
-            status = gr.HTML(elem_id="survey-status")
+            status = line("survey-status")
             stop = gr.Button(texts.STOP, elem_id="stop-survey", scale=0, min_width=90)
         pictures = gr.HTML(elem_id="survey-pictures")
     if not can_draw:
@@ -79,17 +84,19 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             )
             find = gr.Button(texts.FIND_PROMPTS, elem_id="survey-near", min_width=200)
             start = gr.Button(texts.DRAW, variant="primary", elem_id="ask-survey", min_width=200)
+    drop = gr.Number(0, precision=0, visible=False)  # the one whose prompts are drawn
     nearest_to = [sentence, beside, box, similar, status]
     survey = [status, sentence, pictures, drawn, shares, ranks, table]
 
     def answers(kept: Desk | None, artist: str, method: str, prompts: str, seed: int) -> Iterator[list[Any]]:
+        nearest = nearest_sentence(own.nearest(kept, artist, method)[0])
         for event in own.ask_prompts(kept, artist, method, prompts, seed):
             if isinstance(event, Progress):
                 yield [progress_bar(event), *[gr.skip()] * (len(survey) - 1)]
             elif isinstance(event, Survey):
                 yield [
                     "",
-                    words.answer(closest_sentence(own.nearest(kept, artist, method)[0], event)),
+                    words.answer(nearest, survey_sentence(event)),
                     words.survey_pictures(event),
                     gr.update(visible=True),
                     shares_by_prompt(event),
@@ -106,10 +113,16 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             gr.update(visible=True),
             words.nearest_table(found),
             WAITING if can_draw else "",
+            kept.drops if kept is not None else 0,
         ]
 
     @handler
-    def draw_nearest(kept: Desk | None, artist: str, method: str, seed: int) -> Iterator[list[Any]]:
+    def draw_nearest(
+        kept: Desk | None, artist: str, method: str, seed: int, drop: int
+    ) -> Iterator[list[Any]]:
+        if kept is None or kept.drops != drop:  # while this waited, they were forgotten, or others came
+            yield [gr.skip()] * len(survey)
+            return
         name = texts.named(artist)
         wanted = "\n".join(own.near(kept, name, method, DRAWN_AT_ONCE))
         yield from answers(kept, name, method, wanted, whole_number(seed))
@@ -127,22 +140,25 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
     def follow(dropped: Any) -> list[Any]:
         asked = [desk, artist, session.method]
         shown = dropped.success(
-            show_nearest, asked, nearest_to, api_name="nearest_to_artwork", **_QUIET, **ATTRIBUTION
+            show_nearest,
+            asked,
+            [*nearest_to, drop],
+            api_name="nearest_to_artwork",
+            **_QUIET,
+            **ATTRIBUTION,
         )
         if not can_draw:
             return [shown]
         drawing = shown.success(
             draw_nearest,
-            [*asked, seed],
+            [*asked, seed, drop],
             survey,
             api_name="draw_nearest",
+            api_visibility="undocumented",
             trigger_mode="multiple",
-            **_QUIET,
-            **GENERATION,
+            **generation(status),
         )
-        drawing.failure(
-            lambda: status_line(texts.NOT_DRAWN), None, status, api_name="not_drawn", queue=False, **_QUIET
-        )
+        drawing.failure(None, None, status, js=_NOT_DRAWN, queue=False)
         stop.click(None, cancels=[drawing], queue=False)
         return [shown, drawing]
 
@@ -152,9 +168,9 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         [desk, artist, session.method, prompts, seed],
         survey,
         api_name="ask_survey",
+        api_visibility="undocumented",
         trigger_mode="multiple",
-        **_QUIET,
-        **GENERATION,
+        **generation(status),
     )
     asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     find.click(

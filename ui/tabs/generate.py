@@ -19,12 +19,13 @@ from attribution_core.reports.wording.headline import headline, similarity_headl
 from attribution_core.reports.wording.noise_signal import RECITES, RECITES_SO_FAR
 from attribution_core.reports.wording.origin import ORIGIN
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
 from ui.tabs import report_buttons
 from ui.widgets.address import KEEP_RESULT
+from ui.widgets.in_line import line
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import GUIDANCE, SEEDS, STEPS, filled_in, whole_number, widened
 from ui.widgets.reveal import reveal, similar
@@ -92,7 +93,7 @@ def build(services: Services, session: Session) -> None:
                 alt_text="the image that is attributed",
                 height=330,
             )
-            status = gr.HTML(elem_id="status")
+            status = line("status")
             with gr.Row(visible=False, elem_id="recites") as recites:
                 gr.HTML(f"<p class='status'>{RECITES}</p>", min_width=240)
                 again = gr.Button(
@@ -305,10 +306,8 @@ def build(services: Services, session: Session) -> None:
         [*recipe, style],
         [image, status, session.made, revealed],
         api_name="generate",
-        show_progress="minimal",  # on the words alone: it says how many wait before this one
-        show_progress_on=[status],
         trigger_mode="multiple",
-        **GENERATION,
+        **generation(status),
     )
     session.attribute_after(making)
     redrawing = again.click(
@@ -316,10 +315,8 @@ def build(services: Services, session: Session) -> None:
         session.query,
         [*recipe, style, image, status, session.made, revealed],
         api_name="draw_again",
-        show_progress="minimal",
-        show_progress_on=[status],
         trigger_mode="multiple",
-        **GENERATION,
+        **generation(status),
     )
     session.attribute_after(redrawing)
     opening = session.link.change(
@@ -328,8 +325,7 @@ def build(services: Services, session: Session) -> None:
         [*recipe, session.method, image, status, session.made, revealed],
         api_name="open_link",
         api_visibility="undocumented",
-        show_progress="hidden",
-        **GENERATION,
+        **generation(status),
     )
     session.attribute_after(opening)
     # First the end, then the word, or a preview that was still on its way would stand in its place.

@@ -14,7 +14,7 @@ from attribution_core.figures.memorization import by_step, drop_off, gauge
 from attribution_core.generation.generator import StepPreview
 from attribution_core.reports.as_dict import verdict_dict
 from ui.handler import handler
-from ui.server.lanes import ATTRIBUTION, GENERATION, VIEWS
+from ui.server.lanes import ATTRIBUTION, VIEWS, generation
 from ui.services.app import Query, Services
 from ui.services.judged import Judged, of_query
 from ui.services.memorization import MemorizationServices
@@ -22,6 +22,7 @@ from ui.session import Session, place
 from ui.tabs import memorization_cases, memorization_game
 from ui.widgets import memorization_html as words
 from ui.widgets import memorization_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import alike_link
@@ -93,7 +94,7 @@ def build(services: Services, session: Session) -> None:
             drop = gr.Plot(label=texts.DROP_OFF, elem_id="drop-off")
             drop_words = gr.HTML(elem_id="drop-words")
     with gr.Column(visible=False, elem_id="signal-box") as signal_box:
-        signal_words = gr.HTML(elem_id="signal-words")
+        signal_words = line("signal-words")
         record = gr.Button(texts.RECORD, elem_id="record-signal", visible=False)
         with gr.Row():
             level = gr.Plot(label=texts.SIGNAL_LEVEL, elem_id="signal-gauge")
@@ -204,8 +205,8 @@ def build(services: Services, session: Session) -> None:
             session.query,
             [signal_words, session.made],
             api_name="record_signal",
-            **quiet,
-            **GENERATION,
+            api_visibility="undocumented",
+            **generation(signal_words),
         )
     )
     if services.generator is not None and not own.missing:

@@ -13,11 +13,12 @@ from attribution_core.attribution.result import Attribution
 from attribution_core.generation.generator import StepPreview
 from attribution_core.reports.wording.verdict import returned_sentence, verdict_how
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.memorization import MOST_SEEDS, MemorizationServices, Tried
 from ui.session import KEEP_S, Session, checked_place, place
 from ui.widgets import memorization_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import filled_in
 from ui.widgets.status import status_line
@@ -33,7 +34,6 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
     if services.generator is None:
         gr.HTML(f"<p class='status'>{texts.NO_GENERATOR}</p>")
         return
-    quiet: dict[str, Any] = {"show_progress": "hidden"}
 
     def make(prompt: str, seed: int) -> Iterator[list[Any]]:
         for event in own.make(prompt, seed):
@@ -60,7 +60,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
             elem_id="case-gallery",
             elem_classes="known",
         )
-        status = gr.HTML(elem_id="case-status")
+        status = line("case-status")
         number = gr.Number(1, precision=0, visible=False)  # which case; in the browser the click says it
 
         @handler
@@ -72,14 +72,20 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
             cases = own.cases[_checked(own, kind)]
             yield from make(cases[place(number, event, len(cases)) - 1].prompt, _SEED)
 
-        kind.input(show_cases, kind, gallery, api_name="show_cases", api_visibility="undocumented", **quiet)
+        kind.input(
+            show_cases,
+            kind,
+            gallery,
+            api_name="show_cases",
+            api_visibility="undocumented",
+            show_progress="hidden",
+        )
         made = gallery.select(
             make_case,
             [kind, number],
             [status, session.made, *session.fields],
             api_name="make_case",
-            **quiet,
-            **GENERATION,
+            **generation(status),
         )
         session.attribute_after(made)
         made.success(None, js=_TO_THE_VERDICT)
@@ -104,7 +110,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
                 scale=4,
             )
             ask = gr.Button(texts.MAKE_DOCUMENTED, elem_id="make-documented", scale=1)
-        told = gr.HTML(elem_id="documented-status")
+        told = line("documented-status")
 
         @handler
         def make_documented(which: float) -> Iterator[list[Any]]:
@@ -115,8 +121,7 @@ def build(services: Services, session: Session, own: MemorizationServices) -> No
             which,
             [told, session.made, *session.fields],
             api_name="make_documented",
-            **quiet,
-            **GENERATION,
+            **generation(told),
         )
         session.attribute_after(made)
         made.success(None, js=_TO_THE_VERDICT)
@@ -134,7 +139,7 @@ def build_seeds(session: Session, own: MemorizationServices) -> None:
         )
         start = gr.Button(texts.TRY_SEEDS, variant="primary", elem_id="try-seeds", scale=1, min_width=110)
         stop = gr.Button(texts.STOP, elem_id="stop-seeds", scale=0, min_width=80)
-    words = gr.HTML(elem_id="seeds-words")
+    words = line("seeds-words")
     strip = picture_grid(
         visible=False,
         columns=8,
@@ -174,9 +179,8 @@ def build_seeds(session: Session, own: MemorizationServices) -> None:
         [prompt, count],
         [words, strip, tried],
         api_name="try_seeds",
-        show_progress="hidden",
         trigger_mode="multiple",
-        **GENERATION,
+        **generation(words),
     )
     stop.click(None, cancels=[running], queue=False).then(
         stopped,

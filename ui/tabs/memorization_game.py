@@ -13,11 +13,12 @@ from PIL import Image
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import StepPreview
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.app import Query
 from ui.services.memorization import Case, MemorizationServices
 from ui.session import KEEP_S, Session
 from ui.widgets import memorization_texts as texts
+from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import filled_in
 from ui.widgets.status import status_line
 
@@ -41,7 +42,7 @@ def build(session: Session, own: MemorizationServices) -> None:
     if not planted or own.missing:
         return
     gr.HTML(texts.GAME.format(count=len(planted)), elem_id="game-words")
-    said = gr.HTML(elem_id="game-said")  # above the pictures, so that a phone shows the answer
+    said = line("game-said")  # above the pictures, so that a phone shows the answer
     with gr.Row(elem_id="game-row"):
         picture: dict[str, Any] = {
             "show_label": False,
@@ -119,9 +120,7 @@ def build(session: Session, own: MemorizationServices) -> None:
 
         return reveal
 
-    dealing = deal_button.click(
-        deal, None, board, api_name="deal", show_progress="hidden", trigger_mode="once", **GENERATION
-    )
+    dealing = deal_button.click(deal, None, board, api_name="deal", trigger_mode="once", **generation(said))
     dealing.failure(None, None, deal_button, js="() => ({__type__: 'update', interactive: true})")
     for button, side in ((pick_left, _LEFT), (pick_right, _RIGHT)):
         revealed = button.click(

@@ -17,11 +17,12 @@ from attribution_core.common.text import percent_range
 from attribution_core.evidence.second_opinion import SecondOpinionEvidence
 from attribution_core.figures.second_opinion import rank_scatter
 from ui.handler import handler
-from ui.server.lanes import GENERATION
+from ui.server.lanes import generation
 from ui.services.app import Query, Services
 from ui.services.judged import Judged, keep
 from ui.services.second_opinion import SecondOpinionServices
 from ui.session import KEEP_S, Session
+from ui.widgets.in_line import line
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
@@ -57,7 +58,7 @@ def build(services: Services, session: Session) -> None:
     )
     start = gr.Button("Ask for a second opinion", variant="primary", elem_id="ask-opinion")
     with gr.Row(elem_classes="stoppable"):
-        status = gr.HTML(elem_id="opinion-status")
+        status = line("opinion-status")
         stop = gr.Button("Stop", elem_id="stop-opinion", scale=0, min_width=90)
     with gr.Column(visible=False, elem_id="opinion") as box:
         words = gr.HTML(elem_id="opinion-words")
@@ -132,10 +133,9 @@ def build(services: Services, session: Session) -> None:
         [session.query, session.method],
         [status, *shown, given],
         api_name="second_opinion",
-        show_progress="hidden",
         trigger_mode="multiple",
         time_limit=services.settings.learning_seconds,
-        **GENERATION,
+        **generation(status),
     )
     asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
     asking.success(

@@ -84,9 +84,10 @@ OPEN = f"""async () => {{
     const url = new URL(location.href);
     put(url, {_PLACE}, link.getAttribute('href'));
     url.searchParams.set('tab', '{_SET}');
-    history.pushState(null, '', url);
+    const over = document.querySelector('[popover]');  // its own step in the history would lead to nothing
+    history[over && history.state?.sheet ? 'replaceState' : 'pushState'](null, '', url);
     document.querySelector('dialog.sheet[open]')?.close();
-    document.querySelector('[popover]')?.hidePopover();
+    over?.hidePopover();
     goTo();
     document.getElementById('tabs').scrollIntoView({{block: 'start'}});
   }});

@@ -19,6 +19,7 @@ from attribution_core.evidence.learned import LearnedDrawing
 from attribution_core.reports.section import Fact, Section
 from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.artwork import best_place, place_words, standing_sentence
+from attribution_core.reports.wording.verdict import verdict_how
 from ui.services.app import Query
 from ui.services.artwork import Desk
 from ui.widgets import artwork_texts as texts
@@ -46,8 +47,9 @@ def fine(share: float) -> str:
 
 
 def _figure(image: Image.Image, name: str, largest: int, note: str = "") -> str:
-    words = f"<figcaption>{html.escape(note or name)}</figcaption>"
-    return f'<figure><img src="{data_uri(image, largest)}" alt="{html.escape(name, quote=True)}">{words}</figure>'
+    alt = html.escape(name, quote=True)
+    words = f'<figcaption title="{alt}">{html.escape(note or name)}</figcaption>'
+    return f'<figure><img src="{data_uri(image, largest)}" alt="{alt}">{words}</figure>'
 
 
 def pieces(desk: Desk) -> str:
@@ -64,9 +66,10 @@ def pieces(desk: Desk) -> str:
     return f"{notes}{status_line(f'{count}, in memory only:')}{scrolled}{shown}</div>"
 
 
-def answer(sentence: str) -> str:
-    """What was found, in one sentence."""
-    return f'<p class="sentence" role="status">{html.escape(sentence)}</p>'
+def answer(*found: str) -> str:
+    """What was found, a paragraph for each question."""
+    paragraphs = "".join(f'<p class="sentence">{html.escape(words)}</p>' for words in found)
+    return f'<div role="status">{paragraphs}</div>'
 
 
 def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
@@ -82,7 +85,8 @@ def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
         cells.append(
             f'<div class="pair"><div>{_figure(one.image, f"your image {one.title}", _THUMBNAIL, f"Yours: {one.title}")}'
             f"<figure>{alike_link(credit, picture)}"
-            f"<figcaption>{html.escape(credit.title)}<br>{html.escape(by)}</figcaption></figure></div></div>"
+            f"<figcaption>{html.escape(credit.title)}<br>{html.escape(by)}</figcaption></figure></div>"
+            f"{status_line(texts.WEAK) if one.is_weak else ''}</div>"
         )
     more = len(found) - _PAIRS
     rest = status_line(f"{more} more under “{texts.NUMBERS}”.") if more > 0 else ""
@@ -91,15 +95,22 @@ def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
 
 def nearest_table(found: Sequence[Nearest]) -> str:
     """The same with similarities, for all images."""
-    head = "".join(f"<th scope='col'>{name}</th>" for name in texts.NEAREST_COLUMNS)
+    verdict = found[0].verdict
+    columns = texts.NEAREST_COLUMNS if verdict is not None else texts.NEAREST_COLUMNS[:-1]
+    head = "".join(f"<th scope='col'>{name}</th>" for name in columns)
     rows = "".join(
         f"<tr><td>{html.escape(one.title)}</td><td>{html.escape(one.credit.caption or one.credit.id)}</td>"
-        f"<td>{one.similarity:.3f}</td></tr>"
+        f"<td>{one.similarity:.3f}</td>"
+        f"{'' if one.verdict is None else f'<td>{one.verdict.similarity[0]:.3f}</td>'}</tr>"
         for one in found
     )
+    how = ""
+    if verdict is not None:
+        limit = "" if verdict.threshold is None else texts.COPY_FROM.format(verdict.threshold.value)
+        how = status_line(limit + verdict_how(verdict))
     return (
         "<div class='scrolled' tabindex='0' role='region' aria-label='Similarity of your images'>"
-        f"<table class='plain'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<table class='plain'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{how}"
     )
 
 
@@ -134,7 +145,7 @@ def credited_tiles(standing: Standing) -> str:
                 percent(standing.share),
                 f"of the influence; at least {fine(standing.share_low)}, at most {fine(standing.share_high)}",
             ),
-            ("Place of your closest", rank, f"of {result.n_training:,} sources; {sure}"),
+            ("Place of your closest", rank, f"of {result.n_training:,} sources, yours included; {sure}"),
             (
                 "Times an even share",
                 f"{standing.lift:,.1f}" if standing.lift >= 0.1 else f"{standing.lift:.1g}",

@@ -86,7 +86,9 @@ HOW_LEARNED = _HOW.format(
     "would learn far less from yours."
 )
 
-NEAREST_COLUMNS = ("your image", "training image most like it", "similarity")
+WEAK = "A weak match: too different for a copy."
+NEAREST_COLUMNS = ("your image", "training image most like it", "similarity", "closest by the copy encoder")
+COPY_FROM = "By the copy encoder, we call an image a copy from {:.3f} on; a match below that is weak. "
 PIECES = ["number", "title", "rank", "share %", "at least %", "at most %", "similarity", "your image"]
 PROMPT_COLUMNS = [
     "prompt",

@@ -71,15 +71,21 @@ def similar(result: Attribution, thumbnail: Thumbnail, headline: str, notes: lis
 
 def _source(result: Attribution, work: Work, thumbnail: Thumbnail, length: float, value: str) -> str:
     first = work.places[0]
-    name, credit = html.escape(result.name_of(first)), result.credits[first]
-    terms = html.escape(terms_of([result.credits[p] for p in work.places]))
+    name, credit = result.name_of(first), result.credits[first]
+    terms = terms_of([result.credits[p] for p in work.places])
     address = html.escape(thumbnail(int(result.ids[first])), quote=True)
     picture = f'<img src="{address}" alt="training image: {html.escape(credit.description, quote=True)}">'
     return (
         f"<li>{alike_link(credit, picture)}"
         f'<div><div class="share"><i style="--part:{length:.3f}"></i><b>{value}</b></div>'
-        f'<span class="name">{name}</span><small>{terms}</small></div></li>'
+        f'<span class="name" title="{html.escape(name, quote=True)}">{_whole_words(name)}</span>'
+        f'<small title="{html.escape(terms, quote=True)}">{_whole_words(terms)}</small></div></li>'
     )
+
+
+def _whole_words(text: str) -> str:
+    """Text that, where it is too long for its place, ends between two words: CSS leaves out a box as a whole."""
+    return " ".join(f"<span>{html.escape(word)}</span>" for word in text.split())
 
 
 def _panel(headline: str, rows: str, rest: str, notes: list[str], kind: str = "reveal") -> str:

@@ -15,8 +15,8 @@ def place_words(rank: int, candidates: int) -> str:
 
 
 def best_place(standing: Standing) -> str:
-    """Where the artist's closest image stands."""
-    return place_words(standing.best.rank, standing.attribution.n_training)
+    """Where the artist's closest image stands: "70th of 7,767 sources (yours included)"."""
+    return f"{place_words(standing.best.rank, standing.attribution.n_training)} (yours included)"
 
 
 def nearest_sentence(found: Nearest) -> str:
@@ -24,20 +24,8 @@ def nearest_sentence(found: Nearest) -> str:
     theirs = found.credit.title_and_maker
     if found.same:
         return f"Your “{found.title}” looks the same as the training image {theirs}."
-    return f"The training image most like your work is {theirs}; it is closest to your “{found.title}”."
-
-
-def closest_sentence(found: Nearest, survey: Survey) -> str:
-    """What comes nearest to the artist's work: of the training images, and of the prompts that were drawn."""
-    closest = survey.ranked[0]
-    best, place = closest.standing.best, best_place(closest.standing)
-    if best.rank > LISTED:
-        return f"Even for the closest prompt drawn, “{closest.prompt}”, your “{best.title}” would only be {place}."
-    theirs = found.credit.title_and_maker
-    return (
-        f"Closest to your work are the training image {theirs} and the prompt “{closest.prompt}”, for which your "
-        f"“{best.title}” would be {place}."
-    )
+    words = f"The training image most like your work is {theirs}; it is closest to your “{found.title}”."
+    return f"{words} But the match is weak: the two are too different for a copy." if found.is_weak else words
 
 
 def standing_sentence(standing: Standing) -> str:
@@ -68,10 +56,11 @@ def survey_sentence(survey: Survey) -> str:
     """How close the prompts of a survey come to the artist's work."""
     closest, count = survey.ranked[0], len(survey.rows)
     listed = sum(row.standing.best.rank <= LISTED for row in survey.rows)
+    best = closest.standing.best
     return (
-        f"“{closest.prompt}” comes closest to your work: “{closest.standing.best.title}” would be "
-        f"{best_place(closest.standing)}. In {listed or 'none'} of {count} {'image' if count == 1 else 'images'}, "
-        f"work of yours would be among the first {LISTED}."
+        f"The prompt “{closest.prompt}” comes closest to your work: your “{best.title}” would "
+        f"{'only ' if best.rank > LISTED else ''}be {best_place(closest.standing)}. In {listed or 'none'} of {count} "
+        f"{'image' if count == 1 else 'images'}, work of yours would be among the first {LISTED}."
     )
 
 
