@@ -280,7 +280,7 @@ def test_bad_input_is_one_sentence(mine: Page, tmp_path: Path, uploads: Path) ->
     mine.locator("#learn-prompts textarea").fill("a cat")
     mine.locator("#ask-learned").click()
     said("does not hold V*")
-    expect(mine.locator("#learn-status")).to_be_empty()
+    expect(mine.locator("#learn-status")).to_have_text("", use_inner_text=True)
     unfold(mine, "survey-more")
     expect(mine.locator("#survey-pictures img")).to_have_count(4)
     mine.locator("#survey-prompts textarea").fill(" ")
