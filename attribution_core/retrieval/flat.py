@@ -18,7 +18,7 @@ _DECODE_VALUES = 4_000_000
 
 
 class FlatScan(ExhaustiveScan):
-    """A full scan over a FAISS `Flat` or `SQfp16` index, in float32 over 16 MB of decoded rows at a time.
+    """A full scan over a FAISS `Flat` or `SQfp16` index, in float32, with 16 MB of decoded rows at a time.
 
     FAISS's own SQfp16 search rounds the query to 16 bits on some processors, which shifts a similarity by about 1e-5.
     """
@@ -28,6 +28,7 @@ class FlatScan(ExhaustiveScan):
     def __init__(self, index: Any, factory: str) -> None:
         """Wrap a FAISS inner-product index. factory: "Flat" or "SQfp16"."""
         self._index, self.factory = index, factory
+        self._few: NDArray[np.float32] | None = None
 
     @classmethod
     def create(cls, factory: str, dim: int, folder: Path | None = None) -> FlatScan:
@@ -89,6 +90,11 @@ class FlatScan(ExhaustiveScan):
             yield 0, faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
             return
         codes = faiss.rev_swig_ptr(self._index.codes.data(), n * d * 2).view(np.float16).reshape(n, d)
+        if codes.size <= _DECODE_VALUES:  # kept: decoding takes longer than the rest of a search
+            if self._few is None or len(self._few) != n:
+                self._few = codes.astype(np.float32)
+            yield 0, self._few
+            return
         step = max(1, _DECODE_VALUES // d)
         for start in range(0, n, step):
             yield start, codes[start : start + step].astype(np.float32)

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from attribution_core.common.arrays import FloatArray, float_matrix, log_sum, positive, safe_log, whole
 from attribution_core.errors import InvalidInputError
-from attribution_core.retrieval.kernels import histogram
 from attribution_core.retrieval.sampled_sum import StratifiedSample, log_sampled_sum
 
 DEFAULT_BINS = 4096
@@ -365,6 +364,8 @@ def _chord_weight(rest: Rest) -> FloatArray:
 
 
 def _bin_row(row: NDArray[Any], bins: int) -> FloatArray:
+    from attribution_core.retrieval.kernels import histogram  # scoring alone does without a compiler
+
     if row.size == 0:
         return np.zeros((4, bins))
     least, greatest = float(row.min()), float(row.max())

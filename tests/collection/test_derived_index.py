@@ -83,7 +83,7 @@ def test_it_is_the_index_that_was_left_out_and_made_once(
 @pytest.mark.parametrize("damage", ["shorter", "missing", "no card"])
 def test_a_damaged_one_is_made_again(folder: Path, cache: Path, damage: str) -> None:
     place = Collection.open(folder, METHOD).index_folder(METHOD)
-    file = place / ("card.json" if damage == "no card" else "index.faiss")
+    file = place / ("card.json" if damage == "no card" else "index.safetensors")
     whole = file.read_bytes()
     if damage == "missing":
         file.unlink()

@@ -441,7 +441,7 @@ def test_the_command_finds_what_was_downloaded(tmp_path: Path, encoder: str) -> 
     assert (
         made.calibrator.temperature_ == pytest.approx(1 / 40) and made.corpus.credit(3).caption == "caption 3"
     )
-    assert made.index.factory == "SQfp16"
+    assert made.index.factory == "SQ8x2"
 
 
 def test_the_command_takes_files_by_name(tmp_path: Path, feats: Path) -> None:

@@ -9,7 +9,7 @@ from attribution_core.errors import AttributionError, InvalidInputError, Unknown
 
 
 def test_the_defaults_are_those_of_the_command() -> None:
-    assert IndexOptions() == IndexOptions("Flat", 0.1)
+    assert IndexOptions() == IndexOptions("auto", 0.1)
     assert Engine() == Engine(EngineKind.LOCAL, None) == Engine("local")
     assert SourceOptions().columns.chosen == {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from attribution_core.common import progress
@@ -10,7 +12,8 @@ from attribution_core.common.progress import Progress, ProgressReporter
 
 def test_steps_are_counted_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 102.0, 109.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    # Not the clock of the whole process, by which servers of other tests live.
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     seen: list[Progress] = []
     reporter = ProgressReporter("drawing", 10, seen.append)
     reporter.start()

@@ -343,7 +343,7 @@ def test_a_collection_grows_shrinks_and_moves(
         )
         assert [c.id for c in ours.credits] == [c.id for c in theirs.credits]
         assert ours.credits[0].id == f"{seed:03d}.png"
-        assert ours.influence == pytest.approx(theirs.influence, abs=1e-6)
+        assert ours.influence == pytest.approx(theirs.influence, abs=1e-5)
     # The same call again is nothing to do; another factory moves the rows, and the store is left as it was.
     again = build_collection(first, mine, encoder=ENCODER, index=IndexOptions(factory=store))
     assert (again.added, again.collection.card["edition"]) == (0, 3)
