@@ -218,13 +218,15 @@ def train_unet(
     pause_s: float | None = None,
     compiled: bool = False,
     on_save: Callable[[dict[str, Any]], None] | None = None,
+    seed: int = 0,
 ) -> UNet2DConditionModel:
     """Train by the recipe, resuming from `work`; returns the averaged model.
 
     limit_s: end after this many seconds instead, for trials of equal time. pause_s: pause then, to be resumed.
-    compiled: use torch.compile, which needs a C++ compiler. on_save: called with each checkpoint.
+    compiled: use torch.compile, which needs a C++ compiler. on_save: called with each checkpoint. seed: of
+    initial weights, order, time steps and noise.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     batch = recipe.batch
     unet = new_unet(recipe.shape).to(device, memory_format=torch.channels_last)
     trainer = Trainer(

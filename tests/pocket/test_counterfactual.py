@@ -1,0 +1,109 @@
+"""The benchmark of left-out training images: its plan, and the score of predictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.settings import Settings
+from pocket.counterfactual import models
+from pocket.counterfactual.lds import ceiling, lds, mean_of
+from pocket.counterfactual.plan import CONCEPTS, HALVES, STYLES, TWICE, WITHOUT_CONCEPT, Plan, Run
+from pocket.generator.denoiser import Recipe, TrainingSet, UNetShape
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    corpus = Corpus.open(CollectionLayout(Settings().collection).corpus)
+    return Plan.of(*(corpus.column(name) for name in ("style", "concept", "planted")))
+
+
+def test_every_concept_is_there_in_every_style_once(plan: Plan) -> None:
+    assert len(set(plan.rows)) == len(plan.rows) == CONCEPTS * len(STYLES)
+    pairs = set(zip(plan.styles.tolist(), plan.concepts.tolist(), strict=True))
+    assert pairs == {(style, concept) for style in STYLES for concept in set(plan.concepts.tolist())}
+    assert not set(plan.held_out) & set(plan.rows) and len(set(plan.held_out)) == 100
+
+
+def test_models_see_halves_or_all_but_a_group(plan: Plan) -> None:
+    runs = list(plan.runs())
+    assert len({run.name for run in runs}) == len(runs) == 2 + HALVES + TWICE + len(STYLES) + WITHOUT_CONCEPT
+    by_name = {run.name: run for run in runs}
+    assert all(run.kept.sum() == len(plan.rows) // 2 for run in runs if run.name.startswith("half"))
+    one, again = by_name["half-03"], by_name["half-03-again"]
+    assert (one.kept == again.kept).all() and one.seed != again.seed
+    assert set(plan.styles[~by_name["without-fluent-flat"].kept]) == {"fluent flat"}
+    assert sum((~run.kept).sum() == len(STYLES) for run in runs) == WITHOUT_CONCEPT
+    seen = np.mean([run.kept for run in runs if run.name.startswith("half")], axis=0)
+    assert seen.min() > 0.2 and seen.max() < 0.8, "no image is in nearly all halves or in hardly any"
+
+
+def test_too_few_concepts_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected more than"):
+        Plan.of(list(STYLES), ["cat"] * len(STYLES), [""] * len(STYLES))
+
+
+def test_a_model_sees_its_images_alone_and_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = UNetShape((16, 16, 32), (False, True, True), pooled_text=True)
+    monkeypatch.setattr(models, "RECIPE", Recipe(small, batch=4, samples=12))
+    seen: list[torch.Tensor] = []
+
+    class Watched(TrainingSet):
+        def draw(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(rows)
+            return super().draw(rows)
+
+        def to(self, device: torch.device) -> TrainingSet:
+            return self
+
+    torch.manual_seed(0)
+    states = torch.randn(6, 24, 384).half()
+    data = Watched(torch.randn(6, 4, 16, 16), states, states, states[:1], torch.arange(6))
+    device = torch.device("cpu")
+    run = Run("half", np.array([True, False, True, True, False, False]))
+    models.train(run, data, tmp_path, device)
+    assert set(torch.cat(seen).tolist()) == {0, 2, 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["half.safetensors"]
+    written = (tmp_path / "half.safetensors").read_bytes()
+    models.train(run, data, tmp_path, device)
+    assert len(seen) == 3 and (tmp_path / "half.safetensors").read_bytes() == written
+    models.train(replace(run, name="again", seed=1), data, tmp_path, device)
+    one, again = (
+        models.losses(models.load(replace(run, name=name), tmp_path, device), data.latents, states, device)
+        for name in ("half", "again")
+    )
+    assert one.shape == (6, len(models.TIMES)) and np.isfinite(one).all()
+    assert not np.allclose(one, again), "another seed is another model"
+
+
+def test_scores_that_predict_the_losses_have_the_score_1_and_others_less() -> None:
+    rng = np.random.default_rng(0)
+    kept = rng.random((40, 30)) < 0.5
+    worth = rng.normal(size=(5, 30))
+    loss = 3 - worth @ kept.T
+    assert lds(worth, kept, loss) == pytest.approx(np.ones(5))
+    assert lds(-worth, kept, loss) == pytest.approx(-np.ones(5))
+    assert lds(np.ones((5, 30)), np.ones((40, 30), bool), loss) == pytest.approx(np.zeros(5))
+    assert np.abs(lds(rng.normal(size=(5, 30)), kept, loss)).max() < 0.6
+    assert ceiling(loss, loss) == pytest.approx(np.ones(5))
+
+
+def test_a_rank_correlation_by_hand() -> None:
+    # Predicted order of the models: 1, 2, 3; actual: 1, 3, 2. Spearman: 1 - 6 * 2 / (3 * 8) = 0.5.
+    kept = np.array([[True, True], [True, False], [False, False]])
+    assert lds(np.array([[2.0, 1.0]]), kept, np.array([[0.1, 0.9, 0.5]])) == pytest.approx([0.5])
+
+
+def test_a_mean_has_an_interval_around_it_that_narrows() -> None:
+    values = np.random.default_rng(1).normal(0.3, 0.1, 400)
+    few, many = mean_of(values[:20]), mean_of(values)
+    assert few.low < few.mean < few.high and many.high - many.low < few.high - few.low
+    assert many.mean == pytest.approx(values.mean())
