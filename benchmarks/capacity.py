@@ -21,7 +21,7 @@ import numpy as np
 import typer
 
 from attribution_core.retrieval import kernels
-from attribution_core.retrieval.cells import _ROUNDS, _TRAINED_ON, PROBED, SAMPLED, Cells
+from attribution_core.retrieval.cells import PROBED, ROUNDS, SAMPLED, TRAINED_ON, Cells
 from attribution_core.retrieval.planes import Planes
 from attribution_core.retrieval.rest import Rest
 from benchmarks.query import machine, timed
@@ -116,7 +116,7 @@ def estimate(count: int, dim: int, memory: float, found: Measured) -> dict[str, 
     cells = max(PROBED + 1, round(here**0.5))
     size = max(SAMPLED, round(here / cells))
     query = (PROBED * size + SAMPLED * cells) * found.row_s + cells * (found.mean_s + found.cell_s)
-    build = (here + _ROUNDS * min(here, _TRAINED_ON * cells)) * cells * found.product_s
+    build = (here + ROUNDS * min(here, TRAINED_ON * cells)) * cells * found.product_s
     widths = []
     for k in range(QUERIES):
         low, _, high = _rest(found, k, cells - PROBED, size).log_sum_exp(TEMPERATURE)

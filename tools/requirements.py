@@ -46,7 +46,7 @@ class Project:
 def files(project: Project) -> dict[str, str]:
     """File name -> content of both files."""
     app = _sorted([*project.base, *project.of("app", "datasets")])
-    development = _sorted([*project.of("train", "ray", "milvus"), *project.groups["dev"]])
+    development = _sorted([*project.of("train", "ray", "milvus", "c2pa", "map"), *project.groups["dev"]])
     return {
         APP: _HEAD + "".join(f"{one}\n" for one in app),
         DEVELOPMENT: f"{_HEAD}-r {APP}\n" + "".join(f"{one}\n" for one in development if one not in app),

@@ -21,9 +21,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     names = {kind: name for name, kind in _KINDS.items()}
     header, end = {}, 0
-    parts = sorted(
-        arrays.items(), key=lambda item: -item[1].itemsize
-    )  # each begins at a multiple of its values' size
+    # So that each begins at a multiple of its values' size.
+    parts = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
     for name, array in parts:
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": names[array.dtype.str], "shape": array.shape, "data_offsets": [begin, end]}

@@ -28,8 +28,10 @@ PROBED = 64
 """Cells that are scanned for a query, at least."""
 SAMPLED = 16
 """Rows of each cell that stand for it where it is not scanned."""
-_TRAINED_ON = 64  # rows a cell
-_ROUNDS = 10  # of k-means
+TRAINED_ON = 64
+"""Rows a cell that k-means sees."""
+ROUNDS = 10
+"""Of k-means."""
 _BLOCK = 20_000  # rows
 _SEED = 0
 _ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4"}
@@ -200,9 +202,9 @@ def _assigned(rows: Planes, count: int, rng: np.random.Generator) -> NDArray[np.
     import faiss
 
     n = len(rows)
-    some = np.sort(rng.choice(n, min(n, _TRAINED_ON * count), replace=False))
+    some = np.sort(rng.choice(n, min(n, TRAINED_ON * count), replace=False))
     kmeans = faiss.Kmeans(
-        rows.dim, count, niter=_ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
+        rows.dim, count, niter=ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
     )
     kmeans.train(rows.take(some).floats())
     return np.concatenate(

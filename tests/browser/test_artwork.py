@@ -267,9 +267,8 @@ def test_bad_input_is_one_sentence(mine: Page, tmp_path: Path, uploads: Path) ->
     expect(notes).to_have_text("At most 30 images are taken; 31 files were left out.")
     expect(mine.locator("#artwork-upload")).not_to_contain_text("piece-900")
     assert holds(uploads, *range(900, 960)) == []
-    expect(mine.locator("#survey-pictures img")).to_have_count(
-        4
-    )  # a drop ends what is drawn for those before
+    # A drop ends what is drawn for those before.
+    expect(mine.locator("#survey-pictures img")).to_have_count(4)
     drop(mine, tmp_path, 4)
     said("Forget my artwork")
     expect(mine.locator("#artwork-pieces img")).to_have_count(30)

@@ -146,9 +146,8 @@ def _first(calls: Sequence[Call], served: Mapping[str, float]) -> Call | None:
 
 def _serve(call: Call, served: dict[str, float], at: float) -> None:
     """Write down whose turn it was."""
-    served |= {
-        name: at for name in (_address(call.request), _visitor(call)) if name
-    }  # "" is whom nobody knows
+    # "" is whom nobody knows.
+    served |= {name: at for name in (_address(call.request), _visitor(call)) if name}
 
 
 def _visitor(call: Call) -> str:

@@ -20,7 +20,7 @@ from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
 from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import whole_number
-from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
+from ui.widgets.status import SAY_WAITING, progress_bar, say_no_more, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
 
@@ -126,7 +126,7 @@ def build(
         time_limit=session.services.settings.learning_seconds,
         **generation(status),
     )
-    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
+    asking.failure(None, status, status, js=say_no_more(), queue=False, show_progress="hidden")
     stop.click(None, cancels=[asking], queue=False).then(
         lambda: status_line(texts.LEARN_STOPPED),
         None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +20,9 @@ from ui.widgets import artwork_html as words
 from ui.widgets import artwork_texts as texts
 from ui.widgets.in_line import line
 from ui.widgets.recipe_fields import whole_number
-from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, WAITING, progress_bar, status_line
+from ui.widgets.status import SAY_WAITING, WAITING, progress_bar, say_no_more, status_line
 
 _QUIET: dict[str, Any] = {"api_visibility": "undocumented", "show_progress": "hidden"}
-# Gradio calls it a failure, too, where a visitor stopped the drawing or forgot the artwork: nothing waits then.
-_NOT_DRAWN = f"""() => document.querySelector('#survey-status :is(.waiting, .track)')
-  ? {json.dumps(status_line(texts.NOT_DRAWN))} : {{__type__: 'update'}}"""
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,8 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
             trigger_mode="multiple",
             **generation(status),
         )
-        drawing.failure(None, None, status, js=_NOT_DRAWN, queue=False)
+        not_drawn = say_no_more(status_line(texts.NOT_DRAWN))
+        drawing.failure(None, status, status, js=not_drawn, queue=False, show_progress="hidden")
         stop.click(None, cancels=[drawing], queue=False)
         return [shown, drawing]
 
@@ -172,7 +169,7 @@ def build(session: Session, own: ArtworkServices, desk: gr.State, artist: gr.Tex
         trigger_mode="multiple",
         **generation(status),
     )
-    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
+    asking.failure(None, status, status, js=say_no_more(), queue=False, show_progress="hidden")
     find.click(
         find_prompts,
         [desk, artist, session.method],

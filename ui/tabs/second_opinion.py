@@ -25,7 +25,7 @@ from ui.session import KEEP_S, Session
 from ui.widgets.in_line import line
 from ui.widgets.joined import joined_boxes
 from ui.widgets.picture_grid import picture_grid
-from ui.widgets.status import SAY_NO_MORE, SAY_WAITING, progress_bar, status_line
+from ui.widgets.status import SAY_WAITING, progress_bar, say_no_more, status_line
 from ui.widgets.tiles import tiles
 
 SHOWN, TOP = 8, 10
@@ -137,7 +137,7 @@ def build(services: Services, session: Session) -> None:
         time_limit=services.settings.learning_seconds,
         **generation(status),
     )
-    asking.failure(None, status, status, js=SAY_NO_MORE, queue=False, show_progress="hidden")
+    asking.failure(None, status, status, js=say_no_more(), queue=False, show_progress="hidden")
     asking.success(
         keep_opinion,
         [given, session.query, session.result, session.judged],

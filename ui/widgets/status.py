@@ -24,13 +24,19 @@ SAY_WAITING = f"() => {json.dumps(WAITING)}"
 
 Wired before what it waits for: Gradio runs a click's events one after the other.
 """
-SAY_NO_MORE = """(shown) => /class="(status waiting|track)"/.test(shown) ? "" : shown"""
-"""What runs in the browser when work failed: nothing waits or runs any more. A stop counts as a failure, too."""
 NOTHING_YET = "Nothing attributed yet. Generate or upload an image on the first tab."
 NO_SHARES = (
     "No shares for this image: nothing shows that a model trained on these images made it. If one did, say so under "
     "Attribution."
 )
+
+
+def say_no_more(instead: str = "") -> str:
+    """What runs in the browser when work failed: where the line says that it waits or runs, it says `instead`.
+
+    A stop counts as a failure, too, and has taken the line by then.
+    """
+    return f'(shown) => /class="(status waiting|track)"/.test(shown) ? {json.dumps(instead)} : shown'
 
 
 def no_shares(result: Attribution | None) -> str:
