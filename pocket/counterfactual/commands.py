@@ -1,31 +1,46 @@
 """Measures what changes when training images are left out: `python -m pocket.counterfactual --help`.
 
-`train` trains the models of the plan one after another, each in minutes on a core; it can be stopped and called again,
-and several calls with `--part` share the work. `measure` computes the denoising losses of training and held-out images
-under every model that is there.
+In this order: `train` trains the models of the plan one after another, each in minutes on a core; it can be stopped
+and called again, and several calls with `--part` share the work. `measure` has every model draw the same prompts and
+computes its losses on them and on held-out drawings. `score` has every method score all training images for both.
+`report` compares scores with losses.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
 from diffusers import AutoencoderTiny
 
-from attribution_core.common.files import atomic_path
+from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
-from pocket.counterfactual.models import TIMES, load, losses, train
-from pocket.counterfactual.plan import Plan
+from pocket.counterfactual import scores
+from pocket.counterfactual.groups import group_test
+from pocket.counterfactual.lds import Floats, ceiling, lds, mean_of
+from pocket.counterfactual.made import draw, pixels, prompted
+from pocket.counterfactual.models import load, losses, train
+from pocket.counterfactual.plan import STYLES, Plan
+from pocket.counterfactual.scores import Images, Named
 from pocket.generator.autoencoder import encode
 from pocket.generator.commands import CORPUS, OUT, text_model, text_states, training_pixels
 from pocket.generator.denoiser import TrainingSet
 from pocket.training import say, set_up_log, training_device
 
 WORK = Path(".work/counterfactual")
+COLLECTION = Path("checkpoints/pocket")
+ASKED = ("made", "held_out")
+"""Queries: images that the full model makes, and drawings of concepts that no model sees."""
+_CHOSEN_ON = 16  # the last of the halves, on which settings are chosen; the others judge them
+Folder = Annotated[Path, typer.Option(help="Folder of models and measurements.")]
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -36,13 +51,13 @@ def plan_of(corpus: Corpus) -> Plan:
 
 def training_set(corpus: Corpus, rows: np.ndarray, device: torch.device) -> TrainingSet:
     """Return latents of the bundled autoencoder and text states of some images, in their order."""
-    vae = AutoencoderTiny.from_pretrained(OUT / "vae").float()
     pixels = training_pixels(corpus)[torch.from_numpy(rows)]
     tokenizer, encoder = text_model(WORK)
     short, long = (
         text_states(tokenizer, encoder, [corpus.column(name)[row] for row in rows])
         for name in ("short_caption", "caption")
     )
+    vae = autoencoder()
     return TrainingSet(
         encode(vae.to(device), pixels, device) * vae.config.scaling_factor,
         short,
@@ -52,9 +67,14 @@ def training_set(corpus: Corpus, rows: np.ndarray, device: torch.device) -> Trai
     )
 
 
+def autoencoder() -> AutoencoderTiny:
+    """Return the bundled autoencoder."""
+    return AutoencoderTiny.from_pretrained(OUT / "vae").float()
+
+
 @app.command(name="train")
 def train_models(
-    work: Annotated[Path, typer.Option(help="Folder of models.")] = WORK,
+    work: Folder = WORK,
     part: Annotated[str, typer.Option(help="K/N: every Nth model from the Kth, 1 to N.")] = "1/1",
     minutes: Annotated[float | None, typer.Option(help="Begin no model after this time.")] = None,
 ) -> None:
@@ -73,24 +93,143 @@ def train_models(
 
 
 @app.command()
-def measure(
-    work: Annotated[Path, typer.Option(help="Folder of models.")] = WORK,
-) -> None:
-    """Write losses.npz: `held_out` (models, images, times), `training` likewise, and the models' `names`."""
+def measure(work: Folder = WORK) -> None:
+    """Write a file of each model: what it draws, and its losses on the full model's and on held-out drawings."""
     corpus, device = Corpus.open(CORPUS), training_device()
     plan = plan_of(corpus)
-    there = [run for run in plan.runs() if (work / f"{run.name}.safetensors").exists()]
-    found: dict[str, list[np.ndarray]] = {"held_out": [], "training": []}
-    images = {
-        name: training_set(corpus, rows, device)
-        for name, rows in (("held_out", plan.held_out), ("training", plan.rows))
-    }
-    for number, run in enumerate(there, 1):
-        say(f"{run.name}, {number} of {len(there)}")
+    runs = {run.name: run for run in plan.runs() if (work / f"{run.name}.safetensors").exists()}
+    held_out = training_set(corpus, plan.held_out, device)
+    captions = training_set(corpus, plan.rows[prompted(plan)], device)
+    made = torch.empty(0)
+    for number, run in enumerate(runs.values(), 1):
+        path = work / f"{run.name}.npz"
+        if path.exists() and run.name != "full":
+            continue
+        say(f"{run.name}, {number} of {len(runs)}")
         model = load(run, work, device)
-        for name, data in images.items():
-            found[name].append(losses(model, data.latents, data.short, device))
-    with atomic_path(work / "losses.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, names=[run.name for run in there], times=TIMES, **{k: np.array(v) for k, v in found.items()}
+        drawn = draw(model, captions.short, captions.empty, device)
+        if run.name == "full":
+            made = drawn
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                drawn=drawn.half().numpy(),
+                made=losses(model, made, captions.short, device),
+                held_out=losses(model, held_out.latents, held_out.short, device),
+            )
+
+
+@app.command()
+def score(work: Folder = WORK) -> None:
+    """Write each method's scores, unless they are there."""
+    corpus, device = Corpus.open(CORPUS), training_device()
+    plan = plan_of(corpus)
+    training = _images(corpus, plan.rows, device)
+    drawn = torch.from_numpy(np.load(work / "full.npz")["drawn"]).float()
+    made = Images(list(pixels(autoencoder(), drawn)), drawn, training.states[prompted(plan)])
+    queries = {"made": made, "held_out": _images(corpus, plan.held_out, device)}
+    full = load(next(plan.runs()), work, device)
+    layout = CollectionLayout.read(COLLECTION)
+    methods: dict[str, Callable[[Images, Images], Named]] = {"thumbnail": scores.thumbnail}
+    for name in layout.methods:
+        methods[name] = partial(scores.likeness, layout, name)
+    for objective in scores.OBJECTIVES:
+        methods[f"gradient of the {objective}"] = partial(scores.gradient, full, objective, device)
+    methods |= {"patches": scores.patches, "forgetting": partial(scores.forgetting, full, device)}
+    (work / "scores").mkdir(exist_ok=True)
+    for name, method in methods.items():
+        path = work / "scores" / f"{name}.npz"
+        if path.exists():
+            continue
+        say(name)
+        found = {
+            f"{asked} {setting}": table
+            for asked in ASKED
+            for setting, table in method(queries[asked], training)
+        }
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            tables: dict[str, Any] = {key: table.astype(np.float32) for key, table in found.items()}
+            np.savez_compressed(file, **tables)
+
+
+def _images(corpus: Corpus, rows: np.ndarray, device: torch.device) -> Images:
+    data = training_set(corpus, rows, device)
+    return Images([corpus.image(int(row)) for row in rows], data.latents, data.short)
+
+
+@app.command()
+def report(
+    work: Folder = WORK, out: Annotated[Path, typer.Option(help="JSON file to write.")] = WORK / "report.json"
+) -> None:
+    """Compare all scores with all losses, and write a table."""
+    plan = plan_of(Corpus.open(CORPUS))
+    measured = {path.stem: np.load(path) for path in sorted(work.glob("*.npz"))}
+    tests = {
+        asked: Losses(
+            plan, {name: one[asked].mean(axis=1) for name, one in measured.items()}, drawn=asked == "made"
         )
+        for asked in ASKED
+    }
+    table: dict[str, Any] = {
+        asked: {"ceiling": test.ceiling(), "models": len(test.halves)} for asked, test in tests.items()
+    }
+    for path in sorted((work / "scores").glob("*.npz")):
+        found = np.load(path)
+        for asked, test in tests.items():
+            settings = {
+                key.removeprefix(asked).strip(): found[key].astype(float)
+                for key in found.files
+                if key.startswith(asked)
+            }
+            table[asked][path.stem] = dict(test.judged(settings))
+    write_json_atomic(out, table)
+    for asked, rows in table.items():
+        for name, row in rows.items():
+            say(f"{asked:9s} {name:40s} {row}")
+
+
+class Losses:
+    """The losses of queries under all models that are there."""
+
+    def __init__(self, plan: Plan, loss: dict[str, Floats], drawn: bool) -> None:
+        """loss: of each query, by the model's name. drawn: from captions of the concepts that models leave out."""
+        self._loss = loss
+        self._groups = {"style": [f"without-{style.replace(' ', '-')}" for style in STYLES]}
+        if drawn:
+            self._groups["concept"] = [f"without-{concept}" for concept in plan.left_out()]
+        self.halves = [name for name in loss if name.startswith("half") and not name.endswith("again")]
+        self._kept = {run.name: run.kept for run in plan.runs()}
+
+    def ceiling(self) -> dict[str, float]:
+        """Return what two seeds of the same halves agree in."""
+        twice = [name for name in self.halves if f"{name}-again" in self._loss]
+        if len(twice) < 3:
+            return {}
+        one, again = (np.stack([self._loss[name + end] for name in twice], axis=1) for end in ("", "-again"))
+        return asdict(mean_of(ceiling(one, again)))
+
+    def judged(self, settings: dict[str, Floats]) -> Iterator[tuple[str, Any]]:
+        """Yield the setting that is best on some halves, and what all tests say of it.
+
+        settings: scores (q, n) by setting; similarities and shares of a method count as two settings.
+        """
+        chosen = max(settings, key=lambda name: self._lds(settings[name], self.halves[-_CHOSEN_ON:]).mean())
+        yield "setting", chosen
+        yield "lds", asdict(mean_of(self._lds(settings[chosen], self.halves[:-_CHOSEN_ON])))
+        for kind, names in self._groups.items():
+            if {"full", *names} <= self._loss.keys():
+                yield (
+                    kind,
+                    asdict(
+                        group_test(
+                            settings[chosen],
+                            np.stack([~self._kept[name] for name in names]),
+                            self._loss["full"],
+                            np.stack([self._loss[name] for name in names], axis=1),
+                        )
+                    ),
+                )
+
+    def _lds(self, scores: Floats, names: list[str]) -> Floats:
+        kept = np.stack([self._kept[name] for name in names])
+        return lds(scores, kept, np.stack([self._loss[name] for name in names], axis=1))

@@ -93,5 +93,9 @@ class Plan:
             yield Run(f"half-{number:02d}-again", kept, seed=1)
         for style in STYLES:
             yield Run(f"without-{style.replace(' ', '-')}", self.styles != style)
-        for concept in np.unique(self.concepts)[:: CONCEPTS // WITHOUT_CONCEPT]:
+        for concept in self.left_out():
             yield Run(f"without-{concept}", self.concepts != concept)
+
+    def left_out(self) -> list[str]:
+        """Return the concepts that a model each does not see."""
+        return [str(concept) for concept in np.unique(self.concepts)[:: CONCEPTS // WITHOUT_CONCEPT]]

@@ -8,14 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from PIL import Image
 
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
 from pocket.counterfactual import models
+from pocket.counterfactual.groups import group_test
 from pocket.counterfactual.lds import ceiling, lds, mean_of
+from pocket.counterfactual.made import draw, prompted
 from pocket.counterfactual.plan import CONCEPTS, HALVES, STYLES, TWICE, WITHOUT_CONCEPT, Plan, Run
-from pocket.generator.denoiser import Recipe, TrainingSet, UNetShape
+from pocket.counterfactual.scores import (
+    DAMPING,
+    NOISE,
+    OBJECTIVES,
+    Images,
+    forgetting,
+    gradient,
+    patches,
+    thumbnail,
+)
+from pocket.generator.denoiser import Recipe, TrainingSet, UNetShape, new_unet
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +121,74 @@ def test_a_mean_has_an_interval_around_it_that_narrows() -> None:
     few, many = mean_of(values[:20]), mean_of(values)
     assert few.low < few.mean < few.high and many.high - many.low < few.high - few.low
     assert many.mean == pytest.approx(values.mean())
+
+
+def test_the_credited_group_is_compared_with_the_one_that_is_missed_most() -> None:
+    scores = np.array([[3.0, 3.0, 1.0, 1.0], [0.0, 1.0, 5.0, 0.0]])  # of groups: 6 and 2, 1 and 5
+    groups = np.array([[True, True, False, False], [False, False, True, True]])
+    without = np.array(
+        [[1.5, 1.1], [2.4, 2.2]]
+    )  # the first image misses the first group, and so does the second
+    found = group_test(scores, groups, np.array([1.0, 2.0]), without)
+    assert (found.right.mean, found.chance) == (0.5, 0.5)
+    assert found.rise.mean == pytest.approx((0.5 + 0.1) / 2)
+    assert found.of_others.mean == pytest.approx((0.1 + 0.2) / 2)
+
+
+@pytest.mark.parametrize("groups", [[[True, False]], [[True, True], [False, True]]])
+def test_one_group_and_groups_of_two_sizes_are_refused(groups: list[list[bool]]) -> None:
+    with pytest.raises(ValueError, match="all of one size"):
+        group_test(np.ones((1, 2)), np.array(groups), np.ones(1), np.ones((1, len(groups))))
+
+
+@pytest.fixture(scope="module")
+def small() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    model = new_unet(UNetShape((16, 16, 32), (False, True, True), pooled_text=True))
+    torch.nn.init.normal_(model.conv_out.weight, std=0.05)
+    return model.eval()
+
+
+def some_images(count: int, seed: int) -> Images:
+    drawing = torch.Generator().manual_seed(seed)
+    pictures = [Image.new("RGB", (64, 64), (seed * 40 + k * 9, 90, 30)) for k in range(count)]
+    latents, states = torch.randn(count, 4, 16, 16, generator=drawing), torch.randn(count, 24, 384)
+    return Images(pictures, latents, states)
+
+
+def test_a_copy_of_a_training_image_is_credited_to_it_by_every_method(small: UNet2DConditionModel) -> None:
+    training, device = some_images(5, 1), torch.device("cpu")
+    query = Images(training.pictures[3:4], training.latents[3:4], training.states[3:4])
+    tables = [
+        *(table for name in OBJECTIVES for table in gradient(small, name, query, training, device)),
+        *patches(query, training),
+        *thumbnail(query, training),
+    ]
+    assert len(tables) == 2 * len(DAMPING) + len(NOISE) + 1
+    for setting, scores in tables:
+        assert scores.shape == (1, 5) and np.isfinite(scores).all(), setting
+        assert scores[0].argmax() == 3, setting
+
+
+def test_forgetting_an_image_costs_it_more_than_others_and_leaves_the_model(
+    small: UNet2DConditionModel,
+) -> None:
+    training, device = some_images(4, 2), torch.device("cpu")
+    query = Images(training.pictures[:1], training.latents[:1], training.states[:1])
+    before = {name: weight.clone() for name, weight in small.state_dict().items()}
+    ((_, scores),) = forgetting(small, query, training, device)
+    assert scores.shape == (1, 4) and scores[0].argmax() == 0
+    assert all(torch.equal(weight, before[name]) for name, weight in small.state_dict().items())
+
+
+def test_a_caption_is_drawn_from_the_same_noise_by_every_model(small: UNet2DConditionModel) -> None:
+    states, device = torch.randn(3, 24, 384), torch.device("cpu")
+    one, again = (draw(small, states, torch.zeros(1, 24, 384), device) for _ in range(2))
+    assert one.shape == (3, 4, 16, 16) and torch.equal(one, again)
+    torch.testing.assert_close(draw(small, states[:1], torch.zeros(1, 24, 384), device), one[:1])
+
+
+def test_prompts_are_of_left_out_concepts_in_every_style(plan: Plan) -> None:
+    places = prompted(plan)
+    assert len(places) == WITHOUT_CONCEPT * len(STYLES)
+    assert set(plan.concepts[places].tolist()) == set(plan.left_out())

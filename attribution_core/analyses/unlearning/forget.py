@@ -120,7 +120,7 @@ def loss_changes(
     progress = ProgressReporter(BEFORE, total, on_step)
     with generator.lock:
         pipeline = generator.tunable
-        probe = _Probe(pipeline, settings)
+        probe = LossProbe(pipeline, settings)
         clean, states = latents(pipeline, [image, *images]), _states(pipeline, [prompt, *captions])
         before = probe.losses(clean, states, progress)
         with forgotten(pipeline, clean[:1], states[:1], settings, progress):
@@ -194,7 +194,7 @@ def latents(pipeline: Any, images: Sequence[Image.Image]) -> torch.Tensor:
         return torch.cat(codes) * pipeline.vae.config.scaling_factor
 
 
-class _Probe:
+class LossProbe:
     """Loss estimates with the same noise and timesteps for every image, before and after."""
 
     def __init__(self, pipeline: Any, settings: UnlearningSettings) -> None:
