@@ -50,7 +50,23 @@ def test_nearly_all_nearest_rows_are_listed_and_the_intervals_hold(train, few_pr
     assert np.median(bound.high - bound.low) < 0.1, "at the higher temperature, where no rare row decides"
 
 
-def test_the_same_rest_where_every_cell_is_scanned(train):
+def test_as_many_cells_are_scanned_as_the_list_needs(few_probed):
+    def scanned_and_recall(rows, query):
+        index, exact = TrainingIndex.build(rows, "IVF"), TrainingIndex.build(rows, "SQ8x2")
+        hits, truth = index.search(query, 20, bins=1), exact.search(query, 20)
+        recall = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(hits.ids, truth.ids, strict=True)])
+        return np.mean(hits.rest.count[:, 1:] == 0), recall
+
+    apart = clustered(8020, 32, clusters=40)
+    easy, hard = (
+        scanned_and_recall(rows[:8000], rows[8000:]) for rows in (apart, clustered(8020, 32, clusters=8000))
+    )
+    assert easy[0] < 0.3 and easy[1] > 0.99
+    assert hard[0] > 0.9 and hard[1] > 0.99, "rows without clusters: nearly all cells matter"
+
+
+def test_the_same_rest_where_every_cell_is_scanned(train, monkeypatch):
+    monkeypatch.setattr(cells, "PROBED", 45)
     query = clustered(5, 24, 2)
     hits = TrainingIndex.build(train[:2000], "IVF").search(query, 10)  # 45 cells
     truth = TrainingIndex.build(train[:2000], "SQ8x2").search(query, 10)
