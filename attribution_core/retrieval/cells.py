@@ -20,14 +20,15 @@ from scipy.special import ndtr
 
 from attribution_core.common.files import atomic_path
 from attribution_core.common.mapped import mapped, write_arrays
+from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.local import LocalFile
 from attribution_core.retrieval.planes import Planes
 from attribution_core.retrieval.rest import Rest
 
-PROBED = 16
-"""Cells that are scanned for a query, at least."""
+SCANNED = 20_000
+"""Rows that are compared with a query, at least: those of the nearest cells."""
 MISSED = 0.0005
 """Of the listed rows, how many may be expected in cells that are not scanned."""
 SAMPLED = 8
@@ -84,10 +85,10 @@ class Cells:
         return ids, self.rows.similarities(query[None], start, stop)[0]
 
     @classmethod
-    def divide(cls, rows: Planes) -> Cells:
+    def divide(cls, rows: Planes, on_progress: OnProgress | None = None) -> Cells:
         """Sort the rows into about sqrt(n) cells by k-means, trained on some of them."""
         n, rng = len(rows), np.random.default_rng(_SEED)
-        cell = _assigned(rows, max(1, round(n**0.5)), rng)
+        cell = _assigned(rows, max(1, round(n**0.5)), rng, on_progress)
         _, cell = np.unique(cell, return_inverse=True)  # without empty cells
         count = np.bincount(cell)
         shuffled = rng.permutation(n)
@@ -152,6 +153,10 @@ class CellScan(LocalFile):
         """Append (n, d) unit rows."""
         self._added.add(rows)
 
+    def finish(self, on_progress: OnProgress | None) -> None:
+        """Divide the rows into cells."""
+        self._divided = Cells.divide(self._added, on_progress)
+
     def save(self, folder: Path) -> None:
         """Write the cells."""
         cells = self._cells
@@ -197,8 +202,7 @@ class CellScan(LocalFile):
 
     @property
     def _cells(self) -> Cells:
-        if self._divided is None:
-            self._divided = Cells.divide(self._added)
+        assert self._divided is not None, "`finish` makes them"
         return self._divided
 
     def _overview(
@@ -228,7 +232,7 @@ class CellScan(LocalFile):
         """
         cells = self._cells
         nearest = np.argsort(-mean, kind="stable")
-        enough = max(PROBED, int(np.searchsorted(np.cumsum(cells.size[nearest]), top)) + 1)
+        enough = int(np.searchsorted(np.cumsum(cells.size[nearest]), max(SCANNED, top))) + 1
         probed, others = nearest[:enough], nearest[enough:]
         ids, similarity = cells.compared(query, probed)
         least = np.partition(similarity, len(ids) - top)[len(ids) - top]
@@ -247,19 +251,30 @@ class CellScan(LocalFile):
         return ids[order], similarity[order], probed
 
 
-def _assigned(rows: Planes, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _assigned(
+    rows: Planes, count: int, rng: np.random.Generator, on_progress: OnProgress | None
+) -> NDArray[np.int64]:
     """(n,) the cell of each row, of about `count`."""
     import faiss
 
     n = len(rows)
     some = np.sort(rng.choice(n, min(n, TRAINED_ON * count), replace=False))
-    kmeans = faiss.Kmeans(
-        rows.dim, count, niter=ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
-    )
-    kmeans.train(rows.take(some).floats())
-    return np.concatenate(
-        [kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0] for block in _blocks(n)]
-    )
+    rounds = len(some) * ROUNDS
+    # All rows are compared with all means once for each round, and once more at the end.
+    progress = ProgressReporter("dividing into cells", rounds + n, on_progress)
+    sample, means = rows.take(some).floats(), None
+    for number in range(ROUNDS):
+        kmeans = faiss.Kmeans(
+            rows.dim, count, niter=1, seed=_SEED + number, spherical=True, min_points_per_centroid=1
+        )
+        kmeans.train(sample, init_centroids=means)
+        means = kmeans.centroids
+        progress.add(len(some))
+    cell = np.empty(n, np.int64)
+    for block in _blocks(n):
+        cell[block] = kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0]
+        progress.add(block.stop - block.start)
+    return cell
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -1,7 +1,7 @@
 """Collections whose features are in Milvus: what is made there and dropped, what is said when it fails, many threads.
 
-All of it on Milvus Lite, in a local file or behind a port as a server; with MILVUS_SERVER=milvus://HOST:PORT, tests of a
-server use that one.
+All of it on Milvus Lite, in a local file or behind a port as a server; tests of a server use that of
+MILVUS_SERVER=milvus://HOST:PORT, where it is set.
 """
 
 from __future__ import annotations

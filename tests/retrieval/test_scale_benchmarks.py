@@ -38,10 +38,10 @@ def test_an_estimate_by_hand():
 
 
 def test_what_an_index_needs_is_measured(monkeypatch):
-    monkeypatch.setattr(cells, "PROBED", 3)
+    monkeypatch.setattr(cells, "SCANNED", 90)
     monkeypatch.setattr(capacity, "TOP", 5)
     found = capacity.measure(900, 16)
-    assert 3 <= found.probed < 30
+    assert 2 <= found.probed < 30
     assert min(found.row_s, found.mean_s, found.cell_s, found.product_s) > 0
     assert found.mean.shape == found.spread.shape == found.radius.shape
     assert (found.scanned > found.mean.max(axis=1) / scale.TEMPERATURE).all(), "near rows weigh most"
