@@ -21,7 +21,7 @@ import numpy as np
 import typer
 
 from attribution_core.retrieval import kernels
-from attribution_core.retrieval.cells import PROBED, ROUNDS, SAMPLED, TRAINED_ON, Cells
+from attribution_core.retrieval.cells import ROUNDS, SAMPLED, TRAINED_ON, Cells, CellScan
 from attribution_core.retrieval.planes import Planes
 from attribution_core.retrieval.rest import Rest
 from benchmarks.query import machine, timed
@@ -30,6 +30,7 @@ from benchmarks.stores import rows
 
 RUNS = 15
 QUERIES = 20
+TOP = 100
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ class Measured:
     """Rates of this machine, and what the cells look like.
 
     row_s: seconds to multiply a row. mean_s: seconds to compare a query with a cell's mean. cell_s: seconds to bound a
-    cell's sum. product_s: seconds of k-means for a row and a cell. mean, spread: (QUERIES, c) of the similarities in
-    each cell that is not scanned. radius: (QUERIES, c) bound of their distance from the mean. scanned: (QUERIES,) log
-    of the mean weight of a scanned row.
+    cell's sum. product_s: seconds of k-means for a row and a cell. probed: cells that a query scans to list `TOP` rows,
+    the median. mean, spread: (QUERIES, c) of the similarities in each cell that is not scanned. radius: (QUERIES, c)
+    bound of their distance from the mean. scanned: (QUERIES,) log of the mean weight of a scanned row.
     """
 
     row_s: float
     mean_s: float
     cell_s: float
     product_s: float
+    probed: int
     mean: np.ndarray
     spread: np.ndarray
     radius: np.ndarray
@@ -79,12 +81,14 @@ def measure(count: int, dim: int) -> Measured:
     mean = np.add.reduceat(scores, cells.start[:-1], axis=1) / cells.size
     square = np.add.reduceat(scores**2, cells.start[:-1], axis=1) / cells.size
     weight = np.add.reduceat(np.exp(scores / TEMPERATURE), cells.start[:-1], axis=1)
+    searched = CellScan(cells.rows, cells).search(queries, TOP, bins=1)
+    probed = int(np.median((searched.rest.count[:, 1:] == 0).sum(axis=1)))
     order = np.argsort(-mean, axis=1)
-    near, far = order[:, :PROBED], order[:, PROBED:]
+    near, far = order[:, :probed], order[:, probed:]
     scanned = np.log(np.take_along_axis(weight, near, 1).sum(axis=1) / cells.size[near].sum(axis=1))
     mean, square = np.take_along_axis(mean, far, 1), np.take_along_axis(square, far, 1)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
-    found = Measured(row_s, mean_s, 0.0, product_s, mean, spread, cells.radius[far], scanned)
+    found = Measured(row_s, mean_s, 0.0, product_s, probed, mean, spread, cells.radius[far], scanned)
     some_cells = _rest(found, 0, 4000, 250)
     cell_s = median_s(lambda: some_cells.log_sum_exp(TEMPERATURE)) / 4000
     return replace(found, cell_s=cell_s)
@@ -113,14 +117,14 @@ def estimate(count: int, dim: int, memory: float, found: Measured) -> dict[str, 
     bytes_a_row = 2 * dim + 4 + 8
     machines = max(1, math.ceil(count * bytes_a_row / memory))
     here = math.ceil(count / machines)
-    cells = max(PROBED + 1, round(here**0.5))
+    cells = max(found.probed + 1, round(here**0.5))
     size = max(SAMPLED, round(here / cells))
-    query = (PROBED * size + SAMPLED * cells) * found.row_s + cells * (found.mean_s + found.cell_s)
+    query = (found.probed * size + SAMPLED * cells) * found.row_s + cells * (found.mean_s + found.cell_s)
     build = (here + ROUNDS * min(here, TRAINED_ON * cells)) * cells * found.product_s
     widths = []
     for k in range(QUERIES):
-        low, _, high = _rest(found, k, cells - PROBED, size).log_sum_exp(TEMPERATURE)
-        scanned = found.scanned[k] + np.log(PROBED * size)
+        low, _, high = _rest(found, k, cells - found.probed, size).log_sum_exp(TEMPERATURE)
+        scanned = found.scanned[k] + np.log(found.probed * size)
         widths.append(float((np.logaddexp(scanned, high) - np.logaddexp(scanned, low))[0]))
     return {
         "rows": count,
@@ -146,6 +150,7 @@ def main(
     found = measure(int(measured), dim)
     rates = {name: float(f"{value:.3g}") for name, value in asdict(found).items() if name.endswith("_s")}
     date = datetime.now(UTC).isoformat(timespec="seconds")
+    rates["probed"] = found.probed
     print(json.dumps({"measured": int(measured), "dim": dim, **rates, "date": date, "machine": machine()}))
     for count in counts.split(","):
         print(json.dumps(estimate(int(float(count)), dim, memory * 1e9, found)), flush=True)

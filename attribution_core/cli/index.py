@@ -85,7 +85,13 @@ def index(
 ) -> None:
     """Build a collection of your own images, or add to it; run again after an interruption to resume."""
     from attribution_core.cli.progress import progress_bar
-    from attribution_core.collection.build import Engine, IndexOptions, SourceOptions, build_collection
+    from attribution_core.collection.build import (
+        ENCODING,
+        Engine,
+        IndexOptions,
+        SourceOptions,
+        build_collection,
+    )
     from attribution_core.collection.sources.item import Columns
     from attribution_core.common.progress import Progress
     from attribution_core.corpus.near_duplicates import THRESHOLD
@@ -112,7 +118,7 @@ def index(
 
             def on_progress(step: Progress) -> None:
                 nonlocal done
-                done = step.done
+                done = step.done if step.stage == ENCODING else done
                 show(step)
 
             report = build_collection(

@@ -28,6 +28,12 @@ def train_mappers(
     ] = Augmentation.MILD,
     views: Annotated[int, typer.Option(help="Random views per image.")] = 2,
     rigid: Annotated[bool, typer.Option(help="Keep linear heads near a rigid transform.")] = True,
+    hubness: Annotated[
+        float,
+        typer.Option(
+            help="Weight of a correction for training images that are near to everything, such as 0.5; 0 is none."
+        ),
+    ] = 0.0,
     epochs: Annotated[int, typer.Option(help="Epochs per fit.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pair.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -39,10 +45,14 @@ def train_mappers(
     from attribution_core.add_one_in.image_store import ImageStore
     from attribution_core.add_one_in.train_mappers import RIGIDITIES, TEMPERATURES, encode_pairs
     from attribution_core.add_one_in.train_mappers import train_mappers as train
+    from attribution_core.common.arrays import positive
     from attribution_core.encoding.encoders import load_encoder
     from attribution_core.mapping.fit import FitSettings
+    from attribution_core.mapping.hubness import NEIGHBOURS
 
     FitSettings(kind=kind, epochs=epochs, seed=seed)
+    if hubness:
+        positive("hubness", hubness)
     entries = [read_manifest(path) for path in (manifest, validation)]
     store = ImageStore.open(*images)
     network, quiet = load_encoder(encoder, device), not sys.stderr.isatty()
@@ -66,7 +76,10 @@ def train_mappers(
             epochs=epochs,
             seed=seed,
         )
-    result.pair.save(
+    pair = result.pair
+    if hubness:
+        pair = pair.with_hubness_correction(pairs[1].synth, min(NEIGHBOURS, len(pairs[1].synth)), hubness)
+    pair.save(
         out,
         {
             **result.card(),

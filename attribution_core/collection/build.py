@@ -54,7 +54,8 @@ DEFAULT_ENCODER = "efficientnet-lite0"
 REPEATED_ID = (
     "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
 )
-_ENCODING = "encoding images"
+ENCODING = "encoding images"
+"""Stage of the progress of a build that counts images read, before they are indexed."""
 _OWN_FILES = {LOCK, SKIPPED, UNMATCHED, UNREAD}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
@@ -125,7 +126,7 @@ def build_collection(
         if add:
             current = editions.indexed_layout(folder)
         elif _check_folder(folder, digest, name):
-            return _reindex(editions.indexed_layout(folder, changing=False), index)
+            return _reindex(editions.indexed_layout(folder, changing=False), index, on_progress)
         build = Build.start(current, digest, opened, options.prefix, table)
         if engine.kind == EngineKind.RAY:
             recipe = ray_engine.Recipe.of(name, device, loaded)
@@ -140,7 +141,7 @@ def build_collection(
             else MapperPair.identity(network.dim, encoder=network.name)
         )
         build.encode(encode, on_progress)
-        return build.publish(pair, index, borrow=mappers is None)
+        return build.publish(pair, index, mappers is None, on_progress)
 
 
 def _check_folder(folder: Path, digest: str, encoder: str) -> bool:
@@ -170,7 +171,7 @@ def _check_folder(folder: Path, digest: str, encoder: str) -> bool:
     return False
 
 
-def _reindex(layout: CollectionLayout, index: IndexOptions) -> IndexReport:
+def _reindex(layout: CollectionLayout, index: IndexOptions, on_progress: OnProgress | None) -> IndexReport:
     """Apply other index options to a complete collection; no image is encoded."""
     editions.tidy(layout)
     editions.discard_build(layout)
@@ -179,7 +180,11 @@ def _reindex(layout: CollectionLayout, index: IndexOptions) -> IndexReport:
         layout.card["factory"] == index.factory
         and layout.card["near_duplicates"]["threshold"] == index.near_duplicates
     )
-    collection = Collection.open(layout.folder) if same else editions.publish(layout, changes=changes)
+    collection = (
+        Collection.open(layout.folder)
+        if same
+        else editions.publish(layout, changes=changes, on_progress=on_progress)
+    )
     return IndexReport(
         collection,
         _entries(_read_list(layout.folder / SKIPPED)),
@@ -273,7 +278,7 @@ class Build:
         number = len(_summaries(self.layout.building))
         done = resumed = read = len(self.encoded)
         if on_progress and done:
-            on_progress(Progress(_ENCODING, done, self.source.total(done), resumed=resumed))
+            on_progress(Progress(ENCODING, done, self.source.total(done), resumed=resumed))
 
         def stream() -> Iterator[shards.Shard]:
             nonlocal read
@@ -288,9 +293,11 @@ class Build:
                 if on_progress:
                     total = self.source.total(read + self.known)
                     left = None if total is None else max(done, total - self.known)
-                    on_progress(Progress(_ENCODING, done, left, resumed=resumed))
+                    on_progress(Progress(ENCODING, done, left, resumed=resumed))
 
-    def publish(self, pair: MapperPair, index: IndexOptions, borrow: bool) -> IndexReport:
+    def publish(
+        self, pair: MapperPair, index: IndexOptions, borrow: bool, on_progress: OnProgress | None
+    ) -> IndexReport:
         """Move the shards into the collection, and list what is not in it.
 
         pair, index: of a new collection. borrow: take the bundled calibrator if it fits. Raises `InvalidInputError` if
@@ -330,9 +337,11 @@ class Build:
                 "near_duplicates": {"threshold": index.near_duplicates},
                 "built": self.digest,
             }
-            collection = editions.publish(CollectionLayout(layout.folder, card), new=layout.building)
+            collection = editions.publish(
+                CollectionLayout(layout.folder, card), new=layout.building, on_progress=on_progress
+            )
         elif added:
-            collection = editions.publish(layout, new=layout.building)
+            collection = editions.publish(layout, new=layout.building, on_progress=on_progress)
         else:
             editions.tidy(layout)
             collection = Collection.open(layout.folder)

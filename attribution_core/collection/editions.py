@@ -22,6 +22,7 @@ from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY, Collec
 from attribution_core.common.cards import CARD_NAME, verify_files, write_card
 from attribution_core.common.files import atomic_path, make_folder, write_array_atomic, write_json_atomic
 from attribution_core.common.json_text import read_json
+from attribution_core.common.progress import OnProgress
 from attribution_core.corpus.corpus import DUPLICATES, Corpus
 from attribution_core.corpus.near_duplicates import METHOD, THRESHOLD, near_duplicates
 from attribution_core.errors import CheckpointError, InvalidInputError
@@ -117,12 +118,13 @@ def publish(
     new: Path | None = None,
     without: Names[str] = (),
     changes: Mapping[str, Any] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Collection:
     """Write the next edition of a collection and make it the current one.
 
     current: the edition to start from, or a card without "edition" (name, encoder, factory, near_duplicates) for the
-    first one. new: folder of shards to add. without: ids of images to leave out. changes: to the card. The mappers
-    must be in place.
+    first one. new: folder of shards to add. without: ids of images to leave out. changes: to the card.
+    on_progress: of indexing. The mappers must be in place.
     """
     exists = "edition" in current.card
     if exists and (current.features / CARD_NAME).is_file():
@@ -147,7 +149,7 @@ def publish(
     files = [following.features / f"{stem}{FEATURES}" for stem in shards]
     count = sum(len(np.load(file, mmap_mode="r")) for file in files)
     mapped = (pair.map_training(np.load(file)) for file in files)
-    index = TrainingIndex.build_from(mapped, factory, encoder, count, following.index())
+    index = TrainingIndex.build_from(mapped, factory, encoder, count, following.index(), on_progress)
     index.save(following.index())
     grouped = _group_near_duplicates(following, shards)
     for path, what in (

@@ -141,10 +141,6 @@ def write_release(
     made_from = {key: Path(path).name for key, path in inputs.items() if path}
     _claim(layout, made_from)
 
-    def show(what: str, done: int) -> None:
-        if on_progress:
-            on_progress(Progress(what, done, count))
-
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)
         rows = texts.rows(start, stop) if texts else [{} for _ in range(start, stop)]
@@ -155,7 +151,8 @@ def write_release(
                 for path, text in zip(stored.paths[start:stop], rows, strict=True)
             ),
         )
-        show("captions", stop)
+        if on_progress:
+            on_progress(Progress("captions", stop, count))
     parquet = sorted(p.name for p in layout.corpus.glob("train-*.parquet"))
     write_card(layout.corpus, {"what": "captions and links of the training images", "files": parquet})
     if images:
@@ -165,8 +162,9 @@ def write_release(
     pair.save(layout.mappers())
     if fitted_calibrator is not None:
         fitted_calibrator.save(layout.calibrator())
-    blocks = _map_blocks(stored, pair, features, lambda done: show("features", done))
-    TrainingIndex.build_from(blocks, factory, row, count, home=layout.index()).save(layout.index())
+    blocks = _map_blocks(stored, pair, features)
+    index = TrainingIndex.build_from(blocks, factory, row, count, layout.index(), on_progress)
+    index.save(layout.index())
     what = f"{count:,} training images as {row} sees them, by files in the formats of the paper's release"
     write_card(
         layout.folder,
@@ -206,7 +204,7 @@ def _claim(layout: CollectionLayout, plan: dict[str, str]) -> None:
 
 
 def _map_blocks(
-    stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str, show: Callable[[int], None]
+    stored: ReleasedTrainingFeatures, pair: MapperPair, path: Path | str
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stored.blocks():
@@ -216,7 +214,6 @@ def _map_blocks(
             raise CheckpointError(f"'{path}', images {done} to {done + len(block) - 1}: {error}") from error
         yield mapped
         done += len(block)
-        show(done)
 
 
 def _pictures(folder: Path, paths: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:

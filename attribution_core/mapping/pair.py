@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from attribution_core.common.arrays import float_matrix, whole
 from attribution_core.common.cards import PartCard, load_part, write_card
@@ -19,8 +19,18 @@ from attribution_core.common.tensors import read_tensors
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapping.fit import FeaturePairs, FitSettings, fit_heads
 from attribution_core.mapping.heads import Head, MapperKind, head_arrays
+from attribution_core.mapping.hubness import NEIGHBOURS, WEIGHT, HubnessCorrection
 
 _FILE = "mappers.safetensors"
+_QUERIES = "hubness.queries"
+
+
+class HubnessSettings(BaseModel):
+    """Settings of a `HubnessCorrection`, as a card holds them."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    neighbours: PositiveInt
+    weight: Annotated[float, Field(gt=0, strict=False)]
 
 
 class MappersCard(PartCard):
@@ -29,23 +39,26 @@ class MappersCard(PartCard):
     KIND = "a mapper pair"
     kind: Annotated[MapperKind, Field(strict=False)]
     dim: PositiveInt
+    hubness: HubnessSettings | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class MapperPair:
-    """Both heads and the name of the encoder whose raw features they map.
+    """Both heads, the name of the encoder whose raw features they map, and what is done to mapped rows.
 
     Attributes:
         real: Head for training images.
         synth: Head for queries, that is, generated images.
         encoder: Name of the encoder, since two encoders can have the same dimension.
         kind: Form of the heads.
+        hubness: Applied after the heads, or None.
     """
 
     real: Head
     synth: Head
     encoder: str = ""
     kind: MapperKind = MapperKind.LINEAR
+    hubness: HubnessCorrection | None = None
 
     def __post_init__(self) -> None:
         """Check that the heads match."""
@@ -59,6 +72,11 @@ class MapperPair:
         object.__setattr__(self, "kind", MapperKind(self.kind))
         if self.kind is not MapperKind.IDENTITY and self.kind is not self.real.kind:
             raise InvalidInputError(f"the kind is {self.kind}, but the heads are {self.real.kind}.")
+        if self.hubness is not None and self.hubness.queries.shape[1] != self.real.out_dim:
+            raise InvalidInputError(
+                f"the hubness correction has {self.hubness.queries.shape[1]} columns, the heads give "
+                f"{self.real.out_dim}."
+            )
 
     @property
     def dim(self) -> int:
@@ -68,7 +86,7 @@ class MapperPair:
     @property
     def out_dim(self) -> int:
         """Dimension of the mapped rows."""
-        return self.real.out_dim
+        return self.real.out_dim + (2 if self.hubness is not None else 0)
 
     @classmethod
     def identity(cls, dim: int, encoder: str = "") -> MapperPair:
@@ -105,6 +123,18 @@ class MapperPair:
         fitted = fit_heads(pairs, FitSettings(kind=kind, **settings), on_epoch, checkpoint)
         return MapperPair(Head(**fitted.real), Head(**fitted.synth), self.encoder, MapperKind(kind))
 
+    def with_hubness_correction(
+        self, features: ArrayLike, neighbours: int = NEIGHBOURS, weight: float = WEIGHT
+    ) -> MapperPair:
+        """Return this pair with a hubness correction.
+
+        features: (m, d) raw features of generated images other than those to attribute, such as those of validation
+        models. neighbours, weight: of `HubnessCorrection`. Raises what `map_query` raises, and `InvalidInputError` for
+        a value that is out of range.
+        """
+        plain = replace(self, hubness=None)
+        return replace(self, hubness=HubnessCorrection(plain.map_query(features), neighbours, weight))
+
     def map_training(self, features: ArrayLike) -> NDArray[np.float32]:
         """Map raw features of training images.
 
@@ -118,11 +148,13 @@ class MapperPair:
             CollectionMismatchError: `d != self.dim`.
             InvalidInputError: Features are not finite, or a row maps to zero or overflows.
         """
-        return self._map(self.real, features)
+        rows = self._map(self.real, features)
+        return rows if self.hubness is None else self.hubness.extend_training(rows)
 
     def map_query(self, features: ArrayLike) -> NDArray[np.float32]:
         """Map raw features of generated images; shapes and errors as for `map_training`."""
-        return self._map(self.synth, features)
+        rows = self._map(self.synth, features)
+        return rows if self.hubness is None else self.hubness.extend_queries(rows)
 
     def _map(self, head: Head, features: ArrayLike) -> NDArray[np.float32]:
         rows = float_matrix("features", features)
@@ -140,7 +172,7 @@ class MapperPair:
         return np.asarray((mapped / length[:, None]).astype(np.float32))
 
     def save(self, directory: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> None:
-        """Write card.json and, unless the pair is the identity, mappers.safetensors into a folder.
+        """Write card.json and, unless there is nothing in it, mappers.safetensors into a folder.
 
         Args:
             directory: Created if missing.
@@ -150,24 +182,25 @@ class MapperPair:
 
         folder = Path(directory)
         make_folder(folder)
-        files: list[str] = []
-        if self.kind is not MapperKind.IDENTITY:
+        heads = {} if self.kind is MapperKind.IDENTITY else {"real": self.real, "synth": self.synth}
+        arrays = {f"{h}.{n}": v for h, head in heads.items() for n, v in head.tensors().items()}
+        more = dict(card or {})
+        if self.hubness is not None:
+            arrays[_QUERIES] = self.hubness.queries
+            more["hubness"] = {"neighbours": self.hubness.neighbours, "weight": self.hubness.weight}
+        if arrays:
             with atomic_path(folder / _FILE) as temporary:
-                heads = {"real": self.real, "synth": self.synth}
-                save_file(
-                    {f"{h}.{n}": v for h, head in heads.items() for n, v in head.tensors().items()}, temporary
-                )
-            files.append(_FILE)
+                save_file(arrays, temporary)
         write_card(
             folder,
             {
-                **(card or {}),
+                **more,
                 "what": "mapper pair: real (training images) and synth (queries)",
                 "encoder": self.encoder,
                 "kind": str(self.kind),
                 "dim": self.dim,
                 "out_dim": self.out_dim,
-                "files": files,
+                "files": [_FILE] if arrays else [],
             },
         )
 
@@ -184,22 +217,27 @@ class MapperPair:
 
         folder = Path(directory)
         card = load_part(folder, MappersCard, encoder)
-        if card.kind is MapperKind.IDENTITY:
-            return cls.identity(card.dim, card.encoder)
+        pair = cls.identity(card.dim, card.encoder)
+        if card.kind is MapperKind.IDENTITY and card.hubness is None:
+            return pair
         try:
             stored = load_file(folder / _FILE)
-            heads = [
-                Head(
-                    **{
-                        key.removeprefix(f"{name}."): value
-                        for key, value in stored.items()
-                        if key.startswith(name)
-                    }
-                )
-                for name in ("real", "synth")
-            ]
-            pair = cls(heads[0], heads[1], card.encoder, card.kind)
-        except (OSError, TypeError, SafetensorError, InvalidInputError) as error:
+            if card.kind is not MapperKind.IDENTITY:
+                heads = [
+                    Head(
+                        **{
+                            key.removeprefix(f"{name}."): value
+                            for key, value in stored.items()
+                            if key.startswith(name)
+                        }
+                    )
+                    for name in ("real", "synth")
+                ]
+                pair = cls(heads[0], heads[1], card.encoder, card.kind)
+            if card.hubness is not None:
+                correction = HubnessCorrection(stored[_QUERIES], card.hubness.neighbours, card.hubness.weight)
+                pair = replace(pair, hubness=correction)
+        except (OSError, KeyError, TypeError, SafetensorError, InvalidInputError) as error:
             raise CheckpointError(f"'{folder / _FILE}' cannot be used ({error}); save it again.") from error
         if pair.dim != card.dim:
             raise CheckpointError(f"'{folder / _FILE}' takes {pair.dim} values, its card says {card.dim}.")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attribution_core.common.progress import OnProgress
 from attribution_core.errors import unknown_name
 from attribution_core.retrieval.hits import Hits, Nearest
 
@@ -56,6 +57,9 @@ class Backend(Protocol):
 
     def add(self, rows: NDArray[np.float32]) -> None:
         """Append (n, d) unit rows."""
+
+    def finish(self, on_progress: OnProgress | None) -> None:
+        """Do what search needs, once all rows are added. Called once, and not after `open`."""
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""

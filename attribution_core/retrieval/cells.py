@@ -3,7 +3,8 @@
 An inverted file (Jegou, Douze and Schmid, *Product Quantization for Nearest Neighbor Search*, TPAMI 2011). Rows are
 kept as in `SQ8x2`. Of a cell that is not scanned, the number of rows, their mean and their radius are stored, which
 bound the sum over them with certainty, and its first few rows narrow the bounds (`Rest.from_cells`): the rows of a cell
-are in random order.
+are in random order. Those few rows also tell how far a cell's similarities spread, and so how many of its rows may
+belong on the list: cells are scanned until hardly one is expected to be missed.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from scipy.special import ndtr
 
 from attribution_core.common.files import atomic_path
 from attribution_core.common.mapped import mapped, write_arrays
+from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.local import LocalFile
 from attribution_core.retrieval.planes import Planes
 from attribution_core.retrieval.rest import Rest
 
-PROBED = 64
-"""Cells that are scanned for a query, at least."""
-SAMPLED = 16
+SCANNED = 20_000
+"""Rows that are compared with a query, at least: those of the nearest cells."""
+MISSED = 0.0005
+"""Of the listed rows, how many may be expected in cells that are not scanned."""
+SAMPLED = 8
 """Rows of each cell that stand for it where it is not scanned."""
 TRAINED_ON = 64
 """Rows a cell that k-means sees."""
@@ -34,6 +39,7 @@ ROUNDS = 10
 """Of k-means."""
 _BLOCK = 20_000  # rows
 _SEED = 0
+_TINY = 1e-12
 _ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4"}
 
 
@@ -60,11 +66,29 @@ class Cells:
         """(c,) number of rows in each cell."""
         return np.diff(self.start)
 
+    @property
+    def drawn(self) -> NDArray[np.int64]:
+        """(c,) how many of each cell's rows stand for it."""
+        return np.minimum(self.size, SAMPLED)
+
+    @property
+    def owner_of_sample(self) -> NDArray[np.int64]:
+        """(m,) the cell of each row that stands for its cell."""
+        return np.repeat(np.arange(len(self.radius)), self.drawn)
+
+    def compared(
+        self, query: NDArray[np.float32], some: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return ids and similarities to a query (d,) of all rows in some cells."""
+        start, stop = self.start[some], self.start[some + 1]
+        ids = np.concatenate([self.ids[a:b] for a, b in zip(start, stop, strict=True)])
+        return ids, self.rows.similarities(query[None], start, stop)[0]
+
     @classmethod
-    def divide(cls, rows: Planes) -> Cells:
+    def divide(cls, rows: Planes, on_progress: OnProgress | None = None) -> Cells:
         """Sort the rows into about sqrt(n) cells by k-means, trained on some of them."""
         n, rng = len(rows), np.random.default_rng(_SEED)
-        cell = _assigned(rows, max(1, round(n**0.5)), rng)
+        cell = _assigned(rows, max(1, round(n**0.5)), rng, on_progress)
         _, cell = np.unique(cell, return_inverse=True)  # without empty cells
         count = np.bincount(cell)
         shuffled = rng.permutation(n)
@@ -129,6 +153,10 @@ class CellScan(LocalFile):
         """Append (n, d) unit rows."""
         self._added.add(rows)
 
+    def finish(self, on_progress: OnProgress | None) -> None:
+        """Divide the rows into cells."""
+        self._divided = Cells.divide(self._added, on_progress)
+
     def save(self, folder: Path) -> None:
         """Write the cells."""
         cells = self._cells
@@ -138,8 +166,11 @@ class CellScan(LocalFile):
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows in the scanned cells."""
-        means = queries @ self._cells.mean.T
-        found = [self._scan(query, mean, top) for query, mean in zip(queries, means, strict=True)]
+        means, _, spreads = self._overview(queries)
+        found = [
+            self._scan(query, mean, spread, top)
+            for query, mean, spread in zip(queries, means, spreads, strict=True)
+        ]
         ids = np.array([order[:top] for order, _, _ in found], dtype=np.int64)
         best = np.array([similarity[:top] for _, similarity, _ in found], dtype=np.float32)
         return Nearest(ids.reshape(len(queries), top), best.reshape(len(queries), top))
@@ -149,11 +180,11 @@ class CellScan(LocalFile):
         ids = np.empty((len(queries), top), np.int64)
         best = np.empty((len(queries), top), np.float32)
         cells = self._cells
-        size, drawn = cells.size, np.minimum(cells.size, SAMPLED)
+        size = cells.size
         scanned, count = [], np.empty((len(queries), len(size)), np.int64)
-        mean = queries @ cells.mean.T
+        mean, sample, spread = self._overview(queries)
         for k, query in enumerate(queries):
-            order, similarity, probed = self._scan(query, mean[k], top)
+            order, similarity, probed = self._scan(query, mean[k], spread[k], top)
             ids[k], best[k] = order[:top], similarity[:top]
             scanned.append(Rest.from_similarities(similarity[top:], bins))
             count[k] = size
@@ -161,8 +192,8 @@ class CellScan(LocalFile):
         beyond = Rest.from_cells(
             count,
             mean,
-            cells.rows.similarities(queries, cells.start[:-1], cells.start[:-1] + drawn),
-            np.repeat(np.arange(len(size)), drawn),
+            sample,
+            cells.owner_of_sample,
             np.maximum(mean - cells.radius, -1.0),
             np.minimum(mean + cells.radius, 1.0),
         )
@@ -171,45 +202,79 @@ class CellScan(LocalFile):
 
     @property
     def _cells(self) -> Cells:
-        if self._divided is None:
-            self._divided = Cells.divide(self._added)
+        assert self._divided is not None, "`finish` makes them"
         return self._divided
 
+    def _overview(
+        self, queries: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+        """Compare (q, d) queries with each cell's mean and with a sample of its rows.
+
+        Returns similarities to the means (q, c) and to the sample (q, m), and the standard deviation (q, c) of the
+        similarities to each cell's rows, as the sample has it, at least that of all cells together.
+        """
+        cells = self._cells
+        mean = queries @ cells.mean.T
+        drawn, owner = cells.drawn, cells.owner_of_sample
+        sample = cells.rows.similarities(queries, cells.start[:-1], cells.start[:-1] + drawn)
+        apart = np.add.reduceat((sample - mean[:, owner]) ** 2, np.cumsum(drawn) - drawn, axis=1) / drawn
+        together = (apart @ cells.size) / len(self)
+        return mean, sample, np.sqrt(np.maximum(apart, together[:, None]), dtype=np.float64)
+
     def _scan(
-        self, query: NDArray[np.float32], mean: NDArray[np.float32], top: int
+        self, query: NDArray[np.float32], mean: NDArray[np.float32], spread: NDArray[np.float64], top: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-        """Search in the nearest cells, enough of them to list `top` rows. mean: (c,) the query's similarity to each.
+        """Search in as many cells as it takes to list the `top` nearest rows, or nearly all of them.
+
+        mean, spread: (c,) of the query's similarities to the rows of each cell.
 
         Returns ids and similarities of all their rows, the first `top` of them descending, and the cells.
         """
         cells = self._cells
         nearest = np.argsort(-mean, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(cells.size[nearest]), top)) + 1
-        probed = np.sort(nearest[: max(PROBED, enough)])
-        start, stop = cells.start[probed], cells.start[probed + 1]
-        ids = np.concatenate([cells.ids[a:b] for a, b in zip(start, stop, strict=True)])
-        similarity = cells.rows.similarities(query[None], start, stop)[0]
+        enough = int(np.searchsorted(np.cumsum(cells.size[nearest]), max(SCANNED, top))) + 1
+        probed, others = nearest[:enough], nearest[enough:]
+        ids, similarity = cells.compared(query, probed)
         least = np.partition(similarity, len(ids) - top)[len(ids) - top]
+        expected = cells.size[others] * ndtr((mean[others] - least) / np.maximum(spread[others], _TINY))
+        order = np.argsort(expected)  # the last of them are worth a look
+        further = others[order[np.searchsorted(np.cumsum(expected[order]), MISSED * top) :]]
+        if further.size:
+            more = cells.compared(query, further)
+            probed = np.concatenate([probed, further])
+            ids, similarity = np.concatenate([ids, more[0]]), np.concatenate([similarity, more[1]])
+            least = np.partition(similarity, len(ids) - top)[len(ids) - top]
         listed = np.flatnonzero(similarity >= least)
         listed = listed[np.lexsort((ids[listed], -similarity[listed]))[:top]]
-        others = np.delete(np.arange(len(ids)), listed)
-        order = np.concatenate([listed, others])
+        rest = np.delete(np.arange(len(ids)), listed)
+        order = np.concatenate([listed, rest])
         return ids[order], similarity[order], probed
 
 
-def _assigned(rows: Planes, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _assigned(
+    rows: Planes, count: int, rng: np.random.Generator, on_progress: OnProgress | None
+) -> NDArray[np.int64]:
     """(n,) the cell of each row, of about `count`."""
     import faiss
 
     n = len(rows)
     some = np.sort(rng.choice(n, min(n, TRAINED_ON * count), replace=False))
-    kmeans = faiss.Kmeans(
-        rows.dim, count, niter=ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
-    )
-    kmeans.train(rows.take(some).floats())
-    return np.concatenate(
-        [kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0] for block in _blocks(n)]
-    )
+    rounds = len(some) * ROUNDS
+    # All rows are compared with all means once for each round, and once more at the end.
+    progress = ProgressReporter("dividing into cells", rounds + n, on_progress)
+    sample, means = rows.take(some).floats(), None
+    for number in range(ROUNDS):
+        kmeans = faiss.Kmeans(
+            rows.dim, count, niter=1, seed=_SEED + number, spherical=True, min_points_per_centroid=1
+        )
+        kmeans.train(sample, init_centroids=means)
+        means = kmeans.centroids
+        progress.add(len(some))
+    cell = np.empty(n, np.int64)
+    for block in _blocks(n):
+        cell[block] = kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0]
+        progress.add(block.stop - block.start)
+    return cell
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 
 from attribution_core.common.arrays import unit_rows, whole
 from attribution_core.common.cards import PartCard, load_part, write_card
+from attribution_core.common.progress import OnProgress, Progress
 from attribution_core.errors import AttributionError, CheckpointError, InvalidInputError
 from attribution_core.retrieval.backends import (
     AUTO,
@@ -94,11 +95,12 @@ class TrainingIndex:
         encoder: str = "",
         count: int | None = None,
         home: Path | None = None,
+        on_progress: OnProgress | None = None,
     ) -> TrainingIndex:
         """Build from blocks of rows, of which only one is in memory at a time.
 
-        count: number of rows in all, if known, to allocate their memory once; "auto" needs it. Raises what `build`
-        raises, and `InvalidInputError` if the blocks hold another number of rows.
+        count: number of rows in all, if known, to allocate their memory once; "auto" needs it. on_progress: called
+        after each block. Raises what `build` raises, and `InvalidInputError` if the blocks hold another number of rows.
         """
         factory = check_factory(factory)
         if factory == AUTO:
@@ -116,10 +118,13 @@ class TrainingIndex:
                     if count is not None:
                         backend.reserve(count)
                 backend.add(rows)
+                if on_progress:
+                    on_progress(Progress("indexing", len(backend), count))
             if backend is None:
                 raise InvalidInputError("train has no rows; an index needs at least one training image.")
             if count is not None and len(backend) != count:
                 raise InvalidInputError(f"the blocks hold {len(backend)} rows, expected {count}.")
+            backend.finish(on_progress)
         except BaseException:
             if backend is not None:
                 with contextlib.suppress(AttributionError):  # the first error is the one to report

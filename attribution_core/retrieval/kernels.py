@@ -76,6 +76,27 @@ def _products(
 
 
 @compiled
+def _products_of_one(
+    coarse: Int8,
+    fine: Int8,
+    step: Float32,
+    queries: Float32,
+    start: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    place: NDArray[np.int64],
+    out: Float32,
+) -> None:
+    """Do the same for a single query, as fast as the rows can be read from memory."""
+    for part in range(len(start)):
+        for row in range(start[part], stop[part]):
+            whole, rest = np.float32(0), np.float32(0)
+            for k in range(queries.shape[1]):
+                whole += np.float32(coarse[row, k]) * queries[0, k]
+                rest += np.float32(fine[row, k]) * queries[0, k]
+            out[0, place[part] + row - start[part]] = (whole + rest * _FINE_UNIT) * step[row]
+
+
+@compiled
 def _histogram(
     values: Float32, least: float, width: float, count: NDArray[np.int64], total: NDArray[np.float64]
 ) -> None:
@@ -101,11 +122,12 @@ def products(
     size = stop - start
     place = np.cumsum(size) - size
     out = np.empty((len(queries), int(size.sum())), np.float32)
+    loop = _products_of_one if len(queries) == 1 else _products
     cuts = np.flatnonzero(np.diff(place // _PIECE, prepend=-1))  # first parts of pieces of about equal size
 
     def one(piece: int) -> None:
         parts = slice(cuts[piece], cuts[piece + 1] if piece + 1 < len(cuts) else None)
-        _products(coarse, fine, step, queries, start[parts], stop[parts], place[parts], out)
+        loop(coarse, fine, step, queries, start[parts], stop[parts], place[parts], out)
 
     on_all_cores(one, len(cuts))
     return out

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from attribution_core.common.progress import OnProgress
+
 
 class LocalFile:
     """Works everywhere, and leaves nothing but its file."""
@@ -23,6 +25,9 @@ class LocalFile:
         if keep is None:
             (folder / cls.FILE).unlink(missing_ok=True)
         return True
+
+    def finish(self, on_progress: OnProgress | None) -> None:
+        """Do nothing: rows can be searched as they are."""
 
     def delete(self) -> None:
         """Do nothing: everything is in this process's memory."""

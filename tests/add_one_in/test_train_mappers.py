@@ -198,3 +198,9 @@ def test_the_command_writes_a_pair_that_loads(tmp_path, monkeypatch):
     assert len(card["validation"]["trials"]) == 9
     bad = CliRunner().invoke(app, [*command, "forest"])
     assert bad.exit_code == 2 and "expected one of linear" in bad.output
+    corrected = CliRunner().invoke(app, [*command, "linear", "--hubness", "0.5"])
+    assert corrected.exit_code == 0, corrected.output
+    hubness = MapperPair.load(tmp_path / "out", "rgb-thumbnail").hubness
+    assert hubness is not None and hubness.weight == 0.5 and hubness.neighbours == len(hubness.queries)
+    bad = CliRunner().invoke(app, [*command, "linear", "--hubness", "-1"])
+    assert bad.exit_code == 2 and "hubness is -1.0" in bad.output

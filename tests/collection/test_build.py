@@ -18,7 +18,7 @@ from PIL import Image
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.collection import borrowed_calibrator, shards
-from attribution_core.collection.build import SourceOptions, build_collection
+from attribution_core.collection.build import ENCODING, SourceOptions, build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.common.cards import read_card, write_card
 from attribution_core.common.progress import Progress
@@ -50,7 +50,8 @@ def test_a_folder_becomes_a_collection_that_finds_its_images(photos: Path, tmp_p
     seen: list[Progress] = []
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER, on_progress=seen.append)
     assert report.skipped == ()
-    assert [(p.done, p.total) for p in seen] == [(4, 9), (8, 9), (9, 9)]
+    assert [(p.done, p.total) for p in seen if p.stage == ENCODING] == [(4, 9), (8, 9), (9, 9)]
+    assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("indexing", 9, 9)
     collection = Collection.open(tmp_path / "out")
     assert collection.name == "my photos"
     result = Attributor(collection).attribute(shape_image(5), top=1, temperature=0.05)

@@ -264,7 +264,7 @@ def test_an_interrupted_call_begins_anew_and_a_done_one_is_kept(
     monkeypatch.setattr(from_release, "SHARD", 25)
 
     def stopped(step: Progress) -> None:
-        if step.stage == "features":
+        if step.stage == "indexing":
             raise KeyboardInterrupt
 
     given: dict[str, Any] = {"features": feats, "encoder": ENCODER}

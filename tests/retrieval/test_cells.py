@@ -25,11 +25,11 @@ def train():
 
 
 @pytest.fixture
-def few_probed(monkeypatch):
-    monkeypatch.setattr(cells, "PROBED", 8)
+def few_scanned(monkeypatch):
+    monkeypatch.setattr(cells, "SCANNED", 600)
 
 
-def test_nearly_all_nearest_rows_are_listed_and_the_intervals_hold(train, few_probed):
+def test_nearly_all_nearest_rows_are_listed_and_the_intervals_hold(train, few_scanned):
     query = clustered(100, 24, 1)
     index, exact = TrainingIndex.build(train, "IVF"), TrainingIndex.build(train, "SQ8x2")
     hits, truth = index.search(query, 20), exact.search(query, 20)
@@ -50,9 +50,24 @@ def test_nearly_all_nearest_rows_are_listed_and_the_intervals_hold(train, few_pr
     assert np.median(bound.high - bound.low) < 0.1, "at the higher temperature, where no rare row decides"
 
 
+def test_as_many_cells_are_scanned_as_the_list_needs(few_scanned):
+    def scanned_and_recall(rows, query):
+        index, exact = TrainingIndex.build(rows, "IVF"), TrainingIndex.build(rows, "SQ8x2")
+        hits, truth = index.search(query, 20, bins=1), exact.search(query, 20)
+        recall = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(hits.ids, truth.ids, strict=True)])
+        return np.mean(hits.rest.count[:, 1:] == 0), recall
+
+    apart = clustered(8020, 32, clusters=40)
+    easy, hard = (
+        scanned_and_recall(rows[:8000], rows[8000:]) for rows in (apart, clustered(8020, 32, clusters=8000))
+    )
+    assert easy[0] < 0.3 and easy[1] > 0.99
+    assert hard[0] > 0.9 and hard[1] > 0.99, "rows without clusters: nearly all cells matter"
+
+
 def test_the_same_rest_where_every_cell_is_scanned(train):
     query = clustered(5, 24, 2)
-    hits = TrainingIndex.build(train[:2000], "IVF").search(query, 10)  # 45 cells
+    hits = TrainingIndex.build(train[:2000], "IVF").search(query, 10)
     truth = TrainingIndex.build(train[:2000], "SQ8x2").search(query, 10)
     assert hits.rest.kind is RestKind.EXACT
     assert hits.rest.log_sum_exp(0.1).estimate == pytest.approx(
@@ -60,19 +75,19 @@ def test_the_same_rest_where_every_cell_is_scanned(train):
     )
 
 
-def test_more_cells_are_scanned_where_many_rows_are_listed(train, few_probed):
+def test_more_cells_are_scanned_where_many_rows_are_listed(train, few_scanned):
     hits = TrainingIndex.build(train, "IVF").search(clustered(2, 24, 3), 5900)
     assert all(len(set(ids)) == 5900 for ids in hits.ids)
     assert TrainingIndex.build(train, "IVF").nearest(clustered(2, 24, 3), 6000).ids.shape == (2, 6000)
 
 
-def test_equal_rows_are_listed_in_the_order_in_which_they_were_added(few_probed):
+def test_equal_rows_are_listed_in_the_order_in_which_they_were_added(few_scanned):
     rows = np.repeat(clustered(40, 8), 20, axis=0)
     hits = TrainingIndex.build(rows, "IVF").nearest(rows[[200]], 20)
     assert hits.ids[0].tolist() == list(range(200, 220))
 
 
-def test_a_file_holds_the_same_index(tmp_path, train, few_probed):
+def test_a_file_holds_the_same_index(tmp_path, train, few_scanned):
     index, query = TrainingIndex.build(train, "IVF", encoder="fake"), clustered(3, 24, 4)
     index.save(tmp_path / "a")
     opened = TrainingIndex.load(tmp_path / "a")
@@ -136,3 +151,15 @@ def test_bins_without_a_sample_count_by_their_bounds():
     assert np.exp(both.high) == pytest.approx(np.exp(alone.high) + more, rel=1e-3)
     with pytest.raises(InvalidInputError, match="at least 2"):
         Rest.from_cells([[4]], [[0.5]], [[0.5]], [0])
+
+
+def test_dividing_into_cells_is_reported_up_to_the_end(train):
+    steps = []
+    TrainingIndex.build_from([train[:3000], train[3000:]], "IVF", count=6000, on_progress=steps.append)
+    by_stage = {
+        stage: [s for s in steps if s.stage == stage] for stage in ("indexing", "dividing into cells")
+    }
+    assert [step.done for step in by_stage["indexing"]] == [3000, 6000]
+    done = [step.done for step in by_stage["dividing into cells"]]
+    assert done == sorted(done) and len(done) > cells.ROUNDS
+    assert by_stage["dividing into cells"][-1].fraction == 1

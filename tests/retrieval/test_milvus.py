@@ -1,6 +1,7 @@
 """Collections whose features are in Milvus: what is made there and dropped, what is said when it fails, many threads.
 
-All of it on Milvus Lite, in a local file or behind a port as a server.
+All of it on Milvus Lite, in a local file or behind a port as a server; tests of a server use that of
+MILVUS_SERVER=milvus://HOST:PORT, where it is set.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def unit(n: int, d: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server; Milvus Lite speaks its protocol behind a port."""
+    if real := os.environ.get("MILVUS_SERVER"):
+        yield real
+        return
     from milvus_lite.adapter.grpc.server import start_server_in_thread
 
     running, database, port = start_server_in_thread(str(tmp_path_factory.mktemp("server") / "data"))

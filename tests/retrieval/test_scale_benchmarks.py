@@ -22,6 +22,7 @@ def test_an_estimate_by_hand():
         mean_s=2e-6,
         cell_s=3e-6,
         product_s=1e-9,
+        probed=64,
         mean=np.full((capacity.QUERIES, 4), 0.1),
         spread=np.full((capacity.QUERIES, 4), 0.01),
         radius=np.full((capacity.QUERIES, 4), 0.5),
@@ -29,7 +30,7 @@ def test_an_estimate_by_hand():
     )
     one, four = (capacity.estimate(10**6, 14, memory, found) for memory in (40e6, 10e6))
     assert (one["machines"], one["cells_each"], one["gigabytes_each"]) == (1, 1000, 0.04)
-    assert one["query_ms"] == pytest.approx(64 + 16 + 2 + 3)
+    assert one["query_ms"] == pytest.approx(64 + 8 + 2 + 3)
     assert one["exact_query_ms"] == 1000
     assert one["build_hours_each"] == pytest.approx((1e6 + 10 * 64e3) * 1000 * 1e-9 / 3600, abs=0.005)
     assert (four["machines"], four["rows_each"]) == (4, 250_000)
@@ -37,9 +38,10 @@ def test_an_estimate_by_hand():
 
 
 def test_what_an_index_needs_is_measured(monkeypatch):
-    monkeypatch.setattr(cells, "PROBED", 3)
-    monkeypatch.setattr(capacity, "PROBED", 3)
+    monkeypatch.setattr(cells, "SCANNED", 90)
+    monkeypatch.setattr(capacity, "TOP", 5)
     found = capacity.measure(900, 16)
+    assert 2 <= found.probed < 30
     assert min(found.row_s, found.mean_s, found.cell_s, found.product_s) > 0
     assert found.mean.shape == found.spread.shape == found.radius.shape
     assert (found.scanned > found.mean.max(axis=1) / scale.TEMPERATURE).all(), "near rows weigh most"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attribution_core.common.files import atomic_path
+from attribution_core.common.progress import OnProgress
 from attribution_core.errors import (
     AttributionError,
     CheckpointError,
@@ -192,6 +193,9 @@ class MilvusStore:
 
     def reserve(self, count: int) -> None:
         """Do nothing: Milvus manages its memory."""
+
+    def finish(self, on_progress: OnProgress | None) -> None:
+        """Do nothing: Milvus indexes rows as they come."""
 
     def save(self, folder: Path) -> None:
         """Write the store's address and the row summary to one file; the folder then owns rows that no note lists."""
