@@ -43,7 +43,6 @@ def main(
         private_folder()  # before importing Gradio, which creates folders there
     except AttributionError as error:
         _fail(str(error))
-    from ui.page import build, launch
     from ui.services.app import Services
 
     first, others = (collection[0], tuple(collection[1:])) if collection else (None, ())
@@ -61,6 +60,8 @@ def main(
         services = Services.open(settings)
     except (AttributionError, ValueError) as error:  # pydantic's errors about settings are ValueErrors
         _fail(str(error))
+    from ui.page import build, launch  # Gradio takes seconds to import, which a mistake need not wait for
+
     if services.generator is not None and services.generator.licence_notice:
         typer.echo(services.generator.licence_notice, err=True)
     services.warm_up()
