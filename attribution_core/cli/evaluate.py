@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def evaluate(
     cases: Annotated[
-        list[Path], typer.Argument(help="The release's feats/ENCODER/test_*.pth, or manifests.")
+        list[Path],
+        typer.Argument(
+            help="Manifests, such as the release's, or features of tests as its extraction script writes them."
+        ),
     ],
     training: Annotated[
         Path | None, typer.Option(help="Training features: the release's feats/ENCODER/laion_subset.pth.")

@@ -65,8 +65,8 @@ def _retrieval(evidence: dict[str, Any]) -> Iterator[str]:
         ("Styles, laid out as its Table 3", STYLES),
     ):
         yield (
-            f"{title}: recall@10 / mAP among the {evidence['candidates']:,} training images and all exemplars of "
-            "the test case ([all metrics with intervals](../checkpoints/pocket/evidence/tables.csv))."
+            f"{title}: recall@10 / mAP among the {evidence['candidates']:,} training images and the exemplars of "
+            "the query's own model ([all metrics with intervals](../checkpoints/pocket/evidence/tables.csv))."
         )
         yield ""
         yield from table(
@@ -161,8 +161,8 @@ def _misleading(methods: list[dict[str, Any]]) -> Iterable[str]:
         if names:
             which = "all methods" if len(names) == len(methods) else listing(f"*{name}*" for name in names)
             yield (
-                f"For {CASES[case]}, shares are misleading: those by {which} give the exemplars less than equal shares "
-                "would. Do not rely on a share where an image takes a style rather than an object."
+                f"For {CASES[case]}, shares are misleading: those by {which}, averaged as logarithms, give the exemplars "
+                "less than equal shares would, although their plain mean may be higher. Do not rely on a share where an image takes a style rather than an object."
             )
             yield ""
 
