@@ -79,7 +79,10 @@ def test_a_ledger_and_a_batch_add_sums(shapes: Collection) -> None:
     assert len(items(one)) == 3 and "licence" in licences["name"]
     total = sum(item["variableMeasured"]["value"] for item in items(makers))
     assert total == pytest.approx(1) and items(makers)[-1]["observationAbout"]["name"] == "everything else"
-    rows = [batch_row("a.png", "0" * 64, result, shapes.corpus, recipe=recipe), BatchRow("b.png", problem="no")]
+    rows = [
+        batch_row("a.png", "0" * 64, result, shapes.corpus, recipe=recipe),
+        BatchRow("b.png", problem="no"),
+    ]
     summary = BatchSummary.of(rows, shapes, copies_checked=False)
     image, sums = json.loads(batch_json_ld(summary))["@graph"]
     assert image["about"]["sha256"] == "0" * 64 and image["abstract"] == rows[0].headline

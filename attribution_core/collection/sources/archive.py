@@ -85,6 +85,11 @@ class ZipSource:
         """Return the number of images."""
         return len(self._images)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the images together, unpacked."""
+        return sum(one.file_size for _, one in self._images)
+
     def _check(self, entries: Sequence[zipfile.ZipInfo]) -> None:
         name = self.path.name
         if not self._images:
@@ -97,10 +102,9 @@ class ZipSource:
             raise InvalidInputError(f"'{name}' holds no images{more}.")
         if all(one.flag_bits & _ENCRYPTED for _, one in self._images):
             raise InvalidInputError(f"'{name}' is encrypted; pack the images without a password.")
-        size = sum(one.file_size for _, one in self._images)
-        if size > self._limits.size:
+        if self.size > self._limits.size:
             raise InvalidInputError(
-                f"the images in '{name}' have {size / 1e6:,.0f} MB unpacked, more than the allowed "
+                f"the images in '{name}' have {self.size / 1e6:,.0f} MB unpacked, more than the allowed "
                 f"{self._limits.size / 1e6:,.0f} MB; give less at a time."
             )
 
