@@ -16,6 +16,7 @@ from attribution_core.cli.calibrate import calibrate
 from attribution_core.cli.customize import customize
 from attribution_core.cli.download import download
 from attribution_core.cli.evaluate import evaluate
+from attribution_core.cli.export import export
 from attribution_core.cli.from_release import from_release
 from attribution_core.cli.generate import generate
 from attribution_core.cli.index import index, remove
@@ -138,6 +139,7 @@ app.command()(one_line_errors(calibrate))
 app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))
+app.command()(one_line_errors(export))
 app.command()(one_line_errors(from_release))
 app.command()(one_line_errors(generate))
 app.command()(one_line_errors(index))

@@ -74,7 +74,9 @@ def test_files_and_zip_files_become_rows(asked: BatchServices) -> None:
     assert sum(maker.influence for maker in batch.summary.makers) == pytest.approx(3)
     status, _, words, images, _, makers = _drawn(batch)
     assert "Done: 4 images." in status and "x.txt: no image" in words
-    assert [row[4] for row in images] == ["copy", "", "no", "no"] and images[1][1].startswith("Not attributed")
+    assert [row[2] for row in images] == ["copy", "", "no", "no"] and images[1][3].startswith(
+        "Not attributed"
+    )
     assert len(makers) == len(batch.summary.makers)
     for *_, text in FILES:
         assert "copy.png" in text(batch.summary) or text.__name__ == "makers_csv"

@@ -36,7 +36,7 @@ FILES: tuple[tuple[str, str, str, Callable[[BatchSummary], str]], ...] = (
     ("JSON-LD", "batch_json_ld", "images.jsonld", batch_json_ld),
 )
 """Label, name, file name and content of each download."""
-_IMAGES = ["image", "found", "strongest work", "share", "copy", "made by"]
+_IMAGES = ["image", "share", "copy", "strongest work", "found", "made by"]
 _MAKERS = ["maker", "sum of shares", "at least", "at most", "images", "copies"]
 
 
@@ -86,7 +86,7 @@ def build(services: Services, session: Session) -> None:
                         elem_id=name.replace("_", "-"),
                         api_name=name,
                         scale=0,
-                        min_width=150,
+                        min_width=180,
                         size="md",
                     )
     shown = [status, result, words, images, means, makers]
@@ -169,12 +169,15 @@ def _drawn(batch: Batch) -> list[Any]:
 
 
 def _image(row: BatchRow) -> list[str]:
+    name = one_line(row.name)
     if row.problem:
-        return [one_line(row.name), one_line(f"Not attributed: {row.problem}"), "", "", "", ""]
+        return [name, "", "", one_line(f"Not attributed: {row.problem}"), "", ""]
     first = row.works[0]
-    share = f"{rounded_percent(first.influence)} ({percent_range(first.low, first.high)})"
+    share, ends = rounded_percent(first.influence), percent_range(first.low, first.high)
     if not row.has_shares:
         share = f"similarity {first.similarity:.2f}"
+    elif ends != share:
+        share = f"{share} ({ends})"
     copy = "" if row.copy is None or row.copy.is_copy is None else "copy" if row.copy.is_copy else "no"
-    name = ", ".join(filter(None, (first.caption or first.id, first.creator)))
-    return [*map(one_line, (row.name, row.headline, name)), share, copy, row.made_by]
+    work = ", ".join(filter(None, (first.caption or first.id, first.creator)))
+    return [name, share, copy, one_line(work), one_line(row.headline), row.made_by]
