@@ -13,7 +13,7 @@ from attribution_core.common.text import one_line, percent_range, rounded_percen
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.batch.json_ld import batch_json_ld
 from attribution_core.reports.batch.page import batch_page
-from attribution_core.reports.batch.row import BatchRow
+from attribution_core.reports.batch.row import BatchRow, CopyCheck
 from attribution_core.reports.batch.summary import BatchSummary
 from ui.handler import handler
 from ui.server.lanes import ATTRIBUTION
@@ -178,6 +178,14 @@ def _image(row: BatchRow) -> list[str]:
         share = f"similarity {first.similarity:.2f}"
     elif ends != share:
         share = f"{share} ({ends})"
-    copy = "" if row.copy is None or row.copy.is_copy is None else "copy" if row.copy.is_copy else "no"
     work = ", ".join(filter(None, (first.caption or first.id, first.creator)))
-    return [name, share, copy, one_line(work), one_line(row.headline), row.made_by]
+    return [name, share, _copy(row.copy), one_line(work), one_line(row.headline), row.made_by]
+
+
+def _copy(check: CopyCheck | None) -> str:
+    """Several training images that look alike are said, as it need not be a copy of the nearest."""
+    if check is None or check.is_copy is None:
+        return ""
+    if not check.is_copy:
+        return "no"
+    return "copy" if check.matches == 1 else f"copy ({check.matches} as close)"

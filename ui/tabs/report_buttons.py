@@ -158,7 +158,7 @@ def _button(label: str, name: str, make: Callable[..., str], asked: list[Any]) -
         elem_id=name.replace("_", "-"),
         api_name=name,
         scale=0,
-        min_width=150,
+        min_width=170,
         size="md",
     )
 

@@ -96,7 +96,7 @@ def build(services: Services, session: Session) -> None:
                     elem_id=f"export-{name}",
                     api_name=f"export_{name.replace('-', '_')}",
                     scale=0,
-                    min_width=220,
+                    min_width=240,
                     size="md",
                 )
     # Clicked by the script that follows links and the Back button; nobody sees it.

@@ -33,8 +33,8 @@ EXPORTS: dict[ExportAs, tuple[ExportFile, ...]] = {
     ExportAs.CROISSANT: (ExportFile("Croissant (JSON-LD)", "croissant.json", croissant),),
     ExportAs.DATACARD: (ExportFile("Data card (Markdown)", "README.md", datacard),),
     ExportAs.TRAINING_SUMMARY: (
-        ExportFile("Training summary, draft (Markdown)", "training-summary.md", summary_markdown),
-        ExportFile("Training summary, draft (HTML)", "training-summary.html", summary_page),
+        ExportFile("Training summary (Markdown)", "training-summary.md", summary_markdown),
+        ExportFile("Training summary (HTML)", "training-summary.html", summary_page),
     ),
 }
 """Of several files of a format, the ending of the output's name chooses."""
