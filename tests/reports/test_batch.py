@@ -172,6 +172,15 @@ def test_names_that_repeat_are_told_apart(shapes: Collection, tmp_path: Path) ->
     assert [row["works"][0]["id"] for row in rows] == ["shape/0001", "shape/0002"]
 
 
+def test_images_in_a_table_are_attributed_by_their_ids(shapes: Collection, tmp_path: Path) -> None:
+    table = shapes.corpus.path / "train-core.parquet"
+    done = command(table, "--out", tmp_path / "out", "--collection", shapes.path, "--top", 2)
+    assert done.exit_code == 0 and "60 images attributed; 60 are most likely copies" in done.stdout
+    rows = [json.loads(line) for line in (tmp_path / "out/images.jsonl").read_text().splitlines()]
+    assert [len(row["works"]) for row in rows] == [2] * 60
+    assert rows[7]["works"][0]["id"] == "shape/0007" and rows[7]["name"].endswith("shape/0007")
+
+
 def command(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["attribute", *map(str, arguments)])
 

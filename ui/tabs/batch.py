@@ -24,8 +24,8 @@ from ui.widgets.lazy_download import made_on_click
 from ui.widgets.status import progress_bar, status_line
 
 WHAT = (
-    "Drop up to {images:,} images, or a ZIP file of them, {mb:,} MB in all. Each gets a row: its strongest works, and "
-    "whether it is a copy. Shares are summed by maker over all of them."
+    "Drop up to {images:,} images, or a ZIP file of them: each file up to {file:,} MB, the images up to {mb:,} MB in all. "
+    "Each gets a row: its strongest works, and whether it is a copy. Shares are summed by maker over all of them."
 )
 CLAIM = "A model trained on these training images made them all"
 FILES: tuple[tuple[str, str, str, Callable[[BatchSummary], str]], ...] = (
@@ -46,7 +46,8 @@ def build(services: Services, session: Session) -> None:
     kept = gr.State(None, time_to_live=KEEP_S)
     settings = services.settings
     with gr.Accordion("Many images at once", open=False, elem_id="batch-fold"):
-        gr.HTML(status_line(WHAT.format(images=settings.batch_images, mb=settings.batch_mb)))
+        what = WHAT.format(images=settings.batch_images, file=settings.max_upload_mb, mb=settings.batch_mb)
+        gr.HTML(status_line(what))
         files = gr.File(
             label="Images, or a ZIP file of them",
             file_count="multiple",
