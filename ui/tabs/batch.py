@@ -24,7 +24,7 @@ from ui.widgets.lazy_download import made_on_click
 from ui.widgets.status import progress_bar, status_line
 
 WHAT = (
-    "Drop up to {images:,} images, or a ZIP file of them: each file up to {file:,} MB, the images up to {mb:,} MB in all. "
+    "Drop up to {images:,} images, or a ZIP file of them: each file up to {file:,} MB, all of them up to {mb:,} MB. "
     "Each gets a row: its strongest works, and whether it is a copy. Shares are summed by maker over all of them."
 )
 CLAIM = "A model trained on these training images made them all"
