@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy
+from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
 from attribution_core.corpus.credit import Credit
 from attribution_core.corpus.licences import licence_url
@@ -61,6 +64,23 @@ def test_a_report_names_makers_and_licences_beside_the_share(shapes: Collection)
         result.influence_high[0],
     )
     assert similarity["value"] == pytest.approx(1, abs=1e-6)
+
+
+def test_the_command_writes_it_beside_the_report(shapes: Collection, tmp_path: Path) -> None:
+    shape_image(7).save(tmp_path / "seven.png")
+    words = [
+        "report",
+        tmp_path / "seven.png",
+        "--out",
+        tmp_path / "a.html",
+        "--json-ld",
+        tmp_path / "a.jsonld",
+    ]
+    words += ["--collection", shapes.path, "--top", 4, "--made-by-this-model"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    node = json.loads((tmp_path / "a.jsonld").read_text())
+    assert node["name"] == "Estimated influence on “seven”" and len(items(node)) == 4
 
 
 def test_without_shares_likeness_alone_is_stated(shapes: Collection) -> None:
