@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=0, le=65535, description="Port that the app listens on; 0 for any free one.")
     top: int = Field(100, ge=1, le=1000, description="Number of training images to list for a query.")
     max_upload_mb: int = Field(20, ge=1, description="Largest upload in MB.")
+    batch_images: int = Field(
+        100, ge=1, description="Images that a visitor may have attributed at once, in files or a ZIP file."
+    )
+    batch_mb: int = Field(200, ge=1, description="Size of these images together in MB, unpacked.")
     mcp: bool = Field(False, description="Also serve `attribute_image` and `generate_image` as MCP tools.")
     milvus_token: SecretStr = Field(
         SecretStr(""), description="Token for Milvus servers that require one; never stored."

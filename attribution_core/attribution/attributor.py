@@ -25,6 +25,7 @@ from attribution_core.errors import (
     UnknownNameError,
 )
 from attribution_core.retrieval.hits import Hits
+from attribution_core.scoring.shares import Scale
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,42 @@ class Attributor:
         `NotFittedError` where the collection has no calibrator and no temperature is given,
         `CollectionMismatchError` where its images have changed since it was opened.
         """
+        scale = self._scale(top, temperature)
+        query = self._query([read_image(image)])
+        hits = self._search(query, top)
+        credits = self.collection.corpus.credits([int(i) for i in hits.ids[0]])
+        if added:
+            hits, credits = self._with(hits, credits, query, added)
+        return self._attribution(hits, credits, scale, made_by)
+
+    def attribute_all(
+        self,
+        images: Sequence[Image.Image],
+        top: int = 100,
+        temperature: float | None = None,
+        made_by: Sequence[MadeBy] | None = None,
+    ) -> list[Attribution]:
+        """The same for several images, which are encoded together and searched for in one pass.
+
+        images: RGB, as `read_image` gives them; all are in memory at once. made_by: one for each image. Raises as
+        `attribute` does.
+        """
+        scale = self._scale(top, temperature)
+        if not images:
+            return []
+        origins = [MadeBy.UNKNOWN] * len(images) if made_by is None else made_by
+        if len(origins) != len(images):
+            raise InvalidInputError(f"{len(origins)} origins are given for {len(images)} images.")
+        hits = self._search(self._query(images), top)
+        credits = self.collection.corpus.credits([int(i) for i in hits.ids.ravel()])
+        listed = hits.ids.shape[1]
+        return [
+            self._attribution(hits.of(k), credits[k * listed : (k + 1) * listed], scale, origin)
+            for k, origin in enumerate(origins)
+        ]
+
+    def _scale(self, top: int, temperature: float | None) -> Scale:
+        """Check what is asked for before anything is computed."""
         if top < 1:
             raise InvalidInputError(f"top is {top}, expected at least 1.")
         collection, calibrator = self.collection, self.collection.calibrator
@@ -103,12 +140,19 @@ class Attributor:
                 "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
                 f"encoder '{collection.encoder_name}'."
             )
-        scale = calibrator.scale(temperature)
-        query = collection.mappers.map_query(self.encoder.encode([read_image(image)]))
-        hits = collection.index.search(query, min(top, len(collection.index)))
-        credits = collection.corpus.credits([int(i) for i in hits.ids[0]])
-        if added:
-            hits, credits = self._with(hits, credits, query, added)
+        return calibrator.scale(temperature)
+
+    def _query(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        return self.collection.mappers.map_query(self.encoder.encode(images))
+
+    def _search(self, queries: NDArray[np.float32], top: int) -> Hits:
+        index = self.collection.index
+        return index.search(queries, min(top, len(index)))
+
+    def _attribution(
+        self, hits: Hits, credits: tuple[Credit, ...], scale: Scale, made_by: MadeBy
+    ) -> Attribution:
+        collection, calibrator = self.collection, self.collection.calibrator
         fitted = calibrator.temperature_ if calibrator.is_fitted else scale.temperature
         return Attribution(
             hits,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -41,15 +40,17 @@ def works_of(
     for place, credit in enumerate(credits):
         members.setdefault((credit.work, 0 if credit.work else place + 1), []).append(place)
 
-    def together(part: NDArray[Any], places: list[int]) -> float:
-        return min(float(np.sum(part[places])), 1.0)
+    def together(column: list[float], places: list[int]) -> float:
+        return min(sum(column[p] for p in places), 1.0)
 
+    # Single elements are slow to read from arrays, and there are many.
+    influences, lows, highs = influence.tolist(), low.tolist(), high.tolist()
     return tuple(
         Work(
             tuple(places),
-            together(influence, places),
-            together(low, places),
-            together(high, places),
+            together(influences, places),
+            together(lows, places),
+            together(highs, places),
             tuple(credits[p].creator for p in places),
         )
         for places in members.values()

@@ -24,6 +24,7 @@ def report(
     ] = 50,
     temperature: Annotated[float | None, typer.Option(help="Use instead of the fitted temperature.")] = None,
     json: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    json_ld: Annotated[Path | None, typer.Option(help="JSON-LD file of schema.org to write as well.")] = None,
     card: Annotated[Path | None, typer.Option(help="PNG of 1200 x 630 px to share, written as well.")] = None,
     address: Annotated[str, typer.Option(help="Web address of the result, printed on the card.")] = "",
     said_so: SaidSo = False,
@@ -40,10 +41,11 @@ def report(
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.card import share_card
     from attribution_core.reports.html import report_page
+    from attribution_core.reports.json_ld import report_json_ld
     from attribution_core.reports.report import make_report
     from attribution_core.settings import Settings
 
-    for path in filter(None, (out, json, card)):
+    for path in filter(None, (out, json, json_ld, card)):
         if path.is_dir():
             raise InvalidInputError(f"'{path}' is a folder; give the name of a file to write.")
     query = read_image(image)
@@ -59,6 +61,8 @@ def report(
     files = {out: report_page(made).encode()}
     if json:
         files[json] = made.to_json().encode()
+    if json_ld:
+        files[json_ld] = report_json_ld(made).encode()
     if card:
         files[card] = png_bytes(share_card(query, result, opened.corpus, title=title, address=address))
     for path, data in files.items():

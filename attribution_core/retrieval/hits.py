@@ -79,6 +79,11 @@ class Hits(Nearest):
         """(q,) number of training images, listed and unlisted."""
         return self.ids.shape[1] + self.rest.total
 
+    def of(self, query: int) -> Hits:
+        """Return the hits of one query alone. query: from 0."""
+        one = slice(query, query + 1)
+        return Hits(self.ids[one], self.similarity[one], self.rest.of(query))
+
     def head(self, top: int) -> Hits:
         """Return the hits with only the first `top` images listed; each of the others becomes a bin of the rest."""
         rest = self.rest.joined(self.similarity[:, top:])

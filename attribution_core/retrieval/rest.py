@@ -176,6 +176,14 @@ class Rest:
             np.hstack([self.count[:, bare], self.count[:, self.sample_bin] / drawn[self.sample_bin]]),
         )
 
+    def of(self, query: int) -> Rest:
+        """Return the rest of one query alone. query: from 0."""
+        one = slice(query, query + 1)
+        sample = None if self.sample is None else self.sample[one]
+        return Rest(
+            self.count[one], self.mean[one], self.low[one], self.high[one], self.kind, sample, self.sample_bin
+        )
+
     def joined(self, similarity: ArrayLike) -> Rest:
         """Return the rest with more images added, each in its own bin. similarity: (q, n)."""
         more = float_matrix("similarity", similarity, np.float64)

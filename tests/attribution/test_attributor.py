@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from attribution_core.attribution.attributor import Added, Attributor
+from attribution_core.attribution.origin import MadeBy
 from attribution_core.collection.build import build_collection
 from attribution_core.collection.collection import Collection
 from attribution_core.corpus.credit import Credit
@@ -52,6 +53,23 @@ def test_influences_equal_a_plain_softmax_over_all_images(folder: Path) -> None:
     assert result.influence.sum() + result.rest == pytest.approx(1.0, abs=1e-9)
     assert (result.influence_low <= result.influence + 1e-12).all()
     assert (result.influence <= result.influence_high + 1e-12).all()
+
+
+def test_several_images_at_once_get_what_each_gets_alone(folder: Path) -> None:
+    attributor = Attributor(Collection.open(folder))
+    images = [shape_image(i) for i in (3, 1234, 17)]
+    origins = [MadeBy.SAID_SO, MadeBy.UNKNOWN, MadeBy.THIS_GENERATOR]
+    for result, image, origin in zip(
+        attributor.attribute_all(images, 5, 0.05, origins), images, origins, strict=True
+    ):
+        alone = attributor.attribute(image, 5, 0.05, made_by=origin)
+        assert result.ids.tolist() == alone.ids.tolist() and result.credits == alone.credits
+        assert result.influence == pytest.approx(alone.influence, rel=1e-4)
+        assert result.rest_low <= result.rest <= result.rest_high
+        assert (result.made_by, result.temperature, result.n_training) == (origin, 0.05, 200)
+    assert attributor.attribute_all([]) == []
+    with pytest.raises(InvalidInputError, match="2 origins are given for 3 images"):
+        attributor.attribute_all(images, made_by=origins[:2])
 
 
 def test_more_than_there_are_lists_all(folder: Path) -> None:

@@ -82,7 +82,7 @@ def walk(page: Page, widths: Sequence[int], scheme: Scheme) -> list[tuple[str, s
             for drawn in DRAWN[part or name]:
                 expect(page.locator(drawn).last).to_be_visible()
             if name == "Generate":
-                for fold in ("recipe-fold", "upload-fold"):
+                for fold in ("recipe-fold", "upload-fold", "batch-fold"):
                     unfold(page, fold)
                 expect(page.locator("#steps input[type=number]")).to_be_visible()
             found += faults(page, f"{part or name}, {width} pixels")

@@ -58,6 +58,10 @@ TEXTS: dict[str, tuple[str, Command]] = {
         lambda bad, at: ["index", bad, "--out", at / "b", "--encoder", ENCODER],
     ),
     "a tar source": (".tar", lambda bad, at: ["index", bad, "--out", at / "c", "--encoder", ENCODER]),
+    "images in a ZIP file": (
+        ".zip",
+        lambda bad, at: ["attribute", bad, "--out", at / "k", "--collection", at / "shapes"],
+    ),
     "a manifest": (
         ".json",
         lambda bad, at: ["calibrate", bad, "--collection", at / "shapes", "--images", at, "--out", at / "d"],

@@ -71,6 +71,15 @@ WRITERS = {
             *["--out", to / "a.html", "--json", to / "a.json"],
         ]
     ),
+    "attribute --out": Writer(
+        lambda at, to: [
+            *["attribute", at / "images", "--collection", at / "shapes", "--made-by-this-model"],
+            *["--out", to / "many"],
+        ]
+    ),
+    "export": Writer(
+        lambda at, to: ["export", at / "shapes", "--as", "training-summary", "--out", to / "a.html"],
+    ),
     "memorization": Writer(
         lambda at, to: [
             "memorization",

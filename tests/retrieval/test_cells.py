@@ -65,6 +65,17 @@ def test_as_many_cells_are_scanned_as_the_list_needs(few_scanned):
     assert hard[0] > 0.9 and hard[1] > 0.99, "rows without clusters: nearly all cells matter"
 
 
+def test_the_hits_of_one_query_are_those_of_a_search_for_it_alone(train, few_scanned):
+    query, index = clustered(4, 24, 1), TrainingIndex.build(train, "IVF")
+    together = index.search(query, 10)
+    assert together.rest.kind is RestKind.SAMPLED
+    for k in range(4):
+        one, alone = together.of(k), index.search(query[k : k + 1], 10)
+        assert one.ids.tolist() == alone.ids.tolist() and one.total.tolist() == [6000]
+        for ours, theirs in zip(one.rest.log_sum_exp(0.1), alone.rest.log_sum_exp(0.1), strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-4)
+
+
 def test_the_same_rest_where_every_cell_is_scanned(train):
     query = clustered(5, 24, 2)
     hits = TrainingIndex.build(train[:2000], "IVF").search(query, 10)

@@ -21,6 +21,10 @@ from PIL import Image
 
 from attribution_core.common.images import read_image, read_recipe
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.exports.croissant import croissant
+from attribution_core.reports.exports.datacard import datacard
+from attribution_core.reports.exports.facts import CollectionFacts
+from attribution_core.reports.exports.training_summary import summary_markdown, summary_page
 from tests.support.fakes import shape_image
 
 needs_mcp = pytest.mark.skipif(
@@ -47,8 +51,19 @@ ENDPOINTS = {
     "/generate_image",
     "/report_html",
     "/report_json",
+    "/report_json_ld",
     "/ledger_csv",
     "/ledger_json",
+    "/ledger_json_ld",
+    "/batch_images_csv",
+    "/batch_images_jsonl",
+    "/batch_makers_csv",
+    "/batch_page",
+    "/batch_json_ld",
+    "/export_croissant_json",
+    "/export_readme_md",
+    "/export_training_summary_md",
+    "/export_training_summary_html",
     "/return_to",
     "/compare",
     "/attribute_box",
@@ -179,10 +194,10 @@ def test_the_first_tabs_handlers_answer(client: Client) -> None:
 
 def test_handlers_of_a_visit_without_an_image_say_so(own_app: str, tmp_path: Path) -> None:
     client = Client(own_app, verbose=False)
-    for name in ("report_html", "report_json"):
+    for name in ("report_html", "report_json", "report_json_ld"):
         with pytest.raises(AppError, match="nothing to report"):
             client.predict("own", 12, api_name=f"/{name}")
-    for name in ("ledger_csv", "ledger_json"):
+    for name in ("ledger_csv", "ledger_json", "ledger_json_ld"):
         with pytest.raises(AppError, match="has shares to add up"):
             client.predict(api_name=f"/{name}")
     with pytest.raises(AppError, match="not on the list"):
@@ -192,6 +207,17 @@ def test_handlers_of_a_visit_without_an_image_say_so(own_app: str, tmp_path: Pat
     side = ("the image shown now", "Shapes", "own")
     drawn = client.predict(12, *side, *side, api_name="/compare")
     assert "Nothing to compare" in drawn[0], "an upload alone attributes nothing"
+
+
+def test_the_training_set_is_described_as_by_the_command(client: Client, shapes: Path) -> None:
+    facts = CollectionFacts.open(shapes)
+    for name, text in (
+        ("export_croissant_json", croissant(facts)),
+        ("export_readme_md", datacard(facts)),
+        ("export_training_summary_md", summary_markdown(facts)),
+        ("export_training_summary_html", summary_page(facts)),
+    ):
+        assert Path(client.predict(api_name=f"/{name}")).read_text() == text
 
 
 def test_both_are_described_for_those_who_call_them(client: Client) -> None:

@@ -104,6 +104,10 @@ def test_a_report_holds_the_sections_that_other_tabs_add(services: Services, res
     told = json.loads(Path(make(query, result, services.collection.method, 3)).read_text())
     assert [(s["title"], s["words"]) for s in told["sections"]] == [("Is it a copy?", "Of seven: no.")]
     assert told["attribution"] == result.to_dict()
+    make = next(f.fn for f in page.fns.values() if f.api_name == "report_json_ld")
+    file = Path(make(query, result, services.collection.method, 3))
+    assert file.name == "seven-report.jsonld"
+    assert json.loads(file.read_text())["mainEntity"]["numberOfItems"] == len(result)
 
 
 def test_what_was_made_elsewhere_has_no_link_here(services: Services) -> None:

@@ -50,7 +50,7 @@ from ui.services.uploads import LARGEST, Uploads
 
 LOG = logging.getLogger("attribution_explorer")
 MOST_UPLOADED = 5
-"""Times the largest upload that is kept of a visit; of more, the oldest files go."""
+"""Times the largest upload that is kept of a visit, or else a batch; of more, the oldest files go."""
 MAX_PROMPT = 500
 """Characters; the longest text encoders in use read about 77 words."""
 OTHERS = (
@@ -160,7 +160,8 @@ class Services:
     def uploads(self) -> Uploads:
         """What visitors of this app uploaded."""
         folder = Path(tempfile.mkdtemp(prefix="uploads-", dir=private_folder()))
-        return Uploads(folder, MOST_UPLOADED * self.settings.max_upload_mb * 1_000_000)
+        most = max(MOST_UPLOADED * self.settings.max_upload_mb, self.settings.batch_mb)
+        return Uploads(folder, most * 1_000_000)
 
     @property
     def limits(self) -> Limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from attribution_core.common.progress import OnProgress
 from attribution_core.common.text import listing, one_line
 from attribution_core.corpus.search import FILTERS, CorpusSearch, Wanted
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.exports.facts import CollectionFacts
+from attribution_core.reports.exports.formats import ExportFile
 from ui.services.app import Services
 from ui.services.place import Place
 
@@ -104,6 +106,12 @@ class TrainingSetServices:
         self.search = CorpusSearch(services.collection.corpus)
         self._has_index = False
         self._found = lru_cache(_KEPT)(self._find)
+        self.described = cache(self._described)
+        """Text of a file that describes the training set; made once. See `EXPORTS`."""
+
+    def _described(self, file: ExportFile) -> str:
+        collection = self.services.collection
+        return file.write(CollectionFacts(collection.layout, collection.corpus))
 
     def find(self, place: Place) -> Found:
         """What is at a place. Raises `InvalidInputError` where it names what the training set does not have."""

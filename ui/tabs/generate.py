@@ -23,7 +23,7 @@ from ui.server.lanes import generation
 from ui.services.app import MAX_PROMPT, Query, Services
 from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
-from ui.tabs import report_buttons
+from ui.tabs import batch, report_buttons
 from ui.widgets.address import KEEP_RESULT
 from ui.widgets.in_line import line
 from ui.widgets.picture_grid import picture_grid
@@ -178,6 +178,7 @@ def build(services: Services, session: Session) -> None:
                 height=200,
                 buttons=[],
             )
+    batch.build(services, session)
     if can_generate and not services.settings.generator:
         gr.HTML(status_line(_WHAT.format(count=len(services.collection.index))), elem_id="what")
     recipe = session.fields = [prompt, seed, steps, guidance]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ from attribution_core.common.images import png_bytes
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.card import share_card
 from attribution_core.reports.html import report_page
+from attribution_core.reports.json_ld import ledger_json_ld, report_json_ld
 from attribution_core.reports.ledger import Ledger
 from attribution_core.reports.report import Report, make_report
 from ui.handler import handler
@@ -26,7 +28,7 @@ _ADDRESS_LENGTH = 2000  # characters; a longer address is cut on the card anyway
 
 
 def build(services: Services, session: Session, top: gr.Slider) -> None:
-    """Two buttons of the tab Attribution. top: how many training images are shown with a picture."""
+    """The buttons of the tab Attribution. top: how many training images are shown with a picture."""
 
     def report(
         query: Query | None,
@@ -53,29 +55,20 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
             opinion=known.opinion,
         )
 
-    @handler
-    def report_html(
-        query: Query | None,
-        result: Attribution | None,
-        method: str,
-        shown: float,
-        extra: dict[str, Any] | None = None,
-        judged: list[Judged] | None = None,
-    ) -> str:
-        data = report_page(report(query, result, method, shown, extra, judged)).encode()
-        return as_file(data, f"{query.file_name if query else ''}-report.html")
+    def saved(text: Callable[[Report], str], ending: str) -> Callable[..., str]:
+        @handler
+        def save(
+            query: Query | None,
+            result: Attribution | None,
+            method: str,
+            shown: float,
+            extra: dict[str, Any] | None = None,
+            judged: list[Judged] | None = None,
+        ) -> str:
+            data = text(report(query, result, method, shown, extra, judged)).encode()
+            return as_file(data, f"{query.file_name if query else ''}-report.{ending}")
 
-    @handler
-    def report_json(
-        query: Query | None,
-        result: Attribution | None,
-        method: str,
-        shown: float,
-        extra: dict[str, Any] | None = None,
-        judged: list[Judged] | None = None,
-    ) -> str:
-        data = report(query, result, method, shown, extra, judged).to_json().encode()
-        return as_file(data, f"{query.file_name if query else ''}-report.json")
+        return save
 
     asked = [session.query, session.result, session.method, top, session.extra_sections, session.judged]
     with gr.Row(elem_id="report-row"):
@@ -83,26 +76,12 @@ def build(services: Services, session: Session, top: gr.Slider) -> None:
             "<p class='status'>A report is one file that opens offline: the answer on one sheet, then every number and "
             "where it comes from.</p>"
         )
-        made_on_click(
-            "Report (HTML)",
-            report_html,
-            asked,
-            elem_id="report-html",
-            api_name="report_html",
-            scale=0,
-            min_width=150,
-            size="md",
-        )
-        made_on_click(
-            "Report (JSON)",
-            report_json,
-            asked,
-            elem_id="report-json",
-            api_name="report_json",
-            scale=0,
-            min_width=150,
-            size="md",
-        )
+        for label, name, text, ending in (
+            ("Report (HTML)", "report_html", report_page, "html"),
+            ("Report (JSON)", "report_json", Report.to_json, "json"),
+            ("Report (JSON-LD)", "report_json_ld", report_json_ld, "jsonld"),
+        ):
+            _button(label, name, saved(text, ending), asked)
 
 
 _FROM_HERE = f"""async (...asked) => {{
@@ -142,7 +121,7 @@ def save_card(services: Services, session: Session, button: gr.Button) -> None:
 
 
 def build_ledger(services: Services, session: Session) -> None:
-    """Two buttons of the tab Credit."""
+    """The buttons of the part By maker."""
 
     def ledger(seen: list[Seen] | None) -> Ledger:
         entries = [s.entry for s in seen or () if s.entry.attribution.has_shares]
@@ -153,37 +132,35 @@ def build_ledger(services: Services, session: Session) -> None:
             )
         return Ledger.of(entries, services.collection.corpus)
 
-    @handler
-    def ledger_csv(seen: list[Seen] | None) -> str:
-        return as_file(ledger(seen).to_csv().encode(), "ledger.csv")
+    def saved(text: Callable[[Ledger], str], ending: str) -> Callable[..., str]:
+        @handler
+        def save(seen: list[Seen] | None) -> str:
+            return as_file(text(ledger(seen)).encode(), f"ledger.{ending}")
 
-    @handler
-    def ledger_json(seen: list[Seen] | None) -> str:
-        return as_file(ledger(seen).to_json().encode(), "ledger.json")
+        return save
 
     with gr.Row(elem_id="ledger-row"):
         words = gr.HTML(_ledger_words([]), elem_id="ledger-words")
-        made_on_click(
-            "Ledger (CSV)",
-            ledger_csv,
-            [session.ledger],
-            elem_id="ledger-csv",
-            api_name="ledger_csv",
-            scale=0,
-            min_width=150,
-            size="md",
-        )
-        made_on_click(
-            "Ledger (JSON)",
-            ledger_json,
-            [session.ledger],
-            elem_id="ledger-json",
-            api_name="ledger_json",
-            scale=0,
-            min_width=150,
-            size="md",
-        )
+        for label, name, text, ending in (
+            ("Ledger (CSV)", "ledger_csv", Ledger.to_csv, "csv"),
+            ("Ledger (JSON)", "ledger_json", Ledger.to_json, "json"),
+            ("Ledger (JSON-LD)", "ledger_json_ld", ledger_json_ld, "jsonld"),
+        ):
+            _button(label, name, saved(text, ending), [session.ledger])
     session.add_visit_view([words], lambda seen: [_ledger_words(seen)])
+
+
+def _button(label: str, name: str, make: Callable[..., str], asked: list[Any]) -> None:
+    made_on_click(
+        label,
+        make,
+        asked,
+        elem_id=name.replace("_", "-"),
+        api_name=name,
+        scale=0,
+        min_width=170,
+        size="md",
+    )
 
 
 def _ledger_words(seen: list[Seen]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from attribution_core.common.images import data_uri, read_image
 from attribution_core.common.text import one_line
 from attribution_core.corpus.search import Wanted
 from attribution_core.errors import AttributionError, InvalidInputError
+from attribution_core.reports.exports.formats import EXPORTS, ExportFile
 from ui.handler import as_words, handler
 from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Services
@@ -19,9 +22,10 @@ from ui.services.place import MAX_WORDS, Place, checked_words
 from ui.services.training_set import PAGE, Found, TrainingSetServices
 from ui.services.uploads import LARGEST, delete
 from ui.services.visit import Seen
-from ui.session import Session, image_file, place
+from ui.session import Session, as_file, image_file, place
 from ui.widgets import training_set_texts as texts
 from ui.widgets.address import HERE, KEEP_PLACE
+from ui.widgets.lazy_download import made_on_click
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.set_links import maker_page, objection, suggestions
 from ui.widgets.sheet import sheet, show_sheet
@@ -80,6 +84,21 @@ def build(services: Services, session: Session) -> None:
                 visible=False,
             )
             gr.HTML(objection(contact), elem_id="set-contact")
+    with gr.Accordion(texts.DESCRIBED, open=False, elem_id="set-exports-fold"):
+        gr.HTML(status_line(texts.DESCRIPTIONS))
+        with gr.Row(elem_id="set-exports"):
+            for file in (file for files in EXPORTS.values() for file in files):
+                name = re.sub(r"\W", "-", file.name.lower())
+                made_on_click(
+                    file.label,
+                    _description(own, file),
+                    [],
+                    elem_id=f"export-{name}",
+                    api_name=f"export_{name.replace('-', '_')}",
+                    scale=0,
+                    min_width=240,
+                    size="md",
+                )
     # Clicked by the script that follows links and the Back button; nobody sees it.
     reopen = gr.Button(texts.REOPEN, elem_id="set-open", elem_classes="unseen")
 
@@ -245,6 +264,14 @@ def build(services: Services, session: Session) -> None:
         **ATTRIBUTION,
     )
     looked.failure(None, None, mine, js="() => null")  # the file is gone
+
+
+def _description(own: TrainingSetServices, file: ExportFile) -> Callable[[], str]:
+    @handler
+    def describe() -> str:
+        return as_file(own.described(file).encode(), file.name)
+
+    return describe
 
 
 def _choices(own: TrainingSetServices, name: str) -> list[tuple[str, str]]:

@@ -17,6 +17,12 @@ NEAREST = "The training images nearest to yours"
 YOUR_IMAGE = "your image"
 NO_FILE = "no image was given; drop a file, paste an image or choose a file."
 
+DESCRIBED = "Describe this training set for others"
+DESCRIPTIONS = (
+    "What the collection says of itself, in formats that others read. The training summary is a draft, with what is "
+    "unknown marked, and no legal advice."
+)
+
 WRONG_LINK = "The link asks for something that is not here: {}"
 LINK_IGNORED = "Link ignored"
 NO_CONTACT = (

@@ -1,0 +1,1 @@
+"""A collection described for others: Croissant, a data card, and a draft of a training summary."""
