@@ -31,6 +31,7 @@ from attribution_core.settings import Settings
 
 if TYPE_CHECKING:
     from attribution_core.attribution.works import Work
+    from attribution_core.credentials.read import Credentials
     from attribution_core.retrieval.rest import RestKind
 
 app = typer.Typer(
@@ -85,12 +86,16 @@ def attribute(
     from attribution_core.collection.collection import Collection
     from attribution_core.common.arrays import whole
     from attribution_core.common.images import read_image
+    from attribution_core.credentials.c2pa import read_trust
+    from attribution_core.credentials.read import read_credentials
     from attribution_core.reports.wording.attribution import near_duplicates_words
     from attribution_core.reports.wording.headline import headline
     from attribution_core.reports.wording.origin import ORIGIN
 
     top = whole("top", top, 1)
-    opened = Collection.open(collection or Settings().collection, method)
+    settings = Settings()
+    trust = read_trust(settings.c2pa_trust)
+    opened = Collection.open(collection or settings.collection, method)
     query = read_image(image)
     origin = made_by(recipe_of(image), opened, said_so=said_so)
     # The headline looks at as many images as in the app, however few are listed.
@@ -101,6 +106,7 @@ def attribute(
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
+    _print_credentials(read_credentials(image, trust))
     intervals = [_interval(work, result.kind) for work in result.works]
     if not all(intervals):
         typer.echo(
@@ -121,6 +127,17 @@ def attribute(
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
+
+
+def _print_credentials(credentials: Credentials) -> None:
+    """Print what the file says of itself, if anything."""
+    from attribution_core.reports.wording.credentials import SAYS, UNPROVEN, credentials_words
+
+    if credentials:
+        typer.echo(f"{SAYS}:")
+        for what, value in credentials_words(credentials):
+            typer.echo(f"  {what}: {value}")
+        typer.echo(f"  {UNPROVEN}")
 
 
 def _interval(work: Work, kind: RestKind) -> str:
