@@ -121,6 +121,7 @@ def attribute(
         words = (
             f"{credit.caption or credit.id}; {credit.creator or 'unknown'}, "
             f"{credit.licence or 'licence unknown'}{f' ({copies})' if copies else ''}"
+            f"{f'; opted out ({credit.opted_out})' if credit.opted_out else ''}"
         )
         typer.echo(
             f"{first + 1:4d}  {work.influence:9.3%}  {f'{interval:{width}}  ' if width else ''}"

@@ -78,7 +78,8 @@ def _iim(image: ImageFile.ImageFile) -> dict[str, str]:
 
 
 def _comment(image: ImageFile.ImageFile) -> dict[str, str]:
-    return {"Comment": _text(image.info.get("comment", ""))}
+    comment = image.info.get("comment")
+    return {"Comment": _text(comment)} if comment else {}
 
 
 def _text(value: Any) -> str:
