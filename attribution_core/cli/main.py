@@ -106,7 +106,6 @@ def attribute(
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
-    _print_credentials(read_credentials(image, trust))
     intervals = [_interval(work, result.kind) for work in result.works]
     if not all(intervals):
         typer.echo(
@@ -128,6 +127,7 @@ def attribute(
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
+    _print_credentials(read_credentials(image, trust))
 
 
 def _print_credentials(credentials: Credentials) -> None:

@@ -243,7 +243,9 @@ def test_what_opted_out_is_said(facts: Any, said: str, tmp_path: Path) -> None:
     collection = fake_collection(tmp_path, n=20)
     if facts is not None:
         write_card(tmp_path, {**collection.card, "opted_out": facts})
-    assert TrainingSetServices(Services.open(Settings(collection=tmp_path))).opt_outs() == said
+    own = TrainingSetServices(Services.open(Settings(collection=tmp_path)))
+    assert own.opt_outs() == said
+    assert own.words(Place(), own.find(Place()), 1) == f"All 20 training images. {said}".strip()
 
 
 def test_a_marked_image_says_so_on_its_sheet() -> None:

@@ -187,7 +187,7 @@ class TrainingSetServices:
                 else f"{what}."
             )
         elif shown == total:
-            text = f"All {total:,} training images."
+            text = f"All {total:,} training images. {self.opt_outs()}".strip()
         else:
             text = f"{found.said:,} of {total:,} training images fit."
             text += f" Then come {meant} similar in meaning, in dashed frames." if meant else ""

@@ -50,8 +50,6 @@ def build(services: Services, session: Session) -> None:
             _choices(own, "licence"), value="", label=texts.LICENCE, elem_id="set-licence", scale=2
         )
     said = gr.HTML(elem_id="set-words-found")
-    opted_out = own.opt_outs()
-    gr.HTML(status_line(opted_out), elem_id="set-opted-out", visible=bool(opted_out))
     head = gr.HTML(elem_id="set-maker-page", visible=False)
     grid = picture_grid(label=texts.IMAGES, columns=8, elem_id="set-grid", elem_classes="known")
     with gr.Row(elem_id="set-pages"):
