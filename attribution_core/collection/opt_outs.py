@@ -176,7 +176,7 @@ def _table(path: Path) -> Iterable[tuple[Kind, str]]:
     if not columns:
         raise InvalidInputError(
             f"the opt-out list '{path}' has no column {', '.join(_COLUMNS)}, or kind and value, but "
-            f"{', '.join(table.names) or 'none'}; name its columns so."
+            f"{', '.join(table.names)[:200] or 'none'}; name its columns so."
         )
     for _, row in table:
         for kind, column in columns:
