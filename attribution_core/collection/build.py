@@ -303,8 +303,7 @@ class Build:
         if not self.screen.leaves_out or item.data is None:
             return item
         row = self.join.row(name, item.id, item.names) if self.join else None
-        text = {**item.text, **(self.join.table.rows[row] if self.join and row is not None else {})}
-        reason = self.screen.reason(name, item, text)
+        reason = self.screen.reason(name, item, shards.text_of(item, self.join, row))
         return replace(item, data=None, problem=reason) if reason else item
 
     def encode(self, encode: _Encode, on_progress: OnProgress | None) -> None:

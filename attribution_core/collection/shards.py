@@ -117,6 +117,11 @@ def encode(items: Shard, encoder: ImageEncoder) -> Encoded:
     return Encoded(tuple(results), pictures.pixels, features)
 
 
+def text_of(item: SourceItem, join: Join | None, row: str | None) -> dict[str, str]:
+    """The corpus's columns of an image: its source's, under those of its row in the table of metadata, if any."""
+    return {**item.text, **(join.table.rows[row] if join and row is not None else {})}
+
+
 def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, work: Path, number: int) -> None:
     """Write a shard's rows, signatures and features, and last its summary, which makes it complete.
 
@@ -137,7 +142,7 @@ def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, wor
         row = join.row(name, item.id, item.names) if join else None
         if row is not None:
             summary["joined"][row] = name
-        text = {**item.text, **(join.table.rows[row] if join and row is not None else {})}
+        text = text_of(item, join, row)
         reason = screen.reason(name, item, text, None if isinstance(result, str) else result)
         if reason and screen.leaves_out:
             summary["opted_out"].append({"file": name, "reason": reason})

@@ -59,12 +59,8 @@ class Signer:
             lacks = "certificate (ATTRIBUTION_C2PA_CERTIFICATE)" if key else "key (ATTRIBUTION_C2PA_KEY)"
             raise CheckpointError(f"signing needs a certificate and its key, and the {lacks} is not given.")
         signer = cls(certificate, key)
-        signer.check()
+        signer._material()
         return signer
-
-    def check(self) -> None:
-        """Raise what `sign` would for the two files: `CheckpointError`, or `MissingDependencyError`."""
-        self._material()
 
     def sign(
         self, data: bytes, kind: str, *, title: str, generator: str, estimate: Mapping[str, Any] | None = None
