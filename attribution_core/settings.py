@@ -55,6 +55,18 @@ class Settings(BaseSettings):
     milvus_token: SecretStr = Field(
         SecretStr(""), description="Token for Milvus servers that require one; never stored."
     )
+    prompt_writer: str = Field(
+        "", max_length=200, description="Name written as the prompt's writer into pictures made here."
+    )
+    c2pa_certificate: Path | None = Field(
+        None, description="PEM file of the certificate that signs pictures made here; needs the key, too."
+    )
+    c2pa_key: Path | None = Field(
+        None, repr=False, description="PEM file of the certificate's key; never stored or logged."
+    )
+    c2pa_trust: Path | None = Field(
+        None, description="PEM file of certificates whose signatures on pictures are trusted."
+    )
     queue_size: int = Field(
         60, ge=1, description="Waiting jobs per kind; further ones are rejected with a request to try later."
     )

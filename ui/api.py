@@ -81,7 +81,7 @@ def build(services: Services, page: gr.Blocks) -> None:
             event for event in services.generate(prompt, seed, steps, guidance) if isinstance(event, Query)
         )
         result = services.attribute(made, method).head(top)
-        path = as_file(made.png, f"{made.file_name}.png")
+        path = as_file(services.file_of(made, result)[0], f"{made.file_name}.png")
         image = {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
         return image, asdict(made.recipe) if made.recipe else {}, result.to_dict()  # type: ignore[return-value]
 

@@ -181,7 +181,11 @@ def _inside(page: gr.Blocks, services: Services, listeners: Listeners) -> dict[s
             Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
         ],
         "routes": [
-            Route("/gradio_api/upload", receiver(services.limits, services.uploads), methods=["POST"]),
+            Route(
+                "/gradio_api/upload",
+                receiver(services.limits, services.uploads, services.trust),
+                methods=["POST"],
+            ),
             Route("/gradio_api/upload_progress", progress),
         ],
     }

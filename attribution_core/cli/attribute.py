@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.attribution.works import Work
     from attribution_core.collection.sources.item import Source
+    from attribution_core.credentials.read import Credentials
     from attribution_core.reports.batch.attribute import BatchOptions
     from attribution_core.retrieval.rest import RestKind
 
@@ -76,10 +77,14 @@ def _one(
     from attribution_core.attribution.origin import made_by
     from attribution_core.cli.recipes import recipe_of
     from attribution_core.common.images import read_image
+    from attribution_core.credentials.c2pa import read_trust
+    from attribution_core.credentials.read import read_credentials
     from attribution_core.reports.wording.attribution import near_duplicates_words
     from attribution_core.reports.wording.headline import headline
     from attribution_core.reports.wording.origin import ORIGIN
+    from attribution_core.settings import Settings
 
+    trust = read_trust(Settings().c2pa_trust)
     query = read_image(image)
     origin = made_by(recipe_of(image), attributor.collection, said_so=said_so)
     # The headline looks at as many images as in the app, however few are listed.
@@ -104,12 +109,25 @@ def _one(
         words = (
             f"{credit.caption or credit.id}; {credit.creator or 'unknown'}, "
             f"{credit.licence or 'licence unknown'}{f' ({copies})' if copies else ''}"
+            f"{f'; opted out ({credit.opted_out})' if credit.opted_out else ''}"
         )
         typer.echo(
             f"{first + 1:4d}  {work.influence:9.3%}  {f'{interval:{width}}  ' if width else ''}"
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
+    _print_credentials(read_credentials(image, trust))
+
+
+def _print_credentials(credentials: Credentials) -> None:
+    """Print what the file says of itself, if anything."""
+    from attribution_core.reports.wording.credentials import SAYS, UNPROVEN, credentials_words
+
+    if credentials:
+        typer.echo(f"{SAYS}:")
+        for what, value in credentials_words(credentials):
+            typer.echo(f"  {what}: {value}")
+        typer.echo(f"  {UNPROVEN}")
 
 
 def _interval(work: Work, kind: RestKind) -> str:

@@ -76,6 +76,23 @@ def index(
         str | None,
         typer.Option(help="Threshold for near-duplicates: 0 (identical) to 0.5, or off; default: 0.1."),
     ] = None,
+    opt_out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--opt-out",
+            help="List of images that must not be trained on: ids, links, domain:, maker: or phash: lines, or a table; "
+            "may be given again.",
+        ),
+    ] = None,
+    opt_out_policy: Annotated[
+        str, typer.Option(help="For images whose owners opted out: skip, or mark.")
+    ] = "skip",
+    even_if_opted_out: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-opted-out", help="With --add: add images that opted out or were left out, with a mark."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="local, or ray: encode on a Ray cluster.")] = "local",
     workers: Annotated[
@@ -89,6 +106,7 @@ def index(
         ENCODING,
         Engine,
         IndexOptions,
+        OptOutOptions,
         SourceOptions,
         build_collection,
     )
@@ -141,6 +159,7 @@ def index(
                 ),
                 index=IndexOptions(factory_or_store(factory, store), threshold),
                 engine=Engine(engine, workers),
+                opt_outs=OptOutOptions(opt_out or (), opt_out_policy, even_if_opted_out),
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -172,7 +191,10 @@ def factory_or_store(factory: str | None, store: str | None) -> str:
 
 
 def _print_report(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
+    from attribution_core.collection.layout import OPTED_OUT
+
     _print_files("skipped ", report.skipped, out / "skipped.json")
+    _print_files("opted out: ", report.opted_out, out / OPTED_OUT)
     _print_files("note: ", report.notes, None)
     _print_files("not read: ", report.unread, out / "unread.json")
     if joined and (report.unmatched_rows or report.unmatched_images):
@@ -196,6 +218,10 @@ def _print_report(report: IndexReport, out: Path, joined: bool, add: bool) -> No
         words += f", {report.known:,} already present (same id; use --prefix to keep folders apart, "
         words += "--id-from-file for Parquet files)"
     typer.echo(f"{out}: {len(report.collection.index)} images{words}, {len(report.skipped)} skipped")
+    if report.opted_out:
+        typer.echo(f"left out, as their owners opted out: {len(report.opted_out):,}")
+    if report.marked:
+        typer.echo(f"in the collection and marked as opted out: {report.marked:,}")
     if report.repeated:
         typer.echo(f"near-duplicates of other images, credited as one work with them: {report.repeated:,}")
     typer.echo(f"open it with: python app.py --collection {out}")
@@ -216,11 +242,19 @@ def remove(
         list[str] | None, typer.Argument(help="Ids of images, as listed by 'attribute --json'.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="A text file with more ids, one per line.")] = None,
+    opt_out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--opt-out", help="List as for 'index'; what it names is removed, and left out from now on."
+        ),
+    ] = None,
 ) -> None:
     """Remove images from a collection of your own, without encoding the others again."""
     from attribution_core.collection.editions import remove_images
     from attribution_core.common.text_files import read_lines
 
     all_ids = [*(ids or ()), *([] if file is None else read_lines(file, "the ids"))]
-    done = remove_images(collection, all_ids)
+    done = remove_images(collection, all_ids, opt_outs=opt_out or ())
+    for name, reason in list(done.opted_out.items())[:NAMED]:
+        typer.echo(f"opted out: {one_line(name)}: {one_line(reason)}", err=True)
     typer.echo(f"{collection}: {done.images} removed, {len(done.collection.index)} images left")

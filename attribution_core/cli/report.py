@@ -38,6 +38,7 @@ def report(
     from attribution_core.collection.collection import Collection
     from attribution_core.common.files import atomic_path
     from attribution_core.common.images import png_bytes, read_image
+    from attribution_core.credentials.iptc import COMPOSITE
     from attribution_core.errors import InvalidInputError
     from attribution_core.reports.card import share_card
     from attribution_core.reports.html import report_page
@@ -64,7 +65,8 @@ def report(
     if json_ld:
         files[json_ld] = report_json_ld(made).encode()
     if card:
-        files[card] = png_bytes(share_card(query, result, opened.corpus, title=title, address=address))
+        picture = share_card(query, result, opened.corpus, title=title, address=address)
+        files[card] = png_bytes(picture, xmp=recipe.metadata(source_type=COMPOSITE).xmp() if recipe else b"")
     for path, data in files.items():
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from attribution_core.collection.build_report import IndexReport, Skipped
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.layout import (
     LOCK,
+    OPTED_OUT,
     SKIPPED,
     SUMMARY,
     UNMATCHED,
@@ -31,10 +32,11 @@ from attribution_core.collection.layout import (
     CollectionLayout,
     exclusive,
 )
+from attribution_core.collection.opt_outs import OptOutList, OptOutOptions, Screen, left_out
 from attribution_core.collection.options import Engine, EngineKind, IndexOptions
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
-from attribution_core.collection.sources.item import Source
+from attribution_core.collection.sources.item import Source, SourceItem
 from attribution_core.collection.sources.metadata import Join, Metadata
 from attribution_core.collection.sources.open import open_source
 from attribution_core.collection.sources.options import SourceOptions
@@ -48,7 +50,7 @@ from attribution_core.errors import CheckpointError, InvalidInputError
 from attribution_core.mapping.pair import MapperPair
 from attribution_core.retrieval.backends import check_factory
 
-__all__ = ["Engine", "EngineKind", "IndexOptions", "SourceOptions", "build_collection"]
+__all__ = ["Engine", "EngineKind", "IndexOptions", "OptOutOptions", "SourceOptions", "build_collection"]
 
 DEFAULT_ENCODER = "efficientnet-lite0"
 REPEATED_ID = (
@@ -56,7 +58,7 @@ REPEATED_ID = (
 )
 ENCODING = "encoding images"
 """Stage of the progress of a build that counts images read, before they are indexed."""
-_OWN_FILES = {LOCK, SKIPPED, UNMATCHED, UNREAD}
+_OWN_FILES = {LOCK, OPTED_OUT, SKIPPED, UNMATCHED, UNREAD}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
@@ -73,12 +75,14 @@ def build_collection(
     source: SourceOptions | None = None,
     index: IndexOptions | None = None,
     engine: Engine | None = None,
+    opt_outs: OptOutOptions | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Encode images and write a collection's folder, or add them to one.
 
     Unreadable images are skipped and listed in `out`/skipped.json; rows and images without each other in
-    `out`/unmatched.json; files of the source that are not its images in `out`/unread.json.
+    `out`/unmatched.json; files of the source that are not its images in `out`/unread.json; images that are left out
+    because their owners opted out, now or by earlier calls, in `out`/opted_out.json.
 
     Args:
         images: A folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data
@@ -92,15 +96,24 @@ def build_collection(
         source: How to read the images, and a table of metadata.
         index: The kind of index, and what counts as near-duplicates.
         engine: What encodes; this program by default.
+        opt_outs: Lists of images that must not be trained on, and what is done with these and with images that say so
+            themselves; by default, the latter are left out.
         on_progress: Called after each shard.
 
     Raises:
         InvalidInputError: `images` cannot be read or holds none; metadata does not fit its header, joins no image, or
-            has one row for two.
+            has one row for two; an opt-out list cannot be read; all images opted out.
         CheckpointError: `out` holds something else or nothing to add to; a store cannot be reached.
     """
     folder, options = Path(out), source or SourceOptions()
     index, engine = index or IndexOptions(), engine or Engine()
+    opt_outs = opt_outs or OptOutOptions()
+    if opt_outs.even_if_opted_out and not add:
+        raise InvalidInputError(
+            "images that were left out before can only be added to a collection; for a new one, choose the opt-out "
+            "policy 'mark'."
+        )
+    lists = OptOutList.read(opt_outs.files)
     if engine.kind == EngineKind.RAY:
         ray_cluster.library()
     current = editions.indexed_layout(folder) if add else CollectionLayout(folder)
@@ -117,6 +130,7 @@ def build_collection(
         "prefix": options.prefix,
         "metadata": [table.digest, options.key, options.columns.chosen] if table else None,
         "mappers": None if add or mappers is None else sha256_file(Path(mappers) / CARD_NAME),
+        **Screen(lists, opt_outs).mark,
     }
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     if not add:
@@ -127,7 +141,8 @@ def build_collection(
             current = editions.indexed_layout(folder)
         elif _check_folder(folder, digest, name):
             return _reindex(editions.indexed_layout(folder, changing=False), index, on_progress)
-        build = Build.start(current, digest, opened, options.prefix, table)
+        screen = Screen(lists, opt_outs, left_out(current) if add else {})
+        build = Build.start(current, digest, opened, options.prefix, table, screen)
         if engine.kind == EngineKind.RAY:
             recipe = ray_engine.Recipe.of(name, device, loaded)
             network = loaded or ENCODERS[name]  # nothing is encoded in this process
@@ -157,7 +172,7 @@ def _check_folder(folder: Path, digest: str, encoder: str) -> bool:
         hint = (
             f"was made with encoder '{theirs}'"
             if theirs != encoder
-            else "was begun with other images or metadata"
+            else "was begun with other images, metadata or opt-outs"
         )
         raise CheckpointError(
             f"'{folder}' holds a collection already, which {hint}; add to it with --add, or give "
@@ -190,6 +205,7 @@ def _reindex(layout: CollectionLayout, index: IndexOptions, on_progress: OnProgr
         _entries(_read_list(layout.folder / SKIPPED)),
         calibrator_notice(layout),
         known=len(collection.index),
+        opted_out=_entries(_read_list(layout.folder / OPTED_OUT)),
     )
 
 
@@ -218,7 +234,8 @@ class Build:
 
     layout: of the collection that is added to, or with an empty card for a new one. digest: of what the call was given.
     prefix: before each id. join: metadata by image. present: ids in the collection. encoded: ids in complete shards.
-    met: ids of the source so far. known: how many of them are in the collection. repeated: ids that came again.
+    screen: decides about opt-outs. met: ids of the source so far. known: how many of them are in the collection.
+    repeated: ids that came again. refused: ids that were left out before, and stay so.
     """
 
     layout: CollectionLayout
@@ -228,13 +245,21 @@ class Build:
     join: Join | None
     present: frozenset[str]
     encoded: set[str]
+    screen: Screen
     met: set[str] = field(default_factory=set)
     known: int = 0
     repeated: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     @classmethod
     def start(
-        cls, layout: CollectionLayout, digest: str, source: Source, prefix: str, table: Metadata | None
+        cls,
+        layout: CollectionLayout,
+        digest: str,
+        source: Source,
+        prefix: str,
+        table: Metadata | None,
+        screen: Screen,
     ) -> Build:
         """Start, or resume what an equal call began.
 
@@ -257,11 +282,11 @@ class Build:
             write_json_atomic(layout.plan, {"digest": digest})
         elif read_json(layout.plan) != {"digest": digest}:
             raise CheckpointError(
-                f"'{layout.folder}' was begun with other images, metadata or encoder; go on with those, "
+                f"'{layout.folder}' was begun with other images, metadata, encoder or opt-outs; go on with those, "
                 f"give another --out, or delete '{layout.building}'."
             )
         encoded = {name for shard in waiting for name in shard["ids"]}
-        return cls(layout, digest, source, prefix, join, present, encoded)
+        return cls(layout, digest, source, prefix, join, present, encoded, screen)
 
     def wanted(self, image: str) -> bool:
         """Whether to read an image, by its id in the source: it is new, and no complete shard holds it."""
@@ -271,7 +296,20 @@ class Build:
             return False
         self.met.add(name)
         self.known += name in self.present
-        return name not in self.present and name not in self.encoded
+        if name in self.present or name in self.encoded:
+            return False
+        if self.screen.refuses(name):
+            self.refused.append(name)
+            return False
+        return True
+
+    def screened(self, name: str, item: SourceItem) -> SourceItem:
+        """Drop the picture of an image that is left out for what its row or a list says, so that nobody opens it."""
+        if not self.screen.leaves_out or item.data is None:
+            return item
+        row = self.join.row(name, item.id, item.names) if self.join else None
+        reason = self.screen.reason(name, item, shards.text_of(item, self.join, row))
+        return replace(item, data=None, problem=reason) if reason else item
 
     def encode(self, encode: _Encode, on_progress: OnProgress | None) -> None:
         """Encode what is wanted, and write it shard by shard."""
@@ -284,15 +322,16 @@ class Build:
             nonlocal read
             for items in shards.split(self.source.items(self.wanted), self.prefix):
                 read += len(items)  # an engine may read ahead of what is done
-                yield items
+                yield [(name, self.screened(name, item)) for name, item in items]
 
         with closing(encode(stream())) as encoded_shards:
             for items, encoded in encoded_shards:
-                shards.write(items, encoded, self.join, self.layout.building, number)
+                shards.write(items, encoded, self.join, self.screen, self.layout.building, number)
                 number, done = number + 1, done + len(items)
                 if on_progress:
-                    total = self.source.total(read + self.known)
-                    left = None if total is None else max(done, total - self.known)
+                    passed = self.known + len(self.refused)
+                    total = self.source.total(read + passed)
+                    left = None if total is None else max(done, total - passed)
                     on_progress(Progress(ENCODING, done, left, resumed=resumed))
 
     def publish(
@@ -314,11 +353,22 @@ class Build:
             raise self.join.nothing_joined(next(iter(self.met)))
         skipped = [entry for shard in waiting for entry in shard["skipped"]]
         skipped += [{"file": name, "reason": REPEATED_ID} for name in self.repeated]
-        added = sum(len(shard["ids"]) - len(shard["skipped"]) for shard in waiting)
+        opted_out = {e["file"]: e["reason"] for shard in waiting for e in shard.get("opted_out", ())}
+        read = sum(len(shard["ids"]) for shard in waiting)
+        added = read - len(opted_out) - sum(len(shard["skipped"]) for shard in waiting)
         unread = [{"file": name, "reason": reason} for name, reason in self.source.unread]
         rows = [row for row in self.join.table.rows if row not in self.join.taken] if self.join else []
         unmatched = [name for shard in waiting for name in shard["unmatched"]]
         self._write_lists(waiting, skipped, unread, {"rows": rows, "images": unmatched})
+        read_again = {name for shard in waiting for name in shard["ids"]}
+        still = {name: said for name, said in self.screen.before.items() if name not in read_again}
+        editions.record_left_out(layout, {**still, **opted_out})
+        if not added and new and opted_out:
+            editions.discard_build(layout)
+            raise InvalidInputError(
+                f"no image of '{self.source.title}' is left to make a collection of: {len(opted_out):,} opted out of "
+                f"training, {len(skipped):,} cannot be read; '{layout.folder / OPTED_OUT}' says why for each."
+            )
         if not added and new:
             editions.discard_build(layout)
             raise InvalidInputError(
@@ -344,8 +394,10 @@ class Build:
             collection = editions.publish(layout, new=layout.building, on_progress=on_progress)
         else:
             editions.tidy(layout)
+            editions.update_facts(layout)
             collection = Collection.open(layout.folder)
         editions.discard_build(layout)
+        left = {**{name: self.screen.before[name] for name in self.refused}, **opted_out}
         return IndexReport(
             collection,
             _entries(skipped),
@@ -358,6 +410,7 @@ class Build:
             _entries(unread),
             self.join.table.unnamed if self.join else 0,
             self.join.table.unused if self.join else (),
+            tuple(Skipped(name, reason) for name, reason in left.items()),
         )
 
     def _write_lists(

@@ -23,7 +23,7 @@ class IndexReport:
     were in the collection already. notes: images of which something could not be read. unmatched_rows,
     unmatched_images: rows of the metadata without an image, images without a row. unread: files of the source that are
     not its images. unnamed_rows: how many rows of the metadata name no image. unused_columns: columns of the metadata
-    that fill none of the corpus's.
+    that fill none of the corpus's. opted_out: images that were left out because their owners opted out, and why.
     """
 
     collection: Collection
@@ -37,6 +37,12 @@ class IndexReport:
     unread: tuple[Skipped, ...] = ()
     unnamed_rows: int = 0
     unused_columns: tuple[str, ...] = ()
+    opted_out: tuple[Skipped, ...] = ()
+
+    @property
+    def marked(self) -> int:
+        """How many images of the collection are marked as opted out."""
+        return int(self.collection.card.get("opted_out", {}).get("marked", 0))
 
     @property
     def repeated(self) -> int:

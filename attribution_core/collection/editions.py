@@ -11,14 +11,22 @@ import os
 import shutil
 from collections.abc import Collection as Names
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attribution_core.collection.collection import Collection
-from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY, CollectionLayout, exclusive
+from attribution_core.collection.layout import (
+    FEATURES,
+    OPTED_OUT,
+    PIXELS,
+    SUMMARY,
+    CollectionLayout,
+    exclusive,
+)
+from attribution_core.collection.opt_outs import OptOutList, left_out, matches_in, opt_out_facts
 from attribution_core.common.cards import CARD_NAME, verify_files, write_card
 from attribution_core.common.files import atomic_path, make_folder, write_array_atomic, write_json_atomic
 from attribution_core.common.json_text import read_json
@@ -32,10 +40,11 @@ from attribution_core.retrieval.index import TrainingIndex
 
 @dataclass(frozen=True)
 class Removed:
-    """The result of `remove_images`. images: how many were removed."""
+    """The result of `remove_images`. images: how many were removed. opted_out: image -> reason, for those on a list."""
 
     collection: Collection
     images: int
+    opted_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def indexed_layout(folder: Path, changing: bool = True) -> CollectionLayout:
@@ -67,14 +76,24 @@ def image_ids(layout: CollectionLayout) -> list[str]:
     return [str(name) for file in files for name in pq.read_table(file, columns=["id"])["id"].to_pylist()]
 
 
-def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
+def remove_images(
+    directory: Path | str, ids: Sequence[str] = (), *, opt_outs: Sequence[Path | str] = ()
+) -> Removed:
     """Remove images from a collection that `index` built, and delete their files; nothing is encoded again.
 
-    ids: as in the corpus and in attributions. Repeating an interrupted call finishes it. Raises `InvalidInputError`
-    if an id is unknown or no image would be left, before anything is changed; `CheckpointError` for a collection that
-    `index` did not build.
+    Repeating an interrupted call finishes it.
+
+    Args:
+        directory: The collection.
+        ids: As in the corpus and in attributions.
+        opt_outs: Lists as of `OptOutList.read`; what they name is removed and left out from then on.
+
+    Raises:
+        InvalidInputError: An id is unknown, a list cannot be read, or no image would be left; nothing is changed then.
+        CheckpointError: The collection was not built by `index`.
     """
     folder = Path(directory)
+    lists = OptOutList.read(opt_outs)
     indexed_layout(folder)  # so that no lock is left in a folder that is no collection
     with exclusive(folder):
         layout = indexed_layout(folder)
@@ -89,9 +108,10 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
             raise InvalidInputError(
                 f"'{folder}' has no image '{missing[0]}'{more}; give ids as 'attribute --json' lists them."
             )
-        if not ids:
+        if not ids and not opt_outs:
             raise InvalidInputError("no ids were given; say which images to remove.")
-        without = set(ids) & known
+        listed = matches_in(layout, lists) if opt_outs else {}
+        without = (set(ids) | set(listed)) & known
         if not without:
             return Removed(Collection.open(folder), len(set(ids)))
         if len(without) == len(known):
@@ -99,9 +119,30 @@ def remove_images(directory: Path | str, ids: Sequence[str]) -> Removed:
                 f"that would remove all {len(known):,} images of '{folder}'; delete the folder."
             )
         write_json_atomic(layout.removing, sorted(without))
+        record_left_out(layout, {**left_out(layout), **listed})
         collection = publish(layout, without=without)
         layout.removing.unlink(missing_ok=True)
-        return Removed(collection, len(without))
+        return Removed(collection, len(without), listed)
+
+
+def record_left_out(layout: CollectionLayout, reasons: Mapping[str, str]) -> None:
+    """Write which images a collection leaves out, by id; their number is in the card once it is published."""
+    if reasons or (layout.folder / OPTED_OUT).exists():
+        entries = [{"file": name, "reason": reason} for name, reason in reasons.items()]
+        write_json_atomic(layout.folder / OPTED_OUT, entries)
+
+
+def _with_facts(layout: CollectionLayout) -> dict[str, Any]:
+    """The card with what is to be said of opt-outs, if anything."""
+    facts = opt_out_facts(layout)
+    card = {key: value for key, value in layout.card.items() if key != "opted_out"}
+    return {**card, "opted_out": facts} if facts["left_out"] or facts["marked"] else card
+
+
+def update_facts(layout: CollectionLayout) -> None:
+    """Bring what a collection's card says of opt-outs up to date."""
+    if (card := _with_facts(layout)) != layout.card:
+        write_card(layout.folder, card)
 
 
 def _interrupted(layout: CollectionLayout) -> set[str]:
@@ -157,7 +198,8 @@ def publish(
         (following.features, "what was kept of each shard"),
     ):
         write_card(path, {"what": what, "files": sorted(p.name for p in path.iterdir() if p.is_file())})
-    write_card(following.folder, {**following.card, "n_training": len(index), "near_duplicates": grouped})
+    card = _with_facts(following)
+    write_card(following.folder, {**card, "n_training": len(index), "near_duplicates": grouped})
     tidy(following)
     return Collection.open(following.folder)
 

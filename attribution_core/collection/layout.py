@@ -19,6 +19,8 @@ FEATURES, PIXELS, SUMMARY = ".npy", ".pixels.npy", ".json"
 """Endings of a shard's files: features, near-duplicate signatures, and a summary of what was read and skipped."""
 SKIPPED, UNMATCHED, UNREAD = "skipped.json", "unmatched.json", "unread.json"
 """Lists that a build leaves: images that were skipped, rows and images without the other, files that were not read."""
+OPTED_OUT = "opted_out.json"
+"""The images that were left out because their owners opted out: a list of {"file": id, "reason": "kind: what"}."""
 LOCK = ".lock"
 _BUILDING, _FEATURES = "building", "features"
 _PARTS = ("corpus", _FEATURES, "index")

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
+from attribution_core.collection.opt_outs import Screen
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.metadata import Join
 from attribution_core.common.cells import UNREADABLE
 from attribution_core.common.files import write_array_atomic, write_json_atomic
-from attribution_core.common.images import read_image
-from attribution_core.corpus.corpus import Corpus
+from attribution_core.common.images import read_file, read_image
+from attribution_core.corpus.corpus import SIZE_COLUMNS, Corpus
 from attribution_core.corpus.near_duplicates import SIDE, signature
+from attribution_core.credentials.opt_outs import declared_in
 from attribution_core.encoding.protocol import ImageEncoder
 from attribution_core.errors import InvalidImageError
 
@@ -39,7 +41,8 @@ Shard = list[tuple[str, SourceItem]]
 class Encoded:
     """The results for a shard's n images, in order; plain data, which can be sent between machines.
 
-    images: size and thumbnail of each, as columns of the corpus, or why it is skipped. pixels: (n, 3 * SIDE * SIDE)
+    images: of each, size and thumbnail as columns of the corpus, "opted_out" if its file says so, and a "note"; or why
+    it is skipped. pixels: (n, 3 * SIDE * SIDE)
     uint8 near-duplicate signatures. features: (n, d) float32. Rows of skipped images are meaningless.
     """
 
@@ -91,7 +94,14 @@ class _Pictures(Sequence[Image.Image]):
         picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
         if self.results[k] is None:
             self.pixels[k] = signature(picture)
-            self.results[k] = {"width": size[0], "height": size[1], "image": {"bytes": _thumbnail(picture)}}
+            declared = declared_in(read_file(item.data))
+            self.results[k] = {
+                "width": size[0],
+                "height": size[1],
+                "image": {"bytes": _thumbnail(picture)},
+                "opted_out": declared.opt_out,
+                "note": declared.note,
+            }
         return picture
 
 
@@ -107,13 +117,22 @@ def encode(items: Shard, encoder: ImageEncoder) -> Encoded:
     return Encoded(tuple(results), pictures.pixels, features)
 
 
-def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number: int) -> None:
-    """Write a shard's rows, signatures and features, and last its summary, which makes it complete."""
+def text_of(item: SourceItem, join: Join | None, row: str | None) -> dict[str, str]:
+    """The corpus's columns of an image: its source's, under those of its row in the table of metadata, if any."""
+    return {**item.text, **(join.table.rows[row] if join and row is not None else {})}
+
+
+def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, work: Path, number: int) -> None:
+    """Write a shard's rows, signatures and features, and last its summary, which makes it complete.
+
+    Images that `screen` leaves out are only named in the summary.
+    """
     good: list[int] = []
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {
         "ids": [name for name, _ in items],
         "skipped": [],
+        "opted_out": [],
         "notes": [],
         "table": join.table.digest if join else None,
         "joined": {},
@@ -123,13 +142,17 @@ def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number:
         row = join.row(name, item.id, item.names) if join else None
         if row is not None:
             summary["joined"][row] = name
+        text = text_of(item, join, row)
+        reason = screen.reason(name, item, text, None if isinstance(result, str) else result)
+        if reason and screen.leaves_out:
+            summary["opted_out"].append({"file": name, "reason": reason})
+            continue
         if isinstance(result, str):
             summary["skipped"].append({"file": name, "reason": result})
             continue
         if join and row is None:
             summary["unmatched"].append(name)
-        text = {**item.text, **(join.table.rows[row] if join and row is not None else {})}
-        notes = [item.note] if item.note else []
+        notes = [note for note in (item.note, result["note"]) if note]
         notes += [
             f"its {column} holds what is no text, now '{UNREADABLE}'"
             for column, value in text.items()
@@ -138,7 +161,9 @@ def write(items: Shard, encoded: Encoded, join: Join | None, work: Path, number:
         if notes:
             summary["notes"].append({"file": name, "reason": "; ".join(notes)})
         good.append(k)
-        rows.append({**text, **result, "id": name, "image": {**result["image"], "path": f"{name}.webp"}})
+        own = {column: result[column] for column in SIZE_COLUMNS}
+        picture = {**result["image"], "path": f"{name}.webp"}
+        rows.append({**text, **own, "opted_out": reason, "id": name, "image": picture})
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):

@@ -1,4 +1,4 @@
-"""Reads untrusted images safely, and writes and reads PNG files with their recipe."""
+"""Reads untrusted images safely, and writes and reads files with recipe and XMP metadata."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
+from attribution_core.common import xmp as xmp_packets
 from attribution_core.common.colour import to_srgb
-from attribution_core.common.files import atomic_path
 from attribution_core.common.heif import prepare_heif
 from attribution_core.common.json_text import parse_json
 from attribution_core.common.optional import how_to_install
@@ -27,6 +27,8 @@ from attribution_core.errors import InvalidImageError
 _SMALL = 256  # px; images up to this size stay lossless in a page
 _KINDS = {b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg"}
 RECIPE_KEY = "attribution-explorer"
+RECIPE_PROPERTY = "attribution:AttributionRecipe"
+"""In XMP; its local name is unlike that of any property in use."""
 SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .pjpeg .pjp .mpo .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()
 )
@@ -83,7 +85,7 @@ def read_image(
     down. Raises `InvalidImageError` for a file that is missing, empty, truncated, above the limits or not an image.
     """
     with _image_errors(source, limits):
-        image = source if isinstance(source, Image.Image) else _open(read_file(source, limits), limits)
+        image = source if isinstance(source, Image.Image) else open_encoded(read_file(source, limits), limits)
         _check_sides(image, limits)
         image.seek(0)
         if largest is not None and max(image.size) > largest:
@@ -96,7 +98,7 @@ def read_image(
 def read_alpha(source: Path | bytes, limits: Limits = LIMITS) -> Image.Image:
     """Read an image's alpha channel in mode "L"; limits and errors as for `read_image`."""
     with _image_errors(source, limits):
-        image = _open(read_file(source, limits), limits)
+        image = open_encoded(read_file(source, limits), limits)
         _check_sides(image, limits)
         return image.convert("RGBA").getchannel("A")
 
@@ -104,7 +106,7 @@ def read_alpha(source: Path | bytes, limits: Limits = LIMITS) -> Image.Image:
 def image_sides(data: bytes) -> tuple[int, int]:
     """Return width and height in px as stored, without decoding. Raises `InvalidImageError`."""
     with _image_errors(data, LIMITS):
-        return _open(data, LIMITS).size
+        return open_encoded(data, LIMITS).size
 
 
 @contextlib.contextmanager
@@ -160,7 +162,8 @@ class _RejectedError(Exception):
     """An image is rejected; the message completes a sentence that begins with its name."""
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def open_encoded(data: bytes, limits: Limits = LIMITS) -> ImageFile.ImageFile:
+    """Open an untrusted file's bytes with all checks that need no decoding; what Pillow raises passes through."""
     if not data:
         raise _RejectedError(f"is an empty file; {_GIVE}.")
     if not prepare_heif(data):
@@ -225,46 +228,60 @@ def scaled_down(image: Image.Image, largest: int) -> Image.Image:
     return copy
 
 
-def save_png(image: Image.Image, path: Path | str, recipe: Mapping[str, Any] | None = None) -> None:
-    """Write a PNG atomically, with the recipe in text chunks: one per key, and one with all as JSON."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(png_bytes(image, recipe))
+def png_bytes(image: Image.Image, recipe: Mapping[str, Any] | None = None, xmp: bytes = b"") -> bytes:
+    """Encode an image as PNG, with the recipe in text chunks: one per key, and one with all as JSON.
 
-
-def png_bytes(image: Image.Image, recipe: Mapping[str, Any] | None = None) -> bytes:
-    """Encode an image as `save_png` does."""
+    xmp: a packet; left out if it is longer than `xmp.MAX_WRITTEN`.
+    """
     info = PngImagePlugin.PngInfo()
     if recipe:
         info.add_itxt(RECIPE_KEY, json.dumps(dict(recipe), ensure_ascii=False))
         for key, value in recipe.items():
             info.add_itxt(key, str(value))
-    out = io.BytesIO()
-    image.save(out, format="PNG", pnginfo=info)
-    return out.getvalue()
+    if kept := _fitting(xmp):
+        info.add_itxt(xmp_packets.PNG_KEY, kept.decode("utf-8", "replace"))
+    return _encoded(image, "PNG", pnginfo=info)
 
 
-def jpeg_bytes(image: Image.Image) -> bytes:
-    """Encode an RGB image as a visually lossless JPEG: quality 95, no chroma subsampling."""
+def jpeg_bytes(image: Image.Image, xmp: bytes = b"") -> bytes:
+    """Encode an RGB image as a visually lossless JPEG: quality 95, no chroma subsampling. xmp: as in `png_bytes`."""
+    return _encoded(image, "JPEG", quality=95, subsampling=0, xmp=_fitting(xmp))
+
+
+def webp_bytes(image: Image.Image, xmp: bytes = b"") -> bytes:
+    """Encode an image as lossless WebP. xmp: as in `png_bytes`."""
+    return _encoded(image, "WEBP", lossless=True, xmp=_fitting(xmp))
+
+
+def _fitting(xmp: bytes) -> bytes:
+    return xmp if len(xmp) <= xmp_packets.MAX_WRITTEN else b""
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, format="JPEG", quality=95, subsampling=0)
+    image.save(out, format=kind, **options)
     return out.getvalue()
 
 
 def read_recipe(source: Path | str | bytes) -> dict[str, Any] | None:
-    """Return the recipe in a PNG; None if there is none or it exceeds `RECIPE_BYTES`.
+    """Return the recipe in a PNG's text or, for other formats, its XMP; None if there is none.
 
-    Raises `InvalidImageError` if the file is not an image.
+    One that exceeds `RECIPE_BYTES` is ignored. Raises `InvalidImageError` if the file is not an image.
     """
     name = "the image" if isinstance(source, bytes) else f"'{Path(source).name}'"
     data = read_file(source)
     try:
-        # Not `read_image`: only the text is needed, without decoding any pixels.
+        # Not `read_image`: only the text is needed.
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             text = getattr(image, "text", {}).get(RECIPE_KEY)
+            if text is None:
+                text = next(
+                    iter(xmp_packets.properties_of(image).get(RECIPE_PROPERTY.partition(":")[2], ())), ""
+                )
             recipe = parse_json(text) if text and len(text) <= RECIPE_BYTES else None
     except Exception as error:
         raise InvalidImageError(
-            f"{name} cannot be read as an image; give a PNG file written by the app or the command line."
+            f"{name} cannot be read as an image; give a file written by the app or the command line."
         ) from error
     return recipe if isinstance(recipe, dict) else None
 

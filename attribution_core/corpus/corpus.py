@@ -44,6 +44,7 @@ TEXT_COLUMNS = (
     "planted",
     "exemplar_set",
     "held_out",
+    "opted_out",
 )
 SIZE_COLUMNS = ("width", "height")
 DUPLICATES = "duplicates.json"
@@ -59,7 +60,10 @@ other our out outside over own she some than that the their them then there thes
 was were what when where which while who with within without your""".split()
 )
 """Words that depict nothing."""
-_CREDIT = ("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link")
+_CREDIT = (
+    *("id", "caption", "short_caption", "concept", "style", "creator", "source", "licence", "link"),
+    "opted_out",
+)
 
 
 class Corpus:

@@ -15,7 +15,8 @@ class Credit:
     """The creator, source and licence of a training image; unknown text is "", an unknown size 0.
 
     work: id of the first image of its near-duplicate group; "" if it has no near-duplicates. icon_set: whether the
-    creator is the publisher of a whole icon set, as the corpus's card says, and no individual.
+    creator is the publisher of a whole icon set, as the corpus's card says, and no individual. opted_out: why the image
+    counts as opted out of training though it is in the collection; "" for all others.
     """
 
     id: str = ""
@@ -31,6 +32,7 @@ class Credit:
     height: int = 0
     work: str = ""
     icon_set: bool = False
+    opted_out: str = ""
 
     @property
     def maker(self) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.devices import free_memory, has_bfloat16, memory_errors, pick_device
-from attribution_core.common.images import save_png
+from attribution_core.common.files import atomic_path
+from attribution_core.common.images import jpeg_bytes, png_bytes, webp_bytes
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 from attribution_core.generation.loading import check_kind, diffusers_library, download, load_pipeline, quiet
 from attribution_core.generation.memory import MemoryPlan, native_side, plan_memory, weight_counts
@@ -68,8 +69,21 @@ class GeneratedImage:
     blacked_out: bool = False
 
     def save(self, path: Path | str) -> None:
-        """Write a PNG with the recipe in its text chunks."""
-        save_png(self.image, Path(path), self.recipe.to_dict())
+        """Write the file that `encode` gives for the ending of `path`, atomically."""
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(self.encode(kind_for(path)))
+
+    def encode(self, kind: str = "png", prompt_writer: str = "") -> bytes:
+        """Encode the image with its recipe and IPTC metadata. kind: "png", "jpeg" or "webp"."""
+        recipe, metadata = self.recipe.to_dict(), self.recipe.metadata(prompt_writer)
+        if kind == "png":
+            return png_bytes(self.image, recipe, metadata.xmp())
+        return {"jpeg": jpeg_bytes, "webp": webp_bytes}[kind](self.image, metadata.xmp(recipe))
+
+
+def kind_for(path: Path | str) -> str:
+    """Return the format that a file's ending asks for: "jpeg", "webp", or else "png"."""
+    return {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(Path(path).suffix.lower(), "png")
 
 
 class Generator:

@@ -1,4 +1,4 @@
-"""The recipe of a generated image: everything needed to reproduce it, validated and stored in its PNG."""
+"""The recipe of a generated image: everything needed to reproduce it, validated and stored in its file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from attribution_core.common.cells import replace_surrogates
+from attribution_core.credentials.iptc import GENERATED, AiMetadata
 from attribution_core.errors import InvalidInputError
 
 MAX_PROMPT = 10_000
@@ -57,6 +58,12 @@ class Recipe:
     def to_dict(self) -> dict[str, str]:
         """Return every field as text, as stored in PNG text chunks."""
         return {key: str(value) for key, value in asdict(self).items()}
+
+    def metadata(self, prompt_writer: str = "", source_type: str = GENERATED) -> AiMetadata:
+        """Return the IPTC properties of a picture made from it. prompt_writer: a name, or "" if it is not given."""
+        weights = f"weights {self.generator_sha256[:12]}" if self.generator_sha256 else ""
+        version = "; ".join(filter(None, (weights, self.software)))
+        return AiMetadata(source_type, self.generator, version, self.prompt, prompt_writer)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:

@@ -50,6 +50,7 @@ class LedgerEntry:
         for k in range(TOP):
             for name in _CREDIT:
                 row[f"top_{k + 1}_{name}"] = known[k][name] if k < len(known) else None
+            row[f"top_{k + 1}_opted_out"] = result.credits[k].opted_out if k < len(known) else None
         return {**row, "listed": len(result), "rest": result.rest}
 
 

@@ -14,8 +14,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_recipe
+from attribution_core.common.images import jpeg_bytes, read_recipe
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.credentials.iptc import GENERATED, AiMetadata
 from attribution_core.generation.generator import GeneratedImage, Generator, StepPreview
 from attribution_core.settings import Settings
 from tests.support.browser import (
@@ -112,6 +113,20 @@ def test_an_uploaded_training_image_finds_itself(visited: Page, tmp_path: Path) 
     tab(visited, "Attribution", "By image")
     expect(visited.locator("#headline")).to_contain_text("Image: “mine”")
     expect(visited.locator("#facts")).to_contain_text(corpus.credit(1234).id)
+
+
+def test_an_uploaded_picture_shows_what_its_file_says(visited: Page, tmp_path: Path) -> None:
+    fold = visited.locator("#credentials-fold")
+    upload(visited, shape_image(4), tmp_path / "plain.png")
+    expect(visited.locator("#status")).to_contain_text("“plain”")
+    expect(fold).to_be_hidden()
+    metadata = AiMetadata(GENERATED, "their <b>model</b>", prompt_writer="Ada")
+    (tmp_path / "told.jpg").write_bytes(jpeg_bytes(shape_image(5), metadata.xmp()))
+    hand_over(visited, tmp_path / "told.jpg")
+    expect(visited.locator("#status")).to_contain_text("“told”")
+    unfold(visited, "credentials-fold")
+    expect(fold).to_contain_text("their <b>model</b>")
+    expect(fold).to_contain_text("made by a trained model")
 
 
 @pytest.mark.parametrize(

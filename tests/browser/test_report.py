@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_image, save_png
+from attribution_core.common.images import read_image
 from attribution_core.generation.recipe import Recipe
 from attribution_core.settings import Settings
 from tests.support.browser import (
@@ -39,6 +39,7 @@ from tests.support.browser import (
     watched,
 )
 from tests.support.fakes import fake_collection, shape_image
+from tests.support.images import save_png
 from ui.services.app import Services
 
 

@@ -16,7 +16,7 @@ from attribution_core.attribution.finding import LISTED
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_recipe, save_png
+from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.generation.generator import Generator
@@ -26,7 +26,9 @@ from attribution_core.reports.wording.headline import headline
 from attribution_core.reports.wording.origin import ORIGIN
 from attribution_core.retrieval.rest import Rest, RestKind
 from attribution_core.settings import Settings
+from tests.support.certificates import issue
 from tests.support.fakes import fake_collection, shape_image, shape_rows
+from tests.support.images import save_png
 from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services.app import Services
 
@@ -321,3 +323,31 @@ def test_a_second_opinion_ranks_by_both_methods(tmp_path: Path, shapes: Path) ->
     ):
         wrong = run(*arguments)
         assert wrong.exit_code == 2 and words in wrong.stderr and wrong.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["made.png", "made.jpg", "made.webp"])
+def test_generate_signs_and_attribute_shows_it(
+    name: str, styled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTRIBUTION_COLLECTION", str(styled))
+    out, own = tmp_path / name, issue(tmp_path / "own")
+    asked = ("generate", "a red bar", "--steps", 1, "--out", out, "--device", "cpu", "--style", "none")
+    monkeypatch.setenv("ATTRIBUTION_PROMPT_WRITER", "Ada")
+    assert run(*asked, "--prompt-writer", "Ben").exit_code == 0
+    assert run("attribute", out).stdout.count("Prompt writer: Ben") == 1
+    plain = out.read_bytes()
+    monkeypatch.setenv("ATTRIBUTION_C2PA_CERTIFICATE", str(own.certificate))
+    refused = run(*asked)
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+    assert "ATTRIBUTION_C2PA_KEY" in refused.stderr and out.read_bytes() == plain
+    monkeypatch.setenv("ATTRIBUTION_C2PA_KEY", str(own.key))
+    assert run(*asked).exit_code == 0
+    shown = run("attribute", out).stdout
+    assert "Prompt writer: Ada" in shown and "Signed by Ada, Tests. The signature fits" in shown
+    assert "Estimate: an estimate of influence, not a record:" in shown
+    assert "nobody on this installation's list" in shown
+    monkeypatch.setenv("ATTRIBUTION_C2PA_TRUST", str(own.root))
+    assert "the signer is on this installation's list" in run("attribute", out).stdout
+    own.key.write_text("junk")
+    assert run(*asked).exit_code == 2
+    assert "the signer is on" in run("attribute", out).stdout

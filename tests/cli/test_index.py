@@ -123,3 +123,44 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "3000 images, 0 skipped" in again.stdout, again.stderr
+
+
+def test_opt_outs_from_index_to_remove(art: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (tmp_path / "a.txt").write_text("6.png\n")
+    (tmp_path / "b.csv").write_text("id\n8.png\n")
+    lists = ["--opt-out", tmp_path / "a.txt", "--opt-out", tmp_path / "b.csv"]
+    made = run("index", art, "--out", mine, "--encoder", "rgb-thumbnail", *lists)
+    assert made.exit_code == 0, made.output
+    assert "opted out: 6.png: id: 6.png\n" in made.stderr and "opted out: 8.png" in made.stderr
+    assert "3 images, 0 skipped" in made.stdout and "left out, as their owners opted out: 2\n" in made.stdout
+    again = run("index", art, "--out", mine, "--add", "--opt-out-policy", "mark")
+    assert (
+        "3 images, 0 of them new" in again.stdout and "left out, as their owners opted out: 2" in again.stdout
+    )
+    added = run("index", art, "--out", mine, "--add", "--even-if-opted-out")
+    assert "5 images, 2 of them new" in added.stdout and "marked as opted out: 2" in added.stdout
+    found = run("attribute", art / "6.png", "--collection", mine, "--temperature", 0.05).stdout
+    assert "; opted out (id: 6.png)" in found
+    gone = run("remove", mine, *lists[:2])
+    assert (gone.exit_code, "1 removed, 4 images left" in gone.stdout) == (0, True), gone.output
+    assert "opted out: 6.png: id: 6.png" in gone.stderr
+    assert "0 removed, 4 images left" in run("remove", mine, *lists[:2]).stdout
+    back = run("index", art, "--out", mine, "--add")
+    assert "4 images, 0 of them new" in back.stdout and "opted out: 6.png" in back.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--opt-out", "nowhere.txt"], "the opt-out list in 'nowhere.txt' cannot be read"),
+        (["--opt-out-policy", "drop"], "unknown opt-out policy 'drop'"),
+        (["--even-if-opted-out"], "policy 'mark'"),
+    ],
+)
+def test_mistakes_with_opt_outs_are_one_line(
+    arguments: list[str], words: str, art: Path, tmp_path: Path
+) -> None:
+    result = run("index", art, "--out", tmp_path / "mine", "--encoder", "rgb-thumbnail", *arguments)
+    assert (result.exit_code, len(result.stderr.strip().splitlines())) == (2, 1)
+    assert words in result.stderr and not (tmp_path / "mine").exists()

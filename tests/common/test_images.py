@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from attribution_core.common.images import RECIPE_KEY, Limits, png_bytes, read_image, read_recipe, save_png
+from attribution_core.common.images import RECIPE_KEY, Limits, png_bytes, read_image, read_recipe
 from attribution_core.errors import InvalidImageError
-from tests.support.images import bomb, encoded, of_frames, of_scans
+from tests.support.images import bomb, encoded, of_frames, of_scans, save_png
 
 RED = (200, 30, 40)
 

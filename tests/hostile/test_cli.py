@@ -57,6 +57,12 @@ TEXTS: dict[str, tuple[str, Command]] = {
         ".parquet",
         lambda bad, at: ["index", bad, "--out", at / "b", "--encoder", ENCODER],
     ),
+    "an opt-out list": (
+        ".csv",
+        lambda bad, at: [
+            *["index", at / "images", "--out", at / "o", "--encoder", ENCODER, "--opt-out", bad],
+        ],
+    ),
     "a tar source": (".tar", lambda bad, at: ["index", bad, "--out", at / "c", "--encoder", ENCODER]),
     "images in a ZIP file": (
         ".zip",

@@ -18,7 +18,7 @@ from tests.support.images import encoded
 from ui.gradio_compat import _LeanStates
 from ui.server.lanes import Listeners
 from ui.services.background import JOB, Job, in_background, within_time
-from ui.services.uploads import META, Uploads
+from ui.services.uploads import META, Kept, Uploads
 
 PIECE = encoded(shape_image(3), "PNG")
 PROMPT = ["red cat", 1, 2, 2.0, ""]
@@ -110,7 +110,7 @@ def test_the_oldest_uploads_of_a_visit_go_first(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path / "uploads", 100_000)
     paths = []
     for number in range(6):
-        paths.append(uploads.keep(b"x" * 40_000, f"{number}.png"))
+        paths.append(uploads.keep(Kept(b"x" * 40_000, f"{number}.png")))
         assert uploads.file({"path": str(paths[-1]), "meta": META}, "ada") == paths[-1]
     assert [path.exists() for path in paths] == [False, False, False, True, True, True]
     with pytest.raises(InvalidInputError, match="no uploaded file"):
@@ -119,7 +119,7 @@ def test_the_oldest_uploads_of_a_visit_go_first(tmp_path: Path) -> None:
         uploads.file({"path": str(paths[-1]), "meta": META}, "")
     uploads.leave("ada")
     assert not any(path.exists() for path in paths) and not list((tmp_path / "uploads").iterdir())
-    unused = uploads.keep(b"x", "late.png")
+    unused = uploads.keep(Kept(b"x", "late.png"))
     uploads.sweep(0)
     assert not unused.exists()
 
@@ -127,14 +127,14 @@ def test_the_oldest_uploads_of_a_visit_go_first(tmp_path: Path) -> None:
 def test_a_flood_of_uploads_deletes_its_own(tmp_path: Path) -> None:
     """Large ones or tiny ones, used by nobody or by many visits: not the one file of somebody else."""
     uploads = Uploads(tmp_path / "uploads", 100_000)
-    mine = uploads.keep(b"x" * 20_000, "mine.png")
+    mine = uploads.keep(Kept(b"x" * 20_000, "mine.png"))
     uploads.file({"path": str(mine), "meta": META}, "ada")
     for number in range(90):
-        flood = uploads.keep(b"x" * 30_000, "large.png")
+        flood = uploads.keep(Kept(b"x" * 30_000, "large.png"))
         if number % 2:
             uploads.file({"path": str(flood), "meta": META}, f"visit {number % 7}")
     for _ in range(200):
-        uploads.keep(b"x", "tiny.png")
+        uploads.keep(Kept(b"x", "tiny.png"))
     assert mine.exists() and uploads.file({"path": str(mine), "meta": META}, "ada") == mine
     assert len(list((tmp_path / "uploads").iterdir())) < 80, "a file counts for the room that it takes"
 

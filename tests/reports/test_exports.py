@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from attribution_core.cli.main import app
 from attribution_core.collection.build import build_collection
+from attribution_core.collection.opt_outs import OptOutOptions
 from attribution_core.common.cards import CARD_NAME, write_card
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
@@ -102,6 +103,21 @@ def test_a_training_summary_says_what_is_known_and_marks_the_rest(shapes: Path) 
     assert "no legal advice" in DRAFT and DRAFT in text and "no legal advice" in page
     for number in ("1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "3.1", "3.2", "3.3"):
         assert f"### {number} " in text and f"<h3>{number} " in page
+
+
+def test_a_training_summary_counts_opt_outs(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for seed in range(3):
+        shape_image(seed).save(tmp_path / "in" / f"{seed}.png")
+    (tmp_path / "list.txt").write_text("1.png\n")
+    build_collection(
+        tmp_path / "in",
+        tmp_path / "own",
+        encoder="rgb-thumbnail",
+        opt_outs=OptOutOptions(files=(tmp_path / "list.txt",)),
+    )
+    told = answers(tmp_path / "own")["Measures taken before and during collection"]
+    assert "1 were left out, and 0 kept" in told.words
 
 
 def test_the_top_tenth_of_the_domains_is_listed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
 from attribution_core.common.files import sha256_file
-from attribution_core.common.images import data_uri, save_png
+from attribution_core.common.images import data_uri
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CollectionMismatchError, InvalidInputError
 from attribution_core.generation.recipe import Recipe
@@ -35,6 +35,7 @@ from attribution_core.reports.section import Fact, Picture, Section
 from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.origin import ORIGIN
 from tests.support.fakes import fake_collection, shape_image
+from tests.support.images import save_png
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/p.png onerror=alert(1)>\"'&"
 ROOT = Path(__file__).resolve().parents[2]

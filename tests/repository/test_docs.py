@@ -85,7 +85,7 @@ def test_every_setting_is_listed_with_its_meaning(name: str) -> None:
 
 def test_no_setting_or_command_is_made_up() -> None:
     known = {f"ATTRIBUTION_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"ATTRIBUTION_[A-Z_]+", ALL)) <= known
+    assert set(re.findall(r"ATTRIBUTION_[A-Z0-9_]+", ALL)) <= known
     told = ALL + PAGES["CONTRIBUTING.md"]
     assert set(re.findall(r"python -m attribution_core ([a-z][a-z-]*)", told)) <= set(commands())
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -1,13 +1,17 @@
-"""Files that say they are larger than they are."""
+"""Image files: ordinary ones, and some that say they are larger than they are."""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from attribution_core.common.images import png_bytes
 
 
 def bomb(side: int) -> bytes:
@@ -44,3 +48,9 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def save_png(image: Image.Image, path: Path, recipe: Mapping[str, Any] | None = None) -> None:
+    """A PNG as the library writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png_bytes(image, recipe))

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core.common.images import save_png
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.weights import weights_sha256
+from tests.support.images import save_png
 
 WORDS = (
     "[PAD]",

@@ -15,10 +15,13 @@ from attribution_core.add_one_in.reliability import Reliability
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.attribution.result import Attribution
 from attribution_core.collection.collection import Collection
-from attribution_core.common.images import read_recipe, save_png
+from attribution_core.common.images import Limits, jpeg_bytes, png_bytes, read_recipe
 from attribution_core.common.text import rounded_percent
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.credit import Credit
+from attribution_core.credentials.c2pa import ESTIMATE
+from attribution_core.credentials.iptc import GENERATED, AiMetadata
+from attribution_core.credentials.read import Credentials, read_credentials
 from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
@@ -29,10 +32,14 @@ from attribution_core.retrieval.rest import Rest
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.scoring.shares import Scale
 from attribution_core.settings import Settings
+from tests.support.certificates import issue
 from tests.support.fakes import ENCODER, fake_collection, fake_evidence, shape_image, shape_rows
+from tests.support.images import save_png
 from tests.support.tiny_pipeline import make_pocket_like, save_example
-from ui.services.app import OTHERS, UNSAID, Query, Services
+from ui.services.app import NOT_SIGNED, OTHERS, UNSAID, Query, Services
+from ui.services.uploads import Uploads, as_kept
 from ui.tabs.attribution import _facts, _rest_bar
+from ui.widgets.credentials_html import credentials_html
 from ui.widgets.joined import joined_boxes
 
 
@@ -297,3 +304,59 @@ def test_known_images_are_attributed_beside_their_exemplars(tmp_path: Path) -> N
     (collection.path / "evidence/evidence.json").write_text("{}")
     with pytest.raises(CheckpointError, match="build it again"):
         Services.open(Settings(collection=collection.path))
+
+
+def drawn_by(services: Services) -> Query:
+    made = list(services.generate("red cat", 3, 2, 2.0))[-1]
+    assert isinstance(made, Query)
+    return made
+
+
+def test_what_the_app_draws_is_signed_and_nothing_else(services: Services, tmp_path: Path) -> None:
+    own = issue(tmp_path / "own")
+    given = {"c2pa_certificate": own.certificate, "c2pa_key": own.key, "c2pa_trust": own.root}
+    settings = services.settings.model_copy(update={**given, "prompt_writer": "Ada"})
+    signing = Services(settings, services.collection, services.generator)
+    made = drawn_by(signing)
+    result = signing.attribute(made)
+    data, problem = signing.file_of(made, result)
+    found = read_credentials(data, own.trust)
+    assert problem == "" and found.manifest is not None and found.manifest.state == "trusted"
+    assert found.ai.prompt_writer == "Ada"
+    told = found.manifest.assertions[ESTIMATE]
+    assert told["top"][0]["influence"] == pytest.approx(float(result.influence[0]))
+    assert told["temperature"] == result.temperature and "estimate" in told["statement"]
+    # An uploaded picture is not ours to sign, whatever its recipe says, and comes out as it came.
+    (tmp_path / "back.png").write_bytes(data)
+    back = signing.read_upload(str(tmp_path / "back.png"))
+    assert back.recipe == made.recipe and back.credentials.manifest == found.manifest
+    again = read_credentials(signing.file_of(back, result)[0], own.trust)
+    assert again.manifest is None and again.ai == found.ai
+    assert services.file_of(made)[0] == made.png
+    own.key.unlink()
+    assert signing.file_of(made, result) == (made.png, NOT_SIGNED)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Services(settings, services.collection, services.generator)
+
+
+def test_a_large_upload_keeps_what_it_says_though_it_is_scaled_down(tmp_path: Path) -> None:
+    own = issue(tmp_path)
+    for kind, encode in (("jpeg", jpeg_bytes), ("png", png_bytes)):
+        xmp = AiMetadata("", "their model", "2", "a cat").xmp()
+        large = own.signer.sign(
+            encode(Image.new("RGB", (2100, 30)), xmp=xmp), kind, title="cat", generator="theirs"
+        )
+        kept = as_kept(large, f"a.{kind}", Limits(), own.trust)
+        assert kept.data != large and read_credentials(kept.data).ai.system == "their model"
+        uploads = Uploads(tmp_path / kind, 1_000_000)
+        told = uploads.credentials(uploads.keep(kept))
+        assert told is not None and told.manifest is not None and told.manifest.state == "trusted"
+        small = as_kept(png_bytes(shape_image(1)), "b.png", Limits(), own.trust)
+        assert uploads.credentials(uploads.keep(small)) is None
+
+
+def test_the_fold_shows_text_and_only_where_there_is_some() -> None:
+    assert credentials_html(Credentials()) == ""
+    shown = credentials_html(Credentials(AiMetadata(GENERATED, "<script>", prompt="a\u202eb")))
+    assert "&lt;script&gt;" in shown and "<script>" not in shown and "\u202e" not in shown
+    assert "<dt>Source type</dt><dd>made by a trained model</dd>" in shown

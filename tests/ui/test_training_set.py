@@ -20,6 +20,7 @@ from tests.support.fakes import copying_collection, fake_collection, shape_image
 from ui.services.app import Services
 from ui.services.place import Place, checked_words
 from ui.services.training_set import MEANT, TrainingSetServices
+from ui.widgets.facts import credit_facts
 from ui.widgets.set_links import alike_link, maker_link, maker_page, objection
 from ui.widgets.sheet import sheet
 
@@ -221,3 +222,33 @@ def test_the_sheet_knows_the_ends_of_the_list() -> None:
         (False, False),
         (False, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (None, ""),
+        ({"left_out": 0, "marked": 0}, ""),
+        ({"left_out": 1}, "Because their owners opted out of training, 1 image was left out."),
+        (
+            {"left_out": 1200, "marked": 2},
+            "Because their owners opted out of training, 1,200 images were left out and 2 of those here are marked.",
+        ),
+        ({"marked": 1}, "Because their owners opted out of training, 1 of those here is marked."),
+        ("many", ""),
+        ({"left_out": "<b>", "marked": -3}, ""),
+    ],
+)
+def test_what_opted_out_is_said(facts: Any, said: str, tmp_path: Path) -> None:
+    collection = fake_collection(tmp_path, n=20)
+    if facts is not None:
+        write_card(tmp_path, {**collection.card, "opted_out": facts})
+    own = TrainingSetServices(Services.open(Settings(collection=tmp_path)))
+    assert own.opt_outs() == said
+    assert own.words(Place(), own.find(Place()), 1) == f"All 20 training images. {said}".strip()
+
+
+def test_a_marked_image_says_so_on_its_sheet() -> None:
+    shown = dict(credit_facts(Credit("a", opted_out="noai: <i>"), stored=True))
+    assert shown["Opted out"] == "noai: &lt;i&gt;"
+    assert dict(credit_facts(Credit("a"), stored=True))["Opted out"] == ""

@@ -24,8 +24,8 @@ class _TooLargeError(Exception):
     """The body of a request goes on beyond what is taken."""
 
 
-def receiver(limits: Limits, uploads: Uploads) -> Callable[[Request], Awaitable[Response]]:
-    """The answer to an upload: the paths of its files as JSON."""
+def receiver(limits: Limits, uploads: Uploads, trust: str = "") -> Callable[[Request], Awaitable[Response]]:
+    """The answer to an upload: the paths of its files as JSON. trust: as in `as_kept`."""
     lane = anyio.CapacityLimiter(_AT_ONCE)
     too_large = (
         f"a file is larger than the allowed {limits.file_bytes / 1e6:.0f} MB, or all are together; give less."
@@ -50,8 +50,8 @@ def receiver(limits: Limits, uploads: Uploads) -> Callable[[Request], Awaitable[
             kept = []
             for one in files:
                 data, name = await one.read(), safe_file_name(one.filename or "image")
-                data, name = await anyio.to_thread.run_sync(as_kept, data, name, limits, limiter=lane)
-                kept.append(str(await anyio.to_thread.run_sync(uploads.keep, data, name)))
+                file = await anyio.to_thread.run_sync(as_kept, data, name, limits, trust, limiter=lane)
+                kept.append(str(await anyio.to_thread.run_sync(uploads.keep, file)))
         finally:
             await form.close()
         return JSONResponse(kept)

@@ -31,6 +31,8 @@ from attribution_core.common.json_text import read_json
 from attribution_core.common.text import listing
 from attribution_core.corpus.placeholders import tile
 from attribution_core.corpus.vocabulary import Vocabulary
+from attribution_core.credentials.c2pa import Signer, read_trust
+from attribution_core.credentials.read import NOTHING_SAID, Credentials, read_credentials
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence.benchmark import Evidence
@@ -39,6 +41,7 @@ from attribution_core.generation.generator import GeneratedImage, Generator, Ste
 from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
+from attribution_core.reports.estimate import estimate_of
 from attribution_core.reports.thumbnails import thumbnail_uri
 from attribution_core.reports.wording.doubt import doubt_words
 from attribution_core.reports.wording.reliability import reliability_of
@@ -59,6 +62,7 @@ OTHERS = (
 )
 
 
+NOT_SIGNED = "The picture could not be signed, so the file to download has no content credentials."
 _GLIMPSES, _GLIMPSED = (0.5, 0.75), 8  # parts of the steps; training images
 UNSAID = "No training caption says {words}, so this generator has not learned what that looks like."
 """Of a prompt for the collection's own generator, which saw these captions and no others."""
@@ -70,7 +74,8 @@ class Query:
 
     title: its prompt or file name. recipe: what made it, where that is known. notices: what its generator left aside.
     noise_signal: of its making, where that was here. blacked_out: by its generator's safety checker. said_so: whether
-    the visitor says that a model trained on the collection made it.
+    the visitor says that a model trained on the collection made it. credentials: what an uploaded file says of itself.
+    made_here: whether this app drew it, which alone it signs. prompt_writer: for the metadata of what it drew.
     """
 
     image: Image.Image
@@ -80,6 +85,9 @@ class Query:
     noise_signal: NoiseSignal | None = None
     blacked_out: bool = False
     said_so: bool = False
+    credentials: Credentials = NOTHING_SAID
+    made_here: bool = False
+    prompt_writer: str = ""
 
     @property
     def file_name(self) -> str:
@@ -96,8 +104,12 @@ class Query:
 
     @cached_property
     def png(self) -> bytes:
-        """The image as a PNG that carries its recipe; encoded once, for all parts of the page that show it."""
-        return png_bytes(self.image, None if self.recipe is None else self.recipe.to_dict())
+        """The image as a PNG with recipe and metadata; encoded once, for all parts of the page that show it."""
+        made = self.recipe
+        if made is None:
+            return png_bytes(self.image, xmp=self.credentials.kept_xmp)
+        xmp = self.credentials.kept_xmp or made.metadata(self.prompt_writer).xmp()
+        return png_bytes(self.image, made.to_dict(), xmp)
 
 
 def checked_prompt(prompt: str | None) -> str:
@@ -119,6 +131,8 @@ class Services:
         others: more collections, which the tab Compare opens beside this one.
         """
         self.settings, self.collection, self.generator = settings, collection, generator
+        self.trust = read_trust(settings.c2pa_trust)
+        self.signer = Signer.of(settings.c2pa_certificate, settings.c2pa_key)
         self.others: tuple[Services, ...] = ()
         self._attributors = {collection.method: self._attributor(collection)}
         self._held_stream = gpu.on_gpu(self._stream, gpu.GENERATION_S)
@@ -321,13 +335,30 @@ class Services:
         else:
             threading.Thread(target=work, daemon=True, name="warm-up").start()
 
+    def file_of(self, query: Query, result: Attribution | None = None) -> tuple[bytes, str]:
+        """Return the PNG to save and, where it could not be signed, a sentence on that; "" otherwise.
+
+        What this app drew is signed if a certificate is set up, with the estimate in `result`.
+        """
+        if self.signer is None or not query.made_here:
+            return query.png, ""
+        generator = "" if query.recipe is None else query.recipe.generator
+        estimate = None if result is None else estimate_of(result)
+        try:
+            return self.signer.sign(
+                query.png, "png", title=query.title, generator=generator, estimate=estimate
+            ), ""
+        except AttributionError:
+            LOG.exception("a picture could not be signed")
+            return query.png, NOT_SIGNED
+
     def attribute(self, query: Query, method: str | None = None) -> Attribution:
         """List the training images that most likely influenced the query. Raises `AttributionError`."""
         attributor = self.attributor(method)
         return attributor.attribute(query.image, top=self.settings.top, made_by=self.made_by(query))
 
     def read_upload(self, path: str | None) -> Query:
-        """Read an uploaded file; a PNG that the app made brings its recipe along. Raises `InvalidImageError`."""
+        """Read an uploaded file, with its recipe and what it says of itself. Raises `InvalidImageError`."""
         if not path:
             raise InvalidImageError("no image was given; drop a file, paste an image or choose a file.")
         image = read_image(path, self.limits, LARGEST)
@@ -339,7 +370,8 @@ class Services:
         except AttributionError:  # a damaged note about its making does not make the image unreadable
             recipe = None
         title = Path(path).stem if recipe is None else recipe.prompt
-        return Query(image, title, recipe)
+        credentials = self.uploads.credentials(Path(path)) or read_credentials(path, self.trust, self.limits)
+        return Query(image, title, recipe, credentials=credentials)
 
     def made_by(self, query: Query) -> MadeBy:
         """Whether a model that was trained on the collection made an image, as far as is known."""
@@ -377,6 +409,8 @@ class Services:
                         notices,
                         event.noise_signal,
                         event.blacked_out,
+                        made_here=True,
+                        prompt_writer=self.settings.prompt_writer,
                     )
                 else:
                     yield event

@@ -195,11 +195,25 @@ class TrainingSetServices:
                 else f"{what}."
             )
         elif shown == total:
-            text = f"All {total:,} training images."
+            text = f"All {total:,} training images. {self.opt_outs()}".strip()
         else:
             text = f"{found.said:,} of {total:,} training images fit."
             text += f" Then come {meant} similar in meaning, in dashed frames." if meant else ""
         return f"{text} Page {page} of {found.pages}." if found.pages > 1 else text
+
+    def opt_outs(self) -> str:
+        """How many images were left out or are marked because their owners opted out, in a sentence; "" without any."""
+        facts = self.services.collection.card.get("opted_out")
+        left, marked = (
+            value if isinstance(value := (facts if isinstance(facts, dict) else {}).get(name), int) else 0
+            for name in ("left_out", "marked")
+        )
+        parts = []
+        if left > 0:
+            parts.append(f"{left:,} image{'s were' if left > 1 else ' was'} left out")
+        if marked > 0:
+            parts.append(f"{marked:,} of those here {'are' if marked > 1 else 'is'} marked")
+        return f"Because their owners opted out of training, {listing(parts)}." if parts else ""
 
     def contact(self) -> str:
         """How to object to an image's use, from the collection's card; "" where the card does not say."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from attribution_core.common.images import (
     read_image,
     read_recipe,
 )
-from attribution_core.errors import InvalidImageError, InvalidInputError
+from attribution_core.credentials.read import Credentials, read_credentials
+from attribution_core.errors import AttributionError, InvalidInputError
 
 META = {"_type": "gradio.FileData"}
 LARGEST = 2048
@@ -54,11 +55,21 @@ def uploaded(path: str | Path, folder: Path | str) -> Path:
 
 @dataclass
 class _Upload:
-    """visit: that used the file first; None before. at: when it came, in seconds."""
+    """visit: that used the file first; None before. at: when it came, in seconds. credentials: as in `Kept`."""
 
     size: int
     at: float
     visit: str | None = None
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An uploaded file as it is kept. credentials: of the file that came, where it is kept in another encoding."""
+
+    data: bytes
+    name: str
+    credentials: Credentials | None = None
 
 
 class Uploads:
@@ -74,14 +85,17 @@ class Uploads:
         self._known: dict[Path, _Upload] = {}
         self._lock = threading.Lock()
 
-    def keep(self, data: bytes, name: str) -> Path:
+    def keep(self, kept: Kept) -> Path:
         """Store a file; where there are too many, the oldest of who has the most go."""
+        data = kept.data
         place = self.folder / secrets.token_hex(16)
         place.mkdir(mode=0o700)
-        file = place / (name[-_LONGEST_NAME:] or "image")
+        file = place / (kept.name[-_LONGEST_NAME:] or "image")
         file.write_bytes(data)
         with self._lock:
-            self._known[file] = _Upload(max(len(data), _LEAST), time.monotonic())
+            self._known[file] = _Upload(
+                max(len(data), _LEAST), time.monotonic(), credentials=kept.credentials
+            )
         self._make_room(list(self._known), 10 * self._most)
         return file
 
@@ -108,6 +122,12 @@ class Uploads:
             mine = [path for path, one in self._known.items() if visit and one.visit == visit]
         self._make_room([path for path in mine if path != file], self._most)
         return file
+
+    def credentials(self, file: Path) -> Credentials | None:
+        """What a file said of itself as it came; None where it is kept as it came."""
+        with self._lock:
+            known = self._known.get(file)
+        return None if known is None else known.credentials
 
     def leave(self, visit: str) -> None:
         """Delete what a visit uploaded."""
@@ -154,19 +174,22 @@ def delete(path: Path) -> None:
         path.parent.rmdir()
 
 
-def as_kept(data: bytes, name: str, limits: Limits, largest: int = LARGEST) -> tuple[bytes, str]:
-    """An uploaded file as it is kept, and its name: a large image scaled down, its recipe with it, others as they are.
+def as_kept(data: bytes, name: str, limits: Limits, trust: str = "", largest: int = LARGEST) -> Kept:
+    """An uploaded file as it is kept: a large image scaled down, with its recipe and metadata, others as they are.
 
-    What cannot be read is kept for a moment, too: whoever reads it says what is wrong.
+    trust: as in `read_credentials`. What cannot be read is kept for a moment, too: whoever reads it says what is wrong.
     """
     try:
         if max(image_sides(data)) <= largest:
-            return data, name
+            return Kept(data, name)
         image = read_image(data, limits, largest)
+        credentials = read_credentials(data, trust, limits)
+        xmp = credentials.kept_xmp
+        credentials = replace(credentials, xmp=xmp)
         if kind_of(data) != "jpeg":
-            kept = png_bytes(image, read_recipe(data))
+            kept = png_bytes(image, read_recipe(data), xmp)
             if len(kept) <= limits.file_bytes:
-                return kept, f"{Path(name).stem}.png"
-        return jpeg_bytes(image), f"{Path(name).stem}.jpg"
-    except InvalidImageError:
-        return data, name
+                return Kept(kept, f"{Path(name).stem}.png", credentials)
+        return Kept(jpeg_bytes(image, xmp), f"{Path(name).stem}.jpg", credentials)
+    except AttributionError:
+        return Kept(data, name)

@@ -15,6 +15,7 @@ from attribution_core.errors import InvalidInputError
 from attribution_core.generation.generator import BLACKED_OUT, StepPreview
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.meaning import CAVEAT
+from attribution_core.reports.wording.credentials import SAYS
 from attribution_core.reports.wording.headline import headline, similarity_headline
 from attribution_core.reports.wording.noise_signal import RECITES, RECITES_SO_FAR
 from attribution_core.reports.wording.origin import ORIGIN
@@ -25,6 +26,7 @@ from ui.services.link import OTHER_GENERATOR, Link, repeats, write_link
 from ui.session import Session, as_file, image_file, place
 from ui.tabs import batch, report_buttons
 from ui.widgets.address import KEEP_RESULT
+from ui.widgets.credentials_html import credentials_html
 from ui.widgets.in_line import line
 from ui.widgets.picture_grid import picture_grid
 from ui.widgets.recipe_fields import GUIDANCE, SEEDS, STEPS, filled_in, whole_number, widened
@@ -114,6 +116,8 @@ def build(services: Services, session: Session) -> None:
                 buttons=["copy"],
             )
             copied = gr.HTML(elem_id="copied")
+            with gr.Accordion(SAYS, open=False, visible=False, elem_id="credentials-fold") as says:
+                said = gr.HTML(elem_id="credentials")
         with gr.Column(scale=5, min_width=300, elem_id="reveal-column"):
             revealed = gr.HTML(elem_id="reveal")
     with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
@@ -281,15 +285,20 @@ def build(services: Services, session: Session) -> None:
                 *linked,
                 "",
                 gr.update(visible=False),
+                gr.update(visible=False),
+                "",
             ]
-        file = as_file(query.png, f"{query.file_name}.png")
+        data, not_signed = services.file_of(query, result)
+        file = as_file(data, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
         warning = gr.update(visible=services.recites(query.recipe, query.noise_signal))
         doubt = "" if result is None else services.doubt_words(query, result)
-        about = _about(query) + (doubt and status_line(doubt))
-        return [file, about, gr.update(value=file), *linked, shown, warning]
+        about = _about(query) + "".join(status_line(words) for words in (doubt, not_signed) if words)
+        fold = [gr.update(visible=bool(query.credentials)), credentials_html(query.credentials)]
+        return [file, about, gr.update(value=file), *linked, shown, warning, *fold]
 
-    session.add_view([image, status, png, copy, query_string, link, copied, revealed, recites], draw)
+    outputs = [image, status, png, copy, query_string, link, copied, revealed, recites, says, said]
+    session.add_view(outputs, draw)
     dice.click(lambda: secrets.randbelow(SEEDS + 1), None, seed, api_name="random_seed", queue=False)
     # "once" would drop a click that comes while a stopped generation is still being put away.
     asking = gr.on(

@@ -9,6 +9,7 @@ import gradio as gr
 
 from attribution_core.attribution.result import Attribution
 from attribution_core.common.images import png_bytes
+from attribution_core.credentials.iptc import COMPOSITE
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.card import share_card
 from attribution_core.reports.html import report_page
@@ -107,7 +108,8 @@ def save_card(services: Services, session: Session, button: gr.Button) -> None:
             title=query.title,
             address=f"{address}{write_link(query, services)}"[:_ADDRESS_LENGTH],
         )
-        return as_file(png_bytes(card), f"{query.file_name}-card.png")
+        xmp = b"" if query.recipe is None else query.recipe.metadata(source_type=COMPOSITE).xmp()
+        return as_file(png_bytes(card, xmp=xmp), f"{query.file_name}-card.png")
 
     saved = button.click(
         share_card_png,

@@ -15,6 +15,7 @@ def credit_facts(credit: Credit, *, stored: bool) -> list[tuple[str, str]]:
     return [
         ("Maker", maker_link(credit.creator, credit.maker) or "unknown"),
         ("Licence", html.escape(credit.licence) or "not stated"),
+        ("Opted out", html.escape(credit.opted_out)),
         ("Style", html.escape(credit.style)),
         ("Source", html.escape(credit.source)),
         ("Picture", "" if stored else _elsewhere(credit)),

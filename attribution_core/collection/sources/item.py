@@ -19,6 +19,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "creator": ("creator", "artist", "author", "photographer"),
     "licence": ("licence", "license"),
     "link": ("link", "url"),
+    "opted_out": (
+        *("opted_out", "opt_out", "noai", "noimageai", "data_mining", "datamining", "plus:datamining"),
+        *("robots", "x_robots_tag"),
+    ),
 }
 """Other names for a column, in the order in which they are tried; see `plain_name`."""
 

@@ -74,6 +74,18 @@ class CollectionFacts:
                 return str(value).strip()
         return ""
 
+    @property
+    def opt_outs(self) -> str:
+        """How many images were left out or marked because their owners opted out; "" where none is known."""
+        facts = self.layout.card.get("opted_out")
+        if not isinstance(facts, Mapping):
+            return ""
+        left, marked = (int(facts.get(name, 0)) for name in ("left_out", "marked"))
+        return (
+            f"Images whose owners opted out, by their metadata or by lists: {left:,} were left out, and {marked:,} kept "
+            "with a mark."
+        )
+
     def counted(self, column: str) -> list[tuple[str, int]]:
         """Values of a column that are not empty, most frequent first, with their numbers of images."""
         return _ranked(value for value in self.corpus.column(column) if value)

@@ -126,7 +126,12 @@ def summary_sections(facts: CollectionFacts) -> tuple[Section, ...]:
         Section("3. Data processing", level=1),
         Section(
             "3.1 Reservations of rights from text and data mining",
-            (Answer("Measures taken before and during collection", facts.said("reservations")),),
+            (
+                Answer(
+                    "Measures taken before and during collection",
+                    " ".join(filter(None, (facts.said("reservations"), facts.opt_outs))),
+                ),
+            ),
         ),
         Section(
             "3.2 Illegal content", (Answer("Measures to avoid or remove it", facts.said("illegal_content")),)

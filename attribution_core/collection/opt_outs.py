@@ -1,0 +1,347 @@
+"""Images that must not be trained on: lists of them, what is done about them, and which were left out."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from attribution_core.collection.layout import OPTED_OUT, CollectionLayout
+from attribution_core.collection.sources.item import SourceItem
+from attribution_core.common.cells import as_text
+from attribution_core.common.files import sha256_file
+from attribution_core.common.json_text import read_json
+from attribution_core.common.tables import SUFFIXES, Table, plain_name
+from attribution_core.common.text_files import read_lines
+from attribution_core.corpus.perceptual_hash import NEAR, perceptual_hash, read_hash
+from attribution_core.credentials.opt_outs import opt_out_in_cell
+from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+
+_PREFIX = re.compile(r"([a-z]{2,12}):(?!//)\s*(.*)", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_COLUMNS = {
+    "id": ("id", "file", "file_name", "filename", "key"),
+    "link": ("link", "url"),
+    "domain": ("domain", "host"),
+    "maker": ("maker", "creator", "artist", "author", "photographer"),
+    "phash": ("phash", "perceptual_hash"),
+}
+"""Names of a table's column for each kind."""
+_SEVERAL = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+
+
+class OptOutPolicy(StrEnum):
+    """What is done with images whose owners opted out: leave them out, or keep them with a mark."""
+
+    SKIP = "skip"
+    MARK = "mark"
+
+
+class Kind(StrEnum):
+    """What an entry of a list names."""
+
+    ID = "id"
+    LINK = "link"
+    DOMAIN = "domain"
+    MAKER = "maker"
+    PHASH = "phash"
+
+
+@dataclass(frozen=True)
+class OptOutOptions:
+    """How a build treats opt-outs. Raises `UnknownNameError` for an unknown policy.
+
+    Attributes:
+        files: Lists of images, see `OptOutList.read`.
+        policy: For images whose owners opted out.
+        even_if_opted_out: Add them all, with a mark; also those that were left out before.
+    """
+
+    files: Sequence[Path | str] = ()
+    policy: OptOutPolicy | str = OptOutPolicy.SKIP
+    even_if_opted_out: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the policy's name."""
+        if self.policy not in list(OptOutPolicy):
+            raise unknown_name("opt-out policy", str(self.policy), map(str, OptOutPolicy))
+
+
+@dataclass(frozen=True)
+class OptOutList:
+    """Entries of lists, in a form to compare with. digest: of the files; "" without any."""
+
+    ids: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    makers: frozenset[str] = frozenset()
+    hashes: tuple[int, ...] = ()
+    digest: str = ""
+
+    @classmethod
+    def read(cls, files: Iterable[Path | str]) -> OptOutList:
+        """Read lists: text with one entry a line, or CSV, Parquet or JSON with a column for each kind.
+
+        A line is an id or a link, or says what it is: "domain: example.org", "maker: Ada", "phash: ff00...", "id: a:b".
+        Lines that begin with # are comments. A table has columns named after the kinds, or "kind" and "value".
+
+        Raises `InvalidInputError` if a file cannot be read, is empty, or has an entry of an unknown kind.
+        """
+        entries: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        digest = hashlib.sha256()
+        for file in files:
+            path = Path(file)
+            found = list(_table(path) if path.suffix.lower() in SUFFIXES else _lines(path))
+            if not found:
+                raise InvalidInputError(
+                    f"the opt-out list '{path}' is empty; write one id, link, domain, maker or perceptual hash a line."
+                )
+            for kind, value in found:
+                try:
+                    entries[kind].add(_NORMAL[kind](value))
+                except InvalidInputError as error:
+                    raise InvalidInputError(f"the opt-out list '{path}' cannot be used: {error}") from error
+            digest.update(sha256_file(path).encode())
+        return cls(
+            frozenset(entries[Kind.ID]),
+            frozenset(entries[Kind.LINK]),
+            frozenset(entries[Kind.DOMAIN]),
+            frozenset(entries[Kind.MAKER]),
+            tuple(sorted(int(text, 16) for text in entries[Kind.PHASH])),
+            digest.hexdigest() if any(entries.values()) else "",
+        )
+
+    def match(
+        self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
+    ) -> str:
+        """Return "kind: entry" of the first entry that names an image, or "".
+
+        ids: by which it goes. creator, link: of its credit. picture: called only if the list has hashes.
+        """
+        for name in ids:
+            if _plain(name) in self.ids:
+                return f"id: {name}"
+        plain = _link(link)
+        if plain in self.links:
+            return f"link: {link}"
+        host = plain.partition("/")[0]
+        for domain in (".".join(host.split(".")[k:]) for k in range(host.count(".") + 1)):
+            if domain and domain in self.domains:
+                return f"domain: {domain}"
+        for maker in (creator, *_SEVERAL.split(creator)) if self.makers else ():
+            if _maker(maker) in self.makers:
+                return f"maker: {maker}"
+        if self.hashes and (image := picture()) is not None:
+            own = perceptual_hash(image)
+            differ, near = min(((own ^ other).bit_count(), other) for other in self.hashes)
+            if differ <= NEAR:
+                return f"phash: {near:016x}, {differ} of 64 bits differ"
+        return ""
+
+
+def _lines(path: Path) -> Iterable[tuple[Kind, str]]:
+    for line in read_lines(path, "the opt-out list"):
+        if line.startswith("#"):
+            continue
+        prefixed = _PREFIX.fullmatch(line)
+        if prefixed is None:
+            yield (Kind.LINK if _WEB.match(line) else Kind.ID), line
+        else:
+            yield _kind(prefixed[1], path), _filled(prefixed[2], path, line)
+
+
+def _table(path: Path) -> Iterable[tuple[Kind, str]]:
+    table = Table.open(path, ("kind", *(name for names in _COLUMNS.values() for name in names)))
+    by_name = {plain_name(name): name for name in table.names}
+    if "kind" in by_name and "value" in by_name:
+        for _, row in table:
+            kind, value = (as_text(row.get(by_name[name])) for name in ("kind", "value"))
+            if kind or value:
+                yield _kind(kind, path), _filled(value, path, kind)
+        return
+    columns = [
+        (Kind(kind), by_name[name]) for kind, names in _COLUMNS.items() for name in names if name in by_name
+    ]
+    if not columns:
+        raise InvalidInputError(
+            f"the opt-out list '{path}' has no column {', '.join(_COLUMNS)}, or kind and value, but "
+            f"{', '.join(table.names)[:200] or 'none'}; name its columns so."
+        )
+    for _, row in table:
+        for kind, column in columns:
+            cell = row.get(column)
+            for value in map(as_text, cell if isinstance(cell, list) else [cell]):
+                if value:
+                    yield kind, value
+
+
+def _kind(text: str, path: Path) -> Kind:
+    for kind, names in _COLUMNS.items():
+        if plain_name(text) in names:
+            return Kind(kind)
+    raise InvalidInputError(
+        f"the opt-out list '{path}' names the unknown kind '{text:.40}', expected {', '.join(_COLUMNS)}; write an id "
+        "with a colon as id:..."
+    )
+
+
+def _filled(value: str, path: Path, line: str) -> str:
+    if not value.strip():
+        raise InvalidInputError(f"the opt-out list '{path}' has an entry without a value: '{line:.80}'.")
+    return value.strip()
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
+def _maker(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def _link(link: str) -> str:
+    """A link without scheme, user, "www.", fragment and last slash; "" for what is no link to the web."""
+    text = link.strip()
+    if not _WEB.match(text):
+        return ""
+    try:
+        parts = urlsplit(text)
+        host = _domain(parts.hostname or "")
+        port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
+    except ValueError:
+        return ""
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{host}{port}{parts.path.rstrip('/')}{query}"
+
+
+def _listed_link(link: str) -> str:
+    plain = _link(link if "://" in link else f"https://{link}")
+    if not plain:
+        raise InvalidInputError(f"'{link:.80}' is no link to the web.")
+    return plain
+
+
+def _domain(name: str) -> str:
+    host = name.strip().casefold().rstrip(".").removeprefix("*.").removeprefix("www.")
+    try:
+        return host.encode("idna").decode("ascii") if not host.isascii() else host
+    except UnicodeError:
+        return host
+
+
+def _listed_domain(name: str) -> str:
+    host = _domain((urlsplit(name).hostname or "") if "://" in name else name)
+    if not host or "/" in host or any(c.isspace() for c in host):
+        raise InvalidInputError(f"'{name:.80}' is no domain, such as example.org.")
+    return host
+
+
+_NORMAL: Mapping[Kind, Callable[[str], str]] = {
+    Kind.ID: _plain,
+    Kind.LINK: _listed_link,
+    Kind.DOMAIN: _listed_domain,
+    Kind.MAKER: _maker,
+    Kind.PHASH: lambda text: f"{read_hash(text):016x}",
+}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Decides over each image of a build.
+
+    before: image -> why an earlier call left it out. leaves_out: whether images that opted out are left out, or marked.
+    """
+
+    lists: OptOutList = field(default_factory=OptOutList)
+    options: OptOutOptions = field(default_factory=OptOutOptions)
+    before: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether images that opted out are left out, not marked."""
+        return self.options.policy == OptOutPolicy.SKIP and not self.options.even_if_opted_out
+
+    @property
+    def mark(self) -> Mapping[str, Any]:
+        """What tells this build from one with other lists or another policy; empty for the defaults."""
+        if self.leaves_out and not self.lists.digest:
+            return {}
+        options = self.options
+        return {"opt_out": [str(options.policy), options.even_if_opted_out, self.lists.digest]}
+
+    def refuses(self, name: str) -> bool:
+        """Whether an image stays out because it was left out before."""
+        return name in self.before and not self.options.even_if_opted_out
+
+    def reason(
+        self, name: str, item: SourceItem, text: Mapping[str, str], image: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return why an image counts as opted out, or "".
+
+        name: its id in the collection. text: columns of its row. image: what `shards.encode` gave; None before that.
+        """
+
+        def picture() -> Image.Image | None:
+            return None if image is None else Image.open(io.BytesIO(image["image"]["bytes"]))
+
+        return (
+            opt_out_in_cell(text.get("opted_out", ""))
+            or (image or {}).get("opted_out", "")
+            or self.lists.match((name, item.id), text.get("creator", ""), text.get("link", ""), picture)
+            or self.before.get(name, "")
+        )
+
+
+def left_out(layout: CollectionLayout) -> dict[str, str]:
+    """Read which images a collection leaves out: id -> reason. Raises `CheckpointError` if the list is damaged."""
+    path = layout.folder / OPTED_OUT
+    if not path.exists():
+        return {}
+    try:
+        return {str(entry["file"]): str(entry["reason"]) for entry in read_json(path)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"'{path}' cannot be read ({error}); restore it, or delete it to forget it."
+        ) from error
+
+
+def opt_out_facts(layout: CollectionLayout) -> dict[str, Any]:
+    """Return what a collection's card says of opt-outs: how many were left out, why, and how many are marked."""
+    import pyarrow.parquet as pq
+
+    reasons = left_out(layout)
+    marked = 0
+    for file in layout.corpus.glob("train-*.parquet"):
+        if "opted_out" in pq.read_schema(file).names:
+            marked += sum(map(bool, pq.read_table(file, columns=["opted_out"])["opted_out"].to_pylist()))
+    kinds = Counter(reason.partition(":")[0] for reason in reasons.values())
+    return {"left_out": len(reasons), "marked": marked, "reasons": dict(sorted(kinds.items()))}
+
+
+def matches_in(layout: CollectionLayout, lists: OptOutList) -> dict[str, str]:
+    """Return the images of a collection that lists name: id -> reason."""
+    from attribution_core.corpus.corpus import Corpus
+
+    corpus = Corpus.open(layout.corpus)
+    rows = zip(*(corpus.column(name) for name in ("id", "creator", "link")), strict=True)
+    found = {
+        name: lists.match((name,), creator, link, functools.partial(_stored, corpus, position))
+        for position, (name, creator, link) in enumerate(rows)
+    }
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _stored(corpus: Any, position: int) -> Image.Image | None:
+    picture: Image.Image | None = corpus.image(position) if corpus.has_image(position) else None
+    return picture

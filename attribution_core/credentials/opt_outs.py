@@ -1,0 +1,89 @@
+"""Whether a picture's file says that it must not be trained on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from attribution_core.common.images import RECIPE_KEY, RECIPE_PROPERTY, kind_of
+from attribution_core.common.metadata import FileMetadata, read_metadata
+from attribution_core.credentials.c2pa import TRAINING_MINING, Manifest, read_manifest
+from attribution_core.errors import InvalidImageError, MissingDependencyError
+
+TRAINING_USES = ("ai_generative_training", "ai_training", "data_mining")
+"""Entries of a training-mining assertion that speak of a training set."""
+_REFUSED = ("notAllowed", "constrained")
+"""CAWG: without more information, "constrained" is to be treated as "notAllowed"."""
+_PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*")
+_MARKER = re.compile(r"(?<!\w)no(?:image)?ai(?!\w)", re.IGNORECASE)
+_FALSE = frozenset({"", "0", "false", "no", "none", "null", "off"})
+_TRUE = frozenset({"1", "true", "yes", "on", "prohibited", "opted out", "notallowed", "constrained"})
+_PROMPTS = frozenset(
+    {"prompt", "parameters", "workflow", "AIPromptInformation", RECIPE_KEY, RECIPE_PROPERTY.partition(":")[2]}
+)
+"""Texts of image generators, in which the words would be part of a prompt."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a file declares. opt_out: "kind: what it says", "" if nothing. note: what could not be read, or ""."""
+
+    opt_out: str = ""
+    note: str = ""
+
+
+def declared_in(data: bytes) -> Declared:
+    """Look for an opt-out in a file: PLUS data mining, C2PA training-mining assertions, noai markers."""
+    said = opt_out_in_metadata(read_metadata(data))
+    if said:
+        return Declared(said)
+    try:
+        manifest = read_manifest(data, kind_of(data))
+    except (InvalidImageError, MissingDependencyError) as error:
+        return Declared(note=f"its signed credentials were not read: {str(error).rstrip('.')}")
+    return Declared(opt_out_in_manifest(manifest))
+
+
+def opt_out_in_metadata(metadata: FileMetadata) -> str:
+    """Return "data-mining: DMI-PROHIBITED..." or "noai: where it stands", as metadata says; "" if it does not."""
+    texts = dict(_texts(metadata))
+    for text in texts.values():
+        if found := _PROHIBITED.search(text):
+            return f"data-mining: {found[0]}"
+    for name, text in texts.items():
+        if (marker := _MARKER.search(text)) or (
+            (marker := _MARKER.fullmatch(name)) and text.strip().casefold() not in _FALSE
+        ):
+            return f"noai: '{marker[0].lower()}' in {name}"
+    return ""
+
+
+def _texts(metadata: FileMetadata) -> Iterator[tuple[str, str]]:
+    for name, values in metadata.properties.items():
+        if name not in _PROMPTS:
+            yield name, "; ".join(values)
+    for name, text in metadata.texts.items():
+        if name not in _PROMPTS:
+            yield name, text
+
+
+def opt_out_in_manifest(manifest: Manifest | None) -> str:
+    """Return "c2pa: label, entry not allowed" for an opt-out in signed credentials, valid or not; "" without one."""
+    for label, data in (manifest.assertions if manifest else {}).items():
+        if not label.startswith(TRAINING_MINING):
+            continue
+        entries: Any = data.get("entries") if isinstance(data, dict) else None
+        for name, entry in (entries if isinstance(entries, dict) else {}).items():
+            use = entry.get("use") if isinstance(entry, dict) else None
+            if str(name).partition(".")[2] in TRAINING_USES and use in _REFUSED:
+                return f"c2pa: {label}, {name} {use}"
+    return ""
+
+
+def opt_out_in_cell(text: str) -> str:
+    """Return "row: text" if a source's column on opting out says so: true, noai, DMI-PROHIBITED and the like."""
+    plain = " ".join(text.split())
+    refused = plain.casefold() in _TRUE or _MARKER.search(plain) or _PROHIBITED.search(plain)
+    return f"row: {plain[:100]}" if refused and plain.casefold() not in _FALSE else ""

@@ -1,0 +1,70 @@
+"""What a picture's file says of itself, in sentences."""
+
+from __future__ import annotations
+
+from attribution_core.common.text import listing, one_line, rounded_percent
+from attribution_core.credentials.c2pa import ESTIMATE, Manifest
+from attribution_core.credentials.iptc import COMPOSITE, GENERATED
+from attribution_core.credentials.read import Credentials
+
+SAYS = "What this picture's file says"
+"""Heading."""
+UNPROVEN = "Anybody can write such notes into a file; only a trusted signature ties them to somebody."
+_LONGEST = 500  # characters of one value
+_TYPES = {GENERATED: "made by a trained model", COMPOSITE: "composed with a generated picture"}
+_STATES = {
+    "trusted": "Signed by {signer}. The signature fits the picture, and the signer is on this installation's list of "
+    "trusted certificates.",
+    "valid": "Signed by {signer}. The signature fits the picture, but nobody on this installation's list of trusted "
+    "certificates vouches for the signer.",
+    "invalid": "Signed by {signer}, but the signature does not fit: the picture or its credentials were changed "
+    "({problem}).",
+}
+
+
+def credentials_words(credentials: Credentials) -> list[tuple[str, str]]:
+    """Return (what, value) of all that there is, as plain text."""
+    ai, manifest = credentials.ai, credentials.manifest
+    rows = [
+        ("Source type", _TYPES.get(ai.source_type.replace("https://", "http://"), ai.source_term)),
+        ("AI system", ai.system),
+        ("Version", ai.version),
+        ("Prompt", ai.prompt),
+        ("Prompt writer", ai.prompt_writer),
+        ("Creator", credentials.creator),
+        ("Rights", credentials.rights),
+        ("Opt-out", credentials.opt_out),
+    ]
+    if manifest:
+        rows += [
+            ("Signature", signature_words(manifest)),
+            ("Signed source type", listing([_TYPES.get(t, t) for t in manifest.source_types] or [""])),
+            ("Estimate", _estimate(manifest)),
+        ]
+    rows.append(("Signature", credentials.problem))
+    return [(what, _short(value)) for what, value in rows if value]
+
+
+def signature_words(manifest: Manifest) -> str:
+    """Say who signed, whether the signature fits, and whether the signer is trusted."""
+    signer = _short(manifest.signer) or "somebody without a name"
+    return _STATES[manifest.state].format(signer=signer, problem=manifest.problem or "no reason given")
+
+
+def _estimate(manifest: Manifest) -> str:
+    """The strongest training images of our own assertion, as far as it has the form that we write."""
+    data = manifest.assertions.get(ESTIMATE)
+    top = data.get("top") if isinstance(data, dict) else None
+    named = []
+    for row in top[:3] if isinstance(top, list) else []:
+        share = row.get("influence") if isinstance(row, dict) else None
+        if isinstance(share, (int, float)) and 0 <= share <= 1:
+            name = str(row.get("caption") or row.get("id") or "")
+            creator = str(row.get("creator") or "")
+            named.append(f"{rounded_percent(share)} “{name}”{creator and f' by {creator}'}")
+    return f"an estimate of influence, not a record: {listing(named)}" if named else ""
+
+
+def _short(text: str) -> str:
+    plain = one_line(text).strip()
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"

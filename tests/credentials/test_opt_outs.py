@@ -1,0 +1,164 @@
+"""Opt-outs in the metadata of files: each standard's own form, and what only looks like one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from attribution_core.common.images import jpeg_bytes, kind_of, png_bytes, webp_bytes
+from attribution_core.common.xmp import packet
+from attribution_core.credentials.c2pa import MIMES
+from attribution_core.credentials.opt_outs import declared_in, opt_out_in_cell
+from attribution_core.generation.generator import GeneratedImage
+from attribution_core.generation.recipe import Recipe
+from tests.support.certificates import Issued, issue, with_assertions
+from tests.support.fakes import shape_image
+from tests.support.images import encoded
+
+VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    return issue(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize("write", [png_bytes, jpeg_bytes, webp_bytes])
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("DMI-PROHIBITED", True),
+        ("DMI-PROHIBITED-AIMLTRAINING", True),
+        ("DMI-PROHIBITED-GENAIMLTRAINING", True),
+        ("DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", True),
+        ("DMI-PROHIBITED-SEECONSTRAINT", True),
+        ("DMI-ALLOWED", False),
+        ("DMI-UNSPECIFIED", False),
+    ],
+)
+def test_plus_data_mining(write: Any, value: str, refused: bool) -> None:
+    data = write(shape_image(1), xmp=packet({"plus:DataMining": VOCABULARY + value}))
+    assert declared_in(data).opt_out == (f"data-mining: {value}" if refused else "")
+
+
+def test_plus_data_mining_as_an_attribute_and_behind_the_pixels() -> None:
+    text = packet({"plus:DataMining": VOCABULARY + "DMI-PROHIBITED"}).decode()
+    short = text.replace('rdf:about=""', f'rdf:about="" plus:DataMining="{VOCABULARY}DMI-PROHIBITED"', 1)
+    short = short[: short.index("<plus:")] + short[short.index("</plus:DataMining>") + 18 :]
+    assert "<plus:DataMining>" not in short
+    assert declared_in(jpeg_bytes(shape_image(1), short.encode())).opt_out == "data-mining: DMI-PROHIBITED"
+    data = png_bytes(shape_image(1), xmp=text.encode())
+    start = data.index(b"iTXt") - 4
+    end = data.index(b"IDAT") - 4
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    assert moved.index(b"IDAT") < moved.index(b"iTXt")
+    assert declared_in(moved).opt_out == "data-mining: DMI-PROHIBITED"
+
+
+def entries(label: str, **uses: str) -> list[dict[str, Any]]:
+    names = {f"{label.partition('.')[0]}.{name}": {"use": use} for name, use in uses.items()}
+    return [{"label": label, "data": {"entries": names}}]
+
+
+@pytest.mark.parametrize("label", ["cawg.training-mining", "c2pa.training-mining"])
+@pytest.mark.parametrize(
+    ("uses", "refused"),
+    [
+        ({"ai_generative_training": "notAllowed"}, True),
+        ({"ai_training": "constrained", "data_mining": "allowed"}, True),
+        ({"data_mining": "notAllowed"}, True),
+        ({"ai_inference": "notAllowed", "ai_training": "allowed"}, False),
+        ({"ai_generative_training": "allowed"}, False),
+    ],
+)
+def test_training_mining_assertions(label: str, uses: dict[str, str], refused: bool, issued: Issued) -> None:
+    plain = webp_bytes(shape_image(1))
+    signed = with_assertions(issued, plain, MIMES[kind_of(plain)], entries(label, **uses))
+    found = declared_in(signed)
+    assert (found.opt_out.startswith(f"c2pa: {label}, "), found.note) == (refused, "")
+
+
+def test_an_opt_out_counts_though_the_picture_was_changed_since(issued: Issued) -> None:
+    signed = bytearray(
+        with_assertions(
+            issued,
+            jpeg_bytes(shape_image(1)),
+            "image/jpeg",
+            entries("cawg.training-mining", ai_training="notAllowed"),
+        )
+    )
+    signed[-30] ^= 1
+    assert declared_in(bytes(signed)).opt_out.startswith("c2pa: ")
+
+
+def test_without_the_extra_a_note_says_what_was_not_read(
+    issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = entries("cawg.training-mining", ai_training="notAllowed")
+    signed = with_assertions(issued, jpeg_bytes(shape_image(1)), "image/jpeg", listed)
+    monkeypatch.setitem(__import__("sys").modules, "c2pa", None)
+    found = declared_in(signed)
+    assert found.opt_out == "" and "attribution-explorer[c2pa]" in found.note
+    assert declared_in(jpeg_bytes(shape_image(1))).note == ""
+
+
+def _exif(tag: int, value: Any) -> bytes:
+    exif = Image.Exif()
+    exif[tag] = value
+    return encoded(shape_image(1), "JPEG", exif=exif)
+
+
+def _text(key: str, value: str, *, packed: bool = False) -> bytes:
+    info = PngInfo()
+    info.add_text(key, value, zip=packed)
+    return encoded(shape_image(1), "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        (_text("robots", "NoAI, noimageai"), "robots"),
+        (_text("noai", "1"), "noai"),
+        (_text("Comment", "do not train: noimageai.", packed=True), "Comment"),
+        (_exif(33432, "(c) Ada. noai"), "Copyright"),
+        (_exif(40094, "cat;noai\0".encode("utf-16-le")), "XPKeywords"),
+        (_exif(37510, b"ASCII\0\0\0noai"), "UserComment"),
+        (encoded(shape_image(1), "JPEG", comment=b"#noai"), "Comment"),
+        (jpeg_bytes(shape_image(1), packet({"plus:OtherConstraints": "noai"})), "OtherConstraints"),
+    ],
+)
+def test_markers(data: bytes, where: str) -> None:
+    assert declared_in(data).opt_out.startswith("noai: ") and declared_in(data).opt_out.endswith(
+        f" in {where}"
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _text("noai", "false"),
+        _text("prompt", "a badge that says noai"),
+        _text("Comment", "noaid, xnoai, no ai"),
+        GeneratedImage(shape_image(1), Recipe("noai, DMI-PROHIBITED")).encode("png"),
+        GeneratedImage(shape_image(1), Recipe("noai, DMI-PROHIBITED")).encode("webp"),
+        png_bytes(shape_image(1)),
+        b"noai DMI-PROHIBITED c2pa jumb",
+    ],
+)
+def test_what_is_no_opt_out(data: bytes) -> None:
+    assert declared_in(data).opt_out == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["true", "1", "YES", "noai", "index, noimageai", VOCABULARY + "DMI-PROHIBITED"]
+)
+def test_a_row_says_so(text: str) -> None:
+    assert opt_out_in_cell(text) == f"row: {text}"
+
+
+@pytest.mark.parametrize("text", ["", "false", "0", "No", "all, follow", VOCABULARY + "DMI-ALLOWED", "none"])
+def test_a_row_does_not(text: str) -> None:
+    assert opt_out_in_cell(text) == ""
