@@ -94,9 +94,7 @@ class Adapter:
                 f"the textual inversion '{self.path}' cannot be used ({first_line(error)})."
             ) from error
 
-    def _add_lora(
-        self, pipeline: Any, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]
-    ) -> None:
+    def _add_lora(self, pipeline: Any, tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
         import torch
 
         _check_takes(pipeline, "lora_state_dict", self.kind)
@@ -170,7 +168,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
     try:
         with safe_open(file, "pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}
     except FileNotFoundError as error:
         raise CheckpointError(f"'{file}' does not exist; check the path.") from error
     except (SafetensorError, OSError) as error:

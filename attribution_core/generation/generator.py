@@ -77,9 +77,7 @@ class GeneratedImage:
 class Generator:
     """A text-to-image pipeline that loads on first use; a lock serialises its calls."""
 
-    def __init__(
-        self, folder: Path | None, name: str, device: str, adapter: Adapter | None = None
-    ) -> None:
+    def __init__(self, folder: Path | None, name: str, device: str, adapter: Adapter | None = None) -> None:
         """Use `Generator.open` instead. folder: None to fetch the pipeline from the hub by its name."""
         self.name = name
         self.device = device

@@ -55,7 +55,9 @@ def test_a_lora_of_the_text_encoder_is_applied(folder: Path, tmp_path: Path) -> 
     names = {f"text_encoder.{layer}.lora_A.weight": down, f"text_encoder.{layer}.lora_B.weight": up}
     save_file(names, tmp_path / "peft.safetensors")
     kohya = f"lora_te_{layer.replace('.', '_')}"
-    save_file({f"{kohya}.lora_down.weight": down, f"{kohya}.lora_up.weight": up}, tmp_path / "kohya.safetensors")
+    save_file(
+        {f"{kohya}.lora_down.weight": down, f"{kohya}.lora_up.weight": up}, tmp_path / "kohya.safetensors"
+    )
     modules = dict(Generator.open(folder, "cpu").pipeline.text_encoder.named_modules())
     known = layer if layer in modules else layer.removeprefix("text_model.")
     before = weight(folder, None, "text_encoder", known)
@@ -66,7 +68,9 @@ def test_a_lora_of_the_text_encoder_is_applied(folder: Path, tmp_path: Path) -> 
 
 def test_an_adapter_is_part_of_what_made_an_image(folder: Path, tmp_path: Path) -> None:
     plain = Generator.open(folder, "cpu")
-    with_lora = Generator.open(folder, "cpu", Adapter.open(save_lora(tmp_path / "mine.safetensors", scale=5.0)))
+    with_lora = Generator.open(
+        folder, "cpu", Adapter.open(save_lora(tmp_path / "mine.safetensors", scale=5.0))
+    )
     first, second = plain.generate("cat", 1, 2), with_lora.generate("cat", 1, 2)
     assert second.recipe.generator == f"{plain.name} + mine"
     assert second.recipe.generator_sha256 not in ("", first.recipe.generator_sha256)
