@@ -57,6 +57,8 @@ ENDPOINTS = {
     "/make_case",
     "/try_seeds",
     "/check_copy",
+    "/model_check_html",
+    "/model_check_json",
     "/would_be_credited",
     "/set_claim",
     "/share_card",

@@ -33,7 +33,7 @@ def check_sentence(verdicts: Sequence[Verdict]) -> str:
         return f"No verdict on {drawn}: how similar copies are was never measured."
     copies = [int(verdict.ids[0]) for verdict in verdicts if verdict.is_copy]
     if not copies:
-        return f"None of {drawn} is most likely a copy of a training image."
+        return f"Most likely none of {drawn} is a copy of a training image."
     works = len(set(copies))
     return (
         f"{len(copies):,} of {drawn} {'is' if len(copies) == 1 else 'are'} most likely "
