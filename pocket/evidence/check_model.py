@@ -53,7 +53,7 @@ class LoraRecipe:
     repeats: int = 96
     others: int = 480
     rank: int = 32
-    steps: int = 600
+    steps: int = 1800
     batch: int = 8
     rate: float = 2e-3
     dropout: float = 0.1
@@ -223,7 +223,7 @@ def measure(path: Path, out: Path, recipe: LoraRecipe, seeds: int) -> dict[str, 
         }
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s)",
         "recipe": asdict(recipe),
         "seeds": seeds,
         "repeated": [captions[i] for i in planted.repeated],

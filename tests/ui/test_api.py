@@ -59,6 +59,7 @@ ENDPOINTS = {
     "/check_copy",
     "/model_check_html",
     "/model_check_json",
+    "/tour_handout",
     "/would_be_credited",
     "/set_claim",
     "/share_card",
