@@ -81,6 +81,11 @@ class Adapter:
 
     def _add_token(self, pipeline: Any, rows: torch.Tensor) -> None:
         _check_takes(pipeline, "load_textual_inversion", self.kind)
+        if getattr(pipeline, "text_encoder_2", None) is not None:
+            raise InvalidInputError(
+                f"'{self.path}' is a {self.kind} for one text encoder, and this generator has several; choose another "
+                "base."
+            )
         width = pipeline.text_encoder.get_input_embeddings().weight.shape[1]
         if rows.ndim not in (1, 2) or rows.shape[-1] != width:
             raise CollectionMismatchError(
@@ -120,7 +125,9 @@ class Adapter:
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
         """By name of the changed layer: the two matrices, and the factor of their product."""
         try:
-            named, alphas = pipeline.lora_state_dict(dict(tensors))
+            # Some pipelines return the tensors alone, some with their scales, and one only where it is asked.
+            answer = pipeline.lora_state_dict(dict(tensors), return_alphas=True)
+            named, alphas = answer if isinstance(answer, tuple) else (answer, {})
             left = _as_peft(named)
             factors = _as_peft({key.removesuffix(".alpha"): value for key, value in (alphas or {}).items()})
             options = {

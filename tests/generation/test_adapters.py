@@ -11,10 +11,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from attribution_core.errors import AttributionError, CheckpointError, CollectionMismatchError
+from attribution_core.errors import (
+    AttributionError,
+    CheckpointError,
+    CollectionMismatchError,
+    InvalidInputError,
+)
 from attribution_core.generation.adapters import Adapter, AdapterKind
 from attribution_core.generation.generator import Generator
 from tests.support.adapters import LAYER, LORA_RANK, lora_tensors, save_lora
+from tests.support.tiny_large_pipelines import make_flux, make_sd3, make_xl
 from tests.support.tiny_pipeline import make_clip_like, make_pocket_like
 
 
@@ -64,6 +70,22 @@ def test_a_lora_of_the_text_encoder_is_applied(folder: Path, tmp_path: Path) -> 
     for file in ("peft.safetensors", "kohya.safetensors"):
         change = weight(folder, tmp_path / file, "text_encoder", known) - before
         assert torch.allclose(change, torch.ones(32, 32), atol=1e-6), file
+
+
+@pytest.mark.parametrize("make", [make_xl, make_sd3, make_flux])
+def test_large_pipelines_take_a_lora_and_no_textual_inversion(make: Any, tmp_path: Path) -> None:
+    folder = make(tmp_path / "large")
+    pipeline = Generator.open(folder, "cpu").pipeline
+    part = "unet" if hasattr(pipeline, "unet") else "transformer"
+    name, layer = next((n, m) for n, m in getattr(pipeline, part).named_modules() if n.endswith("to_k"))
+    rows, columns = layer.weight.shape
+    ones = {f"{part}.{name}.lora_A.weight": torch.ones(1, columns)}
+    save_file({**ones, f"{part}.{name}.lora_B.weight": torch.ones(rows, 1)}, tmp_path / "a.safetensors")
+    change = weight(folder, tmp_path / "a.safetensors", part, name) - layer.weight
+    assert torch.allclose(change, torch.ones(rows, columns), atol=1e-6)
+    save_file({"<toy>": torch.ones(32)}, tmp_path / "toy.safetensors")
+    with pytest.raises(InvalidInputError, match="choose another base"):
+        Generator.open(folder, "cpu", Adapter.open(tmp_path / "toy.safetensors")).load()
 
 
 def test_an_adapter_is_part_of_what_made_an_image(folder: Path, tmp_path: Path) -> None:
