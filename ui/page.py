@@ -215,9 +215,9 @@ _PAPER = "https://arxiv.org/abs/2306.09345"
 def _head(services: Services, *, has_tour: bool) -> str:
     collection = services.collection
     name, count = html.escape(collection.name), f"{len(collection.index):,}"
-    more = f" · {LINK}" if has_tour else ""
+    dot, link = (" · ", LINK) if has_tour else ("", "")
     return (
         "<h1>Attribution Explorer <span>Whose work is in this image?</span></h1>"
-        f"<p class='facts-line'>{name}: {count} training images. After "
-        f"<a href='{_PAPER}' target='_blank' rel='noopener noreferrer'>Wang et al., ICCV 2023</a>{more}</p>"
+        f"<p class='facts-line'><span>{name}: {count} training images. After <a href='{_PAPER}' target='_blank' "
+        f"rel='noopener noreferrer'>Wang et al., ICCV 2023</a>{dot}</span>{link}</p>"
     )

@@ -49,7 +49,9 @@ def build(own: MemorizationServices) -> None:
                 texts.CHECK_START, variant="primary", elem_id="check-start", scale=0, min_width=190
             )
             stop = gr.Button(texts.STOP, elem_id="check-stop", scale=0, min_width=80)
-            estimate = gr.HTML(_estimate(services, CAPTIONS, 8, "", 2), elem_id="check-estimate")
+            estimate = gr.HTML(
+                _estimate(services, CAPTIONS, 8, "", 2), elem_id="check-estimate", min_width=200
+            )
         status = line("check-status")
         result = gr.HTML(elem_id="check-result")
         checked = gr.State([], time_to_live=KEEP_S)
