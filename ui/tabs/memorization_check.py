@@ -44,14 +44,12 @@ def build(own: MemorizationServices) -> None:
         prompts = gr.Textbox(
             label=texts.CHECK_PROMPTS, lines=4, max_lines=8, visible=False, elem_id="check-prompts"
         )
+        estimate = gr.HTML(_estimate(services, CAPTIONS, 8, "", 2), elem_id="check-estimate")
         with gr.Row(elem_id="check-buttons"):
             start = gr.Button(
                 texts.CHECK_START, variant="primary", elem_id="check-start", scale=0, min_width=190
             )
             stop = gr.Button(texts.STOP, elem_id="check-stop", scale=0, min_width=80)
-            estimate = gr.HTML(
-                _estimate(services, CAPTIONS, 8, "", 2), elem_id="check-estimate", min_width=200
-            )
         status = line("check-status")
         result = gr.HTML(elem_id="check-result")
         checked = gr.State([], time_to_live=KEEP_S)
