@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_SITE = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d{1,5})?")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -87,7 +89,23 @@ class Settings(BaseSettings):
         description="Host names of the app, besides this machine's and its Space's, separated by commas.",
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    embed_in: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Sites whose pages may show the app in a frame, besides its own and Hugging Face's, separated by "
+        "commas: https://talk.example.",
+    )
+
+    @field_validator("embed_in")
+    @classmethod
+    def _check_sites(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for site in value:
+            if not _SITE.fullmatch(site):
+                raise ValueError(
+                    f"'{site}' is no site; give its scheme and host, such as https://talk.example"
+                )
+        return value
+
+    @field_validator("allowed_hosts", "embed_in", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         return (

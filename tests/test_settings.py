@@ -49,6 +49,17 @@ def test_values_out_of_bounds_are_refused(name: str, value: str, monkeypatch: py
         Settings()
 
 
+def test_sites_that_may_frame_the_app_are_named_with_their_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "ATTRIBUTION_EMBED_IN", "https://talk.example, http://localhost:8000,https://*.lab.example"
+    )
+    assert Settings().embed_in == ("https://talk.example", "http://localhost:8000", "https://*.lab.example")
+    for value in ("talk.example", "https://a.example; script-src *", "*", "https://a.example/path"):
+        monkeypatch.setenv("ATTRIBUTION_EMBED_IN", value)
+        with pytest.raises(ValidationError, match="is no site"):
+            Settings()
+
+
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]

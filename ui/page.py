@@ -24,6 +24,8 @@ from ui.server.lanes import FairTurns, Listeners
 from ui.server.receive import progress, receiver
 from ui.services.app import Services
 from ui.services.folder import private_folder
+from ui.services.memorization import MemorizationServices
+from ui.services.tour import TourServices
 from ui.session import KEEP_S, Session, sweep_files
 from ui.tabs import (
     artwork,
@@ -37,11 +39,13 @@ from ui.tabs import (
     regions,
     scores,
     second_opinion,
+    tour,
     training_set,
 )
 from ui.widgets.address import OPEN, keep_tab
 from ui.widgets.in_line import WATCH_LINES
 from ui.widgets.theme import CSS, theme
+from ui.widgets.tour_html import LINK
 
 Draw = Callable[[Services, Session], None]
 TABS: tuple[tuple[str, Draw | tuple[tuple[str, Draw], ...]], ...] = (
@@ -83,10 +87,12 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title="Attribution Explorer", analytics_enabled=False, delete_cache=(KEEP_S, KEEP_S)
     ) as page:
-        session = Session(services)
+        session, stops = Session(services), TourServices(MemorizationServices(services))
         with gr.Row(elem_id="head-row"):
-            gr.HTML(_head(services), elem_id="head")
+            gr.HTML(_head(services, has_tour=bool(stops.kinds)), elem_id="head")
             history.build(session)
+        if stops.kinds:
+            tour.build(stops, page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, content in TABS:
                 with gr.Tab(name, id=_slug(name)) as tab:
@@ -176,7 +182,12 @@ def _inside(page: gr.Blocks, services: Services, listeners: Listeners) -> dict[s
         "middleware": [
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(SameOrigin, hosts=hosts),  # type: ignore[arg-type]
-            Middleware(Doors, listeners=listeners, visit_of=partial(visit_of_call, page)),  # type: ignore[arg-type]
+            Middleware(
+                Doors,  # type: ignore[arg-type]
+                listeners=listeners,
+                visit_of=partial(visit_of_call, page),
+                embed_in=services.settings.embed_in,
+            ),
             Middleware(Bounded, file_bytes=services.limits.file_bytes),  # type: ignore[arg-type]
             Middleware(Alias, folder=str(private_folder())),  # type: ignore[arg-type]
         ],
@@ -205,11 +216,12 @@ def _hosts(services: Services) -> list[str]:
 _PAPER = "https://arxiv.org/abs/2306.09345"
 
 
-def _head(services: Services) -> str:
+def _head(services: Services, *, has_tour: bool) -> str:
     collection = services.collection
     name, count = html.escape(collection.name), f"{len(collection.index):,}"
+    dot, link = (" · ", LINK) if has_tour else ("", "")
     return (
         "<h1>Attribution Explorer <span>Whose work is in this image?</span></h1>"
-        f"<p class='facts-line'>{name}: {count} training images. After "
-        f"<a href='{_PAPER}' target='_blank' rel='noopener noreferrer'>Wang et al., ICCV 2023</a></p>"
+        f"<p class='facts-line'><span>{name}: {count} training images. After <a href='{_PAPER}' target='_blank' "
+        f"rel='noopener noreferrer'>Wang et al., ICCV 2023</a>{dot}</span>{link}</p>"
     )

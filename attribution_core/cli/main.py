@@ -13,6 +13,7 @@ import typer
 from attribution_core.cli.artwork import artwork
 from attribution_core.cli.attribute import attribute
 from attribution_core.cli.calibrate import calibrate
+from attribution_core.cli.check_model import check_model
 from attribution_core.cli.customize import customize
 from attribution_core.cli.download import download
 from attribution_core.cli.evaluate import evaluate
@@ -136,6 +137,7 @@ def generators(as_json: AsJson = False) -> None:
 app.command()(one_line_errors(artwork))
 app.command()(one_line_errors(attribute))
 app.command()(one_line_errors(calibrate))
+app.command()(one_line_errors(check_model))
 app.command()(one_line_errors(customize))
 app.command()(one_line_errors(download))
 app.command()(one_line_errors(evaluate))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attribution_core.cli.options import read_prompts
 from attribution_core.common.text import one_line
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def memorization(
         raise InvalidInputError(f"'{html}' is a folder; give the name of a file to write.")
     whole("seeds", seeds, 1, 10_000)
     files = list(image_files(images or []))
-    lines = [] if prompts is None else _read_prompts(prompts)
+    lines = [] if prompts is None else read_prompts(prompts)
     opened = Collection.open(collection or Settings().collection)
     items = [*_scan_files(files, opened, device)]
     if lines:
@@ -85,16 +86,6 @@ def memorization(
     typer.echo(f"How do we know? {verdict_how(scan.verdicts[0])}")
     if scan.signal_how:
         typer.echo(f"The noise signal: {scan.signal_how}")
-
-
-def _read_prompts(path: Path) -> list[str]:
-    from attribution_core.common.text_files import read_lines
-    from attribution_core.errors import InvalidInputError
-
-    prompts = list(dict.fromkeys(" ".join(line.split()) for line in read_lines(path, "the prompts")))
-    if not prompts:
-        raise InvalidInputError(f"there is no prompt in '{path}'; write one per line.")
-    return prompts
 
 
 def _scan_files(files: list[tuple[str, Path]], opened: Collection, device: str) -> Iterator[ScannedImage]:

@@ -87,11 +87,15 @@ class CopyRates:
 
 @dataclass(frozen=True, eq=False)
 class MemorizationEvidence:
-    """The measurements. generator_sha256: of the generator that was measured."""
+    """The measurements. generator_sha256: of the generator that was measured.
+
+    seconds: that drawing one image took on the machine that measured; None where that was not written down.
+    """
 
     generator_sha256: str
     signals: Signals
     copies: CopyRates
+    seconds: float | None = None
 
     @classmethod
     def open(cls, collection: Path | str) -> MemorizationEvidence | None:
@@ -106,7 +110,13 @@ class MemorizationEvidence:
             finite = all(v.ndim == 1 and v.size and np.isfinite(v).all() for v in stored_means)
             if "training" not in signals.auc or not finite:
                 raise ValueError("a group of prompts holds no numbers")
-            return cls(str(stored["generator_sha256"]), signals, _copy_rates(stored["copies"]))
+            took = stored.get("seconds", {}).get("make one image, signal recorded")
+            return cls(
+                str(stored["generator_sha256"]),
+                signals,
+                _copy_rates(stored["copies"]),
+                None if took is None else float(took),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({type(error).__name__}: {error}); build it again with "

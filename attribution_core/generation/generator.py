@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import inspect
 import re
@@ -17,6 +18,7 @@ from attribution_core.common.devices import free_memory, has_bfloat16, memory_er
 from attribution_core.common.files import atomic_path
 from attribution_core.common.images import jpeg_bytes, png_bytes, webp_bytes
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
+from attribution_core.generation.adapters import Adapter
 from attribution_core.generation.loading import check_kind, diffusers_library, download, load_pipeline, quiet
 from attribution_core.generation.memory import MemoryPlan, native_side, plan_memory, weight_counts
 from attribution_core.generation.noise_signal import NoiseSignal, signals_of, tap_noise_signal
@@ -89,19 +91,23 @@ def kind_for(path: Path | str) -> str:
 class Generator:
     """A text-to-image pipeline that loads on first use; a lock serialises its calls."""
 
-    def __init__(self, folder: Path | None, name: str, device: str) -> None:
+    def __init__(self, folder: Path | None, name: str, device: str, adapter: Adapter | None = None) -> None:
         """Use `Generator.open` instead. folder: None to fetch the pipeline from the hub by its name."""
         self.name = name
         self.device = device
+        self.adapter = adapter
         self.lock = threading.RLock()
         self._folder = folder
 
     @classmethod
-    def open(cls, path_or_name: Path | str, device: str = "auto") -> Generator:
+    def open(
+        cls, path_or_name: Path | str, device: str = "auto", adapter: Adapter | None = None
+    ) -> Generator:
         """Open a generator by its name in `GENERATORS`, a pipeline folder, or a name on the Hugging Face hub.
 
-        path_or_name: "sd-1.5", a folder with `model_index.json`, or "owner/name". device: see `pick_device`. Weights
-        are fetched and read on first use or by `load`; show `licence_notice` before that.
+        path_or_name: "sd-1.5", a folder with `model_index.json`, or "owner/name". device: see `pick_device`. adapter:
+        a LoRA or textual inversion to load with it. Weights are fetched and read on first use or by `load`; show
+        `licence_notice` before that.
         Raises `CheckpointError` if the folder holds no supported pipeline, `UnknownNameError` for an unknown name.
         """
         path, text = Path(path_or_name), str(path_or_name)
@@ -110,9 +116,9 @@ class Generator:
             path = shipped("pocket") / "generator"
         if (path / "model_index.json").is_file():
             check_kind(path)
-            return cls(path.resolve(), "/".join(path.resolve().parts[-2:]), device)
+            return cls(path.resolve(), "/".join(path.resolve().parts[-2:]), device, adapter)
         if spec is not None:
-            return cls(None, spec.hub, device)
+            return cls(None, spec.hub, device, adapter)
         if not isinstance(path_or_name, Path) and not path.exists() and re.fullmatch(r"[\w.-]+", text):
             raise unknown_name("generator", text, GENERATORS)
         if path.exists() or isinstance(path_or_name, Path) or not _HUB_NAME.fullmatch(text):
@@ -120,7 +126,12 @@ class Generator:
                 f"'{text}' is not a generator; expected a folder with model_index.json (a diffusers pipeline), a name "
                 "that the command 'generators' lists, or a hub name such as 'owner/name'."
             )
-        return cls(None, text, device)
+        return cls(None, text, device, adapter)
+
+    @property
+    def title(self) -> str:
+        """Its name, with that of its LoRA or textual inversion: "checkpoints/pocket + my-style"."""
+        return self.name if self.adapter is None else f"{self.name} + {self.adapter.name}"
 
     @property
     def licence_notice(self) -> str:
@@ -159,7 +170,10 @@ class Generator:
     @cached_property
     def sha256(self) -> str:
         """One checksum over all weight files, which identifies the generator; computed once."""
-        return weights_sha256(self.folder)
+        base = weights_sha256(self.folder)
+        if self.adapter is None:
+            return base
+        return hashlib.sha256(f"{base} {self.adapter.sha256}".encode()).hexdigest()
 
     def load(self) -> Generator:
         """Load the weights now rather than with the first image. Returns self."""
@@ -177,7 +191,7 @@ class Generator:
                 diffusers_library()  # without it, nothing else is worth a message
                 device = pick_device(self.device)
                 with memory_errors(f"the generator '{self.name}' was being loaded", _SAVE_MEMORY):
-                    self._pipeline = load_pipeline(self.folder, self.name, device, self.plan)
+                    self._pipeline = load_pipeline(self.folder, self.name, device, self.plan, self.adapter)
             return self._pipeline
 
     @cached_property
@@ -300,7 +314,7 @@ class Generator:
         )
 
     def _with_provenance(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, generator=self.name, generator_sha256=self.sha256, software=_software())
+        return replace(recipe, generator=self.title, generator_sha256=self.sha256, software=_software())
 
 
 def _call_pipeline(

@@ -14,6 +14,7 @@ from attribution_core.common.json_text import read_json
 from attribution_core.common.optional import import_optional
 from attribution_core.common.text import first_line
 from attribution_core.errors import CheckpointError, MissingDependencyError
+from attribution_core.generation.adapters import Adapter
 from attribution_core.generation.memory import MemoryPlan, weight_counts
 from attribution_core.generation.table import PIPELINES, licence_notice
 
@@ -91,11 +92,13 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any:
+def load_pipeline(
+    folder: Path, name: str, device: str, plan: MemoryPlan, adapter: Adapter | None = None
+) -> Any:
     """Load a folder's pipeline for inference, on a device from `pick_device`, as a plan says.
 
-    If there is a card, files are verified against it. Raises `CheckpointError` or `MissingDependencyError`;
-    out-of-memory errors propagate unchanged.
+    If there is a card, files are verified against it. adapter: applied to it. Raises `CheckpointError`,
+    `MissingDependencyError`, or what `Adapter.apply` does; out-of-memory errors propagate unchanged.
     """
     diffusers = diffusers_library()
     import torch
@@ -122,6 +125,8 @@ def load_pipeline(folder: Path, name: str, device: str, plan: MemoryPlan) -> Any
         raise CheckpointError(
             f"the generator '{name}' could not be loaded ({first_line(error)}); copy or build its folder again."
         ) from error
+    if adapter is not None:  # before weights move to a device, or are left on the disk until they are needed
+        adapter.apply(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):

@@ -162,8 +162,8 @@ def _misleading(methods: list[dict[str, Any]]) -> Iterable[str]:
             which = "all methods" if len(names) == len(methods) else listing(f"*{name}*" for name in names)
             yield (
                 f"For {CASES[case]}, shares are misleading: those by {which}, averaged as logarithms, give the "
-                "exemplars less than equal shares would, although their plain mean may be higher. Do not rely on a share "
-                "where an image takes a style rather than an object."
+                "exemplars less than equal shares would, although their plain mean may be higher. Do not rely on a "
+                "share where an image takes a style rather than an object."
             )
             yield ""
 

@@ -218,3 +218,21 @@ def test_documented_prompts_are_made_only_on_request(page: Page, documented_app:
         opened.locator("#make-documented").click()
         expect(opened.locator("#memorization-words")).to_contain_text(STABLE_DIFFUSION_1[0].prompt)
         expect(opened.locator("#signal-words")).to_contain_text("no verdict on it")
+
+
+def test_the_model_is_checked_with_prompts_of_ones_own(opened: Page, tmp_path: Path) -> None:
+    tab(opened, "Memorization")
+    unfold(opened, "check-fold")
+    opened.get_by_label("my own", exact=True).check()
+    caption = CORPUS.column("short_caption")[PLANTED[0]]
+    opened.locator("#check-prompts textarea").fill(f"{caption}\na house of cards")
+    opened.locator("#check-prompts textarea").blur()
+    expect(opened.locator("#check-estimate")).to_contain_text("4 images")
+    opened.locator("#check-start").click()
+    expect(opened.locator("#check-result h2")).to_contain_text("of 4 images")
+    expect(opened.locator("#check-result .pair").first.locator("img")).to_have_count(2)
+    told = json.loads(saved(opened, "#check-json", tmp_path).read_text(encoding="utf-8"))
+    assert {rate["name"]: rate["images"] for rate in told["rates"]} == {
+        "training captions": 2,
+        "other prompts": 2,
+    }

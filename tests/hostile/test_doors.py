@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from attribution_core.settings import REPOSITORY, Settings
 from tests.hostile.test_files import handlers
 from tests.support.callers import Caller
 from tests.support.fakes import shape_image
 from tests.support.images import encoded
-from ui.server.doors import _Replacer, alias
+from ui.server.doors import Doors, _Replacer, alias
+from ui.server.lanes import Listeners
 from ui.services.folder import private_folder
 
 PIECE = encoded(shape_image(3), "PNG")
@@ -93,6 +96,12 @@ def test_every_answer_tells_browsers_what_it_may_do(visitor: Caller) -> None:
         assert told["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'self' https://huggingface.co" in told["content-security-policy"]
     assert "sandbox" in visitor.web.get(f"/gradio_api/file={file['path']}").headers["content-security-policy"]
+
+
+def test_sites_that_the_settings_name_may_frame_the_page_and_no_file() -> None:
+    client = TestClient(Doors(PlainTextResponse("here"), Listeners(), str, ("https://talk.example",)))  # type: ignore[arg-type]
+    page, file = (client.get(path).headers["content-security-policy"] for path in ("/", "/gradio_api/file=a"))
+    assert page.endswith("https://*.hf.space https://talk.example") and "talk.example" not in file
 
 
 def test_no_path_of_this_machine_is_told(visitor: Caller, tmp_path: Path) -> None:

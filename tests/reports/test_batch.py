@@ -19,7 +19,6 @@ from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.sources.open import open_source
-from attribution_core.common.images import save_png
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.batch import folder
@@ -28,6 +27,7 @@ from attribution_core.reports.batch.folder import FILES, PARTS, RUN, run_batch
 from attribution_core.reports.batch.row import BatchRow
 from attribution_core.reports.batch.summary import REST, BatchSummary
 from tests.support.fakes import copying_collection, shape_image
+from tests.support.images import save_png
 
 OPTIONS = BatchOptions(top=20, works=4, said_so=True, block=4)
 

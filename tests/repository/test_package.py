@@ -186,7 +186,7 @@ def test_the_wheel_holds_the_library_typed_and_nothing_else(installed: Path) -> 
         for path in (ROOT / "attribution_core/reports/templates").iterdir()
         if path.suffix in (".j2", ".css")
     }
-    assert len(templates) == 7
+    assert len(templates) == 9
     fonts = {
         f"attribution_core/reports/fonts/{n}" for n in ("Inter-Regular.ttf", "Inter-SemiBold.ttf", "OFL.txt")
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -66,9 +66,12 @@ class SameOrigin:
 class Doors:
     """Close paths that this app does not need, add security headers, and note who listens."""
 
-    def __init__(self, app: App, listeners: Listeners, visit_of: Callable[[str], str]) -> None:
-        """visit_of: the visit that asked for a job, by the job's number."""
+    def __init__(
+        self, app: App, listeners: Listeners, visit_of: Callable[[str], str], embed_in: Sequence[str] = ()
+    ) -> None:
+        """visit_of: the visit that asked for a job, by its number. embed_in: more sites that may frame the page."""
         self.app, self._listeners, self._visit_of = app, listeners, visit_of
+        self._page = " ".join([_PAGE, *embed_in])  # it ends with the sites that may frame it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer 404."""
@@ -82,7 +85,7 @@ class Doors:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["Content-Security-Policy"] = _FILE if is_file else _PAGE
+                headers["Content-Security-Policy"] = _FILE if is_file else self._page
                 headers["Referrer-Policy"] = "same-origin"
             await send(message)
 

@@ -19,7 +19,7 @@ from ui.services.app import Query, Services
 from ui.services.judged import Judged, of_query
 from ui.services.memorization import MemorizationServices
 from ui.session import Session, place
-from ui.tabs import memorization_cases, memorization_game
+from ui.tabs import memorization_cases, memorization_check, memorization_game
 from ui.widgets import memorization_html as words
 from ui.widgets import memorization_texts as texts
 from ui.widgets.in_line import line
@@ -211,6 +211,7 @@ def build(services: Services, session: Session) -> None:
     )
     if services.generator is not None and not own.missing:
         memorization_cases.build_seeds(session, own)
+        memorization_check.build(own)
     session.add_report_section(own.section)
 
     @handler

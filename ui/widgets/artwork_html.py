@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from PIL import Image
 
 from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.nearest import Nearest
@@ -23,11 +21,12 @@ from attribution_core.reports.wording.verdict import verdict_how
 from ui.services.app import Query
 from ui.services.artwork import Desk
 from ui.widgets import artwork_texts as texts
+from ui.widgets.pairs import PICTURE, figure, pairs_of
 from ui.widgets.set_links import alike_link
 from ui.widgets.status import status_line
 from ui.widgets.tiles import tiles
 
-_THUMBNAIL, _PICTURE = 128, 256  # px
+_THUMBNAIL = 128  # px
 _PAIRS = 6  # of the artist's images that are shown beside the training image most like them
 
 
@@ -46,19 +45,13 @@ def fine(share: float) -> str:
     return f"{100 * share:.3g}%" if share < 0.9995 else percent(share)
 
 
-def _figure(image: Image.Image, name: str, largest: int, note: str = "") -> str:
-    alt = html.escape(name, quote=True)
-    words = f'<figcaption title="{alt}">{html.escape(note or name)}</figcaption>'
-    return f'<figure><img src="{data_uri(image, largest)}" alt="{alt}">{words}</figure>'
-
-
 def pieces(desk: Desk) -> str:
     """The images on the desk, and what was left out of the last drop."""
     if not desk.images:
         return status_line(texts.NO_IMAGES)
     count = "1 image" if len(desk.images) == 1 else f"{len(desk.images)} images"
     shown = "".join(
-        _figure(image, title, _THUMBNAIL) for image, title in zip(desk.images, desk.titles, strict=True)
+        figure(image, title, _THUMBNAIL) for image, title in zip(desk.images, desk.titles, strict=True)
     )
     notes = "".join(f'<p class="note" role="status">{html.escape(note)}</p>' for note in desk.notes)
     # Many of them are scrolled, with the keyboard, too.
@@ -83,7 +76,7 @@ def nearest_pairs(found: Sequence[Nearest], corpus: Corpus) -> str:
             f'{html.escape(credit.description, quote=True)}">'
         )
         cells.append(
-            f'<div class="pair"><div>{_figure(one.image, f"your image {one.title}", _THUMBNAIL, f"Yours: {one.title}")}'
+            f'<div class="pair"><div>{figure(one.image, f"your image {one.title}", _THUMBNAIL, f"Yours: {one.title}")}'
             f"<figure>{alike_link(credit, picture)}"
             f"<figcaption>{html.escape(credit.title)}<br>{html.escape(by)}</figcaption></figure></div>"
             f"{status_line(texts.WEAK) if one.is_weak else ''}</div>"
@@ -179,10 +172,10 @@ def piece_rows(standing: Standing) -> list[list[Any]]:
 def survey_pictures(survey: Survey) -> str:
     """What was drawn, closest to the artist's work first."""
     shown = "".join(
-        _figure(
+        figure(
             row.image,
             row.prompt,
-            _PICTURE,
+            PICTURE,
             f"“{row.prompt}”: yours would be {best_place(row.standing)}",
         )
         for row in survey.ranked
@@ -211,7 +204,7 @@ def survey_rows(survey: Survey) -> list[list[Any]]:
 
 def pairs(result: WithAndWithout) -> str:
     """Each prompt's two images side by side."""
-    return _pairs(
+    return pairs_of(
         (
             pair.prompt,
             (pair.without, f"Without learning: {best_place(pair.before)}"),
@@ -224,7 +217,7 @@ def pairs(result: WithAndWithout) -> str:
 def example(known: LearnedDrawing) -> str:
     """A stored drawing, what the model drew without and with having learned from it, and whose it is."""
     words = f"The model learned from this drawing for {known.steps} steps. Then it drew each prompt again."
-    shown = _pairs(
+    shown = pairs_of(
         (
             pair.prompt,
             (pair.without, f"Without learning: {place_words(pair.rank_without, known.candidates)}"),
@@ -234,23 +227,12 @@ def example(known: LearnedDrawing) -> str:
     )
     source = web_link(known.link, "source", new_tab=True) if known.link else ""
     credit = f"“{html.escape(known.title)}” by {html.escape(known.creator)}, {html.escape(known.licence)}"
-    drawing = _figure(known.image, f"the drawing “{known.title}”", _PICTURE, "The drawing")
+    drawing = figure(known.image, f"the drawing “{known.title}”", PICTURE, "The drawing")
     return (
         f'<p class="sentence">{words}</p><div class="example"><div class="drawing">{drawing}'
         f'<p class="status">{credit}{source}</p></div>{shown}</div>'
         f"{status_line(texts.EXAMPLE_LIMIT)}"
     )
-
-
-def _pairs(shown: Iterable[tuple[str, *tuple[tuple[Image.Image, str], ...]]]) -> str:
-    """Prompts with pictures and a caption for each."""
-    cells = (
-        f'<div class="pair"><h3>{html.escape(prompt)}</h3><div>'
-        + "".join(_figure(image, f"{prompt}. {words}", _PICTURE, words) for image, words in pictures)
-        + "</div></div>"
-        for prompt, *pictures in shown
-    )
-    return f'<div class="pairs">{"".join(cells)}</div>'
 
 
 def moved_rows(result: WithAndWithout) -> list[list[Any]]:

@@ -67,3 +67,16 @@ LEFT_ALT, RIGHT_ALT = "the left picture: {}", "the right picture: {}"
 ORIGINAL_ALT, DRAWN_ALT = "the original: {}", "drawn by the model: {}"
 PLAY, NEXT_PAIR = "Play", "Next pair"
 NO_PAIR = "no pictures are dealt; press Play first."
+
+CHECK = "Check this model: which training images does it bring back?"
+CHECK_WHAT = (
+    "The model draws many prompts, and each drawing is compared with every training image. The command "
+    "<code>check-model</code> does the same for a LoRA or another model, with as many images as you like."
+)
+CHECK_CAPTIONS, CHECK_OWN = "training captions, by lot", "my own"
+CHECK_PROMPTS = "Prompts, one per line"
+CHECK_START = "Check the model"
+CHECK_STOPPED, CHECK_KEPT = "Stopped.", "Stopped. What was drawn until then is below."
+CHECK_COLUMNS = ("prompts", "number", "images", "copies (95% interval)", "noise signal")
+CHECK_COPIES, CHECK_CLOSEST = "Copies, the closest first", "The closest, none of them a copy"
+CHECK_MORE = "{count} more copies are in the file."

@@ -82,8 +82,8 @@ class CollectionFacts:
             return ""
         left, marked = (int(facts.get(name, 0)) for name in ("left_out", "marked"))
         return (
-            f"Images whose owners opted out, by their metadata or by lists: {left:,} were left out, and {marked:,} kept "
-            "with a mark."
+            f"Images whose owners opted out, by their metadata or by lists: {left:,} were left out, and {marked:,} "
+            "kept with a mark."
         )
 
     def counted(self, column: str) -> list[tuple[str, int]]:

@@ -1,0 +1,86 @@
+"""The tour above the tabs: three cases in a minute, started by a link in the head or by `?tour`, and a handout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from attribution_core.reports.handout import handout_page
+from ui.handler import handler
+from ui.server.lanes import ATTRIBUTION, generation
+from ui.services.tour import MEMORIZED, TourServices
+from ui.session import as_file
+from ui.widgets import tour_html as words
+from ui.widgets.in_line import line
+from ui.widgets.lazy_download import made_on_click
+
+
+def build(tour: TourServices, page: gr.Blocks) -> None:
+    """Draw the tour, out of sight, and wire it; only for a collection that has stops."""
+    kinds = tour.kinds
+    opened = gr.Button("Take the tour", elem_id="tour-open", elem_classes="unseen")
+    with gr.Column(visible=False, elem_id="tour") as panel:
+        gr.HTML(f"<p class='status'>{tour.about}</p>")
+        stops, onward = [], []
+        with gr.Walkthrough(selected=1, elem_id="tour-steps") as steps:
+            for number, kind in enumerate(kinds, 1):
+                with gr.Step(kind, id=number):
+                    stops.append(line(f"tour-{number}"))
+                    if number < len(kinds):
+                        onward.append(
+                            gr.Button(
+                                "Next",
+                                variant="primary",
+                                size="md",
+                                elem_id=f"tour-next-{number}",
+                                elem_classes="tour-next",
+                            )
+                        )
+        with gr.Row(elem_id="tour-buttons"):
+            made_on_click(
+                "Handout to print",
+                _handout(tour),
+                [],
+                elem_id="tour-handout",
+                api_name="tour_handout",
+                scale=0,
+                min_width=160,
+                size="md",
+            )
+            close = gr.Button("Close the tour", elem_id="tour-close", scale=0, min_width=140, size="md")
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    opened.click(None, None, panel, js=words.SHOW, **quiet)
+    for number, (kind, stop) in enumerate(zip(kinds, stops, strict=True), 1):
+        lane = generation(stop) if kind == MEMORIZED else {"show_progress": "minimal", **ATTRIBUTION}
+        opened.click(
+            _show(tour, kind),
+            None,
+            stop,
+            api_name=f"tour_stop_{number}",
+            api_visibility="undocumented",
+            trigger_mode="once",
+            **lane,
+        )
+    for number, button in enumerate(onward, 2):
+        button.click(None, None, steps, js=words.onward(number), **quiet)
+    close.click(None, None, panel, js=words.CLOSE, **quiet)
+    page.load(None, js=words.WATCH_ADDRESS)
+
+
+def _show(tour: TourServices, kind: str) -> Callable[[], str]:
+    @handler
+    def tour_stop() -> str:
+        return words.stop_html(tour.stop(kind))
+
+    return tour_stop
+
+
+def _handout(tour: TourServices) -> Callable[[], str]:
+    @handler
+    def tour_handout() -> str:
+        stops = [stop for kind in tour.kinds if (stop := tour.stop(kind)) is not None]
+        return as_file(handout_page(tour.collection, tour.about, stops).encode(), "handout.html")
+
+    return tour_handout
