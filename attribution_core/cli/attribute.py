@@ -164,7 +164,7 @@ def _many(
     with progress_bar("image") as show:
         run = run_batch(source, out, attributor, checker if checker.is_quick else None, options, show)
     summary = run.summary
-    left_out = [(row.name, row.problem) for row in summary.rows if row.problem]
+    left_out = [(row.name, row.problem) for row in summary.rows if row.problem] + list(summary.unread)
     for name, reason in left_out[:NAMED]:
         typer.echo(f"not attributed: {one_line(f'{name}: {reason}')}", err=True)
     if len(left_out) > NAMED:

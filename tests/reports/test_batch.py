@@ -18,16 +18,17 @@ from attribution_core.attribution.groups import group
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.cli.main import app
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.open import open_source
 from attribution_core.errors import InvalidInputError
 from attribution_core.generation.recipe import Recipe
 from attribution_core.reports.batch import folder
-from attribution_core.reports.batch.attribute import BatchOptions
+from attribution_core.reports.batch.attribute import BatchOptions, attribute_batch
 from attribution_core.reports.batch.folder import FILES, PARTS, RUN, run_batch
 from attribution_core.reports.batch.row import BatchRow
 from attribution_core.reports.batch.summary import REST, BatchSummary
 from tests.support.fakes import copying_collection, shape_image
-from tests.support.images import save_png
+from tests.support.images import encoded, save_png
 
 OPTIONS = BatchOptions(top=20, works=4, said_so=True, block=4)
 
@@ -35,6 +36,10 @@ OPTIONS = BatchOptions(top=20, works=4, said_so=True, block=4)
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     return copying_collection(tmp_path_factory.mktemp("batch") / "shapes")
+
+
+def jpeg(seed: int) -> bytes:
+    return encoded(shape_image(seed), "JPEG", quality=95)
 
 
 @pytest.fixture
@@ -170,6 +175,29 @@ def test_names_that_repeat_are_told_apart(shapes: Collection, tmp_path: Path) ->
     rows = [json.loads(line) for line in (tmp_path / "out/images.jsonl").read_text().splitlines()]
     assert [row["name"] for row in rows] == ["a.png", "a.png (2)"]
     assert [row["works"][0]["id"] for row in rows] == ["shape/0001", "shape/0002"]
+
+
+def test_a_name_that_looks_numbered_keeps_its_own_row(shapes: Collection, tmp_path: Path) -> None:
+    items = [SourceItem(name, jpeg(seed)) for seed, name in enumerate(("x", "x (2)", "x", "x", "x (2)"))]
+    rows = [row for block in attribute_batch(items, Attributor(shapes), None, OPTIONS) for row in block]
+    assert [row.name for row in rows] == ["x", "x (2)", "x (3)", "x (4)", "x (2) (2)"]
+    assert [row.works[0].id for row in rows] == [f"shape/{seed:04d}" for seed in range(5)]
+
+
+def test_a_file_name_with_a_line_separator_can_be_resumed(shapes: Collection, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a\u2028b.png", "c\u0085d.png"):
+        save_png(shape_image(3), tmp_path / "images" / name, None)
+    first, again = (run(shapes, tmp_path / "images", tmp_path / "out") for _ in range(2))
+    assert (first.kept, again.kept) == (0, 2) and first.summary.rows == again.summary.rows
+
+
+def test_the_command_names_files_of_an_archive_that_are_no_images(shapes: Collection, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("inner.zip", b"PK")
+        archive.writestr("ok.jpg", jpeg(1))
+    done = command(tmp_path / "some.zip", "--out", tmp_path / "out", "--collection", shapes.path)
+    assert done.exit_code == 0 and "not attributed: inner.zip:" in done.output
 
 
 def test_images_in_a_table_are_attributed_by_their_ids(shapes: Collection, tmp_path: Path) -> None:

@@ -116,8 +116,12 @@ def test_a_training_summary_counts_opt_outs(tmp_path: Path) -> None:
         encoder="rgb-thumbnail",
         opt_outs=OptOutOptions(files=(tmp_path / "list.txt",)),
     )
-    told = answers(tmp_path / "own")["Measures taken before and during collection"]
-    assert "1 were left out, and 0 kept" in told.words
+    told = answers(tmp_path / "own")
+    assert "1 were left out, and 0 kept" in told["Measures taken before and during collection"].words
+    assert told["Images left out"].is_known and told["Near-duplicates"].is_known
+    facts = CollectionFacts.open(tmp_path / "own")
+    assert "1 were left out, and 0 kept" in datacard(facts)
+    assert "Licences are not stated for 2 of 2 images." in json.loads(croissant(facts))["description"]
 
 
 def test_the_top_tenth_of_the_domains_is_listed(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.support.fakes import copying_collection, shape_image
 from ui.services import batch as module
 from ui.services.app import Services
 from ui.services.batch import Batch, BatchServices
+from ui.services.uploads import Kept
 from ui.tabs.batch import FILES, _drawn, _stopped
 
 
@@ -44,7 +45,7 @@ def png(seed: int) -> bytes:
 
 
 def put(own: BatchServices, name: str, data: bytes) -> str:
-    return str(own._services.uploads.keep(data, name))
+    return str(own._services.uploads.keep(Kept(data, name)))
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -148,7 +149,7 @@ def test_the_page_runs_a_batch(shapes_app: str) -> None:
 
 def test_uploads_hold_a_whole_batch(collection: Collection, tmp_path: Path) -> None:
     services = opened(collection, batch_mb=30)
-    paths = [services.uploads.keep(bytes(1_000_000), f"{k}.png") for k in range(29)]
+    paths = [services.uploads.keep(Kept(bytes(1_000_000), f"{k}.png")) for k in range(29)]
     for path in paths:
         services.uploads.file({"path": str(path), "meta": {"_type": "gradio.FileData"}}, "visit")
     assert all(path.exists() for path in paths)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, count, islice
 
 from PIL import Image
 
@@ -86,10 +85,12 @@ def attribute_batch(
 
 
 def _named(items: Iterable[SourceItem]) -> Iterator[tuple[str, SourceItem]]:
-    met: Counter[str] = Counter()
+    taken: set[str] = set()
     for item in items:
-        met[item.id] += 1
-        yield (item.id if met[item.id] == 1 else f"{item.id} ({met[item.id]})"), item
+        numbered = (f"{item.id} ({number})" for number in count(2))
+        name = next(name for name in chain([item.id], numbered) if name not in taken)
+        taken.add(name)
+        yield name, item
 
 
 def _open(name: str, item: SourceItem, options: BatchOptions, known: Mapping[str, BatchRow]) -> _Opened:

@@ -138,8 +138,9 @@ def _known(out: Path, settings: dict[str, Any]) -> dict[str, BatchRow]:
     try:
         earlier = read_json(out / RUN)["settings"]
         files = [out / ROWS, *sorted((out / PARTS).glob("[0-9]*.jsonl"))]
-        lines = [line for file in files if file.is_file() for line in file.read_text("utf-8").splitlines()]
-        rows = [BatchRow.from_dict(parse_json(line)) for line in lines]
+        # Not `splitlines`, which also splits at characters that JSON leaves as they are, such as U+2028.
+        lines = [line for file in files if file.is_file() for line in file.read_text("utf-8").split("\n")]
+        rows = [BatchRow.from_dict(parse_json(line)) for line in lines if line]
         changed = [key for key in settings if earlier.get(key) != settings[key]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(

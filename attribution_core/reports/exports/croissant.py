@@ -50,9 +50,10 @@ _CONTEXT: dict[str, Any] = {
 def croissant(facts: CollectionFacts) -> str:
     """JSON text. Its paths are those in the collection's folder, where it belongs."""
     licences = [licence_url(name) or name for name, _ in facts.counted("licence")]
-    link = facts.said("link")
+    link, unstated = facts.said("link"), facts.without("licence")
+    partly = f"Licences are not stated for {unstated:,} of {facts.images:,} images." if unstated else ""
     known = {
-        "description": facts.said("what"),
+        "description": " ".join(filter(None, (facts.said("what"), partly))),
         "license": list(dict.fromkeys(licences)),
         "creator": {"@type": "Organization", "name": facts.said("provider")}
         if facts.said("provider")

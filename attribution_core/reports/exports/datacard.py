@@ -34,11 +34,10 @@ def datacard(facts: CollectionFacts) -> str:
     """Markdown text; what the collection does not know is said so. It belongs into the collection's folder."""
     head = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in _head(facts).items())
     sides = facts.sides
-    repeated = f"{facts.works:,} groups of near-duplicates, each credited as one work." if facts.works else ""
     sections = [
         f"# {plain(facts.name)}",
         plain(facts.said("what")) or UNKNOWN,
-        f"{facts.images:,} training images{_sides(sides)}. {repeated}".rstrip(),
+        f"{facts.images:,} training images{_sides(sides)}.",
         "## Columns",
         f"Each row is one image, with {listing(('image', *facts.columns))}.",
         "## Licences",
@@ -115,7 +114,11 @@ def _sources(facts: CollectionFacts) -> str:
 
 
 def _processing(facts: CollectionFacts) -> str:
-    if not facts.skipped:
-        return UNKNOWN
-    total = sum(count for _, count in facts.skipped)
-    return f"{total:,} images were left out:\n\n{table(['reason', 'images'], facts.skipped[:_SHOWN])}"
+    parts = [facts.opt_outs, facts.near_duplicates]
+    if facts.skipped:
+        total = sum(count for _, count in facts.skipped)
+        parts += [
+            f"{total:,} files could not be used:",
+            table(["reason", "images"], facts.skipped[:_SHOWN]),
+        ]
+    return "\n\n".join(filter(None, parts)) or UNKNOWN

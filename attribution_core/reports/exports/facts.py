@@ -110,10 +110,17 @@ class CollectionFacts:
         known = [side for name in SIZE_COLUMNS for side in self.corpus.column(name) if side]
         return (min(known), max(known)) if known else None
 
-    @cached_property
-    def works(self) -> int:
-        """Number of groups of near-duplicates."""
-        return len(set(self.corpus.works.values()))
+    @property
+    def near_duplicates(self) -> str:
+        """What is known of near-duplicates; "" where nobody looked for them."""
+        groups = len(set(self.corpus.works.values()))
+        if groups:
+            return (
+                f"{groups:,} groups of near-duplicates were found; all of them are part of the training set."
+            )
+        looked = self.layout.card.get("near_duplicates")
+        threshold = looked.get("threshold") if isinstance(looked, Mapping) else None
+        return "No near-duplicates were found." if threshold is not None else ""
 
     @cached_property
     def skipped(self) -> list[tuple[str, int]]:

@@ -139,13 +139,10 @@ def summary_sections(facts: CollectionFacts) -> tuple[Section, ...]:
         Section(
             "3.3 Other processing",
             (
-                Answer("Images left out", table=_rows(("reason", "images"), facts.skipped[:_SHOWN])),
                 Answer(
-                    "Near-duplicates",
-                    f"{facts.works:,} groups were found; all of them are part of the training set."
-                    if facts.works
-                    else "",
+                    "Images left out", facts.opt_outs, _rows(("reason", "images"), facts.skipped[:_SHOWN])
                 ),
+                Answer("Near-duplicates", facts.near_duplicates),
             ),
         ),
     )
