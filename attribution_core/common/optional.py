@@ -22,6 +22,7 @@ EXTRA_OF = {
     "pymilvus": "milvus",
     "milvus_lite": "milvus",
     "pillow_heif": "heic",
+    "umap": "map",
 }
 """Top-level module -> the extra that installs it; a test compares them with pyproject.toml."""
 
