@@ -172,7 +172,7 @@ class MilvusStore:
             with plain_errors(self.address, "does not answer", "try again once it does"):
                 found = self._client.query(
                     self.name,
-                    filter=f"{start} <= id < {start + step}",
+                    filter=f"id >= {start} and id < {start + step}",
                     output_fields=["id", "row"],
                     timeout=_SEARCH_SECONDS,
                 )
