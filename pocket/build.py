@@ -20,6 +20,7 @@ from doit.dependency import JSONCodec, MD5Checker, get_file_md5
 from doit.tools import config_changed
 
 from attribution_core.analyses.artwork.lesson import LEARNING
+from attribution_core.collection import training_map
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import CARD_NAME
 from attribution_core.evidence import memorization as memorization_evidence
@@ -195,6 +196,14 @@ STAGES = (
             evidence.BATCH,
             evidence.SHIPPED,
         ],
+    ),
+    Stage(
+        "map",
+        "lay out the training images in the plane",
+        ("attribution_core map checkpoints/pocket",),
+        [_INDEX],
+        [str(_LAYOUT.map / name) for name in ("points.npy", CARD_NAME)],
+        [training_map.NEIGHBOURS, training_map.APART],
     ),
     Stage(
         "scaling",

@@ -10,6 +10,7 @@ Written for Gradio 6.31; after an upgrade, compare each part with what it replac
 | `limit_tools` | `Blocks.mcp_server_obj`: a tool for every handler, Python's spelling of values, files kept for good |
 | `keep_layers_unopened` | `ImageEditor.preprocess` and `.accept_blobs`: layers decoded unseen, and kept without end |
 | `event_data` | `EventData._data`, which its attributes hide where a caller left it out |
+| `watch_plot`, `PLOT_CHOICE` | `gr.Plot`, which has no events: `window.Plotly` and its `.js-plotly-plot` |
 | `UnknownCall` | `gradio.route_utils.FnIndexInferError`, which is otherwise answered with a traceback |
 | `safe_file_name` | `gradio_client.utils.strip_invalid_filename_characters`, as Gradio's own upload names files |
 """
@@ -40,6 +41,7 @@ from gradio_client.utils import strip_invalid_filename_characters as safe_file_n
 from ui.services.background import JOB, Job
 
 __all__ = [
+    "PLOT_CHOICE",
     "Call",
     "Turns",
     "UnknownCall",
@@ -51,6 +53,7 @@ __all__ = [
     "safe_file_name",
     "use_turns",
     "visit_of_call",
+    "watch_plot",
     "wrap_calls",
 ]
 _SWEEP_S = 5.0
@@ -409,3 +412,38 @@ def keep_layers_unopened(editor: gr.ImageEditor, most_layers: int, most_painters
 def event_data(event: gr.EventData) -> Any:
     """What a caller says of a click, unchecked; None where a handler is called without one."""
     return vars(event).get("_data")
+
+
+PLOT_CHOICE = "(chosen, ...rest) => [window.plotChoice ?? '', ...rest]"
+"""In place of the first input: what was chosen on a plot that `watch_plot` watches."""
+
+
+def watch_plot(plot: str, choose: str, most: int = 200) -> str:
+    """A script for after a figure was drawn: clicks on its points, and outlines around some, press a button.
+
+    What was chosen is then given by `PLOT_CHOICE`, as JSON of a list of [x, y]. With a mouse, dragging outlines; on a
+    touch screen it scrolls the page.
+
+    plot, choose: ids of a `gr.Plot` and a button. most: corners of an outline; of more, every second or third.
+    """
+    return f"""async () => {{
+  let plot = null;
+  for (let tries = 0; tries < 200; tries++) {{
+    plot = document.querySelector('#{plot} .js-plotly-plot');
+    if (plot?.on && window.Plotly && !plot.dataset.watched) break;
+    await new Promise((go) => setTimeout(go, 50));
+  }}
+  if (!plot?.on || plot.dataset.watched) return;
+  plot.dataset.watched = 'yes';
+  const choose = (corners) => {{
+    window.plotChoice = JSON.stringify(corners.map((place) => place.map((value) => Math.round(value))));
+    document.getElementById('{choose}').click();
+  }};
+  plot.on('plotly_click', ({{points}}) => {{ if (points.length) choose([[points[0].x, points[0].y]]); }});
+  plot.on('plotly_selected', (chosen) => {{
+    const {{x, y}} = chosen?.lassoPoints ?? {{x: [], y: []}};
+    const every = Math.ceil(x.length / {most});
+    if (x.length > 2) choose(x.map((value, k) => [value, y[k]]).filter((_, k) => k % every === 0));
+  }});
+  if (matchMedia('(hover: hover)').matches) window.Plotly.relayout(plot, {{dragmode: 'lasso'}});
+}}"""

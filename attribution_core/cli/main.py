@@ -21,6 +21,7 @@ from attribution_core.cli.export import export
 from attribution_core.cli.from_release import from_release
 from attribution_core.cli.generate import generate
 from attribution_core.cli.index import index, remove
+from attribution_core.cli.map import map_collection
 from attribution_core.cli.memorization import memorization
 from attribution_core.cli.options import AsJson
 from attribution_core.cli.report import report
@@ -145,6 +146,7 @@ app.command()(one_line_errors(export))
 app.command()(one_line_errors(from_release))
 app.command()(one_line_errors(generate))
 app.command()(one_line_errors(index))
+app.command("map")(one_line_errors(map_collection))
 app.command()(one_line_errors(memorization))
 app.command()(one_line_errors(remove))
 app.command()(one_line_errors(report))

@@ -109,6 +109,11 @@ class CollectionLayout:
         return self.folder / "examples"
 
     @property
+    def map(self) -> Path:
+        """Every training image as a point of the plane."""
+        return self.folder / "map"
+
+    @property
     def benchmark(self) -> Path:
         """Images of tuned models, whose exemplars are known."""
         return self.folder / "benchmark"

@@ -23,6 +23,7 @@ EXTRA_OF = {
     "milvus_lite": "milvus",
     "pillow_heif": "heic",
     "c2pa": "c2pa",
+    "umap": "map",
 }
 """Top-level module -> the extra that installs it; a test compares them with pyproject.toml."""
 

@@ -61,6 +61,9 @@ class Backend(Protocol):
     def finish(self, on_progress: OnProgress | None) -> None:
         """Do what search needs, once all rows are added. Called once, and not after `open`."""
 
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all rows in the order in which they were added, (b, d) at a time, as far as they were kept exactly."""
+
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first."""
 

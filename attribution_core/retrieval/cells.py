@@ -24,7 +24,7 @@ from attribution_core.common.progress import OnProgress, ProgressReporter
 from attribution_core.errors import CheckpointError
 from attribution_core.retrieval.hits import Hits, Nearest
 from attribution_core.retrieval.local import LocalFile
-from attribution_core.retrieval.planes import Planes
+from attribution_core.retrieval.planes import Planes, blocks
 from attribution_core.retrieval.rest import Rest
 
 SCANNED = 20_000
@@ -37,7 +37,6 @@ TRAINED_ON = 64
 """Rows a cell that k-means sees."""
 ROUNDS = 10
 """Of k-means."""
-_BLOCK = 20_000  # rows
 _SEED = 0
 _TINY = 1e-12
 _ARRAYS = {"ids": "<i8", "start": "<i8", "mean": "<f4", "radius": "<f4"}
@@ -97,12 +96,12 @@ class Cells:
         owner = np.repeat(np.arange(len(count)), count)
         rows.sort(ids)
         mean = np.zeros((len(count), rows.dim))
-        for some in _blocks(n):
+        for some in blocks(n):
             here, first = np.unique(owner[some], return_index=True)
             mean[here] += np.add.reduceat(rows.take(some).floats(), first, dtype=np.float64)
         mean /= count[:, None]
         radius = np.zeros(len(count))
-        for some in _blocks(n):
+        for some in blocks(n):
             apart = np.linalg.norm(rows.take(some).floats() - mean[owner[some]], axis=1)
             np.maximum.at(radius, owner[some], apart)
         return cls(rows, ids, start, mean.astype(np.float32), (radius + 1e-6).astype(np.float32))
@@ -156,6 +155,13 @@ class CellScan(LocalFile):
     def finish(self, on_progress: OnProgress | None) -> None:
         """Divide the rows into cells."""
         self._divided = Cells.divide(self._added, on_progress)
+
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all rows in the order in which they were added, (b, d) at a time."""
+        cells = self._cells
+        place = np.argsort(cells.ids)
+        for some in blocks(len(self)):
+            yield cells.rows.take(place[some]).floats()
 
     def save(self, folder: Path) -> None:
         """Write the cells."""
@@ -271,15 +277,10 @@ def _assigned(
         means = kmeans.centroids
         progress.add(len(some))
     cell = np.empty(n, np.int64)
-    for block in _blocks(n):
+    for block in blocks(n):
         cell[block] = kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0]
         progress.add(block.stop - block.start)
     return cell
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(start + _BLOCK, n))
 
 
 def _check(cells: Cells) -> None:

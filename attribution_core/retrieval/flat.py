@@ -68,6 +68,13 @@ class FlatScan(ExhaustiveScan):
             self._index.train(rows)
         self._index.add(rows)
 
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all rows in their order, (b, d) at a time."""
+        step = max(1, _DECODE_VALUES // self.dim)
+        for _, decoded in self._decoded():
+            for start in range(0, len(decoded), step):
+                yield decoded[start : start + step].copy()  # which may outlive FAISS's own memory
+
     def reserve(self, count: int) -> None:
         """Allocate memory for `count` rows, so that adding blocks never copies earlier ones."""
         self._index.codes.resize(count * self._index.code_size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import PositiveInt
 
 from attribution_core.common.arrays import unit_rows, whole
@@ -131,6 +132,10 @@ class TrainingIndex:
                     backend.delete()
             raise
         return cls(backend, encoder)
+
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all unit rows in the order of the corpus, (b, d) float32 at a time, as precise as the backend is."""
+        return self._backend.rows()
 
     def nearest(self, query: ArrayLike, top: int = 100) -> Nearest:
         """Find the nearest training images of each query, without bounds on the others.

@@ -7,6 +7,7 @@ as fast as they can be read from memory; on others, and for many queries at once
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from attribution_core.retrieval import kernels
 from attribution_core.retrieval.exhaustive import ExhaustiveScan
 
 _LARGEST = 127
+_BLOCK = 20_000  # rows
 
 Int8 = NDArray[np.int8]
 
@@ -148,6 +150,11 @@ class PlaneScan(ExhaustiveScan):
         """Append (n, d) unit rows."""
         self._planes.add(rows)
 
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all rows in their order, (b, d) at a time."""
+        for some in blocks(len(self)):
+            yield self._planes.take(some).floats()
+
     def save(self, folder: Path) -> None:
         """Write the planes."""
         with atomic_path(folder / self.FILE) as temporary:
@@ -155,6 +162,12 @@ class PlaneScan(ExhaustiveScan):
 
     def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._planes.similarities(queries, *kernels.parts_of(len(self)))
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Yield n rows in parts of which each takes little memory in float32."""
+    for start in range(0, n, _BLOCK):
+        yield slice(start, min(start + _BLOCK, n))
 
 
 def split(rows: NDArray[np.float32]) -> tuple[Int8, Int8, NDArray[np.float32]]:

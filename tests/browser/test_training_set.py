@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.corpus.search import CorpusSearch, Wanted
 from attribution_core.settings import Settings
-from tests.support.browser import choose, dismiss, generate, tab
+from tests.support.browser import choose, dismiss, generate, tab, unfold
 from tests.support.fakes import shape_image
 from tests.support.uploads import holds
 from ui.services.training_set import ALIKE, MEANT, NEAREST, PAGE
@@ -258,3 +258,25 @@ def test_is_my_work_in_here(browsed: Page, tmp_path: Path, uploads: Path) -> Non
     dismiss(browsed)
     mine.set_input_files(tmp_path / "mine.png")
     expect(answer).to_contain_text("Yes: the same picture")
+
+
+def test_the_map_is_drawn_when_it_is_opened_and_lists_what_is_chosen(browsed: Page) -> None:
+    plot = browsed.locator("#set-map .js-plotly-plot")
+    expect(plot).to_have_count(0)
+    unfold(browsed, "set-map-fold")
+    expect(browsed.locator("#set-map-words")).to_contain_text(
+        "The star is “red heart, fluent style”, placed among"
+    )
+    expect(browsed.locator("#set-map .js-plotly-plot[data-watched]")).to_have_count(1)
+    drawn = plot.evaluate("(plot) => plot._fullData.reduce((sum, trace) => sum + trace.x.length, 0)")
+    assert drawn == len(CORPUS) + 1, "every image, and the star"
+    corners = {"x": [0, 65535, 65535, 0], "y": [0, 0, 65535, 65535]}
+    plot.evaluate("(plot, lassoPoints) => plot.emit('plotly_selected', {lassoPoints})", corners)
+    found(browsed, "training images lie within your outline, those in its middle first. Page 1 of ")
+    browsed.locator("#set-after").click()
+    found(browsed, "lie within your outline, those in its middle first. Page 2 of ")
+    plot.evaluate("(plot) => plot.emit('plotly_click', {points: [{x: 30000, y: 30000}]})")
+    found(browsed, "The 24 training images around “")
+    expect(pictures(browsed)).to_have_count(24)
+    pictures(browsed).nth(1).click()
+    expect(sheet(browsed)).to_be_visible()

@@ -23,7 +23,13 @@ from tests.support.fakes import fake_collection, shape_image
 from tools.requirements import Project, files
 
 ROOT = Path(__file__).resolve().parents[2]
-PIP_NAMES = {"PIL": "pillow", "c2pa": "c2pa_python", "faiss": "faiss_cpu", "open_clip": "open_clip_torch"}
+PIP_NAMES = {
+    "PIL": "pillow",
+    "c2pa": "c2pa_python",
+    "faiss": "faiss_cpu",
+    "open_clip": "open_clip_torch",
+    "umap": "umap_learn",
+}
 
 
 def names(requirements: Iterable[str]) -> set[str]:
@@ -117,7 +123,7 @@ def test_every_import_has_its_package() -> None:
     assert {PIP_NAMES.get(module, module).lower() for module in EXTRA_OF} <= of(*DEPENDENCIES.extras)
     for module, extra in EXTRA_OF.items():
         assert PIP_NAMES.get(module, module).lower() in names(DEPENDENCIES.extras[extra]), module
-    extras = of("encoders", "generate", "plots", "datasets", "ray", "milvus", "heic", "c2pa")
+    extras = of("encoders", "generate", "plots", "datasets", "ray", "milvus", "heic", "c2pa", "map")
     assert imported("attribution_core", optional=True) <= extras
     assert (
         imported("attribution_core", optional=False) - {"grpc", "cryptography"} <= BASE | extras

@@ -171,6 +171,14 @@ def test_shares_agree_with_faiss_within_their_intervals(
     )
 
 
+def test_rows_come_back_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(milvus_store, "_INSERT_VALUES", 320)
+    rows = unit(50, 16)
+    given = list(TrainingIndex.build(rows, "milvus:vectors.db", home=tmp_path / "index").rows())
+    assert [len(block) for block in given] == [20, 20, 10]
+    np.testing.assert_allclose(np.concatenate(given), rows, atol=1e-6)
+
+
 def test_the_sample_is_even_and_the_same_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_summary, "_SAMPLE", 100)
     rows = unit(5000, 3)

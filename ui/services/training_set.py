@@ -48,12 +48,14 @@ class Found:
         said: How many are of the first kind.
         unsaid: Words that no caption has, where there are none of the first kind.
         suggestions: What to search for instead, then.
+        what: In words, where it was chosen and not searched for.
     """
 
     positions: NDArray[np.int64]
     said: int
     unsaid: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
+    what: str = ""
 
     @property
     def pages(self) -> int:
@@ -182,7 +184,9 @@ class TrainingSetServices:
         """What is in sight, in a sentence or two."""
         total, shown = len(self.services.collection.corpus), len(found.positions)
         meant, quoted = shown - found.said, f"“{place.wanted.words}”"
-        if place.like:
+        if found.what:
+            text = found.what
+        elif place.like:
             credit = self.services.collection.corpus.credit(self.position(place.like))
             name = one_line(credit.caption or credit.id)
             text = f"The {shown} training images most like “{name}”, most similar first."

@@ -15,14 +15,17 @@ from attribution_core.common.text import one_line
 from attribution_core.corpus.search import Wanted
 from attribution_core.errors import AttributionError, InvalidInputError
 from attribution_core.reports.exports.formats import EXPORTS, ExportFile
+from ui.gradio_compat import PLOT_CHOICE
 from ui.handler import as_words, handler
 from ui.server.lanes import ATTRIBUTION
 from ui.services.app import Services
 from ui.services.place import MAX_WORDS, Place, checked_words
+from ui.services.training_map import MapServices
 from ui.services.training_set import PAGE, Found, TrainingSetServices
 from ui.services.uploads import LARGEST, delete
 from ui.services.visit import Seen
 from ui.session import Session, as_file, image_file, place
+from ui.tabs import training_map
 from ui.widgets import training_set_texts as texts
 from ui.widgets.address import HERE, KEEP_PLACE
 from ui.widgets.lazy_download import made_on_click
@@ -32,6 +35,8 @@ from ui.widgets.sheet import sheet, show_sheet
 from ui.widgets.status import status_line
 
 _MOST_MAKERS = 500  # in the list of makers; a name beyond it is found by its words
+_SHOW_FOUND = """() => document.getElementById('set-words-found').scrollIntoView(
+  {behavior: 'smooth', block: 'center'})"""
 _MINE = 112  # px; longer side of the visitor's image beside the answer
 
 
@@ -53,6 +58,8 @@ def build(services: Services, session: Session) -> None:
         licence = gr.Dropdown(
             _choices(own, "licence"), value="", label=texts.LICENCE, elem_id="set-licence", scale=2
         )
+    on_map = MapServices(own)
+    choose_on_map, chosen_on_map = training_map.build(on_map, session)
     said = gr.HTML(elem_id="set-words-found")
     head = gr.HTML(elem_id="set-maker-page", visible=False)
     grid = picture_grid(label=texts.IMAGES, columns=8, elem_id="set-grid", elem_classes="known")
@@ -105,7 +112,7 @@ def build(services: Services, session: Session) -> None:
     fields = [words, creator, style, licence]
     listed_makers = frozenset(value for _, value in makers)
     number = gr.Number(1, precision=0, visible=False)  # which image; in the browser the click says it
-    listed, like = gr.State([]), gr.State("")
+    listed, like, picked = gr.State([]), gr.State(""), gr.State(None)
     address, drawn = gr.Textbox(visible=False), gr.Textbox(visible=False)
     drawings = count()  # numbers each sheet that is drawn
 
@@ -116,8 +123,8 @@ def build(services: Services, session: Session) -> None:
             for i, credit in zip(positions, credits, strict=True)
         ]
 
-    def draw(at: Place, visit: list[Seen] | None) -> list[Any]:
-        found = own.find(at)
+    def draw(at: Place, visit: list[Seen] | None, picked: Found | None = None) -> list[Any]:
+        found = picked or own.find(at)
         page = min(at.page, found.pages)
         start = (page - 1) * PAGE
         shown = found.positions[start : start + PAGE]
@@ -133,7 +140,8 @@ def build(services: Services, session: Session) -> None:
             page,
             gr.update(interactive=page > 1),
             gr.update(interactive=page < found.pages),
-            Place(at.wanted, at.like, page).address(),
+            Place(at.wanted, at.like, page).address() if picked is None else "",
+            picked,
         ]
 
     def details(position: int, at: int = 0, of: int = 1) -> list[Any]:
@@ -156,9 +164,14 @@ def build(services: Services, session: Session) -> None:
         like: str,
         page: float,
         visit: list[Seen] | None,
+        picked: Found | None,
     ) -> list[Any]:
         at = Place(_wanted(words, creator, style, licence), like or "", max(int(page), 1))
-        return draw(at, visit)
+        return draw(at, visit, picked)
+
+    @handler
+    def show_chosen(chosen: str, visit: list[Seen] | None) -> list[Any]:
+        return ["", "", "", "", "", *draw(Place(), visit, on_map.chosen(chosen or ""))]
 
     @handler
     def open_place(address: str, visit: list[Seen] | None) -> list[Any]:
@@ -215,7 +228,7 @@ def build(services: Services, session: Session) -> None:
         words = f'<div class="about">{thumbnail}{status_line(told.words)}</div>'
         return [None, words, gr.update(value=names, visible=True), told.ids.tolist()]
 
-    shown = [listed, grid, said, head, page, before, after, address]
+    shown = [listed, grid, said, head, page, before, after, address, picked]
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     searching = {**quiet, "trigger_mode": "always_last", "api_name": "browse_training_set"}
     gr.on(
@@ -225,7 +238,17 @@ def build(services: Services, session: Session) -> None:
         [like, *shown],
         **searching,
     )
-    turning = [*fields, like, page, session.ledger]
+    choose_on_map.click(
+        show_chosen,
+        [chosen_on_map, session.ledger],
+        [*fields, like, *shown],
+        js=PLOT_CHOICE,
+        api_name="choose_on_map",
+        api_visibility="undocumented",
+        trigger_mode="always_last",
+        **quiet,
+    ).success(None, js=_SHOW_FOUND)
+    turning = [*fields, like, page, session.ledger, picked]
     page.submit(turn, turning, shown, api_name="turn_page", **quiet)
     for button, step in ((before, -1), (after, 1)):
         button.click(

@@ -10,6 +10,16 @@ IMAGES = "Training images"
 BEFORE, PAGE, AFTER = "← Previous", "Page", "Next →"
 REOPEN = "Open the place in the address"
 
+MAP = "Map of the training set"
+COLOUR_BY = "Colour by"
+MAP_CHOSEN = "Show what was chosen on the map"
+MAP_HELP = (
+    "Each point is a training image; those that look alike to the encoder lie together, while directions and large "
+    "distances mean nothing. Click a point, or draw around several, to see the images below."
+)
+MAP_SAMPLE = "{:,} of the {:,} points are drawn, chosen at random; an outline lists all images in it."
+MAP_HERE = "The star is “{}”, placed among its nearest training images."
+
 MINE = "<h2>Is my work in here?</h2>"
 DROP = "Drop in your image"
 PROMISE = "Your image is compared with every training image, then forgotten at once."

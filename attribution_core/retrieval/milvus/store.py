@@ -10,6 +10,7 @@ import re
 import secrets
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,20 @@ class MilvusStore:
                 )
                 self._summary.add(block)
         self._searchable = False
+
+    def rows(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all rows in their order, (b, d) at a time. Raises `CheckpointError` if Milvus fails."""
+        self._make_searchable()
+        step = min(LARGEST, max(1, _INSERT_VALUES // self.dim))
+        for start in range(0, len(self), step):
+            with plain_errors(self.address, "does not answer", "try again once it does"):
+                found = self._client.query(
+                    self.name,
+                    filter=f"id >= {start} and id < {start + step}",
+                    output_fields=["id", "row"],
+                    timeout=_SEARCH_SECONDS,
+                )
+            yield np.array([one["row"] for one in sorted(found, key=lambda one: one["id"])], np.float32)
 
     def nearest(self, queries: NDArray[np.float32], top: int) -> Nearest:
         """Return the `top` nearest of (q, d) unit rows; of equal similarities the one that was added first.
