@@ -286,3 +286,11 @@ def remove(
         typer.echo(f"opted out: {one_line(name)}: {one_line(reason)}", err=True)
     _print_unmatched(done.unmatched_entries, done.entries, collection, "no image of the collection")
     typer.echo(f"{collection}: {done.images} removed, {len(done.collection.index)} images left")
+    if all_ids:
+        typer.echo(
+            "images removed by id come back if their folder is added again; to keep them out, name them in a list for "
+            f"`remove {collection} --opt-out FILE`",
+            err=True,
+        )
+    if done.images:
+        typer.echo("a model that was trained on a removed image has still learned from it", err=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from PIL import Image
 
@@ -31,6 +31,7 @@ from attribution_core.errors import CheckpointError, InvalidInputError, unknown_
 _PREFIX = re.compile(r"([a-z]{2,12}):(?!//)\s*(.*)", re.IGNORECASE)
 _QUOTED = re.compile(r"([\"'])(.+)\1(?:\s+#.*)?")
 _COMMENT = re.compile(r"\s+#(?:\s.*)?$")
+_BARE_LINK = re.compile(r"[\w-]+(?:\.[\w-]+)+/.+")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _COLUMNS = {
     "id": ("id", "file", "file_name", "filename", "key"),
@@ -40,7 +41,7 @@ _COLUMNS = {
     "phash": ("phash", "perceptual_hash"),
 }
 """Names of a table's column for each kind."""
-_SEVERAL = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+_SEVERAL = re.compile(r"\s*(?:[,;&/]|\b(?:and|or|with)\b)\s*", re.IGNORECASE)
 
 
 class OptOutPolicy(StrEnum):
@@ -151,8 +152,8 @@ class OptOutList:
             if (own_id := _plain(name)) in self.ids:
                 yield f"id: {own_id}", f"id: {name}"
         plain = _link(link)
-        if plain in self.links:
-            yield f"link: {plain}", f"link: {link}"
+        if plain in self.by_link:
+            yield self.by_link[plain], f"link: {link}"
         host = plain.partition("/")[0]
         for domain in (".".join(host.split(".")[k:]) for k in range(host.count(".") + 1)):
             if domain and domain in self.domains:
@@ -165,6 +166,12 @@ class OptOutList:
             for differ, near in sorted(((own ^ other).bit_count(), other) for other in self.hashes):
                 if differ <= NEAR:
                     yield f"phash: {near:016x}", f"phash: {near:016x}, {differ} of 64 bits differ"
+
+    @functools.cached_property
+    def by_link(self) -> Mapping[str, str]:
+        """The entries that are links, and ids that look like one without https://, by the link."""
+        bare = {_link(f"https://{name}"): f"id: {name}" for name in self.ids if _BARE_LINK.fullmatch(name)}
+        return {**bare, **{link: f"link: {link}" for link in self.links}}
 
     @functools.cached_property
     def by_name(self) -> Mapping[str, str]:
@@ -283,7 +290,7 @@ def _maker(name: str) -> str:
 
 
 def _link(link: str) -> str:
-    """A link without scheme, user, "www.", fragment and last slash; "" for what is no link to the web."""
+    """A link without scheme, user, "www.", fragment and last slash, percent-encoded; "" for none to the web."""
     text = link.strip()
     if not _WEB.match(text):
         return ""
@@ -291,10 +298,11 @@ def _link(link: str) -> str:
         parts = urlsplit(text)
         host = _domain(parts.hostname or "")
         port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
+        path = quote(unquote_to_bytes(parts.path.rstrip("/")))
+        query = f"?{quote(unquote_to_bytes(parts.query))}" if parts.query else ""
     except ValueError:
         return ""
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{host}{port}{parts.path.rstrip('/')}{query}"
+    return f"{host}{port}{path}{query}"
 
 
 def _listed_link(link: str) -> str:

@@ -16,10 +16,24 @@ TRAINING_USES = ("ai_generative_training", "ai_training", "data_mining")
 """Entries of a training-mining assertion that speak of a training set."""
 _REFUSED = ("notAllowed", "constrained")
 """CAWG: without more information, "constrained" is to be treated as "notAllowed"."""
-_PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*")
+_PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*", re.IGNORECASE)
 _MARKER = re.compile(r"(?<!\w)no(?:image)?ai(?!\w)", re.IGNORECASE)
-_FALSE = frozenset({"", "0", "false", "no", "none", "null", "off"})
-_TRUE = frozenset({"1", "true", "yes", "on", "prohibited", "opted out", "notallowed", "constrained"})
+_FALSE = frozenset({"", "0", "0.0", "false", "n", "no", "none", "null", "off"})
+_TRUE = frozenset(
+    {
+        "1",
+        "1.0",
+        "true",
+        "y",
+        "yes",
+        "on",
+        "prohibited",
+        "opted out",
+        "opted-out",
+        "notallowed",
+        "constrained",
+    }
+)
 _PROMPTS = frozenset(
     {"prompt", "parameters", "workflow", "AIPromptInformation", RECIPE_KEY, RECIPE_PROPERTY.partition(":")[2]}
 )
@@ -55,7 +69,7 @@ def opt_out_in_metadata(metadata: FileMetadata) -> str:
     texts = dict(_texts(metadata))
     for text in texts.values():
         if found := _PROHIBITED.search(text):
-            return f"data-mining: {found[0]}"
+            return f"data-mining: {found[0].upper()}"
     for name, text in texts.items():
         if (marker := _MARKER.search(text)) or (
             (marker := _MARKER.fullmatch(name)) and text.strip().casefold() not in _FALSE
@@ -69,7 +83,7 @@ def _opt_out_in_packet(packet: bytes) -> str:
     # Without the zero bytes, UTF-16 and UTF-32 read as ASCII.
     text = packet[:_MAX_SEARCHED].replace(b"\0", b"").decode("utf-8", "replace")
     if found := _PROHIBITED.search(text):
-        return f"data-mining: {found[0]} in damaged XMP"
+        return f"data-mining: {found[0].upper()} in damaged XMP"
     if marker := _MARKER.search(text):
         return f"noai: '{marker[0].lower()}' in damaged XMP"
     return ""

@@ -147,6 +147,26 @@ def test_each_kind_of_entry(line: str, gone: str, reason: str, photos: Path, tmp
 
 
 @pytest.mark.parametrize(
+    ("line", "link"),
+    [
+        ("ada.example/x.png", "https://www.ada.example/x.png"),
+        ("ada.example/a%20b.png", "http://ada.example/a b.png"),
+        ("https://ada.example/a b.png", "https://ada.example/a%20b.png"),
+        ("https://ada.example/ü?q=ö", "https://ada.example/%C3%BC?q=%c3%b6"),
+    ],
+)
+def test_links_match_in_every_way_they_are_written(line: str, link: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(line)
+    read = OptOutList.read([tmp_path / "list.txt"])
+    (found,) = read.matches(("x",), "", link, lambda: None)
+    assert found == (next(iter(read.written)), f"link: {link}")
+    for other in ("https://other.example/x.png", "https://ada.example/a%2520b.png", ""):
+        assert not read.match(("x",), "", other, lambda: None)
+    # An id that looks like a link is an id first.
+    assert OptOutList(ids=frozenset({"a.b/x.png"})).match(("a.b/x.png",), "", "", lambda: None)
+
+
+@pytest.mark.parametrize(
     ("line", "entry"),
     [
         ("i11.png # note", "id: i11.png"),
@@ -269,9 +289,18 @@ def test_lists_are_tables_too_and_several_count_together(tmp_path: Path) -> None
 
 
 def test_one_of_several_makers_is_enough() -> None:
-    for credit in ("Ada", "Ben and Ada", "Ben, Ada; Cleo", "ADA & Ben"):
+    for credit in (
+        "Ada",
+        "Ben and Ada",
+        "Ben, Ada; Cleo",
+        "ADA & Ben",
+        "Ada / Ben",
+        "Ben/Ada",
+        "Ada with Ben",
+        "Ben or Ada",
+    ):
         assert OptOutList(makers=frozenset({"ada"})).match((), credit, "", lambda: None), credit
-    assert not OptOutList(makers=frozenset({"ada"})).match((), "Adam, Canada", "", lambda: None)
+    assert not OptOutList(makers=frozenset({"ada"})).match((), "Adam, Canada, Ada Orwith", "", lambda: None)
     assert OptOutList(makers=frozenset({"simon and garfunkel"})).match(
         (), "Simon and Garfunkel", "", lambda: None
     )

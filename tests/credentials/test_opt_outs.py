@@ -36,13 +36,14 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
         ("DMI-PROHIBITED-GENAIMLTRAINING", True),
         ("DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", True),
         ("DMI-PROHIBITED-SEECONSTRAINT", True),
+        ("dmi-prohibited", True),
         ("DMI-ALLOWED", False),
         ("DMI-UNSPECIFIED", False),
     ],
 )
 def test_plus_data_mining(write: Any, value: str, refused: bool) -> None:
     data = write(shape_image(1), xmp=packet({"plus:DataMining": VOCABULARY + value}))
-    assert declared_in(data).opt_out == (f"data-mining: {value}" if refused else "")
+    assert declared_in(data).opt_out == (f"data-mining: {value.upper()}" if refused else "")
 
 
 def test_plus_data_mining_as_an_attribute_and_behind_the_pixels() -> None:
@@ -222,12 +223,27 @@ def test_what_is_no_opt_out(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["true", "1", "YES", "noai", "index, noimageai", VOCABULARY + "DMI-PROHIBITED"]
+    "text",
+    [
+        "true",
+        "1",
+        "YES",
+        "noai",
+        "index, noimageai",
+        VOCABULARY + "DMI-PROHIBITED",
+        "1.0",
+        "y",
+        "opted-out",
+        "Opted out",
+        "dmi-prohibited",
+    ],
 )
 def test_a_row_says_so(text: str) -> None:
     assert opt_out_in_cell(text) == f"row: {text}"
 
 
-@pytest.mark.parametrize("text", ["", "false", "0", "No", "all, follow", VOCABULARY + "DMI-ALLOWED", "none"])
+@pytest.mark.parametrize(
+    "text", ["", "false", "0", "0.0", "n", "No", "all, follow", VOCABULARY + "DMI-ALLOWED", "none"]
+)
 def test_a_row_does_not(text: str) -> None:
     assert opt_out_in_cell(text) == ""
