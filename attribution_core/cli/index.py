@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FACTORIES = "Flat, SQfp16, SQ8x2, IVF or auto: SQ8x2 for up to 200,000 images, else IVF; default: auto."
 NAMED = 20
 """How many skipped images are named on the screen; skipped.json names all."""
+NAMED_ENTRIES = 5
+"""How many entries of opt-out lists that name no image are named; unmatched_opt_outs.json names all."""
 
 
 def index(
@@ -193,8 +195,16 @@ def factory_or_store(factory: str | None, store: str | None) -> str:
 def _print_report(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
     from attribution_core.collection.layout import OPTED_OUT
 
+    if report.refused:
+        typer.echo(f"left out before, and still so: {report.refused:,}, see {out / OPTED_OUT}", err=True)
     _print_files("skipped ", report.skipped, out / "skipped.json")
-    _print_files("opted out: ", report.opted_out, out / OPTED_OUT)
+    _print_files("opted out: ", report.opted_out[report.refused :], out / OPTED_OUT)
+    what = "no image, or only some that were left out before" if report.refused else "no image"
+    _print_unmatched(report.unmatched_entries, report.entries, out, what)
+    if report.listed:
+        what = "1 listed image is" if report.listed == 1 else f"{report.listed:,} listed images are"
+        them = "it" if report.listed == 1 else "them"
+        typer.echo(f"{what} already in; take {them} out with `remove {out} --opt-out FILE`", err=True)
     _print_files("note: ", report.notes, None)
     _print_files("not read: ", report.unread, out / "unread.json")
     if joined and (report.unmatched_rows or report.unmatched_images):
@@ -236,6 +246,23 @@ def _print_files(word: str, files: Sequence[Skipped], listing: Path | None) -> N
         typer.echo(f"... and {len(files) - NAMED:,} more{where}", err=True)
 
 
+def _print_unmatched(unmatched: Mapping[str, str], total: int, out: Path, what: str) -> None:
+    """Print the first entries of opt-out lists that name no image. total: of all. what: what they name."""
+    from attribution_core.collection.layout import UNMATCHED_ENTRIES
+
+    if not unmatched:
+        return
+    words = [
+        f"'{one_line(entry):.80}'" + (f" (did you mean `{one_line(hint):.80}`?)" if hint else "")
+        for entry, hint in list(unmatched.items())[:NAMED_ENTRIES]
+    ]
+    rest = len(unmatched) - NAMED_ENTRIES
+    more = f" and {rest:,} more, all in {out / UNMATCHED_ENTRIES}" if rest > 0 else ""
+    verb = "names" if len(unmatched) == 1 else "name"
+    count = f"{len(unmatched):,} of {total:,} entries of the opt-out lists {verb} {what}"
+    typer.echo(f"{count}: {', '.join(words)}{more}", err=True)
+
+
 def remove(
     collection: Annotated[Path, typer.Argument(help="A collection built by 'index'.")],
     ids: Annotated[
@@ -257,4 +284,13 @@ def remove(
     done = remove_images(collection, all_ids, opt_outs=opt_out or ())
     for name, reason in list(done.opted_out.items())[:NAMED]:
         typer.echo(f"opted out: {one_line(name)}: {one_line(reason)}", err=True)
+    _print_unmatched(done.unmatched_entries, done.entries, collection, "no image of the collection")
     typer.echo(f"{collection}: {done.images} removed, {len(done.collection.index)} images left")
+    if all_ids:
+        typer.echo(
+            "images removed by id come back if their folder is added again; to keep them out, name them in a list for "
+            f"`remove {collection} --opt-out FILE`",
+            err=True,
+        )
+    if done.images:
+        typer.echo("a model that was trained on a removed image has still learned from it", err=True)

@@ -28,11 +28,20 @@ from attribution_core.collection.layout import (
     SKIPPED,
     SUMMARY,
     UNMATCHED,
+    UNMATCHED_ENTRIES,
     UNREAD,
     CollectionLayout,
     exclusive,
 )
-from attribution_core.collection.opt_outs import OptOutList, OptOutOptions, Screen, left_out
+from attribution_core.collection.opt_outs import (
+    ListUse,
+    OptOutList,
+    OptOutOptions,
+    Screen,
+    left_out,
+    matches_in,
+    write_unmatched,
+)
 from attribution_core.collection.options import Engine, EngineKind, IndexOptions
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
@@ -58,7 +67,7 @@ REPEATED_ID = (
 )
 ENCODING = "encoding images"
 """Stage of the progress of a build that counts images read, before they are indexed."""
-_OWN_FILES = {LOCK, OPTED_OUT, SKIPPED, UNMATCHED, UNREAD}
+_OWN_FILES = {LOCK, OPTED_OUT, SKIPPED, UNMATCHED, UNMATCHED_ENTRIES, UNREAD}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
@@ -82,7 +91,8 @@ def build_collection(
 
     Unreadable images are skipped and listed in `out`/skipped.json; rows and images without each other in
     `out`/unmatched.json; files of the source that are not its images in `out`/unread.json; images that are left out
-    because their owners opted out, now or by earlier calls, in `out`/opted_out.json.
+    because their owners opted out, now or by earlier calls, in `out`/opted_out.json; entries of opt-out lists that name
+    no image in `out`/unmatched_opt_outs.json.
 
     Args:
         images: A folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data
@@ -375,6 +385,9 @@ class Build:
                 f"none of the {len(skipped)} files in '{self.source.title}' can be read as an image; "
                 f"'{layout.folder / SKIPPED}' says why for each."
             )
+        use = self._use_of_lists(waiting)
+        listed = matches_in(layout, use, marked=False) if not new and use.lists.digest else {}
+        unmatched_entries = write_unmatched(layout, use)
         if new:
             pair.save(layout.mappers())
             if borrow:
@@ -411,7 +424,21 @@ class Build:
             self.join.table.unnamed if self.join else 0,
             self.join.table.unused if self.join else (),
             tuple(Skipped(name, reason) for name, reason in left.items()),
+            len(self.refused),
+            len(listed),
+            len(use.lists.written),
+            unmatched_entries,
         )
+
+    def _use_of_lists(self, waiting: list[dict[str, Any]]) -> ListUse:
+        """Which entries of the opt-out lists came up among new images, and among those left out before."""
+        use = ListUse(self.screen.lists)
+        for shard in waiting:
+            entries = shard.get("entries", {"named": (), "makers": ()})
+            use.named.update(entries["named"])
+            use.makers.update(entries["makers"])
+        use.recall(self.screen.before)
+        return use
 
     def _write_lists(
         self,

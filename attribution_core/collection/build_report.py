@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from attribution_core.collection.collection import Collection
 
@@ -23,7 +24,10 @@ class IndexReport:
     were in the collection already. notes: images of which something could not be read. unmatched_rows,
     unmatched_images: rows of the metadata without an image, images without a row. unread: files of the source that are
     not its images. unnamed_rows: how many rows of the metadata name no image. unused_columns: columns of the metadata
-    that fill none of the corpus's. opted_out: images that were left out because their owners opted out, and why.
+    that fill none of the corpus's. opted_out: images that were left out because their owners opted out, and why;
+    the first `refused` of them were left out by earlier calls. listed: how many images of the collection a list names
+    though they are in it without a mark. entries: how many entries the lists have. unmatched_entries: those that name
+    no image -> what may have been meant, or "".
     """
 
     collection: Collection
@@ -38,6 +42,10 @@ class IndexReport:
     unnamed_rows: int = 0
     unused_columns: tuple[str, ...] = ()
     opted_out: tuple[Skipped, ...] = ()
+    refused: int = 0
+    listed: int = 0
+    entries: int = 0
+    unmatched_entries: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def marked(self) -> int:

@@ -26,7 +26,14 @@ from attribution_core.collection.layout import (
     CollectionLayout,
     exclusive,
 )
-from attribution_core.collection.opt_outs import OptOutList, left_out, matches_in, opt_out_facts
+from attribution_core.collection.opt_outs import (
+    ListUse,
+    OptOutList,
+    left_out,
+    matches_in,
+    opt_out_facts,
+    write_unmatched,
+)
 from attribution_core.common.cards import CARD_NAME, verify_files, write_card
 from attribution_core.common.files import atomic_path, make_folder, write_array_atomic, write_json_atomic
 from attribution_core.common.json_text import read_json
@@ -40,11 +47,17 @@ from attribution_core.retrieval.index import TrainingIndex
 
 @dataclass(frozen=True)
 class Removed:
-    """The result of `remove_images`. images: how many were removed. opted_out: image -> reason, for those on a list."""
+    """The result of `remove_images`.
+
+    images: how many were removed. opted_out: image -> reason, for those on a list. entries: how many entries the lists
+    have. unmatched_entries: those that name no image -> what may have been meant, or "".
+    """
 
     collection: Collection
     images: int
     opted_out: Mapping[str, str] = field(default_factory=dict)
+    entries: int = 0
+    unmatched_entries: Mapping[str, str] = field(default_factory=dict)
 
 
 def indexed_layout(folder: Path, changing: bool = True) -> CollectionLayout:
@@ -110,19 +123,23 @@ def remove_images(
             )
         if not ids and not opt_outs:
             raise InvalidInputError("no ids were given; say which images to remove.")
-        listed = matches_in(layout, lists) if opt_outs else {}
+        use = ListUse(lists)
+        listed = matches_in(layout, use) if opt_outs else {}
         without = (set(ids) | set(listed)) & known
-        if not without:
-            return Removed(Collection.open(folder), len(set(ids)))
         if len(without) == len(known):
             raise InvalidInputError(
                 f"that would remove all {len(known):,} images of '{folder}'; delete the folder."
             )
+        before = left_out(layout)
+        use.recall(before)
+        unmatched = write_unmatched(layout, use) if opt_outs else {}
+        if not without:
+            return Removed(Collection.open(folder), len(set(ids)), {}, len(lists.written), unmatched)
         write_json_atomic(layout.removing, sorted(without))
-        record_left_out(layout, {**left_out(layout), **listed})
+        record_left_out(layout, {**before, **listed})
         collection = publish(layout, without=without)
         layout.removing.unlink(missing_ok=True)
-        return Removed(collection, len(without), listed)
+        return Removed(collection, len(without), listed, len(lists.written), unmatched)
 
 
 def record_left_out(layout: CollectionLayout, reasons: Mapping[str, str]) -> None:

@@ -21,6 +21,8 @@ SKIPPED, UNMATCHED, UNREAD = "skipped.json", "unmatched.json", "unread.json"
 """Lists that a build leaves: images that were skipped, rows and images without the other, files that were not read."""
 OPTED_OUT = "opted_out.json"
 """The images that were left out because their owners opted out: a list of {"file": id, "reason": "kind: what"}."""
+UNMATCHED_ENTRIES = "unmatched_opt_outs.json"
+"""Entries of opt-out lists that name no image: a list of {"entry": as written, "hint": what may have been meant}."""
 LOCK = ".lock"
 _BUILDING, _FEATURES = "building", "features"
 _PARTS = ("corpus", _FEATURES, "index")

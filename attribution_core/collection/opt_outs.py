@@ -8,19 +8,19 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from PIL import Image
 
-from attribution_core.collection.layout import OPTED_OUT, CollectionLayout
+from attribution_core.collection.layout import OPTED_OUT, UNMATCHED_ENTRIES, CollectionLayout
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.common.cells import as_text
-from attribution_core.common.files import sha256_file
+from attribution_core.common.files import sha256_file, write_json_atomic
 from attribution_core.common.json_text import read_json
 from attribution_core.common.tables import SUFFIXES, Table, plain_name
 from attribution_core.common.text_files import read_lines
@@ -29,6 +29,9 @@ from attribution_core.credentials.opt_outs import opt_out_in_cell
 from attribution_core.errors import CheckpointError, InvalidInputError, unknown_name
 
 _PREFIX = re.compile(r"([a-z]{2,12}):(?!//)\s*(.*)", re.IGNORECASE)
+_QUOTED = re.compile(r"([\"'])(.+)\1(?:\s+#.*)?")
+_COMMENT = re.compile(r"\s+#(?:\s.*)?$")
+_BARE_LINK = re.compile(r"[\w-]+(?:\.[\w-]+)+/.+")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _COLUMNS = {
     "id": ("id", "file", "file_name", "filename", "key"),
@@ -38,7 +41,7 @@ _COLUMNS = {
     "phash": ("phash", "perceptual_hash"),
 }
 """Names of a table's column for each kind."""
-_SEVERAL = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+_SEVERAL = re.compile(r"\s*(?:[,;&/]|\b(?:and|or|with)\b)\s*", re.IGNORECASE)
 
 
 class OptOutPolicy(StrEnum):
@@ -80,7 +83,10 @@ class OptOutOptions:
 
 @dataclass(frozen=True)
 class OptOutList:
-    """Entries of lists, in a form to compare with. digest: of the files; "" without any."""
+    """Entries of lists, in a form to compare with.
+
+    digest: of the files; "" without any. written: entry, as "kind: its form to compare with" -> as it is in its list.
+    """
 
     ids: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
@@ -88,17 +94,20 @@ class OptOutList:
     makers: frozenset[str] = frozenset()
     hashes: tuple[int, ...] = ()
     digest: str = ""
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, files: Iterable[Path | str]) -> OptOutList:
         """Read lists: text with one entry a line, or CSV, Parquet or JSON with a column for each kind.
 
         A line is an id or a link, or says what it is: "domain: example.org", "maker: Ada", "phash: ff00...", "id: a:b".
-        Lines that begin with # are comments. A table has columns named after the kinds, or "kind" and "value".
+        What follows # is a comment, at the start of a line or between spaces. A table has columns named after the
+        kinds, or "kind" and "value".
 
         Raises `InvalidInputError` if a file cannot be read, is empty, or has an entry of an unknown kind.
         """
         entries: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        written: dict[str, str] = {}
         digest = hashlib.sha256()
         for file in files:
             path = Path(file)
@@ -109,9 +118,12 @@ class OptOutList:
                 )
             for kind, value in found:
                 try:
-                    entries[kind].add(_NORMAL[kind](value))
+                    plain = _NORMAL[kind](value)
                 except InvalidInputError as error:
                     raise InvalidInputError(f"the opt-out list '{path}' cannot be used: {error}") from error
+                entries[kind].add(plain)
+                bare = kind in (Kind.ID, Kind.LINK)
+                written.setdefault(f"{kind}: {plain}", value if bare else f"{kind}: {value}")
             digest.update(sha256_file(path).encode())
         return cls(
             frozenset(entries[Kind.ID]),
@@ -120,40 +132,102 @@ class OptOutList:
             frozenset(entries[Kind.MAKER]),
             tuple(sorted(int(text, 16) for text in entries[Kind.PHASH])),
             digest.hexdigest() if any(entries.values()) else "",
+            written,
         )
 
     def match(
         self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
     ) -> str:
-        """Return "kind: entry" of the first entry that names an image, or "".
+        """Return "kind: what it says" of the first entry that names an image, or ""; arguments as for `matches`."""
+        return next((reason for _, reason in self.matches(ids, creator, link, picture)), "")
+
+    def matches(
+        self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield all entries that name an image, as in `written`, each with "kind: what it says".
 
         ids: by which it goes. creator, link: of its credit. picture: called only if the list has hashes.
         """
         for name in ids:
-            if _plain(name) in self.ids:
-                return f"id: {name}"
+            if (own_id := _plain(name)) in self.ids:
+                yield f"id: {own_id}", f"id: {name}"
         plain = _link(link)
-        if plain in self.links:
-            return f"link: {link}"
+        if plain in self.by_link:
+            yield self.by_link[plain], f"link: {link}"
         host = plain.partition("/")[0]
         for domain in (".".join(host.split(".")[k:]) for k in range(host.count(".") + 1)):
             if domain and domain in self.domains:
-                return f"domain: {domain}"
-        for maker in (creator, *_SEVERAL.split(creator)) if self.makers else ():
-            if _maker(maker) in self.makers:
-                return f"maker: {maker}"
+                yield f"domain: {domain}", f"domain: {domain}"
+        for maker in _makers(creator) if self.makers else ():
+            if (person := _maker(maker)) in self.makers:
+                yield f"maker: {person}", f"maker: {maker}"
         if self.hashes and (image := picture()) is not None:
             own = perceptual_hash(image)
-            differ, near = min(((own ^ other).bit_count(), other) for other in self.hashes)
-            if differ <= NEAR:
-                return f"phash: {near:016x}, {differ} of 64 bits differ"
-        return ""
+            for differ, near in sorted(((own ^ other).bit_count(), other) for other in self.hashes):
+                if differ <= NEAR:
+                    yield f"phash: {near:016x}", f"phash: {near:016x}, {differ} of 64 bits differ"
+
+    @functools.cached_property
+    def by_link(self) -> Mapping[str, str]:
+        """The entries that are links, and ids that look like one without https://, by the link."""
+        bare = {_link(f"https://{name}"): f"id: {name}" for name in self.ids if _BARE_LINK.fullmatch(name)}
+        return {**bare, **{link: f"link: {link}" for link in self.links}}
+
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, str]:
+        """The entries that are ids, by the maker's name that they may be."""
+        return {_maker(name): f"id: {name}" for name in self.ids}
+
+
+@dataclass
+class ListUse:
+    """Which entries of lists came up among images, as in `OptOutList.written`.
+
+    named: those that name an image. makers: ids that are a maker's name, and may have been meant so.
+    """
+
+    lists: OptOutList
+    named: set[str] = field(default_factory=set)
+    makers: set[str] = field(default_factory=set)
+
+    def see(
+        self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
+    ) -> list[str]:
+        """Note the entries that name an image, and return their reasons; arguments as for `OptOutList.matches`."""
+        found = list(self.lists.matches(ids, creator, link, picture))
+        self.named.update(entry for entry, _ in found)
+        by_name = self.lists.by_name
+        self.makers.update(by_name[name] for name in map(_maker, _makers(creator)) if name in by_name)
+        return [reason for _, reason in found]
+
+    def recall(self, left_out: Mapping[str, str]) -> None:
+        """Note what names images that were left out before, of which only id and reason are known."""
+        for name, reason in left_out.items():
+            kind, _, said = reason.partition(": ")
+            links = {"link": said, "domain": f"https://{said}"}
+            ids = (name, said) if kind == "id" else (name,)
+            self.see(ids, said if kind == "maker" else "", links.get(kind, ""), lambda: None)
+            self.named.add(reason.partition(",")[0])  # a perceptual hash
+
+    def unseen(self) -> None:
+        """Note that an image was not opened, so that nobody knows which hashes name it."""
+        self.named.update(f"phash: {number:016x}" for number in self.lists.hashes)
+
+    def unmatched(self) -> dict[str, str]:
+        """Return the entries that name no image: as written -> what may have been meant, or ""."""
+        return {
+            text: f"maker: {text}" if entry in self.makers else ""
+            for entry, text in self.lists.written.items()
+            if entry not in self.named
+        }
 
 
 def _lines(path: Path) -> Iterable[tuple[Kind, str]]:
-    for line in read_lines(path, "the opt-out list"):
-        if line.startswith("#"):
+    for whole in read_lines(path, "the opt-out list"):
+        if whole.startswith("#"):
             continue
+        quoted = _QUOTED.fullmatch(whole)
+        line = quoted[2].strip() if quoted else _COMMENT.sub("", whole)
         prefixed = _PREFIX.fullmatch(line)
         if prefixed is None:
             yield (Kind.LINK if _WEB.match(line) else Kind.ID), line
@@ -206,12 +280,17 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
+def _makers(creator: str) -> tuple[str, ...]:
+    """A credit as a whole, and each maker of several."""
+    return creator, *_SEVERAL.split(creator)
+
+
 def _maker(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def _link(link: str) -> str:
-    """A link without scheme, user, "www.", fragment and last slash; "" for what is no link to the web."""
+    """A link without scheme, user, "www.", fragment and last slash, percent-encoded; "" for none to the web."""
     text = link.strip()
     if not _WEB.match(text):
         return ""
@@ -219,10 +298,11 @@ def _link(link: str) -> str:
         parts = urlsplit(text)
         host = _domain(parts.hostname or "")
         port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
+        path = quote(unquote_to_bytes(parts.path.rstrip("/")))
+        query = f"?{quote(unquote_to_bytes(parts.query))}" if parts.query else ""
     except ValueError:
         return ""
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{host}{port}{parts.path.rstrip('/')}{query}"
+    return f"{host}{port}{path}{query}"
 
 
 def _listed_link(link: str) -> str:
@@ -291,16 +371,31 @@ class Screen:
 
         name: its id in the collection. text: columns of its row. image: what `shards.encode` gave; None before that.
         """
-
-        def picture() -> Image.Image | None:
-            return None if image is None else Image.open(io.BytesIO(image["image"]["bytes"]))
-
         return (
             opt_out_in_cell(text.get("opted_out", ""))
             or (image or {}).get("opted_out", "")
-            or self.lists.match((name, item.id), text.get("creator", ""), text.get("link", ""), picture)
+            or self.lists.match(
+                (name, item.id), text.get("creator", ""), text.get("link", ""), _picture(image)
+            )
             or self.before.get(name, "")
         )
+
+    def note(
+        self,
+        use: ListUse,
+        name: str,
+        item: SourceItem,
+        text: Mapping[str, str],
+        image: Mapping[str, Any] | None,
+    ) -> None:
+        """Note which entries of the lists name an image; arguments as for `reason`."""
+        use.see((name, item.id), text.get("creator", ""), text.get("link", ""), _picture(image))
+        if image is None:
+            use.unseen()
+
+
+def _picture(image: Mapping[str, Any] | None) -> Callable[[], Image.Image | None]:
+    return lambda: None if image is None else Image.open(io.BytesIO(image["image"]["bytes"]))
 
 
 def left_out(layout: CollectionLayout) -> dict[str, str]:
@@ -329,17 +424,28 @@ def opt_out_facts(layout: CollectionLayout) -> dict[str, Any]:
     return {"left_out": len(reasons), "marked": marked, "reasons": dict(sorted(kinds.items()))}
 
 
-def matches_in(layout: CollectionLayout, lists: OptOutList) -> dict[str, str]:
-    """Return the images of a collection that lists name: id -> reason."""
+def matches_in(layout: CollectionLayout, use: ListUse, marked: bool = True) -> dict[str, str]:
+    """Return the images of a collection that lists name: id -> reason. marked: whether to include marked ones."""
     from attribution_core.corpus.corpus import Corpus
 
     corpus = Corpus.open(layout.corpus)
-    rows = zip(*(corpus.column(name) for name in ("id", "creator", "link")), strict=True)
-    found = {
-        name: lists.match((name,), creator, link, functools.partial(_stored, corpus, position))
-        for position, (name, creator, link) in enumerate(rows)
-    }
-    return {name: reason for name, reason in found.items() if reason}
+    rows = zip(*(corpus.column(name) for name in ("id", "creator", "link", "opted_out")), strict=True)
+    found: dict[str, str] = {}
+    for position, (name, creator, link, mark) in enumerate(rows):
+        reasons = use.see((name,), creator, link, functools.partial(_stored, corpus, position))
+        if reasons and (marked or not mark):
+            found[name] = reasons[0]
+    return found
+
+
+def write_unmatched(layout: CollectionLayout, use: ListUse) -> dict[str, str]:
+    """List the entries that name no image in the collection's folder, if any, and return them as `unmatched` does."""
+    unmatched, path = use.unmatched(), layout.folder / UNMATCHED_ENTRIES
+    if unmatched:
+        write_json_atomic(path, [{"entry": entry, "hint": hint} for entry, hint in unmatched.items()])
+    else:
+        path.unlink(missing_ok=True)
+    return unmatched
 
 
 def _stored(corpus: Any, position: int) -> Image.Image | None:

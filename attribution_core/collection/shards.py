@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
-from attribution_core.collection.opt_outs import Screen
+from attribution_core.collection.opt_outs import ListUse, Screen
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.metadata import Join
 from attribution_core.common.cells import UNREADABLE
@@ -138,12 +138,15 @@ def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, wor
         "joined": {},
         "unmatched": [],
     }
+    use = ListUse(screen.lists)
     for k, ((name, item), result) in enumerate(zip(items, encoded.images, strict=True)):
         row = join.row(name, item.id, item.names) if join else None
         if row is not None:
             summary["joined"][row] = name
         text = text_of(item, join, row)
-        reason = screen.reason(name, item, text, None if isinstance(result, str) else result)
+        image = None if isinstance(result, str) else result
+        reason = screen.reason(name, item, text, image)
+        screen.note(use, name, item, text, image)
         if reason and screen.leaves_out:
             summary["opted_out"].append({"file": name, "reason": reason})
             continue
@@ -164,6 +167,7 @@ def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, wor
         own = {column: result[column] for column in SIZE_COLUMNS}
         picture = {**result["image"], "path": f"{name}.webp"}
         rows.append({**text, **own, "opted_out": reason, "id": name, "image": picture})
+    summary["entries"] = {"named": sorted(use.named), "makers": sorted(use.makers)}
     if rows:
         Corpus.write(work / f"{number:05d}.parquet", rows)
         for suffix, values in ((PIXELS, encoded.pixels), (FEATURES, encoded.features)):

@@ -276,7 +276,8 @@ def read_recipe(source: Path | str | bytes) -> dict[str, Any] | None:
             text = getattr(image, "text", {}).get(RECIPE_KEY)
             if text is None:
                 text = next(
-                    iter(xmp_packets.properties_of(image).get(RECIPE_PROPERTY.partition(":")[2], ())), ""
+                    iter((xmp_packets.properties_of(image) or {}).get(RECIPE_PROPERTY.partition(":")[2], ())),
+                    "",
                 )
             recipe = parse_json(text) if text and len(text) <= RECIPE_BYTES else None
     except Exception as error:

@@ -29,11 +29,16 @@ _LONGEST = 20_000  # characters of one text
 
 @dataclass(frozen=True)
 class FileMetadata:
-    """What a file carries. xmp: the packet, as it is. properties: of `xmp.properties_of`. texts: name -> text."""
+    """What a file carries.
+
+    xmp: the packet, as it is. properties: of `xmp.properties_of`. texts: name -> text. unparsed: whether there is a
+    packet that cannot be parsed.
+    """
 
     xmp: bytes = b""
     properties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    unparsed: bool = False
 
 
 def read_metadata(data: bytes, limits: Limits = LIMITS) -> FileMetadata:
@@ -53,10 +58,12 @@ def read_metadata(data: bytes, limits: Limits = LIMITS) -> FileMetadata:
                         texts |= read(image)
                     except Exception:  # one damaged block does not hide the others
                         continue
+                properties = properties_of(image)
                 return FileMetadata(
                     packet_of(image),
-                    properties_of(image),
+                    properties or {},
                     {name: replace_surrogates(text)[:_LONGEST] for name, text in texts.items() if text},
+                    properties is None,
                 )
         except Exception:  # decoders raise all kinds
             return FileMetadata()

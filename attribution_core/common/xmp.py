@@ -52,23 +52,25 @@ def packet(properties: Mapping[str, str]) -> bytes:
 
 
 def packet_of(image: Image.Image) -> bytes:
-    """Return an opened image's packet; b"" if it has none, or one of more than `MAX_READ` bytes."""
+    """Return an opened image's packet as it is, however long or damaged; b"" if it has none."""
     found = image.info.get("xmp") or getattr(image, "tag_v2", {}).get(_TIFF_TAG) or b""
-    data = found.encode() if isinstance(found, str) else bytes(found)
-    return data if len(data) <= MAX_READ else b""
+    return found.encode(errors="replace") if isinstance(found, str) else bytes(found)
 
 
-def properties_of(image: Image.Image) -> dict[str, tuple[str, ...]]:
+def properties_of(image: Image.Image) -> dict[str, tuple[str, ...]] | None:
     """Return an opened image's properties: name without prefix -> texts, several for a list.
 
-    Empty if there is no packet or it cannot be read: damaged, too large, or with entities or too many levels.
+    Empty without a packet; None if it cannot be parsed: damaged, too large, or with entities or too many levels.
     """
-    if not packet_of(image):
+    data = packet_of(image)
+    if not data:
         return {}
+    if len(data) > MAX_READ:
+        return None
     try:
         root = image.getxmp()
-    except (ValueError, SyntaxError, RecursionError):  # what the parser raises
-        return {}
+    except (ValueError, SyntaxError, RecursionError, TypeError):  # the parser's; a TIFF's packet may be a str
+        return None
     found: dict[str, tuple[str, ...]] = {}
     for description in _list(_child(_child(_child(root, "xmpmeta") or root, "RDF"), "Description")):
         for name, value in (description if isinstance(description, dict) else {}).items():

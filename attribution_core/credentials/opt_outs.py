@@ -16,14 +16,30 @@ TRAINING_USES = ("ai_generative_training", "ai_training", "data_mining")
 """Entries of a training-mining assertion that speak of a training set."""
 _REFUSED = ("notAllowed", "constrained")
 """CAWG: without more information, "constrained" is to be treated as "notAllowed"."""
-_PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*")
+_PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*", re.IGNORECASE)
 _MARKER = re.compile(r"(?<!\w)no(?:image)?ai(?!\w)", re.IGNORECASE)
-_FALSE = frozenset({"", "0", "false", "no", "none", "null", "off"})
-_TRUE = frozenset({"1", "true", "yes", "on", "prohibited", "opted out", "notallowed", "constrained"})
+_FALSE = frozenset({"", "0", "0.0", "false", "n", "no", "none", "null", "off"})
+_TRUE = frozenset(
+    {
+        "1",
+        "1.0",
+        "true",
+        "y",
+        "yes",
+        "on",
+        "prohibited",
+        "opted out",
+        "opted-out",
+        "notallowed",
+        "constrained",
+    }
+)
 _PROMPTS = frozenset(
     {"prompt", "parameters", "workflow", "AIPromptInformation", RECIPE_KEY, RECIPE_PROPERTY.partition(":")[2]}
 )
 """Texts of image generators, in which the words would be part of a prompt."""
+_MAX_SEARCHED = 20_000_000
+"""Bytes of a packet that cannot be parsed in which the words are looked for."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +52,16 @@ class Declared:
 
 def declared_in(data: bytes) -> Declared:
     """Look for an opt-out in a file: PLUS data mining, C2PA training-mining assertions, noai markers."""
-    said = opt_out_in_metadata(read_metadata(data))
+    metadata = read_metadata(data)
+    said = opt_out_in_metadata(metadata)
     if said:
         return Declared(said)
+    notes = ["its XMP was not read: it is damaged, too long or has entities"] if metadata.unparsed else []
     try:
-        manifest = read_manifest(data, kind_of(data))
+        said = opt_out_in_manifest(read_manifest(data, kind_of(data)))
     except (InvalidImageError, MissingDependencyError) as error:
-        return Declared(note=f"its signed credentials were not read: {str(error).rstrip('.')}")
-    return Declared(opt_out_in_manifest(manifest))
+        notes.append(f"its signed credentials were not read: {str(error).rstrip('.')}")
+    return Declared(said, "" if said else "; ".join(notes))
 
 
 def opt_out_in_metadata(metadata: FileMetadata) -> str:
@@ -51,12 +69,23 @@ def opt_out_in_metadata(metadata: FileMetadata) -> str:
     texts = dict(_texts(metadata))
     for text in texts.values():
         if found := _PROHIBITED.search(text):
-            return f"data-mining: {found[0]}"
+            return f"data-mining: {found[0].upper()}"
     for name, text in texts.items():
         if (marker := _MARKER.search(text)) or (
             (marker := _MARKER.fullmatch(name)) and text.strip().casefold() not in _FALSE
         ):
             return f"noai: '{marker[0].lower()}' in {name}"
+    return _opt_out_in_packet(metadata.xmp) if metadata.unparsed else ""
+
+
+def _opt_out_in_packet(packet: bytes) -> str:
+    """Look for the words in XMP that cannot be parsed, wherever they stand: better one image less than one too many."""
+    # Without the zero bytes, UTF-16 and UTF-32 read as ASCII.
+    text = packet[:_MAX_SEARCHED].replace(b"\0", b"").decode("utf-8", "replace")
+    if found := _PROHIBITED.search(text):
+        return f"data-mining: {found[0].upper()} in damaged XMP"
+    if marker := _MARKER.search(text):
+        return f"noai: '{marker[0].lower()}' in damaged XMP"
     return ""
 
 

@@ -144,10 +144,30 @@ def test_opt_outs_from_index_to_remove(art: Path, tmp_path: Path) -> None:
     assert "; opted out (id: 6.png)" in found
     gone = run("remove", mine, *lists[:2])
     assert (gone.exit_code, "1 removed, 4 images left" in gone.stdout) == (0, True), gone.output
-    assert "opted out: 6.png: id: 6.png" in gone.stderr
-    assert "0 removed, 4 images left" in run("remove", mine, *lists[:2]).stdout
+    assert "opted out: 6.png: id: 6.png" in gone.stderr and "has still learned from it" in gone.stderr
+    assert "come back" not in gone.stderr
+    nothing = run("remove", mine, *lists[:2])
+    assert "0 removed, 4 images left" in nothing.stdout and "learned" not in nothing.stderr
     back = run("index", art, "--out", mine, "--add")
-    assert "4 images, 0 of them new" in back.stdout and "opted out: 6.png" in back.stderr
+    assert "4 images, 0 of them new" in back.stdout and "opted out: 6.png" not in back.stderr
+    assert "left out before, and still so: 1, see " in back.stderr
+    shape_image(40).save(art / "new.png")
+    (tmp_path / "a.txt").write_text("new.png\n5.png\n" + "".join(f"none-{i}\n" for i in range(7)))
+    more = run("index", art, "--out", mine, "--add", *lists[:2])
+    assert "opted out: new.png: id: new.png\n" in more.stderr and "opted out: 6.png" not in more.stderr
+    assert f"1 listed image is already in; take it out with `remove {mine} --opt-out FILE`" in more.stderr
+    assert (
+        "7 of 9 entries of the opt-out lists name no image, or only some that were left out before: "
+        in more.stderr
+    )
+    assert f"'none-4' and 2 more, all in {mine / 'unmatched_opt_outs.json'}\n" in more.stderr
+    by_id = run("remove", mine, "7-again.png")
+    assert "come back if their folder is added again" in by_id.stderr and "has still learned" in by_id.stderr
+    out = run("remove", mine, *lists[:2])
+    assert (
+        "7 of 9 entries of the opt-out lists name no image of the collection: 'none-0', 'none-1',"
+        in out.stderr
+    )
 
 
 @pytest.mark.parametrize(

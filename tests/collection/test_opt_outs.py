@@ -147,6 +147,118 @@ def test_each_kind_of_entry(line: str, gone: str, reason: str, photos: Path, tmp
 
 
 @pytest.mark.parametrize(
+    ("line", "link"),
+    [
+        ("ada.example/x.png", "https://www.ada.example/x.png"),
+        ("ada.example/a%20b.png", "http://ada.example/a b.png"),
+        ("https://ada.example/a b.png", "https://ada.example/a%20b.png"),
+        ("https://ada.example/ü?q=ö", "https://ada.example/%C3%BC?q=%c3%b6"),
+    ],
+)
+def test_links_match_in_every_way_they_are_written(line: str, link: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(line)
+    read = OptOutList.read([tmp_path / "list.txt"])
+    (found,) = read.matches(("x",), "", link, lambda: None)
+    assert found == (next(iter(read.written)), f"link: {link}")
+    for other in ("https://other.example/x.png", "https://ada.example/a%2520b.png", ""):
+        assert not read.match(("x",), "", other, lambda: None)
+    # An id that looks like a link is an id first.
+    assert OptOutList(ids=frozenset({"a.b/x.png"})).match(("a.b/x.png",), "", "", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("i11.png # note", "id: i11.png"),
+        ("i11.png\t#", "id: i11.png"),
+        ("photo #3.jpg", "id: photo #3.jpg"),
+        ("https://a.example/b#top", "link: a.example/b"),
+        ('"i11.png"', "id: i11.png"),
+        ("'maker: Ada'  # wrote to us", "maker: ada"),
+        ('"a # b.png"', "id: a # b.png"),
+        ("'tis.png", "id: 'tis.png"),
+    ],
+)
+def test_comments_and_quotes_are_no_part_of_an_entry(line: str, entry: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(line)
+    assert list(OptOutList.read([tmp_path / "list.txt"]).written) == [entry]
+
+
+def test_entries_that_name_no_image_are_listed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two entries name 1.png, and the one of its hash cannot be looked at: the picture is never opened.
+    known = f"maker: Ada\n1.png\nphash: {perceptual_hash(shape_image(1)):016x}\n"
+    lists = known + "Ben \nNobody\nmaker: No One\ndomain: none.example\nADA"
+    expected = {
+        "Ben": "maker: Ben",
+        "Nobody": "",
+        "maker: No One": "",
+        "domain: none.example": "",
+        "ADA": "maker: ADA",
+    }
+    out = tmp_path / "out"
+    real = shards.write
+
+    def killed(*given: Any) -> None:
+        if given[-1] == 1:
+            raise KeyboardInterrupt
+        real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(photos, out, lists)
+    report = build(photos, out, lists)
+    assert (report.unmatched_entries, report.entries) == (expected, 8)
+    listed = json.loads((out / "unmatched_opt_outs.json").read_text())
+    assert {row["entry"]: row["hint"] for row in listed} == expected
+    again = build(photos, out, lists, add=True)
+    # Of an image that was left out before, only its id and one reason are known.
+    unknown = {"maker: Ada", f"phash: {perceptual_hash(shape_image(1)):016x}"}
+    assert again.unmatched_entries == {**expected, "ADA": "", **dict.fromkeys(unknown, "")}
+    assert again.refused == 4
+    assert build(photos, out, "1.png\nmaker: Ben", add=True).unmatched_entries == {}
+    assert not (out / "unmatched_opt_outs.json").exists()
+
+
+def test_a_hash_that_names_no_image_is_listed_if_all_were_opened(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    shape_image(1).save(tmp_path / "plain/1.png")
+    far = f"{perceptual_hash(shape_image(1)) ^ 0xFFFFFFFF:016x}"
+    report = build(tmp_path / "plain", tmp_path / "out", f"phash: {far}")
+    assert report.unmatched_entries == {f"phash: {far}": ""}
+
+
+def test_an_addition_says_which_listed_images_are_in(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(photos, out)
+    report = build(photos, out, "maker: Ada\n3.png\nnone.png", add=True)
+    assert (report.listed, report.unmatched_entries) == (2, {"none.png": ""})
+    remove_images(out, opt_outs=[tmp_path / "list-0.txt"])
+    assert build(photos, out, "maker: Ada\n3.png", add=True).listed == 0
+    marked = build(photos, out, "maker: Ada\n3.png", add=True, even_if_opted_out=True)
+    assert build(photos, out, "maker: Ada\n3.png", add=True).listed == 0 and marked.marked == 5
+
+
+def test_removing_lists_entries_that_name_no_image(photos: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "out", tmp_path / "gone.txt"
+    build(photos, out)
+    file.write_text("maker: Ada\ndomain: site3.example\nhttps://site5.example/a/5\nBen\nnone.png")
+    done = remove_images(out, opt_outs=[file])
+    assert (done.images, done.entries) == (3, 5)
+    assert done.unmatched_entries == {"Ben": "maker: Ben", "none.png": ""}
+    again = remove_images(out, opt_outs=[file])
+    assert (again.images, again.unmatched_entries) == (0, done.unmatched_entries)
+    file.write_text(f"phash: {perceptual_hash(shape_image(6)):016x}")
+    assert (
+        remove_images(out, opt_outs=[file]).images
+        and not remove_images(out, opt_outs=[file]).unmatched_entries
+    )
+    assert not (out / "unmatched_opt_outs.json").exists()
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "3",
@@ -177,9 +289,18 @@ def test_lists_are_tables_too_and_several_count_together(tmp_path: Path) -> None
 
 
 def test_one_of_several_makers_is_enough() -> None:
-    for credit in ("Ada", "Ben and Ada", "Ben, Ada; Cleo", "ADA & Ben"):
+    for credit in (
+        "Ada",
+        "Ben and Ada",
+        "Ben, Ada; Cleo",
+        "ADA & Ben",
+        "Ada / Ben",
+        "Ben/Ada",
+        "Ada with Ben",
+        "Ben or Ada",
+    ):
         assert OptOutList(makers=frozenset({"ada"})).match((), credit, "", lambda: None), credit
-    assert not OptOutList(makers=frozenset({"ada"})).match((), "Adam, Canada", "", lambda: None)
+    assert not OptOutList(makers=frozenset({"ada"})).match((), "Adam, Canada, Ada Orwith", "", lambda: None)
     assert OptOutList(makers=frozenset({"simon and garfunkel"})).match(
         (), "Simon and Garfunkel", "", lambda: None
     )

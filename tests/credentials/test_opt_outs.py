@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.PngImagePlugin import PngInfo
 
 from attribution_core.common.images import jpeg_bytes, kind_of, png_bytes, webp_bytes
-from attribution_core.common.xmp import packet
+from attribution_core.common.xmp import MAX_READ, PNG_KEY, packet
 from attribution_core.credentials.c2pa import MIMES
 from attribution_core.credentials.opt_outs import declared_in, opt_out_in_cell
 from attribution_core.generation.generator import GeneratedImage
@@ -35,13 +36,14 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
         ("DMI-PROHIBITED-GENAIMLTRAINING", True),
         ("DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", True),
         ("DMI-PROHIBITED-SEECONSTRAINT", True),
+        ("dmi-prohibited", True),
         ("DMI-ALLOWED", False),
         ("DMI-UNSPECIFIED", False),
     ],
 )
 def test_plus_data_mining(write: Any, value: str, refused: bool) -> None:
     data = write(shape_image(1), xmp=packet({"plus:DataMining": VOCABULARY + value}))
-    assert declared_in(data).opt_out == (f"data-mining: {value}" if refused else "")
+    assert declared_in(data).opt_out == (f"data-mining: {value.upper()}" if refused else "")
 
 
 def test_plus_data_mining_as_an_attribute_and_behind_the_pixels() -> None:
@@ -56,6 +58,74 @@ def test_plus_data_mining_as_an_attribute_and_behind_the_pixels() -> None:
     moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
     assert moved.index(b"IDAT") < moved.index(b"iTXt")
     assert declared_in(moved).opt_out == "data-mining: DMI-PROHIBITED"
+
+
+def _cut(text: str) -> bytes:
+    return text[: text.rindex("</rdf:RDF>")].encode()
+
+
+def _with_ampersand(text: str) -> bytes:
+    return text.replace("</rdf:Description>", "<dc:rights>Ada & Ben</dc:rights></rdf:Description>").encode()
+
+
+def _with_entity(text: str) -> bytes:
+    return text.replace("<x:xmpmeta", '<!DOCTYPE x [<!ENTITY a "b">]>\n<x:xmpmeta', 1).encode()
+
+
+def _too_long(text: str) -> bytes:
+    return text.replace("<?xpacket end", " " * MAX_READ + "<?xpacket end").encode()
+
+
+def _wide_and_cut(text: str) -> bytes:
+    return _cut(text).decode().encode("utf-16-le")
+
+
+def _png(xmp: bytes) -> bytes:
+    info = PngInfo()
+    info.add_itxt(PNG_KEY, xmp)
+    return encoded(shape_image(1), "PNG", pnginfo=info)
+
+
+DAMAGES = [_cut, _with_ampersand, _with_entity, _too_long, _wide_and_cut]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"plus:DataMining": VOCABULARY + "DMI-PROHIBITED"}, "data-mining: DMI-PROHIBITED in damaged XMP"),
+        ({"plus:OtherConstraints": "NoAI, please"}, "noai: 'noai' in damaged XMP"),
+    ],
+)
+def test_an_opt_out_counts_though_the_packet_cannot_be_parsed(
+    damage: Callable[[str], bytes], properties: dict[str, str], said: str
+) -> None:
+    found = declared_in(_png(damage(packet(properties).decode())))
+    assert (found.opt_out, found.note) == (said, "")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_packet_that_cannot_be_parsed_and_says_nothing_gets_a_note(damage: Callable[[str], bytes]) -> None:
+    text = packet({"plus:DataMining": VOCABULARY + "DMI-ALLOWED"}).decode()
+    found = declared_in(_png(damage(text)))
+    assert found.opt_out == "" and found.note.startswith("its XMP was not read: ")
+    assert declared_in(_png(text.encode())).note == ""
+
+
+def test_the_packet_of_a_tiff_may_be_text() -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = packet({"plus:DataMining": VOCABULARY + "DMI-PROHIBITED"}).decode().replace("\ufeff", "")
+    tags.tagtype[700] = TiffTags.ASCII
+    data = encoded(shape_image(1), "TIFF", tiffinfo=tags)
+    assert declared_in(data).opt_out.startswith("data-mining: DMI-PROHIBITED")
+
+
+def test_signed_credentials_are_read_though_the_packet_cannot_be(issued: Issued) -> None:
+    plain = jpeg_bytes(shape_image(1), _cut(packet({"plus:OtherConstraints": "none"}).decode()))
+    assert declared_in(plain).note
+    listed = entries("cawg.training-mining", ai_training="notAllowed")
+    found = declared_in(with_assertions(issued, plain, "image/jpeg", listed))
+    assert found.opt_out.startswith("c2pa: ") and found.note == ""
 
 
 def entries(label: str, **uses: str) -> list[dict[str, Any]]:
@@ -153,12 +223,27 @@ def test_what_is_no_opt_out(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["true", "1", "YES", "noai", "index, noimageai", VOCABULARY + "DMI-PROHIBITED"]
+    "text",
+    [
+        "true",
+        "1",
+        "YES",
+        "noai",
+        "index, noimageai",
+        VOCABULARY + "DMI-PROHIBITED",
+        "1.0",
+        "y",
+        "opted-out",
+        "Opted out",
+        "dmi-prohibited",
+    ],
 )
 def test_a_row_says_so(text: str) -> None:
     assert opt_out_in_cell(text) == f"row: {text}"
 
 
-@pytest.mark.parametrize("text", ["", "false", "0", "No", "all, follow", VOCABULARY + "DMI-ALLOWED", "none"])
+@pytest.mark.parametrize(
+    "text", ["", "false", "0", "0.0", "n", "No", "all, follow", VOCABULARY + "DMI-ALLOWED", "none"]
+)
 def test_a_row_does_not(text: str) -> None:
     assert opt_out_in_cell(text) == ""
