@@ -16,9 +16,10 @@ from tests.support.fakes import shape_image
 def test_a_zip_file_becomes_tables_and_a_stop_keeps_what_is_done(
     page: Page, shapes_app: str, tmp_path: Path
 ) -> None:
+    large = [png_bytes(shape_image(seed, 1200)) for seed in range(3)]  # so that there is time to stop
     with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
-        for seed in range(90):
-            archive.writestr(f"{seed:02d}.png", png_bytes(shape_image(seed, 400)))
+        for number in range(90):
+            archive.writestr(f"{number:02d}.png", large[number % 3])
         archive.writestr("broken.png", b"no image")
     page.goto(shapes_app)
     unfold(page, "batch-fold")
@@ -37,4 +38,4 @@ def test_a_zip_file_becomes_tables_and_a_stop_keeps_what_is_done(
     expect(page.locator("#batch-words")).to_contain_text("90 images attributed, 1 could not be read")
     expect(page.locator("#batch-means")).to_contain_text("over 90 images with shares")
     rows = list(csv.DictReader(saved(page, "#batch-images-csv", tmp_path).open()))
-    assert [row["image"] for row in rows] == [*(f"{seed:02d}.png" for seed in range(90)), "broken.png"]
+    assert [row["image"] for row in rows] == [*(f"{number:02d}.png" for number in range(90)), "broken.png"]

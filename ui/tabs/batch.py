@@ -37,7 +37,7 @@ FILES: tuple[tuple[str, str, str, Callable[[BatchSummary], str]], ...] = (
 )
 """Label, name, file name and content of each download."""
 _IMAGES = ["image", "share", "copy", "strongest work", "found", "made by"]
-_MAKERS = ["maker", "sum of shares", "at least", "at most", "images", "copies"]
+_MAKERS = ["maker", "mean share", "sum of shares", "images", "copies"]
 
 
 def build(services: Services, session: Session) -> None:
@@ -73,7 +73,7 @@ def build(services: Services, session: Session) -> None:
             means = gr.HTML(elem_id="batch-means")
             makers = gr.Dataframe(
                 headers=_MAKERS,
-                datatype=["str", "number", "number", "number", "number", "number"],
+                datatype=["str", "str", "number", "number", "number"],
                 interactive=False,
                 elem_id="batch-makers",
                 max_height=420,
@@ -163,8 +163,9 @@ def _drawn(batch: Batch) -> list[Any]:
         [_image(row) for row in summary.rows],
         status_line(summary.sum_means),
         [
-            [m.name, *(round(v, 3) for v in (m.influence, m.low, m.high)), m.images, m.copies]
+            [m.name, rounded_percent(m.mean), round(m.influence, 2), m.images, m.copies]
             for m in summary.makers
+            if m.copies or round(m.mean, 3)
         ],
     ]
 

@@ -126,8 +126,8 @@ class BatchSummary:
         if not count:
             return NO_SHARES
         return (
-            f"A maker's sum adds up the shares of their training images over {_images(count)} with shares. A sum of 1 "
-            f"is as much estimated influence as one whole image; all makers and everything else add up to {count:,}."
+            f"A maker's sum adds up the shares of their training images over {_images(count)} with shares; all makers "
+            f"and everything else add up to {count:,}. The mean share is the sum divided by {count:,}."
         )
 
     def to_dict(self) -> dict[str, Any]:
