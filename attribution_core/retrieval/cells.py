@@ -265,17 +265,14 @@ def _assigned(
 
     n = len(rows)
     some = np.sort(rng.choice(n, min(n, TRAINED_ON * count), replace=False))
-    rounds = len(some) * ROUNDS
-    # All rows are compared with all means once for each round, and once more at the end.
-    progress = ProgressReporter("dividing into cells", rounds + n, on_progress)
-    sample, means = rows.take(some).floats(), None
-    for number in range(ROUNDS):
-        kmeans = faiss.Kmeans(
-            rows.dim, count, niter=1, seed=_SEED + number, spherical=True, min_points_per_centroid=1
-        )
-        kmeans.train(sample, init_centroids=means)
-        means = kmeans.centroids
-        progress.add(len(some))
+    trained = len(some) * ROUNDS  # comparisons with all means, as many as that number of rows
+    progress = ProgressReporter("dividing into cells", trained + n, on_progress)
+    progress.start()
+    kmeans = faiss.Kmeans(
+        rows.dim, count, niter=ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1
+    )
+    kmeans.train(rows.take(some).floats())
+    progress.add(trained)
     cell = np.empty(n, np.int64)
     for block in blocks(n):
         cell[block] = kmeans.index.search(rows.take(block).floats(), 1)[1][:, 0]
