@@ -23,6 +23,8 @@ import numpy as np
 import torch
 import typer
 
+from attribution_core.collection.collection import Collection
+from attribution_core.common.arrays import normalized
 from attribution_core.retrieval.index import TrainingIndex
 from attribution_core.scoring.calibrator import Calibrator
 from attribution_core.scoring.shares import Shares
@@ -43,6 +45,14 @@ def released(train: torch.Tensor, queries: torch.Tensor) -> tuple[torch.Tensor, 
     """Return influence and id of all rows, descending, (q, n) each, as the released demo computes them."""
     influence = torch.softmax(queries @ train.T / TEMPERATURE, dim=1)
     return torch.sort(influence, dim=1, descending=True)
+
+
+def mixed(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Make (count, d) unit rows, each between two of a collection's (n, d) features and nearer to the first."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.integers(len(features), size=(2, count))
+    weight = rng.uniform(0.6, 1, (count, 1)).astype(np.float32)
+    return normalized(weight * features[pairs[0]] + (1 - weight) * features[pairs[1]])
 
 
 def opening_s(folder: str) -> float:
@@ -116,12 +126,20 @@ def main(
     factories: Annotated[str, typer.Option(help="Separated by commas.")] = "Flat,SQfp16,SQ8x2,IVF",
     runs: Annotated[int, typer.Option(min=1, help="Single queries.")] = 20,
     batch: Annotated[int, typer.Option(min=1, help="Queries of a batch.")] = 64,
-    top: Annotated[int, typer.Option(min=1, help="Images to list.")] = 100,
+    top: Annotated[int, typer.Option(help="Images to list.")] = 100,
+    collection: Annotated[
+        Path | None, typer.Option(help="Mix rows from this collection's features, instead of random ones.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Method of the collection.")] = None,
 ) -> None:
     """Measure each kind of index against the peer."""
-    blocks = range(0, int(count), BLOCK)
-    train = np.concatenate([rows(min(BLOCK, int(count) - k), dim, 1 + k) for k in blocks])
-    queries = rows(runs + batch, dim, 0)
+    if collection is None:
+        blocks = range(0, int(count), BLOCK)
+        train = np.concatenate([rows(min(BLOCK, int(count) - k), dim, 1 + k) for k in blocks])
+        queries = rows(runs + batch, dim, 0)
+    else:
+        features = np.concatenate(list(Collection.open(collection, method).index.rows()))
+        train, queries = mixed(features, int(count), 1), mixed(features, runs + batch, 0)
     for factory in factories.split(","):
         figures = measure(factory, train, queries, runs, batch, top)
         date = datetime.now(UTC).isoformat(timespec="seconds")
