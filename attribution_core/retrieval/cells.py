@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,17 +61,17 @@ class Cells:
     mean: NDArray[np.float32]
     radius: NDArray[np.float32]
 
-    @property
+    @cached_property
     def size(self) -> NDArray[np.int64]:
         """(c,) number of rows in each cell."""
         return np.diff(self.start)
 
-    @property
+    @cached_property
     def drawn(self) -> NDArray[np.int64]:
         """(c,) how many of each cell's rows stand for it."""
         return np.minimum(self.size, SAMPLED)
 
-    @property
+    @cached_property
     def owner_of_sample(self) -> NDArray[np.int64]:
         """(m,) the cell of each row that stands for its cell."""
         return np.repeat(np.arange(len(self.radius)), self.drawn)
