@@ -135,12 +135,6 @@ class OptOutList:
             written,
         )
 
-    def match(
-        self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
-    ) -> str:
-        """Return "kind: what it says" of the first entry that names an image, or ""; arguments as for `matches`."""
-        return next((reason for _, reason in self.matches(ids, creator, link, picture)), "")
-
     def matches(
         self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]
     ) -> Iterator[tuple[str, str]]:
@@ -365,33 +359,28 @@ class Screen:
         return name in self.before and not self.options.even_if_opted_out
 
     def reason(
-        self, name: str, item: SourceItem, text: Mapping[str, str], image: Mapping[str, Any] | None = None
-    ) -> str:
-        """Return why an image counts as opted out, or "".
-
-        name: its id in the collection. text: columns of its row. image: what `shards.encode` gave; None before that.
-        """
-        return (
-            opt_out_in_cell(text.get("opted_out", ""))
-            or (image or {}).get("opted_out", "")
-            or self.lists.match(
-                (name, item.id), text.get("creator", ""), text.get("link", ""), _picture(image)
-            )
-            or self.before.get(name, "")
-        )
-
-    def note(
         self,
-        use: ListUse,
         name: str,
         item: SourceItem,
         text: Mapping[str, str],
-        image: Mapping[str, Any] | None,
-    ) -> None:
-        """Note which entries of the lists name an image; arguments as for `reason`."""
-        use.see((name, item.id), text.get("creator", ""), text.get("link", ""), _picture(image))
+        image: Mapping[str, Any] | None = None,
+        use: ListUse | None = None,
+    ) -> str:
+        """Return why an image counts as opted out, or "".
+
+        name: its id in the collection. text: columns of its row. image: what `shards.encode` gave; None before that, or
+        where it could not be opened. use: notes which entries of the lists name it.
+        """
+        use = use or ListUse(self.lists)
+        listed = use.see((name, item.id), text.get("creator", ""), text.get("link", ""), _picture(image))
         if image is None:
             use.unseen()
+        return (
+            opt_out_in_cell(text.get("opted_out", ""))
+            or (image or {}).get("opted_out", "")
+            or next(iter(listed), "")
+            or self.before.get(name, "")
+        )
 
 
 def _picture(image: Mapping[str, Any] | None) -> Callable[[], Image.Image | None]:

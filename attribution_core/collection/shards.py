@@ -145,8 +145,7 @@ def write(items: Shard, encoded: Encoded, join: Join | None, screen: Screen, wor
             summary["joined"][row] = name
         text = text_of(item, join, row)
         image = None if isinstance(result, str) else result
-        reason = screen.reason(name, item, text, image)
-        screen.note(use, name, item, text, image)
+        reason = screen.reason(name, item, text, image, use)
         if reason and screen.leaves_out:
             summary["opted_out"].append({"file": name, "reason": reason})
             continue

@@ -27,6 +27,7 @@ from attribution_core.corpus.perceptual_hash import perceptual_hash
 from attribution_core.errors import AttributionError, CheckpointError, InvalidInputError, UnknownNameError
 from attribution_core.reports.ledger import LedgerEntry
 from tests.support.fakes import shape_image, webp
+from tests.support.killed_build import killed_at_shard
 from tests.support.sources import sample, shard
 
 ENCODER = "rgb-thumbnail"
@@ -161,9 +162,9 @@ def test_links_match_in_every_way_they_are_written(line: str, link: str, tmp_pat
     (found,) = read.matches(("x",), "", link, lambda: None)
     assert found == (next(iter(read.written)), f"link: {link}")
     for other in ("https://other.example/x.png", "https://ada.example/a%2520b.png", ""):
-        assert not read.match(("x",), "", other, lambda: None)
+        assert not list(read.matches(("x",), "", other, lambda: None))
     # An id that looks like a link is an id first.
-    assert OptOutList(ids=frozenset({"a.b/x.png"})).match(("a.b/x.png",), "", "", lambda: None)
+    assert list(OptOutList(ids=frozenset({"a.b/x.png"})).matches(("a.b/x.png",), "", "", lambda: None))
 
 
 @pytest.mark.parametrize(
@@ -198,17 +199,8 @@ def test_entries_that_name_no_image_are_listed(
         "ADA": "maker: ADA",
     }
     out = tmp_path / "out"
-    real = shards.write
-
-    def killed(*given: Any) -> None:
-        if given[-1] == 1:
-            raise KeyboardInterrupt
-        real(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            build(photos, out, lists)
+    with killed_at_shard(1, monkeypatch):
+        build(photos, out, lists)
     report = build(photos, out, lists)
     assert (report.unmatched_entries, report.entries) == (expected, 8)
     listed = json.loads((out / "unmatched_opt_outs.json").read_text())
@@ -299,10 +291,14 @@ def test_one_of_several_makers_is_enough() -> None:
         "Ada with Ben",
         "Ben or Ada",
     ):
-        assert OptOutList(makers=frozenset({"ada"})).match((), credit, "", lambda: None), credit
-    assert not OptOutList(makers=frozenset({"ada"})).match((), "Adam, Canada, Ada Orwith", "", lambda: None)
-    assert OptOutList(makers=frozenset({"simon and garfunkel"})).match(
-        (), "Simon and Garfunkel", "", lambda: None
+        assert list(OptOutList(makers=frozenset({"ada"})).matches((), credit, "", lambda: None)), credit
+    assert not list(
+        OptOutList(makers=frozenset({"ada"})).matches((), "Adam, Canada, Ada Orwith", "", lambda: None)
+    )
+    assert list(
+        OptOutList(makers=frozenset({"simon and garfunkel"})).matches(
+            (), "Simon and Garfunkel", "", lambda: None
+        )
     )
 
 
@@ -361,17 +357,8 @@ def test_a_collection_of_nothing_but_opt_outs_is_refused_and_may_be_tried_again(
 def test_a_killed_build_keeps_to_its_policy(
     policy: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = shards.write
-
-    def killed(*given: Any) -> None:
-        if given[-1] == 1:
-            raise KeyboardInterrupt
-        real(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            build(photos, tmp_path / "out", "maker: Ada", policy=policy)
+    with killed_at_shard(1, monkeypatch):
+        build(photos, tmp_path / "out", "maker: Ada", policy=policy)
     other = "mark" if policy == "skip" else "skip"
     for lists, chosen in ((["maker: Ada"], other), (["maker: Cleo"], policy), ([], policy)):
         with pytest.raises(CheckpointError, match="begun with other images, metadata, encoder or opt-outs"):

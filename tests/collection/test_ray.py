@@ -36,6 +36,7 @@ from attribution_core.collection.sources.item import SourceItem
 from attribution_core.common.progress import Progress
 from attribution_core.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from tests.support.fakes import shape_image
+from tests.support.killed_build import killed_at_shard
 from tests.support.sources import parquet, sample, shard
 
 ENCODER = "rgb-thumbnail"
@@ -163,17 +164,8 @@ def test_an_encoder_of_ones_own_runs_in_two_workers_and_shards_stay_in_order(
 def test_what_broke_off_on_ray_goes_on_with_either_engine(
     cluster: Any, engine: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = shards.write
-
-    def write(*given: Any) -> None:
-        if given[-1] == 2:
-            raise KeyboardInterrupt
-        real(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "write", write)
-        with pytest.raises(KeyboardInterrupt):
-            build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine("ray"))
+    with killed_at_shard(2, monkeypatch):
+        build_collection(photos, tmp_path / "out", encoder=ENCODER, engine=Engine("ray"))
     assert sorted(p.name for p in (tmp_path / "out/building").glob("*.json")) == [
         "00000.json",
         "00001.json",
