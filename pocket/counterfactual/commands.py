@@ -1,9 +1,9 @@
 """Measures what changes when training images are left out: `python -m pocket.counterfactual --help`.
 
-In this order: `train` trains the models of the plan one after another, each in minutes on a core; it can be stopped
-and called again, and several calls with `--part` share the work. `measure` has every model draw the same prompts and
-computes its losses on them and on held-out drawings. `score` has every method score all training images for both.
-`report` compares scores with losses.
+In this order: `train` trains the models of the plan one after another, each in minutes on a core, has it draw the same
+prompts, and computes its losses on the full model's drawings and on held-out ones; it can be stopped and called again,
+and several calls with `--part` share the work. `score` has every method score all training images for both. `report`
+compares scores with losses.
 """
 
 from __future__ import annotations
@@ -19,28 +19,34 @@ import numpy as np
 import torch
 import typer
 from diffusers import AutoencoderTiny
+from PIL import Image
 
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from pocket.counterfactual import scores
+from pocket.counterfactual.data import Data
 from pocket.counterfactual.groups import group_test
 from pocket.counterfactual.lds import Floats, ceiling, lds, mean_of
-from pocket.counterfactual.made import draw, pixels, prompted
-from pocket.counterfactual.models import load, losses, train
+from pocket.counterfactual.made import pixels
+from pocket.counterfactual.models import load, train_and_measure
 from pocket.counterfactual.plan import STYLES, Plan
 from pocket.counterfactual.scores import Images, Named
 from pocket.generator.autoencoder import encode
-from pocket.generator.commands import CORPUS, OUT, text_model, text_states, training_pixels
+from pocket.generator.commands import text_model, text_states
 from pocket.generator.denoiser import TrainingSet
+from pocket.generator.looks import SIDE
 from pocket.training import say, set_up_log, training_device
 
 WORK = Path(".work/counterfactual")
+CORPUS = Path(".work/corpus2")
+SECOND_EDITION = Path("pocket/second_edition")
 COLLECTION = Path("checkpoints/pocket")
 ASKED = ("made", "held_out")
 """Queries: images that the full model makes, and drawings of concepts that no model sees."""
 _CHOSEN_ON = 16  # the last of the halves, on which settings are chosen; the others judge them
 Folder = Annotated[Path, typer.Option(help="Folder of models and measurements.")]
+CorpusFolder = Annotated[Path, typer.Option(help="The second edition's corpus.")]
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -49,86 +55,58 @@ def plan_of(corpus: Corpus) -> Plan:
     return Plan.of(*(corpus.column(name) for name in ("style", "concept", "planted")))
 
 
-def training_set(corpus: Corpus, rows: np.ndarray, device: torch.device) -> TrainingSet:
-    """Return latents of the bundled autoencoder and text states of some images, in their order."""
-    pixels = training_pixels(corpus)[torch.from_numpy(rows)]
-    tokenizer, encoder = text_model(WORK)
-    short, long = (
-        text_states(tokenizer, encoder, [corpus.column(name)[row] for row in rows])
-        for name in ("short_caption", "caption")
-    )
-    vae = autoencoder()
-    return TrainingSet(
-        encode(vae.to(device), pixels, device) * vae.config.scaling_factor,
-        short,
-        long,
-        text_states(tokenizer, encoder, [""]),
-        torch.arange(len(rows)),
-    )
+def data_of(corpus: Corpus, device: torch.device) -> Data:
+    """Return latents and text states of the images of a corpus that its plan names."""
+    plan, vae, (tokenizer, encoder) = plan_of(corpus), autoencoder().to(device), text_model(WORK)
+
+    def examples(rows: np.ndarray) -> TrainingSet:
+        images = [corpus.image(int(row)).resize((SIDE, SIDE), Image.Resampling.LANCZOS) for row in rows]
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
+        short, long, empty = (
+            text_states(tokenizer, encoder, texts) for texts in (*captions_of(corpus, rows), [""])
+        )
+        latents = encode(vae, pixels.contiguous(), device) * vae.config.scaling_factor
+        return TrainingSet(latents, short, long, empty, torch.arange(len(rows)))
+
+    return Data(plan, examples(plan.rows), examples(plan.held_out))
+
+
+def captions_of(corpus: Corpus, rows: np.ndarray) -> tuple[list[str], list[str]]:
+    """Return the short and the long captions of some images."""
+    short, long = ([corpus.column(name)[row] for row in rows] for name in ("short_caption", "caption"))
+    return short, long
 
 
 def autoencoder() -> AutoencoderTiny:
-    """Return the bundled autoencoder."""
-    return AutoencoderTiny.from_pretrained(OUT / "vae").float()
+    """Return the second edition's autoencoder."""
+    return AutoencoderTiny.from_pretrained(SECOND_EDITION / "vae").float()
 
 
 @app.command(name="train")
 def train_models(
     work: Folder = WORK,
+    corpus: CorpusFolder = CORPUS,
     part: Annotated[str, typer.Option(help="K/N: every Nth model from the Kth, 1 to N.")] = "1/1",
     minutes: Annotated[float | None, typer.Option(help="Begin no model after this time.")] = None,
 ) -> None:
-    """Train the models that are not there yet."""
+    """Train the models that are not there yet, and write what each draws and its losses."""
     set_up_log(work / "train.log")
-    first, step = (int(number) for number in part.split("/"))
-    corpus, device, start = Corpus.open(CORPUS), training_device(), time.monotonic()
-    plan = plan_of(corpus)
-    data = training_set(corpus, plan.rows, device)
-    runs = list(plan.runs())[first - 1 :: step]
-    for number, run in enumerate(runs, 1):
-        if minutes is not None and time.monotonic() - start > 60 * minutes:
-            break
-        say(f"{run.name}, {number} of {len(runs)}")
-        train(run, data, work, device)
+    device, begun = training_device(), time.monotonic()
+    data = data_of(Corpus.open(corpus), device)
+    until = None if minutes is None else begun + 60 * minutes
+    train_and_measure(data, work, device, part, until)
 
 
 @app.command()
-def measure(work: Folder = WORK) -> None:
-    """Write a file of each model: what it draws, and its losses on the full model's and on held-out drawings."""
-    corpus, device = Corpus.open(CORPUS), training_device()
-    plan = plan_of(corpus)
-    runs = {run.name: run for run in plan.runs() if (work / f"{run.name}.safetensors").exists()}
-    held_out = training_set(corpus, plan.held_out, device)
-    captions = training_set(corpus, plan.rows[prompted(plan)], device)
-    made = torch.empty(0)
-    for number, run in enumerate(runs.values(), 1):
-        path = work / f"{run.name}.npz"
-        if path.exists() and run.name != "full":
-            continue
-        say(f"{run.name}, {number} of {len(runs)}")
-        model = load(run, work, device)
-        drawn = draw(model, captions.short, captions.empty, device)
-        if run.name == "full":
-            made = drawn
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                drawn=drawn.half().numpy(),
-                made=losses(model, made, captions.short, device),
-                held_out=losses(model, held_out.latents, held_out.short, device),
-            )
-
-
-@app.command()
-def score(work: Folder = WORK) -> None:
+def score(work: Folder = WORK, corpus: CorpusFolder = CORPUS) -> None:
     """Write each method's scores, unless they are there."""
-    corpus, device = Corpus.open(CORPUS), training_device()
-    plan = plan_of(corpus)
-    training = _images(corpus, plan.rows, device)
+    opened, device = Corpus.open(corpus), training_device()
+    data = data_of(opened, device)
+    training = _images(opened, data.plan.rows, data.training)
     drawn = torch.from_numpy(np.load(work / "full.npz")["drawn"]).float()
-    made = Images(list(pixels(autoencoder(), drawn)), drawn, training.states[prompted(plan)])
-    queries = {"made": made, "held_out": _images(corpus, plan.held_out, device)}
-    full = load(next(plan.runs()), work, device)
+    made = Images(list(pixels(autoencoder(), drawn)), drawn, data.prompts)
+    queries = {"made": made, "held_out": _images(opened, data.plan.held_out, data.held_out)}
+    full = load(next(data.plan.runs()), work, device)
     layout = CollectionLayout.read(COLLECTION)
     methods: dict[str, Callable[[Images, Images], Named]] = {"thumbnail": scores.thumbnail}
     for name in layout.methods:
@@ -152,17 +130,18 @@ def score(work: Folder = WORK) -> None:
             np.savez_compressed(file, **tables)
 
 
-def _images(corpus: Corpus, rows: np.ndarray, device: torch.device) -> Images:
-    data = training_set(corpus, rows, device)
+def _images(corpus: Corpus, rows: np.ndarray, data: TrainingSet) -> Images:
     return Images([corpus.image(int(row)) for row in rows], data.latents, data.short)
 
 
 @app.command()
 def report(
-    work: Folder = WORK, out: Annotated[Path, typer.Option(help="JSON file to write.")] = WORK / "report.json"
+    work: Folder = WORK,
+    corpus: CorpusFolder = CORPUS,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = WORK / "report.json",
 ) -> None:
     """Compare all scores with all losses, and write a table."""
-    plan = plan_of(Corpus.open(CORPUS))
+    plan = plan_of(Corpus.open(corpus))
     measured = {path.stem: np.load(path) for path in sorted(work.glob("*.npz"))}
     tests = {
         asked: Losses(

@@ -1,8 +1,9 @@
-"""Trains the benchmark's models, each on the images that it sees, and computes their losses."""
+"""Trains the benchmark's models, each on the images that it sees, and measures them."""
 
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from attribution_core.common.files import atomic_path
+from pocket.counterfactual.data import Data
+from pocket.counterfactual.made import draw
 from pocket.counterfactual.plan import Run
 from pocket.generator.denoiser import Noise, Recipe, TrainingSet, UNetShape, new_unet, train_unet
-from pocket.training import fast_arithmetic
+from pocket.training import fast_arithmetic, say
 
 RECIPE = Recipe(
-    UNetShape((32, 48, 64), (False, True, True), pooled_text=True),
-    batch=128,
-    peak=2e-3,
-    samples=40_000,
+    UNetShape((64, 96, 128), (False, True, True), pooled_text=True),
+    batch=256,
+    peak=1.5e-3,
+    samples=160_000,
     ema=0.99,
 )
 TIMES = (25, 75, 150, 250, 350, 450, 550, 650, 750, 900)
@@ -29,7 +32,43 @@ TIMES = (25, 75, 150, 250, 350, 450, 550, 650, 750, 900)
 _BATCH = 250
 
 
-def train(run: Run, data: TrainingSet, folder: Path, device: torch.device) -> None:
+def train_and_measure(
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    part: str = "1/1",
+    until: float | None = None,
+    compiled: bool = False,
+) -> None:
+    """Train the models of the plan that are not there; write its losses, and what it draws, to NAME.npz.
+
+    part: K/N, every Nth model from the Kth; the first one trains the full model, whose images all are asked about, and
+    must be begun before the others. until: of `time.monotonic`, begin no model after it. compiled: use
+    torch.compile. Raises `ValueError` if the full model is not there and not in this part.
+    """
+    first, step = (int(number) for number in part.split("/"))
+    full, *others = data.plan.runs()
+    if first > 1 and not (folder / "full.npz").exists():
+        raise ValueError("the full model is not there yet; begin with part 1")
+    for run in [full, *others[first - 1 :: step]]:
+        path = folder / f"{run.name}.npz"
+        if path.exists():
+            continue
+        if until is not None and time.monotonic() > until:
+            break
+        say(run.name)
+        train(run, data.training, folder, device, compiled)
+        model = load(run, folder, device)
+        found = {"held_out": losses(model, data.held_out.latents, data.held_out.short, device)}
+        if run.draws:
+            found["drawn"] = draw(model, data.prompts, data.training.empty, device).half().numpy()
+        drawn = found["drawn"] if run.name == full.name else np.load(folder / "full.npz")["drawn"]
+        found["made"] = losses(model, torch.from_numpy(drawn).float(), data.prompts, device)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **found)
+
+
+def train(run: Run, data: TrainingSet, folder: Path, device: torch.device, compiled: bool = False) -> None:
     """Train a model and store it as float16, unless it is there; an interrupted one is resumed.
 
     data: of all the plan's images, in its order.
@@ -39,7 +78,7 @@ def train(run: Run, data: TrainingSet, folder: Path, device: torch.device) -> No
         return
     seen = torch.from_numpy(np.flatnonzero(run.kept))
     work = folder / f"{run.name}.work"
-    model = train_unet(replace(data, order=seen), RECIPE, work, device, seed=run.seed)
+    model = train_unet(replace(data, order=seen), RECIPE, work, device, compiled=compiled, seed=run.seed)
     with atomic_path(done) as temporary:
         save_file({name: value.half().contiguous() for name, value in model.state_dict().items()}, temporary)
     shutil.rmtree(work)
@@ -63,14 +102,14 @@ def losses(
     latents: (q, 4, 16, 16). states: (q, tokens, 384) of their captions.
     """
     process, found = Noise(), np.empty((len(latents), len(TIMES)))
-    for column, time in enumerate(TIMES):
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(time))
-        noisy, target = process.add(latents, torch.full((len(latents),), time), noise)
+    for column, t in enumerate(TIMES):
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(t))
+        noisy, target = process.add(latents, torch.full((len(latents),), t), noise)
         for rows in torch.arange(len(latents)).split(_BATCH):
             with fast_arithmetic(device):
                 x = noisy[rows].to(device).contiguous(memory_format=torch.channels_last)
                 v = model(
-                    x, torch.full((len(rows),), time, device=device), states[rows].float().to(device)
+                    x, torch.full((len(rows),), t, device=device), states[rows].float().to(device)
                 ).sample
             error = (v.float().cpu() - target[rows]).square().mean((1, 2, 3))
             found[rows.numpy(), column] = error.numpy()

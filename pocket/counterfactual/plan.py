@@ -21,11 +21,16 @@ _SEED = 22
 
 @dataclass(frozen=True)
 class Run:
-    """A model to train. name: of its files. kept: (n,) which of the plan's images it sees. seed: of its training."""
+    """A model to train.
+
+    name: of its files. kept: (n,) which of the plan's images it sees. seed: of its training. draws: whether it draws
+    the prompts too.
+    """
 
     name: str
     kept: NDArray[np.bool_]
     seed: int = 0
+    draws: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +90,16 @@ class Plan:
         """Yield all models, those that the most depends on first."""
         everything = np.ones(len(self.rows), bool)
         yield Run("full", everything)
-        halves = self.halves()
-        for number, kept in enumerate(halves):
-            yield Run(f"half-{number:02d}", kept)
-        yield Run("full-again", everything, seed=1)
-        for number, kept in enumerate(halves[:TWICE]):
-            yield Run(f"half-{number:02d}-again", kept, seed=1)
         for style in STYLES:
             yield Run(f"without-{style.replace(' ', '-')}", self.styles != style)
+        halves = self.halves()
+        for number, kept in enumerate(halves):
+            yield Run(f"half-{number:02d}", kept, draws=False)
+        for number, kept in enumerate(halves[:TWICE]):
+            yield Run(f"half-{number:02d}-again", kept, seed=1, draws=False)
         for concept in self.left_out():
             yield Run(f"without-{concept}", self.concepts != concept)
+        yield Run("full-again", everything, seed=1)
 
     def left_out(self) -> list[str]:
         """Return the concepts that a model each does not see."""

@@ -1,6 +1,6 @@
 """Moves the generator's training to a GPU machine without a network and back: `python -m pocket.gpu --help`.
 
-`pack` writes a self-contained folder, and the same as an archive of under 64 MB: training images, captions as token
+`pack` writes a self-contained folder, and the same as an archive of under 64 MiB: training images, captions as token
 ids, the text encoder reduced to the captions' vocabulary, the weights so far, this code, and packages that such
 machines lack. There, `python train.py --minutes 10` trains and writes the averaged weights in pieces under 16 MB.
 `unpack` reads the pieces and stores the weights, with which `pack` and `train` go on.
@@ -38,6 +38,8 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
 from pocket.corpus.sources import ADDED_ICON_SETS, CLIP_ART, ICON_SETS, Part
+from pocket.counterfactual.commands import captions_of, data_of
+from pocket.counterfactual.data import Packed
 from pocket.generator.autoencoder import encode, psnr
 from pocket.generator.captions import SLOTS
 from pocket.generator.commands import TOKENS, WORK, text_model
@@ -45,8 +47,8 @@ from pocket.generator.decoder import train_decoder
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, UNetShape, new_unet
 from pocket.generator.kept import keep, keep_decoder, kept
 from pocket.generator.looks import PLAIN, SIDE, VariedSet, plain_look, plan, words_of
-from pocket.generator.quantization import quantize
-from pocket.gpu.training import PIECES, START, Bundle, run, seconds_of
+from pocket.generator.quantization import dequantize, quantize
+from pocket.gpu.training import COUNTERFACTUAL, PIECES, START, Bundle, run, seconds_of
 from pocket.training import say, set_up_log, training_device
 
 CORPUS = Path(".work/corpus2")
@@ -58,7 +60,7 @@ WHEELS = ("diffusers", "importlib_metadata")  # pure Python, and missing on such
 TRAINED_ON = tuple(s for s in (*ICON_SETS, *ADDED_ICON_SETS, CLIP_ART) if s.part is Part.CORE)
 CODE = ("pocket", "attribution_core")
 UNUSED = re.compile(r"diffusers/(pipelines/[^/]+/|modular_pipelines/)")  # of the wheels: half their size
-LARGEST = 64_000_000  # bytes of an archive: such machines take 64 MiB
+LARGEST = 66_500_000  # bytes of an archive: such machines take 64 MiB
 
 _TRAIN = '''"""Unpacks the packages that are missing here, and trains: python train.py --minutes 10"""
 import sys
@@ -86,6 +88,7 @@ def pack(
     corpus: Annotated[Path, typer.Option(help="The corpus to train on.")] = CORPUS,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = BUNDLE,
     start: Annotated[Path, typer.Option(help="Stored weights to go on from, if there.")] = SECOND_EDITION,
+    counterfactual: Annotated[bool, typer.Option(help="Pack the counterfactual models' images.")] = True,
 ) -> None:
     """Write the folder for a GPU machine, and OUT.tar.xz."""
     opened = Corpus.open(corpus)
@@ -100,7 +103,11 @@ def pack(
     )
     planted = np.array([kind == "planted" for kind in opened.column("planted")])
     made = plan(words, planted.tolist())
-    tokens = _text_encoder(made.texts, out)
+    asked: list[str] = []
+    if counterfactual:
+        asked, packed = _counterfactual(opened, len(made.texts))
+        packed.save(out / COUNTERFACTUAL)
+    tokens = _text_encoder([*made.texts, *asked], out)
     np.savez_compressed(
         out / "plan.npz",
         captions=made.captions,
@@ -123,6 +130,16 @@ def pack(
     say(f"{len(opened)} images, {len(made.texts)} captions, {size / 1e6:.1f} MB in {archive}")
     if size > LARGEST:
         raise CheckpointError(f"{archive} holds {size:,} bytes; a GPU machine takes {LARGEST:,} at most.")
+
+
+def _counterfactual(corpus: Corpus, before: int) -> tuple[list[str], Packed]:
+    """Return what the counterfactual models are trained on, and its captions, numbered from `before`."""
+    data = data_of(corpus, torch.device("cpu"))
+    rows = np.concatenate([data.plan.rows, data.plan.held_out])
+    short, long = captions_of(corpus, rows)
+    numbers = before + np.arange(2 * len(rows)).reshape(2, -1)
+    latents = torch.cat([data.training.latents, data.held_out.latents]).half().numpy()
+    return [*short, *long], Packed(data.plan, latents, *numbers)
 
 
 def _not_code(name: str) -> bool:
@@ -177,18 +194,23 @@ def unpack(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = SECOND_EDITION,
     corpus: Annotated[Path, typer.Option(help="The packed corpus.")] = CORPUS,
 ) -> None:
-    """Join the pieces and store the weights, the UNet's as 8-bit numbers."""
+    """Join the pieces and store the weights, the UNet's as 8-bit numbers, or the decoder's alone."""
     files = _files(folder)
-    if "unet.safetensors" not in files:
-        raise CheckpointError(
-            f"the pieces in {folder} hold no UNet yet: training had only made the autoencoder."
-        )
+    card = json.loads(files["card.json"])
     vae = AutoencoderTiny.from_config(json.loads(files["vae.json"]))
     vae.load_state_dict(
         {name: weight.float() for name, weight in load_tensors(files["vae.safetensors"]).items()}
     )
-    keep(load_tensors(files["unet.safetensors"]), _training(json.loads(files["card.json"]), corpus), out, vae)
-    say(f"kept in {out}: {files['card.json'].decode()}")
+    if "unet.safetensors" in files:
+        keep(dequantize(load_tensors(files["unet.safetensors"])), _training(card, corpus), out, vae)
+    elif "seen" in card:
+        done = {"samples": card["seen"], "hours": round(card["seconds"] / 3600, 3), "device": card["device"]}
+        keep_decoder(vae, done, out)
+    else:
+        raise CheckpointError(
+            f"the pieces in {folder} hold no UNet yet: training had only made the autoencoder."
+        )
+    say(f"kept in {out}: {card}")
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -250,6 +272,7 @@ def decoder(
     folder: Annotated[Path, typer.Option(help="Folder of stored weights.")] = SECOND_EDITION,
     work: Annotated[Path, typer.Option(help="Folder of checkpoints.")] = WORK / "decoder",
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 16,
+    critic: Annotated[float, typer.Option(min=0, help="Weight of a critic of decoded patches.")] = 0.0,
 ) -> None:
     """Train the stored autoencoder's decoder on the stored UNet's latents, on a CPU or GPU, and store it."""
     set_up_log(work / "train.log")
@@ -270,7 +293,7 @@ def decoder(
     )
     say(f"{len(pixels)} images; reconstruction: {psnr(vae, pixels[::8], device):.2f} dB")
     limit = seconds_of(work / "decoder.pt") + minutes * 60
-    vae = train_decoder(vae, unet, data, pixels[:, None], work, device, batch, limit)
+    vae = train_decoder(vae, unet, data, pixels[:, None], work, device, batch, limit, critic=critic)
     state = torch.load(work / "decoder.pt", map_location="cpu", weights_only=True)
     done = {"samples": state["seen"], "hours": round(state["seconds"] / 3600, 3), "device": device.type}
     keep_decoder(vae, done, folder)

@@ -30,17 +30,20 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from attribution_core.common.files import atomic_path
+from pocket.counterfactual.data import Data, Packed
+from pocket.counterfactual.models import train_and_measure
 from pocket.generator.autoencoder import LARGE, AutoencoderRecipe, encode, psnr, train_autoencoder
 from pocket.generator.decoder import train_decoder
 from pocket.generator.denoiser import RECIPES, Recipe, new_unet, train_unet, write_checkpoint
 from pocket.generator.looks import PLAIN, VariedSet, looks_of
-from pocket.generator.quantization import dequantize
+from pocket.generator.quantization import dequantize, quantize
 from pocket.training import LOG, set_up_log, training_device
 
 AUTOENCODER_SHARE = 0.2  # of the time there is
 PIECE = 15_000_000  # bytes of a piece of the weights
 PIECES = "weights.tar."
 START = "start"  # folder of weights in a bundle
+COUNTERFACTUAL = "counterfactual.npz"
 DECODER_BATCH = 256
 
 
@@ -85,6 +88,11 @@ class Bundle:
             states.append(encoder(ids, attention_mask=(ids != 0).long())[0].half())
         return torch.cat(states)
 
+    def counterfactual(self, device: torch.device) -> Data:
+        """Return what the counterfactual models are trained on and asked about."""
+        packed = Packed.load(self.folder / COUNTERFACTUAL)
+        return packed.unpacked(self.states(device, np.concatenate([[0], packed.short, packed.long])).cpu())
+
     def start(self, work: Path) -> None:
         """Put the weights that training goes on from into `work`, unless it holds later ones."""
         start = self.folder / START
@@ -105,10 +113,12 @@ def run(
     autoencoder_minutes: float | None = None,
     only: str | None = None,
     compiled: bool = True,
+    critic: float = 0.0,
 ) -> None:
     """Train both networks within `minutes`, resuming from `work`; writes weights and a card to `out`.
 
     minutes: for this whole call, not counting earlier calls. only: "autoencoder", or "decoder" with a trained UNet.
+    critic: see `train_decoder`.
     """
     began = time.monotonic()
     bundle.start(work)
@@ -144,13 +154,19 @@ def run(
         unet.load_state_dict(state["average"])
         pixels = _once(work / "looks.pt", bundle.looks)
         limit = seconds_of(work / "decoder.pt") + left
-        train_decoder(vae, unet, data, pixels, work, device, DECODER_BATCH, limit, compiled)
+        train_decoder(vae, unet, data, pixels, work, device, DECODER_BATCH, limit, compiled, critic)
         LOG.info("reconstruction: %.2f dB", psnr(vae.to(device), pixels[::8, PLAIN], device))
-        vae.cpu().save_pretrained(work / "vae")
-        write(state)
+        done = torch.load(work / "decoder.pt", map_location="cpu", weights_only=True)
+        _write(out, {**card, "seen": done["seen"], "seconds": done["seconds"]}, None, vae.cpu())
         return
     earlier = seconds_of(work / "unet.pt")
     train_unet(data, recipe, work, device, limit_s=earlier + left, compiled=compiled, on_save=write)
+
+
+def counterfactual(bundle: Bundle, work: Path, minutes: float, part: str, compiled: bool = True) -> None:
+    """Train and measure counterfactual models: `pocket.counterfactual.models`."""
+    until, device = time.monotonic() + 60 * minutes, training_device()
+    train_and_measure(bundle.counterfactual(device), work, device, part, until, compiled)
 
 
 def _latents(
@@ -186,17 +202,19 @@ def _once(path: Path, make: Callable[[], torch.Tensor]) -> torch.Tensor:
 def _write(
     out: Path, card: dict[str, Any], unet: dict[str, torch.Tensor] | None, vae: AutoencoderTiny
 ) -> None:
-    """Write weights in float16 and their card as one archive in pieces."""
+    """Write weights, the UNet's as 8-bit numbers, and their card as one archive in pieces."""
     out.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {"card.json": json.dumps(card).encode()}
     config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
     files["vae.json"] = json.dumps(config).encode()
-    for name, weights in (("vae", vae.state_dict()), ("unet", unet)):
-        if weights is not None:
-            path = out / f".{name}.safetensors"
-            save_file({n: w.detach().half().cpu().contiguous() for n, w in weights.items()}, path)
-            files[f"{name}.safetensors"] = path.read_bytes()
-            path.unlink()
+    written = {"vae": {name: w.detach().half().cpu().contiguous() for name, w in vae.state_dict().items()}}
+    if unet is not None:
+        written["unet"] = quantize({name: w.detach().cpu() for name, w in unet.items()})
+    for name, weights in written.items():
+        path = out / f".{name}.safetensors"
+        save_file(weights, path)
+        files[f"{name}.safetensors"] = path.read_bytes()
+        path.unlink()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in files.items():
@@ -226,20 +244,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, required=True, help="time for this whole call")
     parser.add_argument("--autoencoder-minutes", type=float, help="default: a fifth")
-    parser.add_argument("--only", choices=("autoencoder", "decoder"), help="train this and no more")
+    parser.add_argument(
+        "--only", choices=("autoencoder", "decoder", "counterfactual"), help="train this and no more"
+    )
+    parser.add_argument(
+        "--part", default="1/1", help="of the counterfactual models: K/N, every Nth from the Kth"
+    )
+    parser.add_argument("--critic", type=float, default=0.0, help="weight of the decoder's critic")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="large")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pieces and the log")
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder for checkpoints")
     asked = parser.parse_args()
+    bundle = Bundle(Path(__file__).resolve().parents[2])
+    if asked.only == "counterfactual":
+        set_up_log(asked.work / f"{asked.part.replace('/', '-')}.log")
+        counterfactual(bundle, asked.work, asked.minutes, asked.part)
+        return
     set_up_log(asked.out / "train.log")
     run(
-        Bundle(Path(__file__).resolve().parents[2]),
+        bundle,
         asked.work,
         asked.out,
         asked.minutes,
         RECIPES[asked.recipe],
         autoencoder_minutes=asked.autoencoder_minutes,
         only=asked.only,
+        critic=asked.critic,
     )
 
 

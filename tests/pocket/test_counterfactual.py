@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from attribution_core.collection.layout import CollectionLayout
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.settings import Settings
 from pocket.counterfactual import models
+from pocket.counterfactual.data import Data, Packed
 from pocket.counterfactual.groups import group_test
 from pocket.counterfactual.lds import ceiling, lds, mean_of
 from pocket.counterfactual.made import draw, prompted
@@ -96,6 +98,61 @@ def test_a_model_sees_its_images_alone_and_is_trained_once(
     )
     assert one.shape == (6, len(models.TIMES)) and np.isfinite(one).all()
     assert not np.allclose(one, again), "another seed is another model"
+
+
+def test_packed_images_come_back_in_the_plans_order(tmp_path: Path, plan: Plan) -> None:
+    small = replace(plan, rows=plan.rows[:3], held_out=plan.held_out[:2])
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(5, 4, 16, 16)).astype(np.float16)
+    packed = Packed(small, latents, np.arange(1, 6), np.arange(6, 11))
+    packed.save(tmp_path / "packed.npz")
+    read = Packed.load(tmp_path / "packed.npz")
+    assert read.plan.styles.tolist() == plan.styles.tolist() and read.short.tolist() == [1, 2, 3, 4, 5]
+    data = read.unpacked(torch.arange(11).reshape(11, 1, 1).half())
+    assert data.training.short.flatten().tolist() == [1, 2, 3]
+    assert data.held_out.long.flatten().tolist() == [9, 10]
+    assert data.training.empty.flatten().tolist() == data.held_out.empty.flatten().tolist() == [0]
+    np.testing.assert_array_equal(data.held_out.latents.numpy(), latents[3:].astype(np.float32))
+
+
+def test_the_full_model_is_first_and_what_it_draws_is_asked_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = UNetShape((16, 16, 32), (False, True, True), pooled_text=True)
+    monkeypatch.setattr(models, "RECIPE", Recipe(shape, batch=4, samples=8))
+    styles, concepts = np.array(["noto", "blob"] * 2), np.array(["cat", "cat", "dog", "dog"])
+    everything = np.ones(4, bool)
+
+    class Two(Plan):
+        def left_out(self) -> list[str]:
+            return ["cat"]
+
+        def runs(self) -> Iterator[Run]:
+            yield Run("full", everything)
+            yield Run("without-noto", styles != "noto")
+            yield Run("half-00", np.array([True, False, False, True]), draws=False)
+
+    plan = Two(np.arange(4), styles, concepts, np.arange(4, 6))
+    examples = [
+        TrainingSet(torch.randn(n, 4, 16, 16), states, states, states[:1], torch.arange(n))
+        for n in (4, 2)
+        for states in [torch.randn(n, 24, 384).half()]
+    ]
+    data, device = Data(plan, *examples), torch.device("cpu")
+    with pytest.raises(ValueError, match="begin with part 1"):
+        models.train_and_measure(data, tmp_path, device, "2/2")
+    models.train_and_measure(data, tmp_path, device, until=0)
+    assert not list(tmp_path.glob("*.npz"))
+    models.train_and_measure(data, tmp_path, device, "1/2")
+    assert {path.stem for path in tmp_path.glob("*.npz")} == {"full", "without-noto"}
+    models.train_and_measure(data, tmp_path, device, "2/2")
+    found = {path.stem: np.load(path) for path in tmp_path.glob("*.npz")}
+    assert found["full"]["drawn"].shape == found["without-noto"]["drawn"].shape == (2, 4, 16, 16)
+    assert set(found["half-00"].files) == {"made", "held_out"}
+    assert found["half-00"]["made"].shape == found["half-00"]["held_out"].shape == (2, len(models.TIMES))
+    full = models.load(Run("full", everything), tmp_path, device)
+    drawn = torch.from_numpy(found["full"]["drawn"]).float()
+    np.testing.assert_array_equal(models.losses(full, drawn, data.prompts, device), found["full"]["made"])
 
 
 def test_scores_that_predict_the_losses_have_the_score_1_and_others_less() -> None:

@@ -18,7 +18,8 @@ from attribution_core.common.cards import write_card
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
-from pocket.generator.autoencoder import AutoencoderRecipe, new_autoencoder
+from pocket.generator import decoder
+from pocket.generator.autoencoder import AutoencoderRecipe, difference, new_autoencoder
 from pocket.generator.captions import (
     RECOLOURED_SLOTS,
     SLOTS,
@@ -211,7 +212,7 @@ def test_a_bundle_trains_is_killed_goes_on_and_comes_back(
 ) -> None:
     monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
     folder = tmp_path / "bundle"
-    gpu.pack(corpus, folder, tmp_path / "no start")
+    gpu.pack(corpus, folder, tmp_path / "no start", counterfactual=False)
     assert {p.name for p in folder.iterdir()} == {
         "attribution_core", "images.parquet", "packages", "plan.npz", "pocket", "text_encoder.json",
         "text_encoder.safetensors", "train.py",
@@ -268,7 +269,7 @@ def test_kept_weights_are_trained_on_here(
     unet = new_unet(TINY.shape)
     done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {}, "autoencoder": {}}
     keep(unet.state_dict(), done, tmp_path / "kept", vae)
-    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "kept")
+    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "kept", counterfactual=False)
     gpu.train(0.01, tmp_path / "bundle", tmp_path / "work", compiled=False)
     state = torch.load(tmp_path / "work/unet.pt", weights_only=True)
     assert state["seen"] > 100
@@ -288,15 +289,45 @@ def test_the_decoder_is_trained_on_the_stored_unets_latents_and_stored(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
-    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start")
+    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start", counterfactual=False)
     folder = tmp_path / "kept"
     done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {"shape": asdict(TINY.shape)}}
     keep(new_unet(TINY.shape).state_dict(), done, folder, new_autoencoder(TINY_AUTOENCODER))
     unet, vae = (folder / WEIGHTS).read_bytes(), AutoencoderTiny.from_pretrained(folder / "vae")
-    gpu.decoder(0.02, tmp_path / "bundle", folder, tmp_path / "work", batch=2)
+    monkeypatch.setattr(decoder, "CRITIC_FIRST", 1)
+    gpu.decoder(0.02, tmp_path / "bundle", folder, tmp_path / "work", batch=2, critic=0.3)
     assert (folder / WEIGHTS).read_bytes() == unet
     trained = AutoencoderTiny.from_pretrained(folder / "vae")
     for name, weight in vae.state_dict().items():
         assert torch.equal(weight, trained.state_dict()[name]) == name.startswith("encoder"), name
     _, training = kept(folder)  # checks the files against the card
     assert training["decoder"]["samples"] >= 2
+
+
+def test_a_decoder_that_was_trained_elsewhere_replaces_the_stored_one_alone(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
+    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start", counterfactual=False)
+    work, out, folder = (tmp_path / name for name in ("work", "out", "kept"))
+    run(Bundle(tmp_path / "bundle"), work, out, 0.03, TINY, TINY_AUTOENCODER, compiled=False)
+    gpu.unpack(out, folder, corpus)
+    before, weights = (folder / WEIGHTS).read_bytes(), kept(folder)[1]["samples"]
+    only = {"only": "decoder", "compiled": False, "critic": 0.3}
+    run(Bundle(tmp_path / "bundle"), work, out, 0.03, TINY, TINY_AUTOENCODER, **only)  # type: ignore[arg-type]
+    gpu.unpack(out, folder, corpus)
+    assert (folder / WEIGHTS).read_bytes() == before
+    training = kept(folder)[1]
+    assert training["samples"] == weights and training["decoder"]["samples"] >= 2
+
+
+def test_a_critic_pulls_as_hard_as_the_error_once_it_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "CRITIC_FIRST", 1)
+    torch.manual_seed(0)
+    critic = decoder.Critic(torch.device("cpu"), compiled=False)
+    real, made = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    assert not critic.pull(real, made).any()
+    pull = critic.pull(real, made)
+    leaf = made.clone().requires_grad_()
+    (error,) = torch.autograd.grad(difference(real, leaf), leaf)
+    assert pull.norm().item() == pytest.approx(error.norm().item(), rel=1e-4)
