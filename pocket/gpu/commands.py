@@ -60,6 +60,7 @@ WHEELS = ("diffusers", "importlib_metadata")  # pure Python, and missing on such
 TRAINED_ON = tuple(s for s in (*ICON_SETS, *ADDED_ICON_SETS, CLIP_ART) if s.part is Part.CORE)
 CODE = ("pocket", "attribution_core")
 UNUSED = re.compile(r"diffusers/(pipelines/[^/]+/|modular_pipelines/)")  # of the wheels: half their size
+FORMAT = "xztar"
 LARGEST = 66_500_000  # bytes of an archive: such machines take 64 MiB
 
 _TRAIN = '''"""Unpacks the packages that are missing here, and trains: python train.py --minutes 10"""
@@ -125,7 +126,7 @@ def pack(
     if start.exists():
         verify_files(start)
         shutil.copytree(start, out / START)
-    archive = Path(shutil.make_archive(str(out), "xztar", out))
+    archive = Path(shutil.make_archive(str(out), FORMAT, out))
     size = archive.stat().st_size
     say(f"{len(opened)} images, {len(made.texts)} captions, {size / 1e6:.1f} MB in {archive}")
     if size > LARGEST:

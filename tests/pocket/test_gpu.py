@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from pocket.generator.denoiser import RECIPES, Recipe, UNetShape, new_unet
 from pocket.generator.kept import WEIGHTS, keep, kept
 from pocket.generator.looks import LOOKS, MIRRORED, PLAIN, PLAIN_LOOKS, VariedSet, looks_of, plan
 from pocket.gpu import commands as gpu
+from pocket.gpu import training
 from pocket.gpu.training import PIECES, Bundle, run
 
 TINY = Recipe(
@@ -190,8 +192,9 @@ def test_drawn_latents_and_captions_belong_together() -> None:
     assert 0.07 < 1 - kept.float().mean() < 0.13
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("corpus")
     colours = ("red", "blue", "green", "white")
     rows = [
         {
@@ -207,12 +210,17 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path / "corpus"
 
 
-def test_a_bundle_trains_is_killed_goes_on_and_comes_back(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
-    folder = tmp_path / "bundle"
-    gpu.pack(corpus, folder, tmp_path / "no start", counterfactual=False)
+@pytest.fixture(scope="module")
+def folder(corpus: Path) -> Iterator[Path]:
+    """A packed folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
+        patch.setattr(gpu, "FORMAT", "tar")  # xz takes a quarter of a minute
+        gpu.pack(corpus, corpus / "bundle", corpus / "no start", counterfactual=False)
+        yield corpus / "bundle"
+
+
+def test_a_bundle_trains_is_killed_goes_on_and_comes_back(corpus: Path, folder: Path, tmp_path: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {
         "attribution_core", "images.parquet", "packages", "plan.npz", "pocket", "text_encoder.json",
         "text_encoder.safetensors", "train.py",
@@ -265,6 +273,7 @@ def test_kept_weights_are_trained_on_here(
 ) -> None:
     monkeypatch.setitem(RECIPES, "continued", TINY)
     monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
+    monkeypatch.setattr(gpu, "FORMAT", "tar")
     vae = new_autoencoder(TINY_AUTOENCODER)
     unet = new_unet(TINY.shape)
     done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {}, "autoencoder": {}}
@@ -286,39 +295,36 @@ def test_pieces_that_are_missing_or_cut_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_decoder_is_trained_on_the_stored_unets_latents_and_stored(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
-    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start", counterfactual=False)
-    folder = tmp_path / "kept"
+    stored = tmp_path / "kept"
     done = {"samples": 100, "steps": 5, "hours": 0.1, "recipe": {"shape": asdict(TINY.shape)}}
-    keep(new_unet(TINY.shape).state_dict(), done, folder, new_autoencoder(TINY_AUTOENCODER))
-    unet, vae = (folder / WEIGHTS).read_bytes(), AutoencoderTiny.from_pretrained(folder / "vae")
+    keep(new_unet(TINY.shape).state_dict(), done, stored, new_autoencoder(TINY_AUTOENCODER))
+    unet, vae = (stored / WEIGHTS).read_bytes(), AutoencoderTiny.from_pretrained(stored / "vae")
     monkeypatch.setattr(decoder, "CRITIC_FIRST", 1)
-    gpu.decoder(0.02, tmp_path / "bundle", folder, tmp_path / "work", batch=2, critic=0.3)
-    assert (folder / WEIGHTS).read_bytes() == unet
-    trained = AutoencoderTiny.from_pretrained(folder / "vae")
+    gpu.decoder(0.02, folder, stored, tmp_path / "work", batch=2, critic=0.3)
+    assert (stored / WEIGHTS).read_bytes() == unet
+    trained = AutoencoderTiny.from_pretrained(stored / "vae")
     for name, weight in vae.state_dict().items():
         assert torch.equal(weight, trained.state_dict()[name]) == name.startswith("encoder"), name
-    _, training = kept(folder)  # checks the files against the card
+    _, training = kept(stored)  # checks the files against the card
     assert training["decoder"]["samples"] >= 2
 
 
 def test_a_decoder_that_was_trained_elsewhere_replaces_the_stored_one_alone(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "_wheels", lambda folder: folder.mkdir())
-    gpu.pack(corpus, tmp_path / "bundle", tmp_path / "no start", counterfactual=False)
-    work, out, folder = (tmp_path / name for name in ("work", "out", "kept"))
-    run(Bundle(tmp_path / "bundle"), work, out, 0.03, TINY, TINY_AUTOENCODER, compiled=False)
-    gpu.unpack(out, folder, corpus)
-    before, weights = (folder / WEIGHTS).read_bytes(), kept(folder)[1]["samples"]
+    monkeypatch.setattr(training, "DECODER_BATCH", 2)
+    work, out, stored = (tmp_path / name for name in ("work", "out", "kept"))
+    run(Bundle(folder), work, out, 0.03, TINY, TINY_AUTOENCODER, compiled=False)
+    gpu.unpack(out, stored, corpus)
+    before, weights = (stored / WEIGHTS).read_bytes(), kept(stored)[1]["samples"]
     only = {"only": "decoder", "compiled": False, "critic": 0.3}
-    run(Bundle(tmp_path / "bundle"), work, out, 0.03, TINY, TINY_AUTOENCODER, **only)  # type: ignore[arg-type]
-    gpu.unpack(out, folder, corpus)
-    assert (folder / WEIGHTS).read_bytes() == before
-    training = kept(folder)[1]
-    assert training["samples"] == weights and training["decoder"]["samples"] >= 2
+    run(Bundle(folder), work, out, 0.03, TINY, TINY_AUTOENCODER, **only)  # type: ignore[arg-type]
+    gpu.unpack(out, stored, corpus)
+    assert (stored / WEIGHTS).read_bytes() == before
+    done = kept(stored)[1]
+    assert done["samples"] == weights and done["decoder"]["samples"] >= 2
 
 
 def test_a_critic_pulls_as_hard_as_the_error_once_it_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
