@@ -9,6 +9,7 @@ import numpy as np
 
 from attribution_core.add_one_in.evaluation import RECALL_AT, Score
 from attribution_core.evidence.benchmark import Calibrated
+from attribution_core.evidence.counterfactual import Asked
 from attribution_core.figures.style import (
     CALIBRATED,
     INK,
@@ -71,6 +72,33 @@ def metrics(scores: Sequence[Score]) -> Figure:
     figure.update_xaxes(rangemode="tozero", nticks=4)
     figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], showgrid=True)
     figure.update_annotations(font={"size": 12, "color": INK})
+    return figure
+
+
+def left_out(asked: Asked) -> Figure:
+    """Plot how well each method predicts what leaving training images out does, with 95 % intervals."""
+    rows = asked.ranked
+    scores = [row.lds for row in rows]
+    figure = plotly("graph_objects").Figure()
+    figure.add_scatter(
+        x=[score.value for score in scores],
+        y=[row.name for row in rows],
+        mode="markers",
+        error_x=error_bars(
+            [score.value for score in scores],
+            [score.low for score in scores],
+            [score.high for score in scores],
+            CALIBRATED,
+        ),
+        marker={"color": CALIBRATED, "size": 9},
+        customdata=[[score.low, score.high] for score in scores],
+        hovertemplate="%{y}<br>%{x:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_vline(x=0, line={"color": INK, "dash": "dot"})
+    finish(figure, "linear datamodeling score", "")
+    figure.update_layout(height=90 + ROW * len(rows), margin={"t": 10})
+    figure.update_yaxes(categoryorder="array", categoryarray=[row.name for row in rows][::-1])
     return figure
 
 

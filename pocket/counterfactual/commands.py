@@ -9,9 +9,6 @@ compares scores with losses.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,14 +21,14 @@ from PIL import Image
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.evidence import counterfactual
 from pocket.counterfactual import scores
 from pocket.counterfactual.data import Data
-from pocket.counterfactual.groups import group_test
-from pocket.counterfactual.lds import Floats, ceiling, lds, mean_of
 from pocket.counterfactual.made import pixels
 from pocket.counterfactual.models import load, train_and_measure
-from pocket.counterfactual.plan import STYLES, Plan
-from pocket.counterfactual.scores import Images, Named
+from pocket.counterfactual.plan import Plan
+from pocket.counterfactual.report import ASKED, sheets, table
+from pocket.counterfactual.scores import Images, joined
 from pocket.generator.autoencoder import encode
 from pocket.generator.commands import text_model, text_states
 from pocket.generator.denoiser import TrainingSet
@@ -42,9 +39,6 @@ WORK = Path(".work/counterfactual")
 CORPUS = Path(".work/corpus2")
 SECOND_EDITION = Path("pocket/second_edition")
 COLLECTION = Path("checkpoints/pocket")
-ASKED = ("made", "held_out")
-"""Queries: images that the full model makes, and drawings of concepts that no model sees."""
-_CHOSEN_ON = 16  # the last of the halves, on which settings are chosen; the others judge them
 Folder = Annotated[Path, typer.Option(help="Folder of models and measurements.")]
 CorpusFolder = Annotated[Path, typer.Option(help="The second edition's corpus.")]
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -105,28 +99,20 @@ def score(work: Folder = WORK, corpus: CorpusFolder = CORPUS) -> None:
     training = _images(opened, data.plan.rows, data.training)
     drawn = torch.from_numpy(np.load(work / "full.npz")["drawn"]).float()
     made = Images(list(pixels(autoencoder(), drawn)), drawn, data.prompts)
-    queries = {"made": made, "held_out": _images(opened, data.plan.held_out, data.held_out)}
+    queries = joined([made, _images(opened, data.plan.held_out, data.held_out)])  # in the order of `ASKED`
     full = load(next(data.plan.runs()), work, device)
-    layout = CollectionLayout.read(COLLECTION)
-    methods: dict[str, Callable[[Images, Images], Named]] = {"thumbnail": scores.thumbnail}
-    for name in layout.methods:
-        methods[name] = partial(scores.likeness, layout, name)
-    for objective in scores.OBJECTIVES:
-        methods[f"gradient of the {objective}"] = partial(scores.gradient, full, objective, device)
-    methods |= {"patches": scores.patches, "forgetting": partial(scores.forgetting, full, device)}
+    methods = scores.methods(CollectionLayout.read(COLLECTION), full, device)
     (work / "scores").mkdir(exist_ok=True)
     for name, method in methods.items():
         path = work / "scores" / f"{name}.npz"
         if path.exists():
             continue
         say(name)
-        found = {
-            f"{asked} {setting}": table
-            for asked in ASKED
-            for setting, table in method(queries[asked], training)
-        }
+        tables: dict[str, Any] = {}
+        for setting, rows in method(queries, training):
+            for asked, part in zip(ASKED, np.split(rows, [len(drawn)]), strict=True):
+                tables[f"{asked} {setting}"] = part.astype(np.float32)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            tables: dict[str, Any] = {key: table.astype(np.float32) for key, table in found.items()}
             np.savez_compressed(file, **tables)
 
 
@@ -138,77 +124,14 @@ def _images(corpus: Corpus, rows: np.ndarray, data: TrainingSet) -> Images:
 def report(
     work: Folder = WORK,
     corpus: CorpusFolder = CORPUS,
-    out: Annotated[Path, typer.Option(help="JSON file to write.")] = WORK / "report.json",
+    out: Annotated[Path, typer.Option(help="Folder of a collection's evidence.")] = COLLECTION / "evidence",
 ) -> None:
-    """Compare all scores with all losses, and write a table."""
-    plan = plan_of(Corpus.open(corpus))
+    """Compare all scores with all losses; write a table, and what models draw that lack a style."""
+    opened = Corpus.open(corpus)
+    plan, captions = plan_of(opened), opened.column("short_caption")
     measured = {path.stem: np.load(path) for path in sorted(work.glob("*.npz"))}
-    tests = {
-        asked: Losses(
-            plan, {name: one[asked].mean(axis=1) for name, one in measured.items()}, drawn=asked == "made"
-        )
-        for asked in ASKED
-    }
-    table: dict[str, Any] = {
-        asked: {"ceiling": test.ceiling(), "models": len(test.halves)} for asked, test in tests.items()
-    }
-    for path in sorted((work / "scores").glob("*.npz")):
-        found = np.load(path)
-        for asked, test in tests.items():
-            settings = {
-                key.removeprefix(asked).strip(): found[key].astype(float)
-                for key in found.files
-                if key.startswith(asked)
-            }
-            table[asked][path.stem] = dict(test.judged(settings))
-    write_json_atomic(out, table)
-    for asked, rows in table.items():
-        for name, row in rows.items():
-            say(f"{asked:9s} {name:40s} {row}")
-
-
-class Losses:
-    """The losses of queries under all models that are there."""
-
-    def __init__(self, plan: Plan, loss: dict[str, Floats], drawn: bool) -> None:
-        """loss: of each query, by the model's name. drawn: from captions of the concepts that models leave out."""
-        self._loss = loss
-        self._groups = {"style": [f"without-{style.replace(' ', '-')}" for style in STYLES]}
-        if drawn:
-            self._groups["concept"] = [f"without-{concept}" for concept in plan.left_out()]
-        self.halves = [name for name in loss if name.startswith("half") and not name.endswith("again")]
-        self._kept = {run.name: run.kept for run in plan.runs()}
-
-    def ceiling(self) -> dict[str, float]:
-        """Return what two seeds of the same halves agree in."""
-        twice = [name for name in self.halves if f"{name}-again" in self._loss]
-        if len(twice) < 3:
-            return {}
-        one, again = (np.stack([self._loss[name + end] for name in twice], axis=1) for end in ("", "-again"))
-        return asdict(mean_of(ceiling(one, again)))
-
-    def judged(self, settings: dict[str, Floats]) -> Iterator[tuple[str, Any]]:
-        """Yield the setting that is best on some halves, and what all tests say of it.
-
-        settings: scores (q, n) by setting; similarities and shares of a method count as two settings.
-        """
-        chosen = max(settings, key=lambda name: self._lds(settings[name], self.halves[-_CHOSEN_ON:]).mean())
-        yield "setting", chosen
-        yield "lds", asdict(mean_of(self._lds(settings[chosen], self.halves[:-_CHOSEN_ON])))
-        for kind, names in self._groups.items():
-            if {"full", *names} <= self._loss.keys():
-                yield (
-                    kind,
-                    asdict(
-                        group_test(
-                            settings[chosen],
-                            np.stack([~self._kept[name] for name in names]),
-                            self._loss["full"],
-                            np.stack([self._loss[name] for name in names], axis=1),
-                        )
-                    ),
-                )
-
-    def _lds(self, scores: Floats, names: list[str]) -> Floats:
-        kept = np.stack([self._kept[name] for name in names])
-        return lds(scores, kept, np.stack([self._loss[name] for name in names], axis=1))
+    scored = {path.stem: np.load(path) for path in sorted((work / "scores").glob("*.npz"))}
+    write_json_atomic(out / counterfactual.FILE, table(plan, captions, measured, scored))
+    for style, sheet in sheets(plan, measured, autoencoder()):
+        with atomic_path(out / counterfactual.sheet(style)) as temporary:
+            sheet.save(temporary, "WEBP", quality=85)

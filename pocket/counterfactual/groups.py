@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pocket.counterfactual.lds import Estimate, Floats, mean_of
+from attribution_core.common.estimates import Estimate, over_models, proportion
+from pocket.counterfactual.lds import Floats
 
 
 @dataclass(frozen=True)
@@ -41,4 +42,6 @@ def group_test(scores: Floats, groups: NDArray[np.bool_], full: Floats, without:
     here = rise[queries, credited]
     others = (rise.sum(axis=1) - here) / (len(groups) - 1)
     right = rise.argmax(axis=1) == credited
-    return GroupTest(mean_of(right.astype(float)), 1 / len(groups), mean_of(here), mean_of(others))
+    return GroupTest(
+        proportion(right), 1 / len(groups), over_models(here, queries), over_models(others, queries)
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,30 @@ class Images:
     pictures: Sequence[Image.Image]
     latents: torch.Tensor
     states: torch.Tensor
+
+
+def joined(parts: Sequence[Images]) -> Images:
+    """Return all images of some parts, in their order."""
+    return Images(
+        [picture for part in parts for picture in part.pictures],
+        torch.cat([part.latents for part in parts]),
+        torch.cat([part.states for part in parts]),
+    )
+
+
+def methods(
+    layout: CollectionLayout, full: UNet2DConditionModel, device: torch.device
+) -> dict[str, Callable[[Images, Images], Named]]:
+    """Return all methods by name; each takes queries and training images.
+
+    layout: of a collection, whose methods are among them. full: the model whose influences are asked about.
+    """
+    found: dict[str, Callable[[Images, Images], Named]] = {"thumbnail": thumbnail}
+    for name in layout.methods:
+        found[name] = partial(likeness, layout, name)
+    for objective in OBJECTIVES:
+        found[f"gradient of the {objective}"] = partial(gradient, full, objective, device=device)
+    return found | {"patches": patches, "forgetting": partial(forgetting, full, device=device)}
 
 
 def thumbnail(queries: Images, training: Images) -> Named:

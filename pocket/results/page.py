@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from attribution_core.common.files import atomic_path
-from pocket.results import attribution, encoders, generator, memorization
+from pocket.results import attribution, counterfactual, encoders, generator, memorization
 
 PAGE = Path("docs/results.md")
 START, END = "<!-- written by python -m pocket.results -->", "<!-- end of what it writes -->"
 SECTIONS = {
     "Generator": generator.section,
     "Attribution": attribution.section,
+    "Leaving training images out": counterfactual.section,
     "Memorization": memorization.section,
     "Encoders": encoders.section,
 }

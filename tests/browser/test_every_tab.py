@@ -30,6 +30,7 @@ DRAWN = {
     "Reliability": ("#evidence-limits", "#reliability .main-svg"),
     "One case": ("#query-made img", "#second-gallery img"),
     "All methods": ("#paper-fold", "#metrics .main-svg", "#copies .main-svg"),
+    "Left out": ("#left-out-limits", "#left-out-lds .main-svg", "#left-out-pairs img"),
     "Compare": ("#slopes .main-svg",),
 }
 PARTS = [
@@ -57,20 +58,25 @@ def look(page: Page, width: int, scheme: Scheme) -> None:
     page.emulate_media(color_scheme=scheme)
 
 
-def faults(page: Page, name: str) -> list[tuple[str, str, Any]]:
-    """What is wrong with the tab in sight: (tab, rule, where)."""
+def faults(page: Page, name: str, rules: bool = True) -> list[tuple[str, str, Any]]:
+    """What is wrong with the tab in sight: (tab, rule, where). rules: look also at what assistive technology needs."""
     page.wait_for_function(AT_REST)
     found: list[tuple[str, str, Any]] = [(name, "no name", one) for one in page.evaluate(NAMELESS)]
     beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     if beyond > 0:
         found.append((name, "cut off", f"{beyond} pixels"))
+    if not rules:
+        return found
     checked = Axe().run(page, LEFT_OUT, OPTIONS).response
     assert checked["passes"], "something was looked at"
     return found + [(name, v["id"], [n["html"][:200] for n in v["nodes"]]) for v in checked["violations"]]
 
 
 def walk(page: Page, widths: Sequence[int], scheme: Scheme) -> list[tuple[str, str, Any]]:
-    """What is wrong with any tab or part at some width, once it is drawn; Generate with its folds open."""
+    """What is wrong with any tab or part at some width, once it is drawn; Generate with its folds open.
+
+    What assistive technology needs is looked at in the first width, as it takes seconds a look.
+    """
     found = []
     for name, part in PARTS:
         tab(page, name, part)
@@ -85,7 +91,7 @@ def walk(page: Page, widths: Sequence[int], scheme: Scheme) -> list[tuple[str, s
                 for fold in ("recipe-fold", "upload-fold", "batch-fold"):
                     unfold(page, fold)
                 expect(page.locator("#steps input[type=number]")).to_be_visible()
-            found += faults(page, f"{part or name}, {width} pixels")
+            found += faults(page, f"{part or name}, {width} pixels", rules=width == widths[0])
     return found
 
 

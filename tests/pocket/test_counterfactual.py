@@ -11,26 +11,24 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
+from scipy.stats import spearmanr
 
 from attribution_core.collection.layout import CollectionLayout
+from attribution_core.common.estimates import Estimate
+from attribution_core.common.files import write_json_atomic
 from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import CheckpointError, UnknownNameError
+from attribution_core.evidence.counterfactual import FILE, CounterfactualEvidence, sheet
 from attribution_core.settings import Settings
 from pocket.counterfactual import models
 from pocket.counterfactual.data import Data, Packed
 from pocket.counterfactual.groups import group_test
-from pocket.counterfactual.lds import ceiling, lds, mean_of
+from pocket.counterfactual.lds import estimate, lds, rank_correlations
 from pocket.counterfactual.made import draw, prompted
 from pocket.counterfactual.plan import CONCEPTS, HALVES, STYLES, TWICE, WITHOUT_CONCEPT, Plan, Run
-from pocket.counterfactual.scores import (
-    DAMPING,
-    NOISE,
-    OBJECTIVES,
-    Images,
-    forgetting,
-    gradient,
-    patches,
-    thumbnail,
-)
+from pocket.counterfactual.report import sheets, table
+from pocket.counterfactual.scores import DAMPING, NOISE, Images, forgetting, methods
+from pocket.generator.autoencoder import AutoencoderRecipe, new_autoencoder
 from pocket.generator.denoiser import Recipe, TrainingSet, UNetShape, new_unet
 
 
@@ -164,7 +162,15 @@ def test_scores_that_predict_the_losses_have_the_score_1_and_others_less() -> No
     assert lds(-worth, kept, loss) == pytest.approx(-np.ones(5))
     assert lds(np.ones((5, 30)), np.ones((40, 30), bool), loss) == pytest.approx(np.zeros(5))
     assert np.abs(lds(rng.normal(size=(5, 30)), kept, loss)).max() < 0.6
-    assert ceiling(loss, loss) == pytest.approx(np.ones(5))
+    assert rank_correlations(loss, loss) == pytest.approx(np.ones(5))
+
+
+def test_rank_correlations_are_scipys_and_0_where_a_row_is_constant() -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.integers(0, 6, (4, 20)).astype(float), rng.normal(size=(4, 20))
+    one[3] = 1.0
+    expected = [*(spearmanr(a, b).statistic for a, b in zip(one[:3], other[:3], strict=True)), 0.0]
+    assert rank_correlations(one, other) == pytest.approx(expected)
 
 
 def test_a_rank_correlation_by_hand() -> None:
@@ -173,11 +179,13 @@ def test_a_rank_correlation_by_hand() -> None:
     assert lds(np.array([[2.0, 1.0]]), kept, np.array([[0.1, 0.9, 0.5]])) == pytest.approx([0.5])
 
 
-def test_a_mean_has_an_interval_around_it_that_narrows() -> None:
-    values = np.random.default_rng(1).normal(0.3, 0.1, 400)
-    few, many = mean_of(values[:20]), mean_of(values)
-    assert few.low < few.mean < few.high and many.high - many.low < few.high - few.low
-    assert many.mean == pytest.approx(values.mean())
+def test_an_estimate_has_an_interval_around_it_that_narrows_with_more_models() -> None:
+    rng = np.random.default_rng(1)
+    loss = rng.normal(size=(50, 60))
+    noisy = loss + rng.normal(size=loss.shape)
+    few, many = estimate(loss[:, :8], noisy[:, :8]), estimate(loss, noisy)
+    assert few.low < few.value < few.high and many.high - many.low < few.high - few.low
+    assert many.value == pytest.approx(rank_correlations(loss, noisy).mean())
 
 
 def test_the_credited_group_is_compared_with_the_one_that_is_missed_most() -> None:
@@ -187,9 +195,9 @@ def test_the_credited_group_is_compared_with_the_one_that_is_missed_most() -> No
         [[1.5, 1.1], [2.4, 2.2]]
     )  # the first image misses the first group, and so does the second
     found = group_test(scores, groups, np.array([1.0, 2.0]), without)
-    assert (found.right.mean, found.chance) == (0.5, 0.5)
-    assert found.rise.mean == pytest.approx((0.5 + 0.1) / 2)
-    assert found.of_others.mean == pytest.approx((0.1 + 0.2) / 2)
+    assert (found.right.value, found.chance) == (0.5, 0.5)
+    assert found.rise.value == pytest.approx((0.5 + 0.1) / 2)
+    assert found.of_others.value == pytest.approx((0.1 + 0.2) / 2)
 
 
 @pytest.mark.parametrize("groups", [[[True, False]], [[True, True], [False, True]]])
@@ -216,15 +224,15 @@ def some_images(count: int, seed: int) -> Images:
 def test_a_copy_of_a_training_image_is_credited_to_it_by_every_method(small: UNet2DConditionModel) -> None:
     training, device = some_images(5, 1), torch.device("cpu")
     query = Images(training.pictures[3:4], training.latents[3:4], training.states[3:4])
-    tables = [
-        *(table for name in OBJECTIVES for table in gradient(small, name, query, training, device)),
-        *patches(query, training),
-        *thumbnail(query, training),
-    ]
-    assert len(tables) == 2 * len(DAMPING) + len(NOISE) + 1
-    for setting, scores in tables:
-        assert scores.shape == (1, 5) and np.isfinite(scores).all(), setting
-        assert scores[0].argmax() == 3, setting
+    layout = CollectionLayout.read(Settings().collection)
+    for name, method in methods(layout, small, device).items():
+        if name in layout.methods:  # they see nothing in images of one colour
+            continue
+        tables = list(method(query, training))
+        assert len(tables) == {"patches": len(NOISE), "thumbnail": 1, "forgetting": 1}.get(name, len(DAMPING))
+        for setting, scores in tables:
+            assert scores.shape == (1, 5) and np.isfinite(scores).all(), (name, setting)
+            assert scores[0].argmax() == 3, (name, setting)
 
 
 def test_forgetting_an_image_costs_it_more_than_others_and_leaves_the_model(
@@ -249,3 +257,77 @@ def test_prompts_are_of_left_out_concepts_in_every_style(plan: Plan) -> None:
     places = prompted(plan)
     assert len(places) == WITHOUT_CONCEPT * len(STYLES)
     assert set(plan.concepts[places].tolist()) == set(plan.left_out())
+
+
+def test_the_table_rewards_scores_that_are_right_and_is_read_back(plan: Plan, tmp_path: Path) -> None:
+    """Losses fall with the number of images of the query's own style that a model sees."""
+    rng = np.random.default_rng(0)
+    captions = [f"caption {k}" for k in range(plan.rows.max() + 1)]
+    runs = [run for run in plan.runs() if not run.name.endswith("again")]
+    own = plan.styles[prompted(plan)]
+    held_out = np.array(STYLES * 20)
+    measured = {}
+    for run in runs:
+        seen = {style: run.kept[plan.styles == style].sum() for style in STYLES}
+        measured[run.name] = {
+            asked: np.repeat([[2 - seen[s] / 1000] for s in styles], 10, axis=1)
+            for asked, styles in (("made", own), ("held_out", held_out))
+        }
+    right = {
+        f"{asked} ": (plan.styles[None] == styles[:, None]).astype(np.float32)
+        for asked, styles in (("made", own), ("held_out", held_out))
+    }
+    wrong = {key: rng.random(scores.shape) for key, scores in right.items()}
+    found = table(plan, captions, measured, {"right": right, "wrong": wrong})
+    write_json_atomic(tmp_path / "evidence" / FILE, found)
+    evidence = CounterfactualEvidence.open(tmp_path)
+    assert evidence is not None
+    assert evidence.prompts["noto"][0] == captions[plan.rows[(plan.styles == "noto").argmax()]]
+    assert (
+        evidence.made.of("right", "share") is None and evidence.made.of("wrong", "") in evidence.made.methods
+    )
+    assert evidence.models == len(runs) and evidence.made.queries == 100 and evidence.made.ceiling is None
+    for asked in (evidence.made, evidence.held_out):
+        best, worst = asked.methods
+        assert asked.halves == HALVES * 3 // 4
+        assert best.lds.value == pytest.approx(1) and best.right.value == 1
+        assert abs(worst.lds.value) < 0.2 and worst.right.value < 0.5
+        assert best.rise.value > 0.1 and best.others.value == pytest.approx(0)
+
+
+def test_sheets_show_each_style_with_and_without_it(plan: Plan, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = new_autoencoder(AutoencoderRecipe(16, (1, 1, 1, 1), (1, 1, 1, 1)))
+    names = ["full", *(f"without-{style.replace(' ', '-')}" for style in STYLES)]
+    measured = {name: {"drawn": np.random.default_rng(1).normal(size=(100, 4, 16, 16))} for name in names}
+    for style, image in sheets(plan, measured, vae):
+        (tmp_path / "evidence" / sheet(style)).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "evidence" / sheet(style))
+    row = {"value": 0.5, "low": 0.4, "high": 0.6}
+    asked = {"queries": 1, "halves": 1, "ceiling": row, "methods": []}
+    write_json_atomic(
+        tmp_path / "evidence" / FILE,
+        {
+            "training": 1,
+            "models": 1,
+            "date": "",
+            "prompts": {style: ["owl"] * WITHOUT_CONCEPT for style in STYLES},
+            "made": asked,
+            "held_out": asked,
+        },
+    )
+    evidence = CounterfactualEvidence.open(tmp_path)
+    assert evidence is not None and evidence.made.ceiling == Estimate(0.5, 0.4, 0.6)
+    for style in evidence.prompts:
+        pairs = evidence.pairs(style)
+        assert len(pairs) == WITHOUT_CONCEPT
+        assert all(with_.size == without.size == (128, 128) for _, with_, without in pairs)
+    with pytest.raises(UnknownNameError, match="style"):
+        evidence.pairs("../without/noto")
+    (tmp_path / "evidence" / sheet("noto")).write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        evidence.pairs("noto")
+    (tmp_path / "evidence" / FILE).write_text("{}")
+    with pytest.raises(CheckpointError, match="report` again"):
+        CounterfactualEvidence.open(tmp_path)
+    assert CounterfactualEvidence.open(tmp_path / "nowhere") is None

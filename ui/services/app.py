@@ -36,6 +36,7 @@ from attribution_core.credentials.read import NOTHING_SAID, Credentials, read_cr
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
 from attribution_core.errors import AttributionError, CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.evidence.benchmark import Evidence
+from attribution_core.evidence.counterfactual import CounterfactualEvidence
 from attribution_core.evidence.memorization import MemorizationEvidence
 from attribution_core.generation.generator import GeneratedImage, Generator, StepPreview
 from attribution_core.generation.noise_signal import NoiseSignal
@@ -210,6 +211,11 @@ class Services:
     def evidence(self) -> Evidence | None:
         """What is known of how well the collection's methods do. Raises `CheckpointError` where it is damaged."""
         return Evidence.open(self.collection.path)
+
+    @cached_property
+    def counterfactual(self) -> CounterfactualEvidence | None:
+        """What is known of leaving training images out. Raises `CheckpointError` where it is damaged."""
+        return CounterfactualEvidence.open(self.collection.path)
 
     @cached_property
     def memorization_evidence(self) -> MemorizationEvidence | None:
