@@ -8,13 +8,71 @@ of an image resembles (Kamb and Ganguli, *An analytic theory of creativity in co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from attribution_core.common.arrays import whole
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import InvalidInputError
 
 SIZES = (3, 7, 15)
 """Sides of the windows whose weights are averaged."""
+SIDE = 32
+"""Pixels of the sides that images are compared at."""
+NOISE = 1.0
+"""Chosen by `pocket.counterfactual` on some of its models; pixels are in [-1, 1]."""
+MOST = 20_000
+"""Training images: an answer for so many takes seconds and two gigabytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchAttribution:
+    """The training images with the largest weight in one image.
+
+    Attributes:
+        ids: (k,) their positions, the largest weight first.
+        weight: (k,) the mean over all places; those of all training images sum to 1.
+        maps: (k, SIDE, SIDE) the weight at each place.
+    """
+
+    ids: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    maps: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def others(self) -> float:
+        """The weight of all other training images together."""
+        return max(0.0, 1.0 - float(self.weight.sum()))
+
+
+class PatchAttributor:
+    """Finds the training images whose patches an image resembles."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        """Read all images, small. Raises `InvalidInputError` if there are more than `MOST`, `InvalidImageError`."""
+        if len(corpus) > MOST:
+            raise InvalidInputError(
+                f"patches are compared with {MOST:,} training images at most; there are {len(corpus):,}."
+            )
+        self._training = small(corpus.image(position) for position in range(len(corpus)))
+
+    def attribute(self, image: Image.Image, top: int = 8) -> PatchAttribution:
+        """Return the `top` training images with the largest weight. Raises `InvalidInputError` if top is no count."""
+        whole("top", top, 1)
+        weights = patch_weights(small([image])[0], self._training, NOISE)
+        mean = weights.mean(axis=(1, 2), dtype=np.float64)
+        ids = np.argsort(-mean, kind="stable")[:top]
+        return PatchAttribution(ids, mean[ids], weights[ids])
+
+
+def small(images: Iterable[Image.Image]) -> NDArray[np.float32]:
+    """Return images as patches compare them, (n, SIDE, SIDE, 3) in [-1, 1]."""
+    resized = (image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX) for image in images)
+    return np.stack([np.asarray(image, np.uint8) for image in resized]).astype(np.float32) / 127.5 - 1
 
 
 def patch_weights(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import softmax
 
-from attribution_core.analyses.patches import patch_weights
+from attribution_core.analyses.patches import patch_weights, small
 from attribution_core.analyses.unlearning.forget import DEFAULTS, LossProbe, forgotten
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.arrays import normalized
@@ -36,7 +36,6 @@ DAMPING = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Of the Gram matrix, in units of its mean diagonal."""
 NOISE = (0.3, 1.0, 3.0, 10.0)
 """Through which windows are seen; pixels are in [-1, 1]."""
-PATCH_SIDE = 32
 SIDE = 8
 """Of each layer's projected gradient."""
 OBJECTIVES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
@@ -142,15 +141,9 @@ def _gradients(
 
 def patches(queries: Images, training: Images) -> Named:
     """Yield the mean weight of each training image over all places of the query, by noise."""
-    q, n = (_small(one.pictures) for one in (queries, training))
+    q, n = (small(one.pictures) for one in (queries, training))
     for noise in NOISE:
         yield f"noise {noise:g}", np.array([patch_weights(one, n, noise).mean((1, 2)) for one in q], float)
-
-
-def _small(pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
-    """(n, PATCH_SIDE, PATCH_SIDE, 3) in [-1, 1]."""
-    resized = [one.resize((PATCH_SIDE, PATCH_SIDE), Image.Resampling.BOX) for one in pictures]
-    return np.stack([np.asarray(one, np.float32) / 127.5 - 1 for one in resized])
 
 
 def forgetting(model: UNet2DConditionModel, queries: Images, training: Images, device: torch.device) -> Named:

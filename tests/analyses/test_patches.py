@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from attribution_core.analyses.patches import patch_weights
+from attribution_core.analyses import patches
+from attribution_core.analyses.patches import SIDE, PatchAttributor, patch_weights
+from attribution_core.corpus.corpus import Corpus
+from attribution_core.errors import InvalidInputError
+from tests.support.fakes import fake_collection
 
 RNG = np.random.default_rng(0)
 
@@ -52,3 +57,38 @@ def test_images_of_another_shape_and_no_noise_are_refused() -> None:
         patch_weights(np.zeros((4, 4, 3), np.float32), np.zeros((2, 5, 4, 3), np.float32), 1.0)
     with pytest.raises(ValueError, match="above 0"):
         patch_weights(np.zeros((4, 4, 3), np.float32), np.zeros((2, 4, 4, 3), np.float32), 0.0)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return fake_collection(tmp_path_factory.mktemp("patches") / "shapes", 30).corpus
+
+
+def test_a_training_image_itself_has_the_largest_weight_and_all_add_up_to_1(corpus: Corpus) -> None:
+    attributor = PatchAttributor(corpus)
+    result = attributor.attribute(corpus.image(11), 5)
+    assert result.ids[0] == 11 and (np.diff(result.weight) <= 0).all()
+    assert result.maps.shape == (5, SIDE, SIDE)
+    np.testing.assert_allclose(result.maps.mean((1, 2)), result.weight, rtol=1e-5)
+    whole = attributor.attribute(corpus.image(11), len(corpus))
+    assert whole.weight.sum() == pytest.approx(1) and whole.others == pytest.approx(0, abs=1e-6)
+    assert result.others == pytest.approx(whole.weight[5:].sum(), abs=1e-6)
+
+
+def test_half_of_each_of_two_images_is_found_where_it_is(corpus: Corpus) -> None:
+    left, right = (np.asarray(corpus.image(k).resize((64, 64))) for k in (3, 20))
+    joined = Image.fromarray(np.concatenate([left[:, :32], right[:, 32:]], axis=1))
+    result = PatchAttributor(corpus).attribute(joined, len(corpus))
+    maps = {int(k): one for k, one in zip(result.ids, result.maps, strict=True)}
+    assert maps[3][:, : SIDE // 2].mean() > 2 * maps[3][:, SIDE // 2 :].mean()
+    assert maps[20][:, SIDE // 2 :].mean() > 2 * maps[20][:, : SIDE // 2].mean()
+
+
+def test_too_many_training_images_and_no_count_are_refused(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidInputError, match="top"):
+        PatchAttributor(corpus).attribute(corpus.image(0), 0)
+    monkeypatch.setattr(patches, "MOST", 29)
+    with pytest.raises(InvalidInputError, match="29 training images at most"):
+        PatchAttributor(corpus)

@@ -22,6 +22,7 @@ DRAWN = {
     "By image": ("#report-html", "#gallery img"),
     "By maker": ("#ledger-csv", "#credit-bars li:visible, #credit-map .main-svg:visible"),
     "By region": ("#grid-map .main-svg",),
+    "By patches": ("#patches-words", "#patches-found img"),
     "Second opinion": ("#ask-opinion",),
     "Scores": ("#ranks .main-svg", "#histogram .main-svg"),
     "Memorization": ("#game-deal", "#drop-off .main-svg", "#copy-heat-match img", "#copy-query img"),

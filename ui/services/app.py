@@ -19,6 +19,7 @@ from PIL import Image
 
 from attribution_core.add_one_in.cases import ManifestEntry
 from attribution_core.analyses.memorization.verdict import Memorization
+from attribution_core.analyses.patches import PatchAttributor
 from attribution_core.analyses.word_search import WordSearch, method_with_text
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy, made_by
@@ -216,6 +217,11 @@ class Services:
     def counterfactual(self) -> CounterfactualEvidence | None:
         """What is known of leaving training images out. Raises `CheckpointError` where it is damaged."""
         return CounterfactualEvidence.open(self.collection.path)
+
+    @cached_property
+    def patches(self) -> PatchAttributor:
+        """What compares patches, opened at the first question. Raises `AttributionError`."""
+        return PatchAttributor(self.collection.corpus)
 
     @cached_property
     def memorization_evidence(self) -> MemorizationEvidence | None:
