@@ -73,12 +73,15 @@ def attribute(
 def _one(
     image: Path, attributor: Attributor, top: int, temperature: float | None, *, said_so: bool, as_json: bool
 ) -> None:
+    import json
+
     from attribution_core.attribution.finding import LISTED
     from attribution_core.attribution.origin import made_by
     from attribution_core.cli.recipes import recipe_of
     from attribution_core.common.images import read_image
     from attribution_core.credentials.c2pa import read_trust
     from attribution_core.credentials.read import read_credentials
+    from attribution_core.reports.as_dict import credentials_dict
     from attribution_core.reports.wording.attribution import near_duplicates_words
     from attribution_core.reports.wording.headline import headline
     from attribution_core.reports.wording.origin import ORIGIN
@@ -90,8 +93,10 @@ def _one(
     # The headline looks at as many images as in the app, however few are listed.
     every = attributor.attribute(query, max(top, LISTED), temperature, made_by=origin)
     result = every.head(top)
+    credentials = read_credentials(image, trust)
     if as_json:
-        typer.echo(result.to_json())
+        told = {**result.to_dict(), "credentials": credentials_dict(credentials)}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False))
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
@@ -116,7 +121,7 @@ def _one(
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
-    _print_credentials(read_credentials(image, trust))
+    _print_credentials(credentials)
 
 
 def _print_credentials(credentials: Credentials) -> None:
