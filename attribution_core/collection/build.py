@@ -33,15 +33,8 @@ from attribution_core.collection.layout import (
     CollectionLayout,
     exclusive,
 )
-from attribution_core.collection.opt_outs import (
-    ListUse,
-    OptOutList,
-    OptOutOptions,
-    Screen,
-    left_out,
-    matches_in,
-    write_unmatched,
-)
+from attribution_core.collection.opt_out_lists import ListUse, OptOutList
+from attribution_core.collection.opt_outs import OptOutOptions, Screen, left_out, matches_in, write_unmatched
 from attribution_core.collection.options import Engine, EngineKind, IndexOptions
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine

@@ -19,7 +19,7 @@ from attribution_core.collection.build import OptOutOptions, SourceOptions, buil
 from attribution_core.collection.build_report import IndexReport
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
-from attribution_core.collection.opt_outs import OptOutList
+from attribution_core.collection.opt_out_lists import OptOutList
 from attribution_core.common.cards import read_card
 from attribution_core.common.images import png_bytes
 from attribution_core.common.xmp import packet
