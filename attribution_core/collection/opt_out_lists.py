@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from PIL import Image
 
-from attribution_core.common.cells import as_text
+from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.files import sha256_file
 from attribution_core.common.tables import SUFFIXES, Table, plain_name
 from attribution_core.common.text_files import read_lines
@@ -51,7 +51,7 @@ class Kind(StrEnum):
 class OptOutList:
     """Entries of lists, in a form to compare with.
 
-    digest: of the files; "" without any. written: entry, as "kind: its form to compare with" -> as it is in its list.
+    files: absolute path -> SHA-256. written: entry, as "kind: its form to compare with" -> as it is in its list.
     """
 
     ids: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ class OptOutList:
     domains: frozenset[str] = frozenset()
     makers: frozenset[str] = frozenset()
     hashes: tuple[int, ...] = ()
-    digest: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -74,7 +74,7 @@ class OptOutList:
         """
         entries: dict[Kind, set[str]] = {kind: set() for kind in Kind}
         written: dict[str, str] = {}
-        digest = hashlib.sha256()
+        digests: dict[str, str] = {}
         for file in files:
             path = Path(file)
             found = list(_table(path) if path.suffix.lower() in SUFFIXES else _lines(path))
@@ -90,16 +90,21 @@ class OptOutList:
                 entries[kind].add(plain)
                 bare = kind in (Kind.ID, Kind.LINK)
                 written.setdefault(f"{kind}: {plain}", value if bare else f"{kind}: {value}")
-            digest.update(sha256_file(path).encode())
+            digests[file_name(str(path.resolve()))] = sha256_file(path)
         return cls(
             frozenset(entries[Kind.ID]),
             frozenset(entries[Kind.LINK]),
             frozenset(entries[Kind.DOMAIN]),
             frozenset(entries[Kind.MAKER]),
             tuple(sorted(int(text, 16) for text in entries[Kind.PHASH])),
-            digest.hexdigest() if any(entries.values()) else "",
+            digests,
             written,
         )
+
+    @property
+    def digest(self) -> str:
+        """A checksum of all files; "" without any."""
+        return hashlib.sha256("".join(self.files.values()).encode()).hexdigest() if self.files else ""
 
     def matches(
         self, ids: Iterable[str], creator: str, link: str, picture: Callable[[], Image.Image | None]

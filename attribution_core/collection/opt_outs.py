@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from attribution_core.collection.layout import OPTED_OUT, UNMATCHED_ENTRIES, CollectionLayout
+from attribution_core.collection.layout import OPT_OUT_LISTS, OPTED_OUT, UNMATCHED_ENTRIES, CollectionLayout
 from attribution_core.collection.opt_out_lists import ListUse, OptOutList
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.common.files import write_json_atomic
@@ -108,11 +108,48 @@ def _picture(image: Mapping[str, Any] | None) -> Callable[[], Image.Image | None
 
 def left_out(layout: CollectionLayout) -> dict[str, str]:
     """Read which images a collection leaves out: id -> reason. Raises `CheckpointError` if the list is damaged."""
-    path = layout.folder / OPTED_OUT
-    if not path.exists():
-        return {}
+    return _read_record(layout.folder / OPTED_OUT, "file", "reason")
+
+
+def lists_with_earlier(
+    layout: CollectionLayout, files: Sequence[Path | str]
+) -> tuple[OptOutList, dict[str, bool]]:
+    """Read the lists that are given, and those that earlier builds of a collection were given.
+
+    Returns them, and path -> whether it has changed since then, of the earlier ones that are not given again.
+
+    Raises:
+        InvalidInputError: As `OptOutList.read` does.
+        CheckpointError: An earlier list is gone, or the record of them is damaged.
+    """
+    given = OptOutList.read(files)
+    earlier = {
+        path: digest
+        for path, digest in _read_record(layout.folder / OPT_OUT_LISTS, "path", "sha256").items()
+        if path not in given.files and digest not in given.files.values()
+    }
+    for path in earlier:
+        if not Path(path).is_file():
+            raise CheckpointError(
+                f"the opt-out list '{path}', which was given before, is gone, so images that it names would get in; "
+                f"put it back, give it from where it is now, or take it out of '{layout.folder / OPT_OUT_LISTS}' to "
+                "forget it."
+            )
+    lists = OptOutList.read([*files, *earlier])
+    return lists, {path: lists.files[path] != digest for path, digest in earlier.items()}
+
+
+def record_lists(layout: CollectionLayout, lists: OptOutList) -> None:
+    """Write which lists later additions to a collection apply, too."""
+    if lists.files:
+        entries = [{"path": path, "sha256": digest} for path, digest in lists.files.items()]
+        write_json_atomic(layout.folder / OPT_OUT_LISTS, entries)
+
+
+def _read_record(path: Path, key: str, value: str) -> dict[str, str]:
+    """Read a list of objects with two texts each; empty without a file. Raises `CheckpointError` if it is damaged."""
     try:
-        return {str(entry["file"]): str(entry["reason"]) for entry in read_json(path)}
+        return {str(entry[key]): str(entry[value]) for entry in read_json(path)} if path.exists() else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"'{path}' cannot be read ({error}); restore it, or delete it to forget it."
