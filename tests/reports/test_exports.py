@@ -178,6 +178,23 @@ def test_bad_input_is_one_sentence(shapes: Path, tmp_path: Path, kind: str, name
     assert (tmp_path / "there.md").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([], "--as FORMAT and --out FILE"),
+        (["--as", "datacard"], "--out FILE"),
+        (["--out", "a.md"], "--as FORMAT"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_formats(given: list[str], missing: str) -> None:
+    done = command("nowhere", *given)
+    formats = "croissant (.json), datacard (.md) and training-summary (.md or .html)"
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"error: an export needs {missing}; the formats are {formats}.\n",
+    )
+
+
 def test_no_collection_and_a_damaged_one_are_one_sentence(tmp_path: Path) -> None:
     done = command(tmp_path / "nowhere", "--as", "datacard", "--out", tmp_path / "a.md")
     assert done.exit_code == 2 and "does not exist" in done.stderr and not (tmp_path / "a.md").exists()
