@@ -13,7 +13,6 @@ from attribution_core.common.text import one_line
 if TYPE_CHECKING:
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.attribution.works import Work
-    from attribution_core.collection.sources.item import Source
     from attribution_core.credentials.read import Credentials
     from attribution_core.reports.batch.attribute import BatchOptions
     from attribution_core.retrieval.rest import RestKind
@@ -155,16 +154,11 @@ def _many(
 
     from attribution_core.analyses.memorization.verdict import Memorization
     from attribution_core.cli.progress import progress_bar
-    from attribution_core.collection.sources.archive import ZIP, ZipSource
     from attribution_core.collection.sources.open import open_source
     from attribution_core.collection.sources.options import SourceOptions
     from attribution_core.reports.batch.folder import run_batch
 
-    path = Path(images)
-    if path.suffix.lower() == ZIP and path.is_file():
-        source: Source = ZipSource(path)
-    else:
-        source = open_source(images, SourceOptions(split=split, image_column=image_column), out)
+    source = open_source(images, SourceOptions(split=split, image_column=image_column), out)
     checker = Memorization(attributor.collection, attributor.device)
     with progress_bar("image") as show:
         run = run_batch(source, out, attributor, checker if checker.is_quick else None, options, show)

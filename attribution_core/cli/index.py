@@ -24,7 +24,7 @@ def index(
     images: Annotated[
         str,
         typer.Argument(
-            help="A folder, Parquet files, WebDataset tar shards "
+            help="A folder, a ZIP file, Parquet files, WebDataset tar shards "
             "('x/{00..31}.tar'), or the name of a Hugging Face data set."
         ),
     ],

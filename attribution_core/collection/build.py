@@ -98,8 +98,8 @@ def build_collection(
     apply them, too.
 
     Args:
-        images: A folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data
-            set; see `open_source`.
+        images: A folder (searched with its sub-folders), a ZIP file, Parquet files, WebDataset tar shards or a Hugging
+            Face data set; see `open_source`.
         out: A new folder, or one that an interrupted call left.
         encoder: A row in `ENCODERS`; by default efficientnet-lite0, or that of the collection that is added to.
         loaded: An encoder object to use in its place, which may be your own (see `ImageEncoder`).

@@ -137,7 +137,7 @@ def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(InvalidInputError, match="holds no images"):
         build_collection(tmp_path / "nothing", tmp_path / "out", encoder=ENCODER)
-    with pytest.raises(InvalidInputError, match="neither a folder nor a Parquet file"):
+    with pytest.raises(InvalidInputError, match="neither a folder nor a ZIP file"):
         build_collection(tmp_path / "missing", tmp_path / "out", encoder=ENCODER)
     (tmp_path / "nothing/a.png").write_bytes(b"")
     with pytest.raises(InvalidInputError, match="none of the 1 files"):
