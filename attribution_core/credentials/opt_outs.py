@@ -43,7 +43,7 @@ _NEUTRAL = (
 )
 _GRANTED = r"(?:allowed|permitted|licensed|authori[sz]ed)"
 _SENTENCES = re.compile(
-    rf"\b(?:not|never|don't|can't|mustn't)(?: {_GRANTED})?{_NEUTRAL}*"
+    rf"\b(?:(?:(?:do|may|must|can|should|shall) )?not|cannot|never|don't|can't|mustn't)(?: {_GRANTED})?{_NEUTRAL}*"
     rf" (?:for|to|in)(?: (?:the|any|uses?|purposes?|in|of))* {_USE}"
     rf"|\bno (?:(?:uses?|permission|consent|licen[cs]e|rights?){_NEUTRAL}* )?{_USE}"
     r"(?! (?:(?:restriction|limit|limitation|objection|opt[- ]?out|reservation)s?|was|were|has|needed|involved)\b)"
