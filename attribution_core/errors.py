@@ -64,6 +64,6 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> UnknownNameErro
     names = list(known)
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(given).lower(), list(by_lower), n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+    hint = f"did you mean {by_lower[near[0]]!r}? Known" if near else "known"
     listing = ", ".join(names) if names else "none"
-    return UnknownNameError(f"unknown {kind} {given!r}; {hint}Known: {listing}.")
+    return UnknownNameError(f"unknown {kind} {given!r}; {hint}: {listing}.")

@@ -34,8 +34,8 @@ def test_unknown_name_ignores_case(given):
 
 
 def test_unknown_name_suggests_nothing_far_fetched():
-    assert str(unknown_name("encoder", "zzzz", ["clip"])) == "unknown encoder 'zzzz'; Known: clip."
-    assert str(unknown_name("encoder", "x", [])) == "unknown encoder 'x'; Known: none."
+    assert str(unknown_name("encoder", "zzzz", ["clip"])) == "unknown encoder 'zzzz'; known: clip."
+    assert str(unknown_name("encoder", "x", [])) == "unknown encoder 'x'; known: none."
 
 
 def test_importing_the_package_loads_nothing_heavy():

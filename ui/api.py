@@ -17,6 +17,7 @@ from gradio_client import handle_file
 
 from attribution_core.common.optional import how_to_install
 from attribution_core.errors import InvalidInputError, MissingDependencyError
+from attribution_core.reports.as_dict import credentials_dict
 from ui.gradio_compat import limit_tools
 from ui.handler import handler
 from ui.server.doors import alias
@@ -45,10 +46,11 @@ def build(services: Services, page: gr.Blocks) -> None:
             method: Another of the collection's methods (encoder and mappers) by its name; empty for the usual one.
 
         Returns:
-            JSON: collection, encoder, n_training, temperature; rest with rest_low and rest_high, the share of all images that are not listed; top, a list of rank, id, similarity, influence (0 to 1) with its interval low and high, uncalibrated, caption, creator, source, licence and link.
+            JSON: collection, encoder, n_training, temperature; rest with rest_low and rest_high, the share of all images that are not listed; top, a list of rank, id, similarity, influence (0 to 1) with its interval low and high, uncalibrated, caption, creator, source, licence, link and opted_out (why an image counts as opted out of training, else empty); credentials, what the file says of itself, or null.
         """  # noqa: E501 - Gradio takes each line under "Returns" for a value of its own
         query = services.read_upload(image["path"])
-        return services.attribute(query, method).head(top).to_dict()
+        told = services.attribute(query, method).head(top).to_dict()
+        return {**told, "credentials": credentials_dict(query.credentials)}
 
     @handler
     def generate_image(

@@ -25,6 +25,7 @@ from attribution_core.errors import (
     UnknownNameError,
 )
 from attribution_core.retrieval.hits import Hits
+from attribution_core.scoring.calibrator import USUAL_TEMPERATURE
 from attribution_core.scoring.shares import Scale
 
 
@@ -137,7 +138,7 @@ class Attributor:
         if temperature is None and not calibrator.is_fitted:
             raise NotFittedError(
                 f"collection '{collection.name}' has no fitted calibrator; give a temperature "
-                "(--temperature 0.02, say) or copy a 'calibrator' folder that was fitted for "
+                f"(--temperature {USUAL_TEMPERATURE}, say) or copy a 'calibrator' folder that was fitted for "
                 f"encoder '{collection.encoder_name}'."
             )
         return calibrator.scale(temperature)

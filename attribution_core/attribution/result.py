@@ -270,6 +270,7 @@ class Attribution:
                     "source": credit.source,
                     "licence": credit.licence,
                     "link": credit.link,
+                    "opted_out": credit.opted_out,
                 }
                 for place, credit in enumerate(self.credits)
             ],

@@ -13,7 +13,6 @@ from attribution_core.common.text import one_line
 if TYPE_CHECKING:
     from attribution_core.attribution.attributor import Attributor
     from attribution_core.attribution.works import Work
-    from attribution_core.collection.sources.item import Source
     from attribution_core.credentials.read import Credentials
     from attribution_core.reports.batch.attribute import BatchOptions
     from attribution_core.retrieval.rest import RestKind
@@ -73,12 +72,15 @@ def attribute(
 def _one(
     image: Path, attributor: Attributor, top: int, temperature: float | None, *, said_so: bool, as_json: bool
 ) -> None:
+    import json
+
     from attribution_core.attribution.finding import LISTED
     from attribution_core.attribution.origin import made_by
     from attribution_core.cli.recipes import recipe_of
     from attribution_core.common.images import read_image
     from attribution_core.credentials.c2pa import read_trust
     from attribution_core.credentials.read import read_credentials
+    from attribution_core.reports.as_dict import credentials_dict
     from attribution_core.reports.wording.attribution import near_duplicates_words
     from attribution_core.reports.wording.headline import headline
     from attribution_core.reports.wording.origin import ORIGIN
@@ -90,8 +92,10 @@ def _one(
     # The headline looks at as many images as in the app, however few are listed.
     every = attributor.attribute(query, max(top, LISTED), temperature, made_by=origin)
     result = every.head(top)
+    credentials = read_credentials(image, trust)
     if as_json:
-        typer.echo(result.to_json())
+        told = {**result.to_dict(), "credentials": credentials_dict(credentials)}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False))
         return
     typer.echo(one_line(f"{headline(every)}."))
     typer.echo(ORIGIN[origin])
@@ -116,7 +120,7 @@ def _one(
             f"{result.similarity[first]:10.3f}  {one_line(words)}"
         )
     typer.echo(f"      {result.rest:9.3%}  all {result.n_training - len(result):,} other training images")
-    _print_credentials(read_credentials(image, trust))
+    _print_credentials(credentials)
 
 
 def _print_credentials(credentials: Credentials) -> None:
@@ -150,16 +154,11 @@ def _many(
 
     from attribution_core.analyses.memorization.verdict import Memorization
     from attribution_core.cli.progress import progress_bar
-    from attribution_core.collection.sources.archive import ZIP, ZipSource
     from attribution_core.collection.sources.open import open_source
     from attribution_core.collection.sources.options import SourceOptions
     from attribution_core.reports.batch.folder import run_batch
 
-    path = Path(images)
-    if path.suffix.lower() == ZIP and path.is_file():
-        source: Source = ZipSource(path)
-    else:
-        source = open_source(images, SourceOptions(split=split, image_column=image_column), out)
+    source = open_source(images, SourceOptions(split=split, image_column=image_column), out)
     checker = Memorization(attributor.collection, attributor.device)
     with progress_bar("image") as show:
         run = run_batch(source, out, attributor, checker if checker.is_quick else None, options, show)

@@ -43,6 +43,7 @@ def from_release(
     from attribution_core.collection.collection import Collection
     from attribution_core.collection.from_release import find_release, row_of
     from attribution_core.errors import InvalidInputError
+    from attribution_core.scoring.calibrator import USUAL_TEMPERATURE
 
     if features is None:
         if mappers or calibrator:
@@ -68,6 +69,9 @@ def from_release(
     if captions is None:
         typer.echo("note: without --captions, images are labelled with their file names.", err=True)
     if not collection.calibrator.is_fitted:
-        typer.echo("note: without a calibrator, 'attribute' needs --temperature.", err=True)
+        typer.echo(
+            f"note: without a calibrator, 'attribute' needs a temperature: --temperature {USUAL_TEMPERATURE}, say.",
+            err=True,
+        )
     typer.echo(f"{out}: {len(collection.index):,} images")
     typer.echo(f"open it with: python app.py --collection {out}")

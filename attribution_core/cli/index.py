@@ -24,7 +24,7 @@ def index(
     images: Annotated[
         str,
         typer.Argument(
-            help="A folder, Parquet files, WebDataset tar shards "
+            help="A folder, a ZIP file, Parquet files, WebDataset tar shards "
             "('x/{00..31}.tar'), or the name of a Hugging Face data set."
         ),
     ],
@@ -83,7 +83,7 @@ def index(
         typer.Option(
             "--opt-out",
             help="List of images that must not be trained on: ids, links, domain:, maker: or phash: lines, or a table; "
-            "may be given again.",
+            "may be given again; --add applies those of earlier calls, too.",
         ),
     ] = None,
     opt_out_policy: Annotated[
@@ -195,6 +195,9 @@ def factory_or_store(factory: str | None, store: str | None) -> str:
 def _print_report(report: IndexReport, out: Path, joined: bool, add: bool) -> None:
     from attribution_core.collection.layout import OPTED_OUT
 
+    for path, changed in report.earlier_lists.items():
+        now = "; it has changed since, and counts as it is now" if changed else ""
+        typer.echo(f"opt-out list given before, and applied again: {one_line(path)}{now}", err=True)
     if report.refused:
         typer.echo(f"left out before, and still so: {report.refused:,}, see {out / OPTED_OUT}", err=True)
     _print_files("skipped ", report.skipped, out / "skipped.json")

@@ -50,8 +50,10 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"error: {one_line(message_of(error))}", err=True)
             raise typer.Exit(2) from error
         except OSError as error:  # such as a full or read-only disk, where no other code has caught it
-            where = f"'{error.filename}': " if error.filename is not None else ""
-            typer.echo(f"error: {one_line(where + (error.strerror or str(error)))}", err=True)
+            reason = error.strerror or str(error)
+            if error.filename is not None:
+                reason = f"'{error.filename}' cannot be used ({reason}); fix this or choose another path."
+            typer.echo(f"error: {one_line(reason)}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.echo("interrupted; run the same command again to resume", err=True)

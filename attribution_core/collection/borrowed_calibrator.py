@@ -6,7 +6,7 @@ import shutil
 
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.cards import CARD_NAME, read_card
-from attribution_core.scoring.calibrator import Calibrator
+from attribution_core.scoring.calibrator import USUAL_TEMPERATURE, Calibrator
 from attribution_core.settings import shipped
 
 SHIPPED = shipped("pocket")
@@ -35,8 +35,10 @@ def calibrator_notice(layout: CollectionLayout) -> str:
     calibrator = layout.calibrator()
     if not (calibrator / CARD_NAME).exists():
         return (
-            "no calibrator fits this encoder: attribute with --temperature, or put a fitted 'calibrator' "
-            "folder into the collection."
+            "no calibrator fits this encoder, so attribute with a temperature: "
+            f"--temperature {USUAL_TEMPERATURE} is near those fitted for the bundled encoders, and a smaller one gives "
+            "the nearest images more of the whole. Read such shares as relative to each other, or put a fitted "
+            "'calibrator' folder into the collection."
         )
     note = str(read_card(calibrator).get("note", ""))
     return f"the calibrator was {note}; read the shares as relative to each other." if note else ""

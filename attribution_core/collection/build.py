@@ -24,6 +24,7 @@ from attribution_core.collection.build_report import IndexReport, Skipped
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.layout import (
     LOCK,
+    OPT_OUT_LISTS,
     OPTED_OUT,
     SKIPPED,
     SUMMARY,
@@ -33,13 +34,14 @@ from attribution_core.collection.layout import (
     CollectionLayout,
     exclusive,
 )
+from attribution_core.collection.opt_out_lists import ListUse, OptOutList
 from attribution_core.collection.opt_outs import (
-    ListUse,
-    OptOutList,
     OptOutOptions,
     Screen,
     left_out,
+    lists_with_earlier,
     matches_in,
+    record_lists,
     write_unmatched,
 )
 from attribution_core.collection.options import Engine, EngineKind, IndexOptions
@@ -67,7 +69,7 @@ REPEATED_ID = (
 )
 ENCODING = "encoding images"
 """Stage of the progress of a build that counts images read, before they are indexed."""
-_OWN_FILES = {LOCK, OPTED_OUT, SKIPPED, UNMATCHED, UNMATCHED_ENTRIES, UNREAD}
+_OWN_FILES = {LOCK, OPT_OUT_LISTS, OPTED_OUT, SKIPPED, UNMATCHED, UNMATCHED_ENTRIES, UNREAD}
 _EncodedShards = Generator[tuple[shards.Shard, shards.Encoded], None, None]
 _Encode = Callable[[Iterator[shards.Shard]], _EncodedShards]
 
@@ -92,11 +94,12 @@ def build_collection(
     Unreadable images are skipped and listed in `out`/skipped.json; rows and images without each other in
     `out`/unmatched.json; files of the source that are not its images in `out`/unread.json; images that are left out
     because their owners opted out, now or by earlier calls, in `out`/opted_out.json; entries of opt-out lists that name
-    no image in `out`/unmatched_opt_outs.json.
+    no image in `out`/unmatched_opt_outs.json; the lists themselves in `out`/opt_out_lists.json, so that additions
+    apply them, too.
 
     Args:
-        images: A folder (searched with its sub-folders), Parquet files, WebDataset tar shards or a Hugging Face data
-            set; see `open_source`.
+        images: A folder (searched with its sub-folders), a ZIP file, Parquet files, WebDataset tar shards or a Hugging
+            Face data set; see `open_source`.
         out: A new folder, or one that an interrupted call left.
         encoder: A row in `ENCODERS`; by default efficientnet-lite0, or that of the collection that is added to.
         loaded: An encoder object to use in its place, which may be your own (see `ImageEncoder`).
@@ -113,7 +116,8 @@ def build_collection(
     Raises:
         InvalidInputError: `images` cannot be read or holds none; metadata does not fit its header, joins no image, or
             has one row for two; an opt-out list cannot be read; all images opted out.
-        CheckpointError: `out` holds something else or nothing to add to; a store cannot be reached.
+        CheckpointError: `out` holds something else or nothing to add to; a store cannot be reached; an opt-out list
+            that was given before is gone.
     """
     folder, options = Path(out), source or SourceOptions()
     index, engine = index or IndexOptions(), engine or Engine()
@@ -123,10 +127,12 @@ def build_collection(
             "images that were left out before can only be added to a collection; for a new one, choose the opt-out "
             "policy 'mark'."
         )
-    lists = OptOutList.read(opt_outs.files)
     if engine.kind == EngineKind.RAY:
         ray_cluster.library()
     current = editions.indexed_layout(folder) if add else CollectionLayout(folder)
+    lists, earlier = (
+        lists_with_earlier(current, opt_outs.files) if add else (OptOutList.read(opt_outs.files), {})
+    )
     name = loaded.name if loaded else encoder or str(current.card.get("encoder", DEFAULT_ENCODER))
     if add and name != (theirs := current.card.get("encoder")):
         raise CheckpointError(
@@ -166,7 +172,7 @@ def build_collection(
             else MapperPair.identity(network.dim, encoder=network.name)
         )
         build.encode(encode, on_progress)
-        return build.publish(pair, index, mappers is None, on_progress)
+        return replace(build.publish(pair, index, mappers is None, on_progress), earlier_lists=earlier)
 
 
 def _check_folder(folder: Path, digest: str, encoder: str) -> bool:
@@ -388,6 +394,7 @@ class Build:
         use = self._use_of_lists(waiting)
         listed = matches_in(layout, use, marked=False) if not new and use.lists.digest else {}
         unmatched_entries = write_unmatched(layout, use)
+        record_lists(layout, self.screen.lists)
         if new:
             pair.save(layout.mappers())
             if borrow:

@@ -27,7 +27,8 @@ class IndexReport:
     that fill none of the corpus's. opted_out: images that were left out because their owners opted out, and why;
     the first `refused` of them were left out by earlier calls. listed: how many images of the collection a list names
     though they are in it without a mark. entries: how many entries the lists have. unmatched_entries: those that name
-    no image -> what may have been meant, or "".
+    no image -> what may have been meant, or "". earlier_lists: opt-out lists of earlier builds, which were applied, too
+    -> whether they have changed since.
     """
 
     collection: Collection
@@ -46,6 +47,7 @@ class IndexReport:
     listed: int = 0
     entries: int = 0
     unmatched_entries: Mapping[str, str] = field(default_factory=dict)
+    earlier_lists: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def marked(self) -> int:

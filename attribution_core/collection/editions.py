@@ -26,14 +26,8 @@ from attribution_core.collection.layout import (
     CollectionLayout,
     exclusive,
 )
-from attribution_core.collection.opt_outs import (
-    ListUse,
-    OptOutList,
-    left_out,
-    matches_in,
-    opt_out_facts,
-    write_unmatched,
-)
+from attribution_core.collection.opt_out_lists import ListUse, OptOutList
+from attribution_core.collection.opt_outs import left_out, matches_in, opt_out_facts, write_unmatched
 from attribution_core.common.cards import CARD_NAME, verify_files, write_card
 from attribution_core.common.files import atomic_path, make_folder, write_array_atomic, write_json_atomic
 from attribution_core.common.json_text import read_json

@@ -23,6 +23,8 @@ OPTED_OUT = "opted_out.json"
 """The images that were left out because their owners opted out: a list of {"file": id, "reason": "kind: what"}."""
 UNMATCHED_ENTRIES = "unmatched_opt_outs.json"
 """Entries of opt-out lists that name no image: a list of {"entry": as written, "hint": what may have been meant}."""
+OPT_OUT_LISTS = "opt_out_lists.json"
+"""Opt-out lists that were given, which later additions apply: a list of {"path": absolute, "sha256": of the file}."""
 LOCK = ".lock"
 _BUILDING, _FEATURES = "building", "features"
 _PARTS = ("corpus", _FEATURES, "index")

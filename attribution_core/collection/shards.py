@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attribution_core.collection.layout import FEATURES, PIXELS, SUMMARY
-from attribution_core.collection.opt_outs import ListUse, Screen
+from attribution_core.collection.opt_out_lists import ListUse
+from attribution_core.collection.opt_outs import Screen
 from attribution_core.collection.sources.item import SourceItem
 from attribution_core.collection.sources.metadata import Join
 from attribution_core.common.cells import UNREADABLE

@@ -68,7 +68,7 @@ def read_card(directory: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError as error:
         what = "has no card.json" if folder.is_dir() else "does not exist"
         raise CheckpointError(
-            f"'{folder}' {what}; give a folder written by `save` or a download, or create it again."
+            f"'{folder}' {what}; give a folder that `index` or another command wrote, or a download."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"'{path}' cannot be read ({error}); restore or create it again.") from error

@@ -67,6 +67,8 @@ def wilson_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of Wilson's 95 % interval of proportions, in [0, 1].
 
+    Cases may count in part, as those of a query with several exemplars do; SciPy's `binomtest` takes whole ones only.
+
     share: (b,) observed proportions, in [0, 1]. count: (b,) cases behind each, at least 1.
     """
     centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)

@@ -121,6 +121,13 @@ def _image_errors(source: Path | str | bytes | Image.Image, limits: Limits) -> I
         raise InvalidImageError(f"{name} {error}") from error
     except InvalidImageError:
         raise
+    except (
+        Image.DecompressionBombError
+    ) as error:  # beyond Pillow's own limit, which it checks before it tells the size
+        most = min(limits.pixels, 2 * (Image.MAX_IMAGE_PIXELS or limits.pixels))
+        raise InvalidImageError(
+            f"{name} has more pixels than the allowed {most / 1e6:.0f} megapixels; make it smaller first."
+        ) from error
     except TimeoutError as error:
         raise InvalidImageError(
             f"{name} takes longer than {limits.seconds:g} seconds to decode; save it as a plain PNG or JPEG."

@@ -15,6 +15,15 @@ GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
 """Digital source type of a picture that a trained model made."""
 COMPOSITE = _SOURCE_TYPES + "compositeSynthetic"
 """Digital source type of a picture with a generated one among its parts."""
+_TERMS = frozenset(
+    (
+        "algorithmicMedia algorithmicallyEnhanced composite compositeCapture compositeSynthetic "
+        "compositeWithTrainedAlgorithmicMedia computationalCapture dataDrivenMedia digitalArt digitalCapture "
+        "digitalCreation humanEdits minorHumanEdits negativeFilm positiveFilm print screenCapture softwareImage "
+        "trainedAlgorithmicMedia virtualRecording"
+    ).split()
+)
+"""IPTC's vocabulary of digital source types as of October 2024, with retired terms."""
 _NAMES = {
     "source_type": "DigitalSourceType",
     "system": "AISystemUsed",
@@ -24,12 +33,18 @@ _NAMES = {
 }
 
 
+def source_term(source_type: str) -> str:
+    """The term of IPTC's vocabulary that a digital source type is, as an address or alone; "" if it is none."""
+    term = source_type.replace("https://", "http://", 1).removeprefix(_SOURCE_TYPES).rstrip("/")
+    return term if term in _TERMS else ""
+
+
 @dataclass(frozen=True)
 class AiMetadata:
     """The IPTC properties on generated pictures; unknown ones are "".
 
-    source_type: a URI of IPTC's vocabulary. system, version: of the model. prompt_writer: who wrote the prompt, and by
-    IPTC's definition not the picture's creator.
+    source_type: a URI of IPTC's vocabulary, or whatever a file has there. system, version: of the model. prompt_writer:
+    who wrote the prompt, and by IPTC's definition not the picture's creator.
     """
 
     source_type: str = ""
@@ -42,11 +57,6 @@ class AiMetadata:
     def read(cls, properties: Mapping[str, tuple[str, ...]]) -> AiMetadata:
         """Take them from XMP properties, as `xmp.properties_of` returns them."""
         return cls(**{field: (properties.get(name) or ("",))[0] for field, name in _NAMES.items()})
-
-    @property
-    def source_term(self) -> str:
-        """The last part of the digital source type, such as "trainedAlgorithmicMedia"."""
-        return self.source_type.rstrip("/").rpartition("/")[2]
 
     def xmp(self, recipe: Mapping[str, Any] | None = None) -> bytes:
         """Write them as an XMP packet.

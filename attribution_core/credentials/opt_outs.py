@@ -18,6 +18,42 @@ _REFUSED = ("notAllowed", "constrained")
 """CAWG: without more information, "constrained" is to be treated as "notAllowed"."""
 _PROHIBITED = re.compile(r"\bDMI-PROHIBITED[A-Z-]*", re.IGNORECASE)
 _MARKER = re.compile(r"(?<!\w)no(?:image)?ai(?!\w)", re.IGNORECASE)
+_RIGHTS = frozenset(
+    {
+        "Copyright",
+        "Copyright Notice",
+        "Special Instructions",
+        "rights",
+        "UsageTerms",
+        "Instructions",
+        "OtherConstraints",
+        "TermsAndConditionsText",
+    }
+)
+"""EXIF, IPTC-IIM, PNG and XMP texts on rights, in which plain sentences count."""
+_AI = r"(?:generative[ -])?(?:AI/ML|AI|A\.I\.|ML|artificial intelligence|machine[ -]learning|LLMs?)"
+_USE = (
+    rf"(?:{_AI}(?: (?:models?|systems?|tools?))? training"
+    rf"|train(?:ing)?(?: of)?(?: an?| any| your)? {_AI}(?: (?:models?|systems?|tools?))?"
+    r"|machine[ -]learning|(?:text (?:and|&) )?data[ -]mining|TDM)(?!\w)"
+)
+_NEUTRAL = (
+    r"(?:[ ,/]*\b(?:(?:this|these|the|my|any|our|it|image|photo|photograph|picture|work|artwork|art|content|file)s?"
+    r"|be|uses?|used|copy|copied|reproduced?|scraped?|crawl|download|commercial|for|in|to|of|or|and|purposes?)\b)"
+)
+_GRANTED = r"(?:allowed|permitted|licensed|authori[sz]ed)"
+_SENTENCES = re.compile(
+    rf"\b(?:(?:(?:do|may|must|can|should|shall) )?not|cannot|never|don't|can't|mustn't)(?: {_GRANTED})?{_NEUTRAL}*"
+    rf" (?:for|to|in)(?: (?:the|any|uses?|purposes?|in|of))* {_USE}"
+    rf"|\bno (?:(?:uses?|permission|consent|licen[cs]e|rights?){_NEUTRAL}* )?{_USE}"
+    r"(?! (?:(?:restriction|limit|limitation|objection|opt[- ]?out|reservation)s?|was|were|has|needed|involved)\b)"
+    rf"|{_USE}{_NEUTRAL}*(?:[ ,:-]*\b(?:similar|technologies|rights?|is|are|strictly|expressly|explicitly)\b)*"
+    rf"[ :-]*\b(?:prohibited|forbidden|disallowed|reserved|not {_GRANTED})\b",
+    re.IGNORECASE,
+)
+"""What says in plain English that a picture must not be trained on. Between "not" and the training may stand only words
+that turn nothing round, so that "not only for AI training" does not count."""
+_ASIDE = re.compile(r"\([^()]*\)|[\"“”]")
 _FALSE = frozenset({"", "0", "0.0", "false", "n", "no", "none", "null", "off"})
 _TRUE = frozenset(
     {
@@ -38,6 +74,7 @@ _PROMPTS = frozenset(
     {"prompt", "parameters", "workflow", "AIPromptInformation", RECIPE_KEY, RECIPE_PROPERTY.partition(":")[2]}
 )
 """Texts of image generators, in which the words would be part of a prompt."""
+_LONGEST = 200  # characters that are quoted
 _MAX_SEARCHED = 20_000_000
 """Bytes of a packet that cannot be parsed in which the words are looked for."""
 
@@ -51,7 +88,7 @@ class Declared:
 
 
 def declared_in(data: bytes) -> Declared:
-    """Look for an opt-out in a file: PLUS data mining, C2PA training-mining assertions, noai markers."""
+    """Look for an opt-out in a file: PLUS data mining, C2PA training-mining assertions, plain words, noai."""
     metadata = read_metadata(data)
     said = opt_out_in_metadata(metadata)
     if said:
@@ -65,17 +102,30 @@ def declared_in(data: bytes) -> Declared:
 
 
 def opt_out_in_metadata(metadata: FileMetadata) -> str:
-    """Return "data-mining: DMI-PROHIBITED..." or "noai: where it stands", as metadata says; "" if it does not."""
+    """Return what metadata says, "" if it does not.
+
+    It is "data-mining: DMI-PROHIBITED...", "words: 'no AI training' in Copyright" or "noai: where it stands".
+    """
     texts = dict(_texts(metadata))
     for text in texts.values():
         if found := _PROHIBITED.search(text):
             return f"data-mining: {found[0].upper()}"
+    for name in sorted(_RIGHTS & texts.keys()):
+        if words := _refusal(texts[name]):
+            return f"words: '{words}' in {name}"
     for name, text in texts.items():
         if (marker := _MARKER.search(text)) or (
             (marker := _MARKER.fullmatch(name)) and text.strip().casefold() not in _FALSE
         ):
             return f"noai: '{marker[0].lower()}' in {name}"
     return _opt_out_in_packet(metadata.xmp) if metadata.unparsed else ""
+
+
+def _refusal(text: str) -> str:
+    """The words of a text on rights that forbid training on the picture, or ""."""
+    plain = " ".join(_ASIDE.sub(" ", text).replace("’", "'").split())
+    found = _SENTENCES.search(plain)
+    return found[0][:_LONGEST] if found else ""
 
 
 def _opt_out_in_packet(packet: bytes) -> str:

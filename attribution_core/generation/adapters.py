@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".safetensors"
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+_EMBEDDING = "emb_params"
+_PARAMETERS = frozenset({"weight", "bias", "tensor"})
+_MOST_ROWS = 75  # words of a prompt that CLIP reads
 _OWN_OPTIONS = ("alpha_pattern", "use_rslora", "use_dora")
 
 
@@ -48,16 +51,17 @@ class Adapter:
         Raises `CheckpointError` for a file of another kind, damaged or missing.
         """
         file = _file(Path(path))
-        names = tuple(_read(file)[0])
-        if any("lora" in name for name in names):
+        tensors = _read(file)[0]
+        if any("lora" in name for name in tensors):
             return cls(file, AdapterKind.LORA, sha256_file(file))
-        if len(names) == 1:
+        if len(tensors) == 1 and _is_embedding(*next(iter(tensors.items()))):
             # Some trainers name the tensor alike in every file; there the file's name is the word.
-            token = file.stem if names[0] == "emb_params" else names[0]
+            (name,) = tensors
+            token = file.stem if name == _EMBEDDING else name
             return cls(file, AdapterKind.TEXTUAL_INVERSION, sha256_file(file), token)
         raise CheckpointError(
-            f"'{file}' holds neither a LoRA nor a textual inversion; give one of these, or the folder of a whole "
-            "diffusers pipeline."
+            f"'{file}' holds neither a LoRA nor a textual inversion, but {_content(tensors)}; give one of these, or "
+            "the folder of a whole diffusers pipeline."
         )
 
     @property
@@ -182,6 +186,28 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise CheckpointError(
             f"'{file}' cannot be read as safetensors ({first_line(error)}); get the file again."
         ) from error
+
+
+def _is_embedding(name: str, tensor: torch.Tensor) -> bool:
+    """Whether a tensor can be the rows of a word: named like one, not like a layer's weight, and few."""
+    is_layer = "." in name and not (name.startswith("<") and name.endswith(">"))
+    return (
+        not is_layer
+        and name not in _PARAMETERS
+        and tensor.is_floating_point()
+        and tensor.ndim in (1, 2)
+        and tensor.numel() > 0
+        and (tensor.ndim == 1 or len(tensor) <= _MOST_ROWS)
+    )
+
+
+def _content(tensors: Mapping[str, torch.Tensor]) -> str:
+    """What a file holds: its first tensor by name, shape and kind of numbers."""
+    if not tensors:
+        return "no tensor"
+    name, tensor = next(iter(tensors.items()))
+    what = f"'{name:.80}' ({_size(tensor) or 'one number'}, {str(tensor.dtype).removeprefix('torch.')})"
+    return f"the tensor {what}" if len(tensors) == 1 else f"{len(tensors):,} tensors, such as {what}"
 
 
 def _as_peft(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from attribution_core.analyses.artwork.lesson import WithAndWithout
 from attribution_core.analyses.artwork.standing import LISTED, Standing
 from attribution_core.analyses.artwork.survey import Survey
 from attribution_core.analyses.memorization.verdict import Verdict
+from attribution_core.credentials.read import Credentials
 from attribution_core.reports.wording.artwork import lesson_sentence, standing_sentence, survey_sentence
+from attribution_core.reports.wording.credentials import UNPROVEN, credentials_words
 from attribution_core.reports.wording.verdict import verdict_how, verdict_sentence
 
 
@@ -43,6 +45,29 @@ def verdict_dict(verdict: Verdict) -> dict[str, Any]:
             {"position": int(i), "similarity": float(s)}
             for i, s in zip(verdict.ids, verdict.similarity, strict=True)
         ],
+    }
+
+
+def credentials_dict(credentials: Credentials) -> dict[str, Any] | None:
+    """What a picture's file says of itself, and the same in sentences; None if it says nothing."""
+    if not credentials:
+        return None
+    manifest = credentials.manifest
+    return {
+        **asdict(credentials.ai),
+        "creator": credentials.creator,
+        "rights": credentials.rights,
+        "opt_out": credentials.opt_out,
+        "signature": manifest
+        and {
+            "state": manifest.state,
+            "signer": manifest.signer,
+            "source_types": list(manifest.source_types),
+            "problem": manifest.problem,
+        },
+        "problem": credentials.problem,
+        "says": [f"{what}: {value}" for what, value in credentials_words(credentials)],
+        "means": UNPROVEN,
     }
 
 

@@ -49,6 +49,7 @@ class _Source:
     part: float
     terms: str
     link: str
+    opted_out: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def _sources(report: Report) -> list[_Source]:
             work.influence / strongest if result.has_shares else max(similarity, 0.0),
             terms_of([result.credits[p] for p in work.places]),
             result.credits[first].link,
+            result.credits[first].opted_out,
         )
         for work in works
         for first in (work.places[0],)

@@ -15,7 +15,7 @@ from attribution_core.generation.recipe import Recipe
 
 TOP = 3
 """Credits that a row names."""
-_CREDIT = ("id", "caption", "creator", "licence", "influence")
+_CREDIT = ("id", "caption", "creator", "licence", "influence", "opted_out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,6 @@ class LedgerEntry:
         for k in range(TOP):
             for name in _CREDIT:
                 row[f"top_{k + 1}_{name}"] = known[k][name] if k < len(known) else None
-            row[f"top_{k + 1}_opted_out"] = result.credits[k].opted_out if k < len(known) else None
         return {**row, "listed": len(result), "rest": result.rest}
 
 

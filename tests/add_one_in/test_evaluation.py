@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from attribution_core.add_one_in.cases import MadeImages, TestCase, read_manifest
@@ -20,7 +21,7 @@ from attribution_core.add_one_in.evaluation import (
 )
 from attribution_core.add_one_in.metrics import average_precision, recall_at_k
 from attribution_core.cli.main import app
-from attribution_core.common.estimates import over_models, proportion
+from attribution_core.common.estimates import over_models, proportion, wilson_interval
 from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError
 from attribution_core.mapping.heads import Head
@@ -270,6 +271,10 @@ def test_a_proportion_has_wilsons_interval():
     told = proportion(np.array([True] * 8 + [False] * 2))
     # By hand: z = 1.95996; centre (8 + z^2 / 2) / (10 + z^2), half width z / (10 + z^2) * sqrt(1.6 + z^2 / 4).
     assert (told.value, told.low, told.high) == pytest.approx((0.8, 0.49016, 0.94332), abs=1e-4)
+    for right, count in ((0, 1), (1, 1), (3, 7), (40_000, 100_000)):
+        low, high = wilson_interval(np.array([right / count]), np.array([count]))
+        theirs = binomtest(right, count).proportion_ci(method="wilson")
+        assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert proportion(np.ones(50, bool)).low == pytest.approx(50 / (50 + 1.95996**2), abs=1e-4)
     with pytest.raises(InvalidInputError, match="at least one case"):
         proportion(np.zeros(0, bool))

@@ -104,6 +104,7 @@ def test_json_has_the_keys_of_the_contract(folder: Path) -> None:
         "source",
         "licence",
         "link",
+        "opted_out",
     ]
     assert (loaded["collection"], loaded["n_training"], loaded["temperature"]) == ("Shapes", 200, 0.02)
 

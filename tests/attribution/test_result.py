@@ -104,7 +104,7 @@ def test_json_has_the_contracts_keys_and_values():
     ]  # fmt: skip
     assert list(data["top"][0]) == [
         "rank", "id", "similarity", "influence", "low", "high", "uncalibrated",
-        "caption", "creator", "source", "licence", "link",
+        "caption", "creator", "source", "licence", "link", "opted_out",
     ]  # fmt: skip
     assert [row["rank"] for row in data["top"]] == [1, 2, 3]
     assert data["top"][1]["id"] == "image-1" and data["n_training"] == 300

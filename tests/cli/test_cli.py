@@ -19,7 +19,7 @@ from attribution_core.collection.collection import Collection
 from attribution_core.common.images import read_recipe
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.encoding.encoders import ENCODERS
-from attribution_core.generation.generator import Generator
+from attribution_core.generation.generator import GeneratedImage, Generator
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.tuning.customization import Customization
 from attribution_core.reports.wording.headline import headline
@@ -89,6 +89,24 @@ def test_json_is_alone_on_stdout_and_sums_to_one(shapes: Path, query: Path) -> N
     assert loaded["top"][0]["id"] == "shape/0007"
     assert sum(t["influence"] for t in loaded["top"]) + loaded["rest"] == pytest.approx(1.0, abs=1e-9)
     assert [t["rank"] for t in loaded["top"]] == list(range(1, 61))
+
+
+def test_json_says_what_the_file_says_and_which_images_opted_out(tmp_path: Path, query: Path) -> None:
+    folder = fake_collection(tmp_path / "shapes", n=20).path
+    rows = [dict(row, opted_out="noai: here" if k == 7 else "") for k, row in enumerate(shape_rows(20))]
+    Corpus.write(folder / "corpus/train-core.parquet", rows)
+    asked = ("--collection", folder, "--json")
+    loaded = json.loads(run("attribute", query, *asked).stdout)
+    assert loaded["credentials"] is None
+    marks = {one["id"]: one["opted_out"] for one in loaded["top"]}
+    assert marks.pop("shape/0007") == "noai: here" and set(marks.values()) == {""}
+    made = GeneratedImage(shape_image(7), Recipe("cat", 3, generator="pocket/generator"))
+    issued = issue(tmp_path / "certificates")
+    query.write_bytes(issued.signer.sign(made.encode("png", "Ada"), "png", title="cat", generator="pocket"))
+    told = json.loads(run("attribute", query, *asked).stdout)["credentials"]
+    assert (told["prompt"], told["prompt_writer"], told["opt_out"]) == ("cat", "Ada", "")
+    assert (told["signature"]["state"], told["signature"]["signer"]) == ("valid", "Ada, Tests")
+    assert "Prompt: cat" in told["says"]
 
 
 def test_attribute_begins_with_what_was_found_and_what_is_known_of_the_making(

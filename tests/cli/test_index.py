@@ -155,9 +155,11 @@ def test_opt_outs_from_index_to_remove(art: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("new.png\n5.png\n" + "".join(f"none-{i}\n" for i in range(7)))
     more = run("index", art, "--out", mine, "--add", *lists[:2])
     assert "opted out: new.png: id: new.png\n" in more.stderr and "opted out: 6.png" not in more.stderr
+    again = f"opt-out list given before, and applied again: {tmp_path / 'b.csv'}\n"
+    assert again in back.stderr and again in more.stderr
     assert f"1 listed image is already in; take it out with `remove {mine} --opt-out FILE`" in more.stderr
     assert (
-        "7 of 9 entries of the opt-out lists name no image, or only some that were left out before: "
+        "7 of 10 entries of the opt-out lists name no image, or only some that were left out before: "
         in more.stderr
     )
     assert f"'none-4' and 2 more, all in {mine / 'unmatched_opt_outs.json'}\n" in more.stderr

@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from attribution_core.attribution.attributor import Attributor
+from attribution_core.collection import shards
+from attribution_core.collection.build import ENCODING, SourceOptions, build_collection
+from attribution_core.collection.build_report import IndexReport
 from attribution_core.collection.sources.archive import ZipLimits, ZipSource
-from attribution_core.errors import InvalidInputError
+from attribution_core.common.progress import Progress
+from attribution_core.errors import CheckpointError, InvalidInputError
 from tests.support.fakes import shape_image
+from tests.support.killed_build import killed_at_shard
 
 
 def png(seed: int) -> bytes:
@@ -51,7 +57,7 @@ def test_images_are_read_by_their_paths(tmp_path: Path) -> None:
     items = list(source.items(lambda name: name != "b/one.png"))
     assert [item.id for item in items] == ["a/one.png"] and items[0].data == png(2)
     assert source.total(0) == 2 and source.unread == [("notes.txt", "no image")]
-    assert list(source.names())[1] == ("b/one.png", ("one.png",))
+    assert list(source.names())[1] == ("b/one.png", ("b/one", "one.png", "one"))
 
 
 def test_what_leads_elsewhere_or_is_damaged_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -112,3 +118,48 @@ def test_entries_are_counted_before_they_are_listed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the table of contents was read"))
     with pytest.raises(InvalidInputError, match="more than the allowed 20 files"):
         ZipSource(path, ZipLimits(files=20))
+
+
+def test_a_collection_is_built_from_a_zip_file_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"deep/down/red_cat-{i}.png": png(i) for i in range(7)}
+    odd = {"../out.png": png(8), "broken.png": b"no image", "more.zip": b"PK", "notes.txt": b"x"}
+    path = packed(tmp_path / "photos.zip", {**files, **odd})
+    (tmp_path / "who.csv").write_text("file,creator\nred_cat-3,Ada\n")
+    monkeypatch.setattr(shards, "SHARD", 2)
+    steps: list[Progress] = []
+
+    def build(**more: object) -> IndexReport:
+        options = SourceOptions(metadata=tmp_path / "who.csv")
+        return build_collection(
+            path, tmp_path / "out", encoder="rgb-thumbnail", source=options, on_progress=steps.append, **more
+        )
+
+    with killed_at_shard(1, monkeypatch):
+        build()
+    report = build()
+    corpus = report.collection.corpus
+    assert corpus.column("id") == sorted(files)
+    assert (corpus.column("caption")[3], corpus.column("creator")[3]) == ("red cat 3", "Ada")
+    assert set(corpus.column("source")) == {"photos"} and not any(corpus.column("link"))
+    assert {entry.file: entry.reason for entry in report.skipped}["../out.png"].endswith("out of the archive")
+    assert {entry.file for entry in report.skipped} == {"../out.png", "broken.png"}
+    assert {entry.file for entry in report.unread} == {"more.zip", "notes.txt"}
+    counted = [step for step in steps if step.stage == ENCODING]
+    assert counted[-1].done == counted[-1].total == 9 and any(step.resumed for step in counted)
+    result = Attributor(report.collection).attribute(shape_image(5), top=1, temperature=0.05)
+    assert result.credits[0].id == "deep/down/red_cat-5.png"
+    # Another content under the same name is another source.
+    packed(path, {**files, "new.png": png(9)})
+    with pytest.raises(CheckpointError, match="begun with other images"):
+        build()
+    assert build_collection(path, tmp_path / "out", add=True).added == 1
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "PHOTOS.ZIP"])
+def test_a_zip_file_that_is_none_makes_no_collection(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"no zip at all")
+    with pytest.raises(InvalidInputError, match="cannot be read as a ZIP file"):
+        build_collection(tmp_path / name, tmp_path / "out", encoder="rgb-thumbnail")
+    assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ from attribution_core.common.progress import Progress
 from attribution_core.errors import CheckpointError, InvalidInputError, NotFittedError
 from attribution_core.mapping.heads import Head, MapperKind
 from attribution_core.mapping.pair import MapperPair
-from attribution_core.scoring.calibrator import Calibrator
+from attribution_core.scoring.calibrator import USUAL_TEMPERATURE, Calibrator
 from tests.support.fakes import shape_image, webp
 from tests.support.images import bomb
 
@@ -137,7 +137,7 @@ def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(InvalidInputError, match="holds no images"):
         build_collection(tmp_path / "nothing", tmp_path / "out", encoder=ENCODER)
-    with pytest.raises(InvalidInputError, match="neither a folder nor a Parquet file"):
+    with pytest.raises(InvalidInputError, match="neither a folder nor a ZIP file"):
         build_collection(tmp_path / "missing", tmp_path / "out", encoder=ENCODER)
     (tmp_path / "nothing/a.png").write_bytes(b"")
     with pytest.raises(InvalidInputError, match="none of the 1 files"):
@@ -179,8 +179,8 @@ def test_a_borrowed_calibrator_says_so(photos: Path, tmp_path: Path, monkeypatch
 
 def test_without_a_fitting_calibrator_the_notice_says_what_to_do(photos: Path, tmp_path: Path) -> None:
     report = build_collection(photos, tmp_path / "out", encoder=ENCODER)
-    assert "--temperature" in report.notice
-    with pytest.raises(NotFittedError):
+    assert f"--temperature {USUAL_TEMPERATURE} is near those" in report.notice
+    with pytest.raises(NotFittedError, match=f"--temperature {USUAL_TEMPERATURE}, say"):
         Attributor(report.collection).attribute(shape_image(1))
 
 

@@ -19,7 +19,7 @@ from attribution_core.collection.build import OptOutOptions, SourceOptions, buil
 from attribution_core.collection.build_report import IndexReport
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
-from attribution_core.collection.opt_outs import OptOutList
+from attribution_core.collection.opt_out_lists import OptOutList
 from attribution_core.common.cards import read_card
 from attribution_core.common.images import png_bytes
 from attribution_core.common.xmp import packet
@@ -391,6 +391,39 @@ def test_what_was_left_out_is_added_only_when_asked_for(photos: Path, tmp_path: 
     assert (marks["1"], marks["7"], marks["new"]) == ("maker: Ada", "data-mining: DMI-PROHIBITED", "")
     assert read_card(out)["opted_out"] == {"left_out": 0, "marked": 4, "reasons": {}}
     assert json.loads((out / "opted_out.json").read_text()) == []
+
+
+def test_an_addition_applies_the_lists_of_earlier_builds(photos: Path, tmp_path: Path) -> None:
+    out, more = tmp_path / "out", tmp_path / "more"
+    assert build(photos, out, "domain: x.example", "id: late.png").earlier_lists == {}
+    first, second = (str(tmp_path / f"list-{k}.txt") for k in (0, 1))
+    more.mkdir()
+    for name in ("late.png", "new.png"):
+        shape_image(20).save(more / name)
+    added = build(more, out, add=True)
+    assert left(added) == {"late": "id: late.png"} and added.added == 1
+    assert added.earlier_lists == {first: False, second: False}
+    # One that has changed counts as it is now, and one that is given again is not an earlier one.
+    Path(second).write_text("id: later.png")
+    shape_image(21).save(more / "later.png")
+    changed = build(more, out, "domain: x.example", add=True)
+    assert left(changed)["later"] == "id: later.png" and changed.earlier_lists == {second: True}
+    Path(second).rename(tmp_path / "moved.txt")
+    with pytest.raises(CheckpointError, match=rf"'{second}', which was given before, is gone"):
+        build(more, out, add=True)
+    moved = OptOutOptions([tmp_path / "moved.txt"])
+    assert build_collection(more, out, add=True, opt_outs=moved).earlier_lists == {first: False}
+    recorded = {entry["path"] for entry in json.loads((out / "opt_out_lists.json").read_text())}
+    assert recorded == {first, str(tmp_path / "moved.txt")}
+    (out / "opt_out_lists.json").write_text("[]")
+    Path(first).unlink()
+    assert build(more, out, add=True).earlier_lists == {}
+
+
+def test_a_build_that_is_refused_remembers_no_list(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="opted out of training"):
+        build(photos, tmp_path / "out", "maker: Ada\nmaker: Ben\n")
+    assert not (tmp_path / "out/opt_out_lists.json").exists()
 
 
 def test_an_addition_of_opt_outs_alone_changes_the_count(photos: Path, tmp_path: Path) -> None:

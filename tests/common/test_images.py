@@ -78,9 +78,10 @@ def test_an_animation_gives_its_first_frame() -> None:
         (b"not an image at all", "cannot be read"),
         (encoded(solid(size=(64, 64)), "JPEG")[:300], "cannot be read"),
         (encoded(Image.effect_noise((64, 64), 50), "PNG")[:-900], "cannot be read"),
-        (bomb(12_000), "megapixels"),
+        (bomb(12_000), "12000 x 12000 pixels, more than the allowed 50 megapixels"),
+        (bomb(30_000), "more pixels than the allowed 50 megapixels; make it smaller"),
     ],
-    ids=["empty", "text", "cut jpeg", "cut png", "bomb"],
+    ids=["empty", "text", "cut jpeg", "cut png", "bomb", "larger bomb"],
 )
 def test_bad_files_are_refused_with_the_mend(data: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.png"

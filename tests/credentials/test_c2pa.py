@@ -69,6 +69,28 @@ def test_tampering_is_found(kind: str, issued: Issued) -> None:
     assert set(state.values()) <= {"invalid", "damaged"} and "invalid" in state.values(), state
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_signature_covers_all_but_the_container_of_the_manifest(kind: str, issued: Issued) -> None:
+    """A changed byte that no check finds is of the manifest's boxes or padding, and changes nothing that is shown."""
+    signed = sign(issued.signer, kind)
+    original = read_manifest(signed, kind, issued.trust)
+    box = signed.index(b"jumb") - 4
+    start, end = box - 16, box + int.from_bytes(signed[box : box + 4]) + 4  # with the segment around it
+    unnoticed = []
+    for at in range(3, len(signed), 11):
+        changed = bytearray(signed)
+        changed[at] ^= 0xFF
+        try:
+            found = read_manifest(bytes(changed), kind, issued.trust)
+        except InvalidImageError:
+            continue
+        if found is not None and found.state != "invalid":
+            unnoticed.append(at)
+            assert found == original
+    assert unnoticed and all(start <= at < end for at in unnoticed)
+    assert read_manifest(signed + b"x", kind, issued.trust) != original
+
+
 def _state(data: bytes, at: int, kind: str, issued: Issued) -> str:
     changed = bytearray(data)
     changed[at] ^= 1

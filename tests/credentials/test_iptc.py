@@ -11,10 +11,12 @@ from PIL import Image
 from attribution_core.common.images import jpeg_bytes, png_bytes, read_recipe, webp_bytes
 from attribution_core.common.metadata import read_metadata
 from attribution_core.common.xmp import MAX_READ, MAX_WRITTEN, packet
+from attribution_core.credentials.c2pa import Manifest
 from attribution_core.credentials.iptc import GENERATED, AiMetadata
-from attribution_core.credentials.read import read_credentials
+from attribution_core.credentials.read import Credentials, read_credentials
 from attribution_core.generation.generator import GeneratedImage
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.wording.credentials import credentials_words
 from tests.support.fakes import shape_image
 from tests.support.images import encoded
 
@@ -80,6 +82,33 @@ def test_a_packet_that_is_too_long_is_left_out(write: object) -> None:
     kept = AiMetadata(prompt="x").xmp() + b" " * (MAX_WRITTEN - len(AiMetadata(prompt="x").xmp()))
     assert read_metadata(write(shape_image(1), xmp=kept)).xmp == kept  # type: ignore[operator]
     assert read_metadata(write(shape_image(1), xmp=kept + b" ")).xmp == b""  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("source_type", "said"),
+    [
+        (GENERATED, "made by a trained model"),
+        (GENERATED.replace("http:", "https:") + "/", "made by a trained model"),
+        ("compositeSynthetic", "composed with a generated picture"),
+        ("http://cv.iptc.org/newscodes/digitalsourcetype/negativeFilm", "negativeFilm"),
+        (
+            "http://x.example/<script>alert(1)</script>",
+            "unknown term “http://x.example/?script?alert?1??/scrip…”",
+        ),
+        (
+            "http://cv.iptc.org/newscodes/digitalsourcetype/\u202edeniart",
+            "unknown term “http://cv.iptc.org/newscodes/digitalsour…”",
+        ),
+        (
+            "http://evil.example/trainedAlgorithmicMedia",
+            "unknown term “http://evil.example/trainedAlgorithmicMe…”",
+        ),
+    ],
+)
+def test_only_terms_of_the_vocabulary_are_shown_as_such(source_type: str, said: str) -> None:
+    found = Credentials(AiMetadata(source_type), manifest=Manifest("valid", source_types=(source_type,)))
+    told = dict(credentials_words(found))
+    assert (told["Source type"], told["Signed source type"]) == (said, said)
 
 
 def test_a_file_that_is_no_image_has_no_metadata() -> None:

@@ -207,6 +207,80 @@ def test_markers(data: bytes, where: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Copyright: do not use for AI training", "do not use for AI training"),
+        ("(c) Ada. DO NOT USE TO TRAIN AI.", "DO NOT USE TO TRAIN AI"),
+        ("Don’t use this image for training AI models!", "Don't use this image for training AI models"),
+        ("May not be used for the purpose of training AI", "May not be used for the purpose of training AI"),
+        (
+            "Must not be used to train generative artificial intelligence",
+            "Must not be used to train generative art",
+        ),
+        ("Not for AI training", "Not for AI training"),
+        ("Cannot be used in machine learning", "Cannot be used in machine learning"),
+        ("never use my work in machine learning", "never use my work in machine learning"),
+        ("Not licensed for any AI training", "Not licensed for any AI training"),
+        ("No AI training", "No AI training"),
+        ("No permission for use in AI/ML training", "No permission for use in AI/ML training"),
+        ("NO AI TRAINING: any use of this to “train” generative AI is prohibited", "NO AI TRAINING"),
+        ("Do not copy, scrape or use for A.I. training", "Do not copy, scrape or use for A.I. training"),
+        ("Do not use to train A.I.", "Do not use to train A.I."),
+        (
+            "May not be used for commercial purposes or for AI training",
+            "May not be used for commercial purposes or for",
+        ),
+        ("AI training is strictly prohibited", "AI training is strictly prohibited"),
+        ("Use for AI training not permitted", "AI training not permitted"),
+        ("Text and data mining reserved", "Text and data mining reserved"),
+        (
+            "All rights, including for text and data mining (TDM), Artificial Intelligence (AI) training, and similar "
+            "technologies, are reserved.",
+            "Artificial Intelligence training, and similar technologies, are reserved",
+        ),
+    ],
+)
+def test_plain_sentences_on_rights_count_and_are_quoted(text: str, words: str) -> None:
+    found = declared_in(_exif(33432, text.replace("’", "'").replace("“", '"').replace("”", '"'))).opt_out
+    assert found.startswith(f"words: '{words}") and found.endswith("' in Copyright")
+    assert declared_in(jpeg_bytes(shape_image(1), packet({"plus:OtherConstraints": text}))).opt_out.endswith(
+        "in OtherConstraints"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "May be used for AI training",
+        "AI training is allowed",
+        "AI training is not prohibited",
+        "Not only for AI training",
+        "No restrictions on AI training",
+        "No AI training restrictions",
+        "Do not use commercially, but may be used for AI training",
+        "Do not use without credit. AI training allowed",
+        "No AI was used to make this",
+        "Not made with AI",
+        "Made by hand, not the work of machine learning",
+        "No machine learning was used",
+        "Not trained on AI; all rights reserved",
+        "(c) Machine Learning Studio, all rights reserved",
+        "Do not forget: AI training welcome",
+        "not AI, training data",
+        "All rights reserved. Ask for AI training",
+        "no" * 5000 + " not be used for" * 1000,
+    ],
+)
+def test_sentences_that_forbid_no_training(text: str) -> None:
+    assert declared_in(_exif(33432, text)).opt_out == ""
+
+
+def test_plain_sentences_count_in_texts_on_rights_alone() -> None:
+    assert declared_in(_text("Copyright", "no AI training")).opt_out == "words: 'no AI training' in Copyright"
+    assert declared_in(_text("Comment", "no AI training")).opt_out == ""
+
+
+@pytest.mark.parametrize(
     "data",
     [
         _text("noai", "false"),

@@ -104,6 +104,8 @@ def test_a_textual_inversion_adds_its_word(folder: Path, tmp_path: Path) -> None
     save_file({"emb_params": torch.full((2, 32), 3.0)}, tmp_path / "zz.safetensors")
     adapter = Adapter.open(tmp_path / "toy.safetensors")
     assert (adapter.kind, adapter.token) == (AdapterKind.TEXTUAL_INVERSION, "<toy>")
+    save_file({"<my.toy>": torch.ones(32)}, tmp_path / "dot.safetensors")
+    assert Adapter.open(tmp_path / "dot.safetensors").token == "<my.toy>"
     assert Adapter.open(tmp_path / "zz.safetensors").token == "zz"
     generator = Generator.open(folder, "cpu", adapter)
     token = generator.pipeline.tokenizer.convert_tokens_to_ids("<toy>")
@@ -156,6 +158,10 @@ def _whole_model(path: Path) -> Path:
     return _bad(path, {"a.weight": torch.ones(2), "b.weight": torch.ones(2)})
 
 
+def _one_tensor(name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Any:
+    return lambda path: _bad(path, {name: torch.ones(shape, dtype=dtype)})
+
+
 def _short_word(path: Path) -> Path:
     return _bad(path, {"<toy>": torch.ones(768)})
 
@@ -179,7 +185,23 @@ def _noise(path: Path) -> Path:
         (_half, "a.safetensors", "of a kind that cannot be checked"),
         (_dora, "a.safetensors", "of a kind that cannot be checked"),
         (_rank_stable, "a.safetensors", "use_rslora"),
-        (_whole_model, "a.safetensors", "neither a LoRA nor a textual inversion"),
+        (
+            _whole_model,
+            "a.safetensors",
+            r"textual inversion, but 2 tensors, such as 'a.weight' \(2, float32\)",
+        ),
+        (
+            _one_tensor("conv.weight", 8, 3, 3, 3),
+            "a.safetensors",
+            r"'conv.weight' \(8 x 3 x 3 x 3, float32\)",
+        ),
+        (_one_tensor("proj.weight", 32), "a.safetensors", "neither a LoRA nor a textual inversion"),
+        (_one_tensor("weight", 32), "a.safetensors", "neither a LoRA nor a textual inversion"),
+        (_one_tensor("rows", 768, 32), "a.safetensors", r"the tensor 'rows' \(768 x 32, float32\)"),
+        (_one_tensor("<toy>", 32, dtype=torch.int64), "a.safetensors", r"\(32, int64\)"),
+        (_one_tensor("<toy>"), "a.safetensors", r"\(one number, float32\)"),
+        (_one_tensor("<toy>", 0), "a.safetensors", "neither a LoRA nor a textual inversion"),
+        (lambda path: _bad(path, {}), "a.safetensors", "but no tensor"),
         (_short_word, "a.safetensors", "made for another generator"),
     ],
 )

@@ -64,6 +64,7 @@ TEXTS: dict[str, tuple[str, Command]] = {
         ],
     ),
     "a tar source": (".tar", lambda bad, at: ["index", bad, "--out", at / "c", "--encoder", ENCODER]),
+    "a ZIP source": (".zip", lambda bad, at: ["index", bad, "--out", at / "z", "--encoder", ENCODER]),
     "images in a ZIP file": (
         ".zip",
         lambda bad, at: ["attribute", bad, "--out", at / "k", "--collection", at / "shapes"],

@@ -36,6 +36,7 @@ RUNNER = CliRunner()
 REASONS = (
     "No space left on device",
     "File too large",
+    "File name too long",
     "Not a directory",
     "File exists",
     "Read-only file system",
@@ -113,6 +114,13 @@ WRITERS = {
             *["--epochs", 1, "--views", 1, "--no-rigid", "--augmentation", "none", "--out", to / "mappers"],
         ]
     ),
+    "check-model": Writer(
+        lambda at, to: [
+            *["check-model", at / "shapes/generator", "--collection", at / "shapes", "--captions", 1],
+            *["--seeds", 1, "--steps", 1, "--out", to / "checked"],
+        ]
+    ),
+    "map": Writer(lambda at, to: ["map", to / "shapes"], "shapes"),
     "from-release": Writer(
         lambda at, to: ["from-release", "clip", "--release", at / "release", "--out", to / "released"]
     ),
@@ -165,7 +173,7 @@ def _left(to: Path, writer: Writer) -> str:
     for card in to.rglob(CARD_NAME):
         verify_files(card.parent)
     if writer.begins_with:
-        assert len(Collection.open(to / writer.begins_with).corpus) in (5, 6, 9)
+        assert len(Collection.open(to / writer.begins_with).corpus) in (5, 6, 9, 60)
     return ""
 
 
@@ -213,7 +221,9 @@ def test_files_that_cannot_grow(name: str, at: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("full", ["pages", "files"])
-@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"train-mappers"}))  # which takes seconds each time
+@pytest.mark.parametrize(
+    "name", sorted(WRITERS.keys() - {"train-mappers", "check-model"})
+)  # which take seconds each time
 def test_a_full_disk(name: str, full: str, at: Path, tmp_path: Path) -> None:
     """With a little more room each time, until there is enough: so that it is full at one file after another."""
     found, room, fails = {}, 0, True
@@ -244,6 +254,13 @@ def test_a_file_where_a_folder_should_be(name: str, at: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("mine")
     assert _stopped(name, at, tmp_path / "file", nullcontext()) == (True, "")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [name for name, writer in sorted(WRITERS.items()) if not writer.begins_with])
+def test_a_name_that_is_too_long(name: str, at: Path, tmp_path: Path) -> None:
+    to = tmp_path / ("a" * 300)
+    assert _wrong(_run(WRITERS[name].words(at, to)), to) == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def _index(path: Path) -> None:

@@ -105,6 +105,27 @@ def test_a_training_summary_says_what_is_known_and_marks_the_rest(shapes: Path) 
         assert f"### {number} " in text and f"<h3>{number} " in page
 
 
+def test_only_datasets_with_an_address_count_as_publicly_available(tmp_path: Path) -> None:
+    folder = fake_collection(tmp_path / "shapes", n=9).path
+    names = ("icons", "icons", "icons", "no-link", "holiday photos", "holiday photos", "", "", "")
+    rows = [{**row, "source": name} for row, name in zip(shape_rows(9), names, strict=True)]
+    Corpus.write(folder / "corpus/train-core.parquet", rows)
+    listed = [
+        {"package": "icons", "version": "2", "link": "https://icons.example/"},
+        {"package": "no-link", "version": "1", "link": "file:///home/ada"},
+        {"package": "unused", "link": "https://unused.example/"},
+    ]
+    write_card(folder / "corpus", {"sources": listed})
+    sections = {s.title[:3]: s for s in summary_sections(CollectionFacts.open(folder))}
+    (public,), (other,) = sections["2.1"].answers, sections["2.6"].answers
+    assert public.table is not None and other.table is not None
+    assert public.table.rows == (("icons", "2", "https://icons.example/", 3),)
+    assert other.table.rows == (("holiday photos", 2), ("no-link", 1))
+    (folder / "corpus" / CARD_NAME).unlink()
+    sections = {s.title[:3]: s for s in summary_sections(CollectionFacts.open(folder))}
+    assert not sections["2.1"].answers[0].is_known
+
+
 def test_a_training_summary_counts_opt_outs(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for seed in range(3):
@@ -176,6 +197,23 @@ def test_bad_input_is_one_sentence(shapes: Path, tmp_path: Path, kind: str, name
     done = command(shapes, "--as", kind, "--out", tmp_path / name)
     assert done.exit_code == 2 and words in done.stderr and done.stderr.count("\n") == 1
     assert (tmp_path / "there.md").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([], "--as FORMAT and --out FILE"),
+        (["--as", "datacard"], "--out FILE"),
+        (["--out", "a.md"], "--as FORMAT"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_formats(given: list[str], missing: str) -> None:
+    done = command("nowhere", *given)
+    formats = "croissant (.json), datacard (.md) and training-summary (.md or .html)"
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"error: an export needs {missing}; the formats are {formats}.\n",
+    )
 
 
 def test_no_collection_and_a_damaged_one_are_one_sentence(tmp_path: Path) -> None:

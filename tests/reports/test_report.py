@@ -231,6 +231,16 @@ def test_the_page_shows_what_the_json_says(shapes: Collection) -> None:
     assert told.to_dict()["sections"][0]["facts"][0]["number"] == 0.31
 
 
+def test_images_that_opted_out_are_marked_wherever_they_stand(shapes: Collection) -> None:
+    plain = report(shapes, shown=4)
+    result = plain.attribution
+    marked = replace(result, credits=(replace(result.credits[0], opted_out="noai: <i>"), *result.credits[1:]))
+    assert "Opted out" not in Tags(report_page(plain)).words
+    words = Tags(report_page(replace(plain, attribution=marked))).words
+    assert words.count("Opted out of training") == words.count("(noai: <i>)") == 3  # source, card and row
+    assert replace(plain, attribution=marked).to_dict()["attribution"]["top"][0]["opted_out"] == "noai: <i>"
+
+
 def test_cards_and_checksums_of_the_parts_that_were_used(shapes: Collection) -> None:
     parts = {part.name: part for part in report(shapes).parts}
     assert set(parts) == {"collection", "mappers", "index", "calibrator"}  # the fake corpus has no card

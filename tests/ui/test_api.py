@@ -149,6 +149,7 @@ def test_generate_image_gives_image_recipe_and_attribution(client: Client) -> No
     assert len(told["top"]) == 4 and told["n_training"] == 60
     assert sum(row["influence"] for row in told["top"]) + told["rest"] == pytest.approx(1)
     alone = client.predict(handle_file(path), top=4, api_name="/attribute_image")
+    assert alone.pop("credentials")["prompt"] == recipe["prompt"]
     assert alone == told
     again, *_ = client.predict("red cat", 3, 2, 2.0, api_name="/generate_image")
     assert read_image(again).tobytes() == read_image(path).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import zipfile
 import zlib
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from attribution_core.collection.sources.item import SourceItem, Wanted
+from attribution_core.collection.sources.item import SourceItem, Wanted, caption_of_file, names_of_file
 from attribution_core.common.cells import file_name
 from attribution_core.common.folders import is_litter
 from attribution_core.common.images import LIMITS, SUFFIXES
@@ -64,7 +65,12 @@ class ZipSource:
         images = [(name, one) for name, one in named if PurePosixPath(name).suffix.lower() in SUFFIXES]
         self._images = sorted(images, key=lambda image: image[0])
         self._check(entries)
-        self.mark: Mapping[str, Any] = {"zip": path.name, "images": len(self._images)}
+        listed = "\n".join(f"{name} {one.file_size} {one.CRC:08x}" for name, one in self._images)
+        self.mark: Mapping[str, Any] = {
+            "zip": file_name(str(path.resolve())),
+            "images": len(self._images),
+            "files": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
+        }
 
     def items(self, wanted: Wanted) -> Iterator[SourceItem]:
         """Yield one item per image; what cannot be read says why."""
@@ -79,7 +85,7 @@ class ZipSource:
     def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """See `Source`."""
         for name, _ in self._images:
-            yield name, (PurePosixPath(name).name,)
+            yield name, names_of_file(name)
 
     def total(self, done: int) -> int | None:
         """Return the number of images."""
@@ -116,7 +122,8 @@ class ZipSource:
             return SourceItem(name, None, problem=problem)
         try:
             # Python reads no more than the size that the table of contents states, which was added up above.
-            return SourceItem(name, archive.read(entry))
+            text = {"caption": caption_of_file(name), "source": file_name(self.title)}
+            return SourceItem(name, archive.read(entry), text, names_of_file(name))
         except _DAMAGED:
             return SourceItem(name, None, problem="it is damaged, or packed in a way that cannot be read")
 

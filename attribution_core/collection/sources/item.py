@@ -125,3 +125,14 @@ def path_names(path: str | None) -> tuple[str, ...]:
     """Return the names by which metadata may refer to a path: all of it, its last part, that without the ending."""
     plain = PurePosixPath((path or "").replace("\\", "/"))
     return (str(plain), plain.name, plain.stem) if path else ()
+
+
+def names_of_file(image: str) -> tuple[str, ...]:
+    """Return the names by which metadata may refer to an image file: without its ending, without its folder."""
+    path = PurePosixPath(image)
+    return str(path.with_suffix("")), path.name, path.stem
+
+
+def caption_of_file(image: str) -> str:
+    """Return what a file's name says of its picture."""
+    return PurePosixPath(image).stem.replace("_", " ").replace("-", " ")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from attribution_core.collection.sources.item import Columns, SourceItem, Wanted
+from attribution_core.collection.sources.item import (
+    Columns,
+    SourceItem,
+    Wanted,
+    caption_of_file,
+    names_of_file,
+)
 from attribution_core.common.cells import as_text, file_name
 from attribution_core.common.images import SUFFIXES
 from attribution_core.common.json_text import parse_json
@@ -60,9 +66,8 @@ class FolderSource:
         for name in self.files:
             image = file_name(name)
             if wanted(image):
-                stem = Path(image).stem.replace("_", " ").replace("-", " ")
                 text = {
-                    "caption": stem,
+                    "caption": caption_of_file(image),
                     "source": file_name(self.title),
                     "link": (self.folder / name).resolve().as_uri(),
                 }
@@ -70,13 +75,17 @@ class FolderSource:
                 if image != name:
                     notes.append("its name is not UTF-8, and written as in an address")
                 yield SourceItem(
-                    image, self.folder / name, text | sidecar_text, _names(image), note="; ".join(notes)
+                    image,
+                    self.folder / name,
+                    text | sidecar_text,
+                    names_of_file(image),
+                    note="; ".join(notes),
                 )
 
     def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """See `Source`."""
         for name in map(file_name, self.files):
-            yield name, _names(name)
+            yield name, names_of_file(name)
 
     def total(self, done: int) -> int | None:
         """Return the number of files."""
@@ -113,9 +122,3 @@ class FolderSource:
             except (InvalidInputError, ValueError, RecursionError):
                 notes.append(f"'{file_name(beside)}' cannot be read and was left aside")
         return text, notes
-
-
-def _names(image: str) -> tuple[str, ...]:
-    """Return the names by which metadata may refer to a file: without its ending, without its folder."""
-    path = PurePosixPath(image)
-    return str(path.with_suffix("")), path.name, path.stem

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from attribution_core.collection.sources.archive import ZIP, ZipSource
 from attribution_core.collection.sources.dataset import DatasetSource
 from attribution_core.collection.sources.item import Source
 from attribution_core.collection.sources.local import FolderSource
@@ -25,7 +26,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def open_source(images: Path | str, options: SourceOptions | None = None, out: Path | None = None) -> Source:
-    """Open a folder, Parquet files, WebDataset tar shards or a Hugging Face data set.
+    """Open a folder, a ZIP file, Parquet files, WebDataset tar shards or a Hugging Face data set.
 
     images: a folder; a file; a pattern of files such as "shards/{00000..00031}.tar" or "parts/*.parquet"; or a name
     such as "user/name" or "datasets:name". out: the collection that is being built, whose files are not read. Raises
@@ -49,6 +50,8 @@ def open_source(images: Path | str, options: SourceOptions | None = None, out: P
             folder.unread = [*folder.unread, *unread]
             return folder
         return _files_source(chosen, files, path, path.resolve().name, options, unread)
+    if kind is None and path.suffix.lower() == ZIP and _is(path, "file"):
+        return ZipSource(path)
     files = _files(text, out)
     if not files and _HUB.fullmatch(text) and not _is(path.parent, "there") and not path.suffix:
         return DatasetSource(text, options)
@@ -60,8 +63,8 @@ def open_source(images: Path | str, options: SourceOptions | None = None, out: P
         title = _stem(files[0].name) if len(files) == 1 else files[0].resolve().parent.name
         return _files_source(kind, files, root, title, options)
     raise InvalidInputError(
-        f"'{text}' is neither a folder nor a Parquet file, tar shards or a data set; give a folder "
-        "of images (PNG, JPEG, WebP, GIF, BMP, TIFF), .parquet files, .tar files, or the name of a "
+        f"'{text}' is neither a folder nor a ZIP file, Parquet files, tar shards or a data set; give a folder "
+        "of images (PNG, JPEG, WebP, GIF, BMP, TIFF), a .zip file, .parquet files, .tar files, or the name of a "
         "Hugging Face data set (user/name, datasets:name)."
     )
 

@@ -151,6 +151,11 @@ class CollectionFacts:
             if isinstance(one, Mapping) and one.get("package")
         )
 
+    @property
+    def linked_sources(self) -> tuple[NamedSource, ...]:
+        """Those of them with a web address."""
+        return tuple(source for source in self.sources if _domain(source.link))
+
     @cached_property
     def files(self) -> tuple[TrainingFile, ...]:
         """Parquet files of the training images, in order; checksums as the card states them, else computed."""

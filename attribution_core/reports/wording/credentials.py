@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from attribution_core.common.text import listing, one_line, rounded_percent
 from attribution_core.credentials.c2pa import ESTIMATE, Manifest
-from attribution_core.credentials.iptc import COMPOSITE, GENERATED
+from attribution_core.credentials.iptc import COMPOSITE, GENERATED, source_term
 from attribution_core.credentials.read import Credentials
 
 SAYS = "What this picture's file says"
 """Heading."""
 UNPROVEN = "Anybody can write such notes into a file; only a trusted signature ties them to somebody."
 _LONGEST = 500  # characters of one value
-_TYPES = {GENERATED: "made by a trained model", COMPOSITE: "composed with a generated picture"}
+_TYPES = {
+    source_term(GENERATED): "made by a trained model",
+    source_term(COMPOSITE): "composed with a generated picture",
+}
+_LONGEST_TERM = 40  # characters of one that nobody knows
+_NOT_IN_TERMS = re.compile(r"[^\w:/.#-]")
 _STATES = {
     "trusted": "Signed by {signer}. The signature fits the picture, and the signer is on this installation's list of "
     "trusted certificates.",
@@ -26,7 +33,7 @@ def credentials_words(credentials: Credentials) -> list[tuple[str, str]]:
     """Return (what, value) of all that there is, as plain text."""
     ai, manifest = credentials.ai, credentials.manifest
     rows = [
-        ("Source type", _TYPES.get(ai.source_type.replace("https://", "http://"), ai.source_term)),
+        ("Source type", _source_type(ai.source_type)),
         ("AI system", ai.system),
         ("Version", ai.version),
         ("Prompt", ai.prompt),
@@ -38,7 +45,7 @@ def credentials_words(credentials: Credentials) -> list[tuple[str, str]]:
     if manifest:
         rows += [
             ("Signature", signature_words(manifest)),
-            ("Signed source type", listing([_TYPES.get(t, t) for t in manifest.source_types] or [""])),
+            ("Signed source type", listing(map(_source_type, manifest.source_types or [""]))),
             ("Estimate", _estimate(manifest)),
         ]
     rows.append(("Signature", credentials.problem))
@@ -49,6 +56,14 @@ def signature_words(manifest: Manifest) -> str:
     """Say who signed, whether the signature fits, and whether the signer is trusted."""
     signer = _short(manifest.signer) or "somebody without a name"
     return _STATES[manifest.state].format(signer=signer, problem=manifest.problem or "no reason given")
+
+
+def _source_type(text: str) -> str:
+    term = source_term(text)
+    if term or not text:
+        return _TYPES.get(term, term)
+    quoted = _NOT_IN_TERMS.sub("?", text)
+    return f"unknown term “{quoted[:_LONGEST_TERM]}{'…' * (len(quoted) > _LONGEST_TERM)}”"
 
 
 def _estimate(manifest: Manifest) -> str:
