@@ -80,9 +80,15 @@ class TourServices:
         return (
             f"A small model was trained on {count} openly licensed drawings and on nothing else. So we can ask of each "
             "image that it draws: which of them shaped it?"
-            if self._own.services.generator is not None
+            if self._services.generator is not None
             else f"The training set has {count} images. Which of them shaped an image?"
         )
+
+    @property
+    def ask_for_own(self) -> str:
+        """What to do after the last stop on the tab Generate."""
+        verb = "Upload" if self._services.generator is None else "Draw"
+        return f"{verb} an image of your own"
 
     def _convincing(self) -> Stop:
         found = [(query, self._services.attribute(query)) for query in self._services.examples]
