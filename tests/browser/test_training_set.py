@@ -215,7 +215,7 @@ def test_other_tabs_lead_to_images_like_theirs_and_to_their_makers(browsed: Page
     page = browsed.locator("#set-maker-page")
     expect(page.locator("h3")).to_have_text(maker)
     expect(page).to_contain_text("of the influence on 1 image, as far as listed")
-    expect(page).to_contain_text("gives no contact")
+    expect(page).to_contain_text("gave no address to write to")
     expect(browsed.locator("#set-maker input")).to_have_value(re.compile(f"^{re.escape(maker)} "))
 
 
