@@ -132,7 +132,7 @@ def test_an_uploaded_picture_shows_what_its_file_says(visited: Page, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "content"), [("broken.png", b"no image"), ("cut.png", None), ("empty.jpg", b"")]
 )
-def test_a_bad_upload_says_so_and_changes_nothing(
+def test_a_bad_upload_says_so_and_what_is_still_in_sight(
     visited: Page, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     if content is None:
@@ -143,7 +143,12 @@ def test_a_bad_upload_says_so_and_changes_nothing(
     assert before
     hand_over(visited, tmp_path / name)
     expect(visited.get_by_test_id("toast-body")).to_contain_text(name.split(".")[0])
-    assert visited.locator("#status").inner_text() == before
+    expect(visited.locator("#status")).to_contain_text(
+        "Your file was not taken. All that you see is still of “"
+    )
+    kept = before.splitlines()[-1]
+    assert visited.locator("#status").inner_text().endswith(kept), "the image in sight is described as before"
+    expect(visited.locator("#upload img")).to_have_count(0)
 
 
 def test_an_empty_prompt_is_a_toast(visited: Page) -> None:

@@ -256,6 +256,8 @@ def test_is_my_work_in_here(browsed: Page, tmp_path: Path, uploads: Path) -> Non
     mine.set_input_files(tmp_path / "bad.png")
     expect(browsed.get_by_test_id("toast-body")).to_contain_text("cannot be read as an image")
     dismiss(browsed)
+    expect(answer).to_contain_text("Your image is compared")
+    expect(nearest, "they were those of the image before").to_have_count(0)
     mine.set_input_files(tmp_path / "mine.png")
     expect(answer).to_contain_text("Yes: the same picture")
 
