@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attribution_core.common.text import listing, one_line, rounded_percent
 from attribution_core.credentials.c2pa import ESTIMATE, Manifest
 from attribution_core.credentials.iptc import COMPOSITE, GENERATED
@@ -10,7 +12,10 @@ from attribution_core.credentials.read import Credentials
 SAYS = "What this picture's file says"
 """Heading."""
 UNPROVEN = "Anybody can write such notes into a file; only a trusted signature ties them to somebody."
+UNSIGNED = "No signature was found in this file."
+_NOT_FOR_TRAINING = "its maker asks that it not be used to train AI ({})"
 _LONGEST = 500  # characters of one value
+_LONG_WORD = re.compile(r"([!-~]{40})[!-~]+")
 _TYPES = {GENERATED: "made by a trained model", COMPOSITE: "composed with a generated picture"}
 _STATES = {
     "trusted": "Signed by {signer}. The signature fits the picture, and the signer is on this installation's list of "
@@ -23,25 +28,29 @@ _STATES = {
 
 
 def credentials_words(credentials: Credentials) -> list[tuple[str, str]]:
-    """Return (what, value) of all that there is, as plain text."""
+    """Return (what, value) of all that there is, as plain text; long values and words are cut."""
     ai, manifest = credentials.ai, credentials.manifest
     rows = [
-        ("Source type", _TYPES.get(ai.source_type.replace("https://", "http://"), ai.source_term)),
-        ("AI system", ai.system),
-        ("Version", ai.version),
+        ("How it was made", _TYPES.get(ai.source_type.replace("https://", "http://"), ai.source_term)),
+        ("Model", ai.system),
+        ("Version of the model", ai.version),
         ("Prompt", ai.prompt),
-        ("Prompt writer", ai.prompt_writer),
+        ("Prompt written by", ai.prompt_writer),
         ("Creator", credentials.creator),
         ("Rights", credentials.rights),
-        ("Opt-out", credentials.opt_out),
+        ("AI training", credentials.opt_out and _NOT_FOR_TRAINING.format(credentials.opt_out)),
     ]
     if manifest:
         rows += [
             ("Signature", signature_words(manifest)),
-            ("Signed source type", listing([_TYPES.get(t, t) for t in manifest.source_types] or [""])),
+            (
+                "How it was made, as signed",
+                listing([_TYPES.get(t, t) for t in manifest.source_types] or [""]),
+            ),
             ("Estimate", _estimate(manifest)),
         ]
-    rows.append(("Signature", credentials.problem))
+    else:
+        rows.append(("Signature", credentials.problem or UNSIGNED))
     return [(what, _short(value)) for what, value in rows if value]
 
 
@@ -66,5 +75,5 @@ def _estimate(manifest: Manifest) -> str:
 
 
 def _short(text: str) -> str:
-    plain = one_line(text).strip()
+    plain = _LONG_WORD.sub(r"\1…", one_line(text).strip())
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"
