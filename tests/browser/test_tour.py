@@ -26,11 +26,14 @@ def test_an_embedded_tour_goes_through_three_stops(opened: Page, pocket_app: str
     assert "tour" not in opened.url and "embed" in opened.url
 
 
-def test_the_link_in_the_head_starts_the_tour_and_the_handout_is_saved(opened: Page, tmp_path: Path) -> None:
+def test_the_link_in_the_head_starts_the_tour_and_the_handout_is_saved(
+    opened: Page, pocket_app: str, tmp_path: Path
+) -> None:
     expect(opened.locator("#tour")).to_be_hidden()
     opened.locator("#take-tour").click()
     expect(opened.locator("#tour-1 .tour-stop h2")).to_be_visible()
     page = saved(opened, "#tour-handout", tmp_path).read_text(encoding="utf-8")
+    assert f"{pocket_app}/?tour" in page, "where it was made"
     assert page.count('<section class="stop">') == 3 and "<script" not in page
 
 

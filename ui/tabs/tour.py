@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -89,10 +90,18 @@ def _show(tour: TourServices, kind: str) -> Callable[[], str]:
     return tour_stop
 
 
-def _handout(tour: TourServices) -> Callable[[], str]:
+def _handout(tour: TourServices) -> Callable[..., str]:
     @handler
-    def tour_handout() -> str:
+    def tour_handout(request: gr.Request) -> str:
         stops = [stop for kind in tour.kinds if (stop := tour.stop(kind)) is not None]
-        return as_file(handout_page(tour.collection, tour.about, stops).encode(), "handout.html")
+        page = handout_page(
+            tour.collection, tour.about, stops, address=_tour_at(request.headers.get("referer"))
+        )
+        return as_file(page.encode(), "handout.html")
 
     return tour_handout
+
+
+def _tour_at(page: str | None) -> str:
+    """The address of the tour. page: the address that the browser says it asks from; None where it says none."""
+    return urlsplit(page)._replace(query="tour", fragment="").geturl() if page else ""

@@ -13,7 +13,9 @@ MEANS = (
     "That no copy is among so many images does not mean that there is none: another prompt or seed may bring one back. "
     "A copy need not have been learned from this training set either: the picture may be known elsewhere."
 )
-SIGNAL_MEANS = "The noise signal says how hard a prompt pulled at the drawing. Prompts of memorized pictures pull hard."
+SIGNAL_MEANS = (
+    "The noise signal says how hard a prompt pulled at the drawing. Prompts of memorized pictures pull hard."
+)
 HOW_SHARES = (
     "Shares are estimates, calibrated for the collection's own generator. What a LoRA learned since may have moved "
     "them."
