@@ -270,6 +270,13 @@ def test_the_map_is_drawn_when_it_is_opened_and_lists_what_is_chosen(browsed: Pa
         "The star is “red heart, fluent style”, placed among"
     )
     expect(browsed.locator("#set-map .js-plotly-plot[data-watched]")).to_have_count(1)
+    browsed.set_viewport_size({"width": 390, "height": 844})
+    expect(plot).to_have_css("width", "338px")
+    legend, whole = (
+        browsed.locator(f"#set-map {part}").bounding_box() for part in (".legend", ".js-plotly-plot")
+    )
+    assert legend is not None and whole is not None and legend["height"] < whole["height"] / 3
+    browsed.set_viewport_size({"width": 1280, "height": 720})
     drawn = plot.evaluate("(plot) => plot._fullData.reduce((sum, trace) => sum + trace.x.length, 0)")
     assert drawn == len(CORPUS) + 1, "every image, and the star"
     corners = {"x": [0, 65535, 65535, 0], "y": [0, 0, 65535, 65535]}
