@@ -107,6 +107,15 @@ def test_an_example_is_carried_to_the_other_tabs(visited: Page) -> None:
     expect(visited.locator("#headline")).to_contain_text(f"Image: “{prompt}”")
 
 
+def test_before_the_first_answer_the_page_says_what_comes(page: Page, pocket_app: str) -> None:
+    page.route("**/queue/join*", lambda route: None)  # no call is ever answered
+    page.goto(pocket_app)
+    expect(page.locator("#status")).to_contain_text("Opening the image ...")
+    expect(page.locator("#reveal")).to_contain_text("First the image, then whose work is in it")
+    expect(page.locator("footer")).to_contain_text("Use via API")
+    expect(page.locator("footer .divider:visible")).to_have_count(0)
+
+
 def test_an_uploaded_training_image_finds_itself(visited: Page, tmp_path: Path) -> None:
     corpus = Corpus.open(Settings().collection / "corpus")
     upload(visited, corpus.image(1234), tmp_path / "mine.png")

@@ -35,6 +35,10 @@ from ui.widgets.status import status_line
 from ui.widgets.under_way import begins
 
 _WAITING = '<p class="status waiting">The image comes first, then whose work is in it.</p>'
+_OPENING = "Opening the image ..."
+_OPENING_SOURCES = status_line(
+    "First the image, then whose work is in it: the four strongest sources, with shares, makers and licences."
+)
 _BROKE_OFF = "The drawing broke off. The image is unfinished."
 _NOT_TAKEN = "Your file was not taken. All that you see is still of “{}”."
 _SO_FAR = "Coming into being: nearest so far"
@@ -96,7 +100,7 @@ def build(services: Services, session: Session) -> None:
                 alt_text="the image that is attributed",
                 height=330,
             )
-            status = line("status")
+            status = line("status", value=status_line(_OPENING))
             with gr.Row(visible=False, elem_id="recites") as recites:
                 gr.HTML(f"<p class='status'>{RECITES}</p>", min_width=240)
                 again = gr.Button(
@@ -120,7 +124,7 @@ def build(services: Services, session: Session) -> None:
             with gr.Accordion(SAYS, open=False, visible=False, elem_id="credentials-fold") as says:
                 said = gr.HTML(elem_id="credentials")
         with gr.Column(scale=5, min_width=300, elem_id="reveal-column"):
-            revealed = gr.HTML(elem_id="reveal")
+            revealed = gr.HTML(_OPENING_SOURCES, elem_id="reveal")
     with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
         of = "this generator" if not services.settings.generator else "the collection's own generator"
         gr.HTML(f"<h2>Images by {of}; choose one</h2>", elem_classes="caption")
