@@ -78,7 +78,8 @@ def check_model(
     if as_json:
         typer.echo(check.to_json())
         return
-    typer.echo(one_line(words.check_sentence(check.scan.verdicts)))
+    verdicts = check.scan.verdicts
+    typer.echo(one_line(f"{words.check_sentence(verdicts)} {words.check_precision(verdicts)}".rstrip()))
     typer.echo("prompts            number  images  copies             of the image with that caption")
     for rate in check.rates:
         own = words.rate_words(rate.own) if rate.name == words.CAPTIONS else ""
@@ -87,7 +88,7 @@ def check_model(
         )
     for one in check.came:
         typer.echo(one_line(f"{one.images} of {one.credit.title_and_maker}, at up to {one.similarity:.3f}"))
-    typer.echo(f"How do we know? {verdict_how(check.scan.verdicts[0])} {words.MEANS}")
+    typer.echo(f"How do we know? {verdict_how(verdicts[0])} {words.MEANS}")
     typer.echo(f"{out / 'report.html'}, {out / 'report.json'}", err=True)
 
 

@@ -76,6 +76,12 @@ def percent_range(low: float, high: float) -> str:
     return " to ".join(ends)
 
 
+def share_words(share: float, low: float, high: float) -> str:
+    """Format a share with its interval, such as "13% (12% to 14%)"; without, where both ends read like the share."""
+    words, ends = rounded_percent(share), percent_range(low, high)
+    return words if words == ends else f"{words} ({ends})"
+
+
 def ordinal(number: int) -> str:
     """A place as it is said: "1st", "12th", "1,203rd"."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

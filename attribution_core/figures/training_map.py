@@ -26,7 +26,7 @@ DRAWN = 200_000
 """Of more points, so many are drawn, chosen at random: the map is as dense here and there as with all of them."""
 NAMED = 20_000
 """So many points at most carry their captions; of more, a click tells what they are."""
-_CAPTION = 60  # characters
+_CAPTION, _LEGEND = 60, 22  # characters
 _HEIGHT = 540
 _SCALE = [[0.0, "#56b4e9"], [0.5, "#0072b2"], [1.0, "#8000ff"]]
 
@@ -89,18 +89,19 @@ def training_map(
     size = float(np.clip(480 / max(len(shown), 1) ** 0.5, 2, 9))
 
     def trace(ids: NDArray[np.int64], name: str, marker: dict[str, Any]) -> dict[str, Any]:
+        full = plain(_short(name))
         told: dict[str, Any] = {"hoverinfo": "none"}  # which still takes clicks
         if names is not None:
             told = {
                 "text": [names[k] for k in ids.tolist()],
-                "hovertemplate": f"%{{text}}<extra>{name}</extra>",
+                "hovertemplate": f"%{{text}}<extra>{full}</extra>",
             }
         return {
             "type": "scattergl",
             "mode": "markers",
             "x": points[ids, 0],
             "y": points[ids, 1],
-            "name": name,
+            "name": plain(_short(name, _LEGEND)),
             "marker": {"size": size, "opacity": 0.75, "line": {"width": 0}, **marker},
             **told,
         }
@@ -109,10 +110,10 @@ def training_map(
     grey = shown[groups[shown] < 0]
     traces = []
     if len(grey):
-        traces.append(trace(grey, plain(coloured.others) if coloured else "training images", {"color": GREY}))
+        traces.append(trace(grey, coloured.others if coloured else "training images", {"color": GREY}))
     for number, name in enumerate(coloured.names if coloured else ()):
         ids = shown[groups[shown] == number]
-        traces.append(trace(ids, plain(_short(name)), {"color": COLOURS[number]}))
+        traces.append(trace(ids, name, {"color": COLOURS[number]}))
     if influences is not None:
         traces.append(_listed(trace, influences, size))
     if here is not None:
@@ -141,7 +142,15 @@ def training_map(
         margin={"l": 0, "r": 0, "t": 34, "b": 0},
         xaxis=bare,
         yaxis=bare,
-        legend={"x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "itemsizing": "constant"},
+        # small enough that a phone has two columns: in one, it would take the plot's place
+        legend={
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "top",
+            "itemsizing": "constant",
+            "font": {"size": 10.5},
+        },
         modebar={
             "add": ["lasso2d"],
             "remove": ["select2d", "toImage", "autoScale2d"],
@@ -158,7 +167,7 @@ def _listed(trace: Any, influences: Influences, size: float) -> dict[str, Any]:
     values = influences.values[order]
     part = (values / max(float(values.max(initial=0.0)), 1e-12)) ** 0.5
     return {
-        **trace(influences.ids[order], plain(influences.name), {}),
+        **trace(influences.ids[order], influences.name, {}),
         "showlegend": False,
         "marker": {
             "size": size + 2 + 10 * part,
@@ -176,6 +185,6 @@ def _listed(trace: Any, influences: Influences, size: float) -> dict[str, Any]:
     }
 
 
-def _short(words: str) -> str:
+def _short(words: str, most: int = _CAPTION) -> str:
     shown = one_line(words)
-    return shown if len(shown) <= _CAPTION else f"{shown[: _CAPTION - 1]}…"
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

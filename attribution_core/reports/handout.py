@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,15 +23,24 @@ class Stop:
     how: str
 
 
-def handout_page(collection: str, about: str, stops: Sequence[Stop]) -> str:
+def handout_page(
+    collection: str,
+    about: str,
+    stops: Sequence[Stop],
+    *,
+    address: str = "",
+    made: datetime.date | None = None,
+) -> str:
     """One HTML page that needs nothing else and prints on one sheet of A4.
 
-    collection: its name. about: one sentence on it. Raises `InvalidInputError` without stops.
+    collection: its name. about: one sentence on it. address: where the tour can be taken; "" if nobody knows. made: on
+    which day; by default today in UTC. Raises `InvalidInputError` without stops.
     """
     if not stops:
         raise InvalidInputError(
             "this collection has nothing to show on a handout: no example, test case or copy."
         )
+    day = made or datetime.datetime.now(datetime.UTC).date()
     return render(
         "handout.html.j2",
         title="Whose work is in this image?",
@@ -38,4 +48,6 @@ def handout_page(collection: str, about: str, stops: Sequence[Stop]) -> str:
         about=about,
         stops=stops,
         caveat=CAVEAT,
+        made=f"{day.day} {day:%B %Y}",
+        address=address,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from attribution_core.common.images import data_uri
-from attribution_core.common.text import percent, percent_range, rounded_percent, web_link
+from attribution_core.common.text import percent, percent_range, rounded_percent, share_words, web_link
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -27,6 +27,7 @@ def _environment() -> Environment:
     environment.filters |= {"data_uri": data_uri, "percent": percent, "web_link": web_link}
     environment.filters["rounded_percent"] = rounded_percent
     environment.globals["percent_range"] = percent_range
+    environment.globals["share_words"] = share_words
     return environment
 
 

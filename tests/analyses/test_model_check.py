@@ -28,6 +28,7 @@ from attribution_core.generation.noise_signal import NoiseSignal
 from attribution_core.generation.recipe import Recipe
 from attribution_core.generation.table import Defaults
 from attribution_core.reports.model_check import ModelCheck
+from attribution_core.reports.wording.model_check import SIGNAL_MEANS
 from tests.support.fakes import copying_collection, fake_collection, shape_image
 
 
@@ -89,6 +90,8 @@ def test_planted_repeats_come_back_and_matched_captions_do_not(
     assert told["shares_by_creator"] and all(one["share"] > 0 for one in told["came_back"])
     assert told["scan"]["items"][0]["noise_signal"]["steps"][1] == 1 / 3, "kept to the last digit"
     page = check.to_html()
+    precise = "of what was called a copy was one."
+    assert precise in page.split("How do we know?")[0] and SIGNAL_MEANS in page
     assert "<script" not in page and "shape" not in page.split("<h2>")[0] and "95% intervals" in page
 
 

@@ -107,6 +107,15 @@ def test_an_example_is_carried_to_the_other_tabs(visited: Page) -> None:
     expect(visited.locator("#headline")).to_contain_text(f"Image: “{prompt}”")
 
 
+def test_before_the_first_answer_the_page_says_what_comes(page: Page, pocket_app: str) -> None:
+    page.route("**/queue/join*", lambda route: None)  # no call is ever answered
+    page.goto(pocket_app)
+    expect(page.locator("#status")).to_contain_text("Opening the image ...")
+    expect(page.locator("#reveal")).to_contain_text("First the image, then whose work is in it")
+    expect(page.locator("footer")).to_contain_text("Use via API")
+    expect(page.locator("footer .divider:visible")).to_have_count(0)
+
+
 def test_an_uploaded_training_image_finds_itself(visited: Page, tmp_path: Path) -> None:
     corpus = Corpus.open(Settings().collection / "corpus")
     upload(visited, corpus.image(1234), tmp_path / "mine.png")
@@ -132,7 +141,7 @@ def test_an_uploaded_picture_shows_what_its_file_says(visited: Page, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "content"), [("broken.png", b"no image"), ("cut.png", None), ("empty.jpg", b"")]
 )
-def test_a_bad_upload_says_so_and_changes_nothing(
+def test_a_bad_upload_says_so_and_what_is_still_in_sight(
     visited: Page, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     if content is None:
@@ -143,7 +152,12 @@ def test_a_bad_upload_says_so_and_changes_nothing(
     assert before
     hand_over(visited, tmp_path / name)
     expect(visited.get_by_test_id("toast-body")).to_contain_text(name.split(".")[0])
-    assert visited.locator("#status").inner_text() == before
+    expect(visited.locator("#status")).to_contain_text(
+        "Your file was not taken. All that you see is still of “"
+    )
+    kept = before.splitlines()[-1]
+    assert visited.locator("#status").inner_text().endswith(kept), "the image in sight is described as before"
+    expect(visited.locator("#upload img")).to_have_count(0)
 
 
 def test_an_empty_prompt_is_a_toast(visited: Page) -> None:

@@ -29,13 +29,18 @@ def test_a_zip_file_becomes_tables_and_a_stop_keeps_what_is_done(
     expect(page.locator("#batch-files")).to_contain_text("some.zip")
     page.locator("#batch-claim input").check()
     page.locator("#batch-start").click()
+    expect(page.locator("#batch-status")).to_contain_text("Begun.", timeout=1000)
     expect(page.locator("#batch-status [role=progressbar]")).to_be_visible()
     page.locator("#batch-stop").click()
     expect(page.locator("#batch-status")).to_contain_text("of 91 images; what is done stays")
     expect(page.locator("#batch-images")).to_contain_text("00.png")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-status")).to_contain_text("Done: 91 images.")
-    expect(page.locator("#batch-words")).to_contain_text("90 images attributed, 1 could not be read")
-    expect(page.locator("#batch-means")).to_contain_text("over 90 images with shares")
+    expect(page.locator("#batch-words")).to_contain_text(
+        "90 images attributed, 87 of them the same file as another and counted once, 1 could not be read"
+    )
+    expect(page.locator("#batch-means")).to_contain_text("over 3 images with shares")
+    table = page.locator("#batch-images .table-wrap").first
+    assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth"), "no column is cut off"
     rows = list(csv.DictReader(saved(page, "#batch-images-csv", tmp_path).open()))
     assert [row["image"] for row in rows] == [*(f"{number:02d}.png" for number in range(90)), "broken.png"]

@@ -215,7 +215,7 @@ def test_other_tabs_lead_to_images_like_theirs_and_to_their_makers(browsed: Page
     page = browsed.locator("#set-maker-page")
     expect(page.locator("h3")).to_have_text(maker)
     expect(page).to_contain_text("of the influence on 1 image, as far as listed")
-    expect(page).to_contain_text("gives no contact")
+    expect(page).to_contain_text("gave no address to write to")
     expect(browsed.locator("#set-maker input")).to_have_value(re.compile(f"^{re.escape(maker)} "))
 
 
@@ -256,6 +256,8 @@ def test_is_my_work_in_here(browsed: Page, tmp_path: Path, uploads: Path) -> Non
     mine.set_input_files(tmp_path / "bad.png")
     expect(browsed.get_by_test_id("toast-body")).to_contain_text("cannot be read as an image")
     dismiss(browsed)
+    expect(answer).to_contain_text("Your image is compared")
+    expect(nearest, "they were those of the image before").to_have_count(0)
     mine.set_input_files(tmp_path / "mine.png")
     expect(answer).to_contain_text("Yes: the same picture")
 
@@ -268,6 +270,13 @@ def test_the_map_is_drawn_when_it_is_opened_and_lists_what_is_chosen(browsed: Pa
         "The star is “red heart, fluent style”, placed among"
     )
     expect(browsed.locator("#set-map .js-plotly-plot[data-watched]")).to_have_count(1)
+    browsed.set_viewport_size({"width": 390, "height": 844})
+    expect(plot).to_have_css("width", "338px")
+    legend, whole = (
+        browsed.locator(f"#set-map {part}").bounding_box() for part in (".legend", ".js-plotly-plot")
+    )
+    assert legend is not None and whole is not None and legend["height"] < whole["height"] / 3
+    browsed.set_viewport_size({"width": 1280, "height": 720})
     drawn = plot.evaluate("(plot) => plot._fullData.reduce((sum, trace) => sum + trace.x.length, 0)")
     assert drawn == len(CORPUS) + 1, "every image, and the star"
     corners = {"x": [0, 65535, 65535, 0], "y": [0, 0, 65535, 65535]}

@@ -352,7 +352,7 @@ def test_generate_signs_and_attribute_shows_it(
     asked = ("generate", "a red bar", "--steps", 1, "--out", out, "--device", "cpu", "--style", "none")
     monkeypatch.setenv("ATTRIBUTION_PROMPT_WRITER", "Ada")
     assert run(*asked, "--prompt-writer", "Ben").exit_code == 0
-    assert run("attribute", out).stdout.count("Prompt writer: Ben") == 1
+    assert run("attribute", out).stdout.count("Prompt written by: Ben") == 1
     plain = out.read_bytes()
     monkeypatch.setenv("ATTRIBUTION_C2PA_CERTIFICATE", str(own.certificate))
     refused = run(*asked)
@@ -361,7 +361,7 @@ def test_generate_signs_and_attribute_shows_it(
     monkeypatch.setenv("ATTRIBUTION_C2PA_KEY", str(own.key))
     assert run(*asked).exit_code == 0
     shown = run("attribute", out).stdout
-    assert "Prompt writer: Ada" in shown and "Signed by Ada, Tests. The signature fits" in shown
+    assert "Prompt written by: Ada" in shown and "Signed by Ada, Tests. The signature fits" in shown
     assert "Estimate: an estimate of influence, not a record:" in shown
     assert "nobody on this installation's list" in shown
     monkeypatch.setenv("ATTRIBUTION_C2PA_TRUST", str(own.root))

@@ -108,7 +108,7 @@ def test_a_packet_that_is_too_long_is_left_out(write: object) -> None:
 def test_only_terms_of_the_vocabulary_are_shown_as_such(source_type: str, said: str) -> None:
     found = Credentials(AiMetadata(source_type), manifest=Manifest("valid", source_types=(source_type,)))
     told = dict(credentials_words(found))
-    assert (told["Source type"], told["Signed source type"]) == (said, said)
+    assert (told["How it was made"], told["How it was made, as signed"]) == (said, said)
 
 
 def test_a_file_that_is_no_image_has_no_metadata() -> None:

@@ -29,6 +29,14 @@ def test_groups_have_their_colours_and_captions_no_markup() -> None:
     assert traces["this image"].hovertemplate.startswith("&lt;x&gt;")
 
 
+def test_the_legend_has_room_for_two_columns_on_a_phone() -> None:
+    long = "Architetto Francesco Rollandin"
+    figure = training_map(POINTS, CAPTIONS, Coloured(np.zeros(12, np.int8), (long,), "others"))
+    (trace,) = figure.data
+    assert trace.name == "Architetto Francesco …" and long in trace.hovertemplate
+    assert figure.layout.legend.font.size < 12
+
+
 def test_points_are_sent_as_compact_numbers() -> None:
     sent = json.loads(training_map(POINTS, CAPTIONS).to_json())["data"][0]
     assert sent["type"] == "scattergl" and sent["x"]["dtype"] == sent["y"]["dtype"] == "u2"

@@ -99,11 +99,38 @@ def test_files_agree_with_each_other(shapes: Collection, images: Path, tmp_path:
     table = list(csv.DictReader((out / "images.csv").open()))
     assert [row["image"] for row in table] == [row.name for row in summary.rows]
     assert {row["copy"] for row in table} == {"True", "False", ""}
+    numbers = ("copy_similarity", "work_1_influence", "work_1_low", "work_1_similarity", "rest")
+    for cell in (row[name] for row in table for name in numbers):
+        assert len(cell.lower().partition("e")[0].replace(".", "").lstrip("-0")) <= 4, cell
+    assert float(table[0]["work_1_influence"]) == pytest.approx(lines[0]["works"][0]["influence"], rel=1e-3)
     makers = [json.loads(line) for line in (out / "makers.jsonl").read_text().splitlines()]
     assert [m["name"] for m in makers] == [row["name"] for row in csv.DictReader((out / "makers.csv").open())]
     page = (out / "index.html").read_text()
     assert "<script" not in page and summary.sum_means in page.replace("&#39;", "'")
     assert json.loads((out / RUN).read_text())["complete"] is True
+
+
+def test_files_that_are_the_same_count_once(shapes: Collection, images: Path, tmp_path: Path) -> None:
+    once = run(shapes, images, tmp_path / "once").summary
+    shutil.copy(images / "copy.png", images / "twin.png")
+    shutil.copy(images / "broken.png", images / "cracked.png")
+    twice = run(shapes, images, tmp_path / "twice").summary
+    assert {row.name: row.same_as for row in twice.rows if row.same_as} == {
+        "cracked.png": "broken.png",
+        "twin.png": "copy.png",
+    }
+    assert [(m.name, m.images, m.copies) for m in twice.makers] == [
+        (m.name, m.images, m.copies) for m in once.makers
+    ]
+    assert sum(maker.influence for maker in twice.makers) == pytest.approx(9)
+    assert [row.name for row in twice.copies] == ["copy.png"]
+    assert twice.with_shares == once.with_shares and twice.sum_means == once.sum_means
+    assert "10 images attributed, 1 of them the same file as another and counted once" in twice.sentence
+    assert twice.to_dict()["same_files"][1] == {"image": "twin.png", "same_as": "copy.png"}
+    assert "The same file as copy.png, counted once." in (tmp_path / "twice/index.html").read_text()
+    (images / "copy.png").unlink()
+    alone = run(shapes, images, tmp_path / "twice").summary
+    assert next(row for row in alone.rows if row.name == "twin.png").same_as == "", "the first is gone"
 
 
 def test_shares_of_unknown_images_are_not_summed(shapes: Collection, images: Path, tmp_path: Path) -> None:
@@ -147,7 +174,7 @@ def test_what_changed_since_is_noticed(shapes: Collection, images: Path, tmp_pat
     shutil.copy(images / "copy.png", images / "new.png")
     again = run(shapes, images, out)
     assert (again.kept, again.changed, again.gone) == (8, 1, 1)
-    assert [row.name for row in again.summary.copies] == ["0/1.png", "copy.png", "new.png"]
+    assert [row.name for row in again.summary.copies] == ["0/1.png"], "of files that are the same, the first"
     assert run(shapes, images, out).summary.rows == again.summary.rows
 
 

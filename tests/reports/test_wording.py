@@ -20,6 +20,7 @@ from attribution_core.reports.wording.artwork import nearest_sentence
 from attribution_core.reports.wording.noise_signal import RECITES, signal_how, signal_sentence
 from attribution_core.reports.wording.verdict import (
     detection_how,
+    precision_sentence,
     returned_sentence,
     verdict_how,
     verdict_sentence,
@@ -43,6 +44,8 @@ def test_a_verdict_names_its_similarity_and_threshold() -> None:
     assert "Most likely a copy" in verdict_title(copy)
     assert "0.950" in verdict_sentence(copy) and "from 0.800 on" in verdict_sentence(copy)
     assert "90% of what was called a copy was one" in verdict_how(copy)
+    assert "90% of what was called a copy was one" in verdict_sentence(copy), "beside the verdict"
+    assert precision_sentence(verdict(0.79, 0.4)) == "" == precision_sentence(verdict(0.95, threshold=None))
     assert "60% of all copies" in verdict_how(copy)
     assert "closest of 1,200" in verdict_sentence(verdict(0.79, 0.4))
     several = verdict(0.9, 0.85, 0.8, 0.2)

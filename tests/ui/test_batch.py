@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from attribution_core.collection.collection import Collection
+from attribution_core.common.text import share_words
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.batch.attribute import attribute_batch
+from attribution_core.reports.batch.row import BatchRow, BatchWork, MakerShare
 from attribution_core.settings import Settings
 from tests.support.callers import Caller
 from tests.support.fakes import copying_collection, shape_image
@@ -20,7 +22,7 @@ from ui.services import batch as module
 from ui.services.app import Services
 from ui.services.batch import Batch, BatchServices
 from ui.services.uploads import Kept
-from ui.tabs.batch import FILES, _drawn, _stopped
+from ui.tabs.batch import FILES, _drawn, _image, _stopped
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +77,23 @@ def test_files_and_zip_files_become_rows(asked: BatchServices) -> None:
     assert sum(maker.influence for maker in batch.summary.makers) == pytest.approx(3)
     status, _, words, images, _, makers = _drawn(batch)
     assert "Done: 4 images." in status and "x.txt: no image" in words
-    assert [row[2] for row in images] == ["copy", "", "no", "no"] and images[1][3].startswith(
+    assert [row[2] for row in images] == ["copy", "", "no", "no"] and images[1][4].startswith(
         "Not attributed"
     )
     assert len(makers) == len(batch.summary.makers)
     for *_, text in FILES:
         assert "copy.png" in text(batch.summary) or text.__name__ == "makers_csv"
+
+
+def test_a_share_is_said_once_and_a_file_that_came_before_is_named() -> None:
+    assert (
+        share_words(0.292, 0.2919, 0.2921) == "29%" and share_words(0.13, 0.12, 0.141) == "13% (12% to 14%)"
+    )
+    work = BatchWork("id", "cat", "Ada", "@ada/cats", "MIT", "", 0.292, 0.2919, 0.2921, 0.9, 1)
+    maker = MakerShare("Ada", 0.292, 0.2919, 0.2921)
+    shown = _image(BatchRow("b", headline="Found", works=(work,), makers=(maker,), same_as="a"))
+    assert shown == ["b", "29%", "", "cat, Ada", "The same file as a, counted once. Found"]
+    assert not any(str(cell).startswith("@") for cell in BatchRow("b", works=(work,)).to_table().values())
 
 
 def test_a_stop_keeps_what_is_done_and_the_next_start_goes_on(

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from attribution_core.analyses.memorization.copies import Threshold
 from attribution_core.errors import InvalidInputError
+from attribution_core.reports.wording.model_check import SIGNAL_MEANS
 from attribution_core.settings import Settings
 from tests.support.fakes import copying_collection
 from tests.support.tiny_pipeline import make_pocket_like
@@ -51,6 +53,17 @@ def test_stopping_keeps_what_was_drawn(own: MemorizationServices) -> None:
     going.close()
     assert len(services.report(kept).scan.items) == 2 and "below" in words.stopped(kept)
     assert "below" not in words.stopped(())
+
+
+def test_how_often_a_copy_is_one_stands_beside_the_verdict(own: MemorizationServices) -> None:
+    services = ModelCheckServices(own)
+    *_, last = services.check(OWN, 1, "a red cat", 1)
+    (image,) = last.images
+    assert SIGNAL_MEANS in words.result(services.report([image]))
+    threshold = Threshold(-1.0, 0.9, None, "drawings")
+    copied = replace(image, verdict=replace(image.verdict, threshold=threshold))
+    said = words.result(services.report([copied])).split("</div>")[0]
+    assert said.endswith("<p>Where that was measured, 90% of what was called a copy was one.</p>")
 
 
 def test_a_prompt_is_shown_as_text(own: MemorizationServices) -> None:

@@ -26,6 +26,7 @@ from attribution_core.encoding.encoders import load_encoder
 from attribution_core.errors import CheckpointError, InvalidImageError, InvalidInputError
 from attribution_core.generation.generator import Generator, StepPreview
 from attribution_core.generation.recipe import Recipe
+from attribution_core.reports.wording.credentials import credentials_words
 from attribution_core.reports.wording.reliability import UNSEEN_THINGS
 from attribution_core.retrieval.hits import Hits
 from attribution_core.retrieval.rest import Rest
@@ -359,4 +360,13 @@ def test_the_fold_shows_text_and_only_where_there_is_some() -> None:
     assert credentials_html(Credentials()) == ""
     shown = credentials_html(Credentials(AiMetadata(GENERATED, "<script>", prompt="a\u202eb")))
     assert "&lt;script&gt;" in shown and "<script>" not in shown and "\u202e" not in shown
-    assert "<dt>Source type</dt><dd>made by a trained model</dd>" in shown
+    assert "<dt>How it was made</dt><dd>made by a trained model</dd>" in shown
+    assert "<dt>Signature</dt><dd>No signature was found in this file.</dd>" in shown
+
+
+def test_what_a_file_says_is_in_plain_words_and_a_long_word_is_cut() -> None:
+    said = Credentials(AiMetadata(version="x" * 300), rights="日" * 60, opt_out="noai: 'noai' in Comment")
+    told = dict(credentials_words(said))
+    assert told["Version of the model"] == f"{'x' * 40}…"
+    assert told["Rights"] == "日" * 60, "a script without spaces breaks anywhere"
+    assert told["AI training"] == "its maker asks that it not be used to train AI (noai: 'noai' in Comment)"

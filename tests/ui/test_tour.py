@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.tiny_pipeline import make_pocket_like, save_example
 from ui.services.app import Services
 from ui.services.memorization import MemorizationServices
 from ui.services.tour import CONVINCING, FAILURE, MEMORIZED, TourServices
+from ui.tabs.tour import _tour_at
 from ui.widgets.tour_html import stop_html
 
 
@@ -103,6 +105,19 @@ def test_where_nothing_is_missed_there_is_no_failure_to_show(
     monkeypatch.setattr("ui.services.tour._NAMED", len(shapes.collection.index) + 1)
     assert tour_of(shapes).stop(FAILURE) is None
     assert "Nothing was found" in stop_html(None)
+
+
+def test_how_we_know_is_said_in_plain_words(pocket_tour: TourServices) -> None:
+    for stop in map(pocket_tour.stop, pocket_tour.kinds):
+        assert stop is not None and not re.search("softmax|cosine|temperature|/", stop.how)
+
+
+def test_a_handout_says_when_and_where_it_was_made() -> None:
+    stop = Stop("It works", "Title", "words", (), "how")
+    day, address = datetime.date(2026, 11, 3), _tour_at("https://explorer.example/?tour=3&prompt=x#top")
+    page = handout_page("Pocket", "about", [stop], address=address, made=day)
+    assert 'Made on 3 November 2026 at <a href="https://explorer.example/?tour"' in page
+    assert _tour_at(None) == "" and "Made on 3 November 2026." in handout_page("c", "a", [stop], made=day)
 
 
 def test_page_and_handout_say_the_same_and_escape_what_they_show() -> None:

@@ -198,7 +198,7 @@ def test_the_card_names_whom_to_write_to(tmp_path: Path) -> None:
     assert 'href="mailto:art@example.org"' in objection(own.contact())
     assert 'href="https://example.org/object"' in objection("https://example.org/object")
     assert "<script>" not in objection("<script>") and "href" not in objection("javascript:alert(1)")
-    assert "gives no contact" in objection("")
+    assert "gave no address to write to" in objection("")
 
 
 def test_names_from_outside_stay_text_in_links_and_on_the_sheet() -> None:

@@ -24,9 +24,8 @@ from attribution_core.common.text import rounded_percent
 from attribution_core.evidence.benchmark import Evidence
 from attribution_core.reports.handout import Stop
 from attribution_core.reports.section import Picture
-from attribution_core.reports.wording.attribution import attribution_how
 from attribution_core.reports.wording.headline import headline, name_and_maker
-from attribution_core.reports.wording.verdict import verdict_how
+from attribution_core.reports.wording.verdict import precision_sentence
 from ui.services.app import Query
 from ui.services.memorization import Case, MemorizationServices
 
@@ -80,9 +79,15 @@ class TourServices:
         return (
             f"A small model was trained on {count} openly licensed drawings and on nothing else. So we can ask of each "
             "image that it draws: which of them shaped it?"
-            if self._own.services.generator is not None
+            if self._services.generator is not None
             else f"The training set has {count} images. Which of them shaped an image?"
         )
+
+    @property
+    def ask_for_own(self) -> str:
+        """What to do after the last stop on the tab Generate."""
+        verb = "Upload" if self._services.generator is None else "Draw"
+        return f"{verb} an image of your own"
 
     def _convincing(self) -> Stop:
         found = [(query, self._services.attribute(query)) for query in self._services.examples]
@@ -103,7 +108,8 @@ class TourServices:
             f"The model was asked for “{query.title}”. Every training image has a share of the influence, and all "
             f"shares add up to 100%. Here are the {len(shown) - 1} strongest works, with their makers.",
             tuple(shown),
-            attribution_how(result)["influence"],
+            f"The drawing was compared with all {result.n_training:,} training images. The more alike one is, the "
+            "larger its share. How fast shares fall with likeness was set on images whose source is known.",
         )
 
     @cached_property
@@ -188,7 +194,8 @@ class TourServices:
                     f"the training image: {verdict.credit.title_and_maker}",
                 ),
             ),
-            verdict_how(verdict),
+            f"The drawing was compared with all {verdict.n_training:,} training images, and the closest is shown. "
+            f"{precision_sentence(verdict)}",
         )
 
 

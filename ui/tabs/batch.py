@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from attribution_core.common.progress import Progress
-from attribution_core.common.text import one_line, percent_range, rounded_percent
+from attribution_core.common.text import one_line, rounded_percent, share_words
 from attribution_core.errors import InvalidInputError
 from attribution_core.reports.batch.json_ld import batch_json_ld
 from attribution_core.reports.batch.page import batch_page
@@ -36,7 +37,9 @@ FILES: tuple[tuple[str, str, str, Callable[[BatchSummary], str]], ...] = (
     ("JSON-LD", "batch_json_ld", "images.jsonld", batch_json_ld),
 )
 """Label, name, file name and content of each download."""
-_IMAGES = ["image", "share", "copy", "strongest work", "found", "made by"]
+_BEGUN = "Begun. The first images are attributed as soon as the server is free ..."
+_IMAGES = ["image", "share", "copy", "strongest work", "found"]
+_WIDTHS = ["18%", "14%", "11%", "25%", "32%"]
 _MAKERS = ["maker", "mean share", "sum of shares", "images", "copies"]
 
 
@@ -67,6 +70,8 @@ def build(services: Services, session: Session) -> None:
                 datatype="str",
                 interactive=False,
                 elem_id="batch-images",
+                column_widths=_WIDTHS,
+                wrap=True,
                 max_height=420,
                 show_search="filter",
             )
@@ -87,7 +92,7 @@ def build(services: Services, session: Session) -> None:
                         elem_id=name.replace("_", "-"),
                         api_name=name,
                         scale=0,
-                        min_width=180,
+                        min_width=210,
                         size="md",
                     )
     shown = [status, result, words, images, means, makers]
@@ -105,6 +110,9 @@ def build(services: Services, session: Session) -> None:
     def batch_stopped(earlier: Batch | None) -> str:
         return status_line(_stopped(earlier))
 
+    quiet: dict[str, Any] = {"queue": False, "api_visibility": "undocumented", "show_progress": "hidden"}
+    # Before what it waits for: Gradio runs a click's events one after the other.
+    start.click(None, None, status, js=f"() => {json.dumps(status_line(_BEGUN, waiting=True))}", **quiet)
     running = start.click(
         attribute_many,
         [files, claim, session.method, kept],
@@ -114,7 +122,6 @@ def build(services: Services, session: Session) -> None:
         show_progress="hidden",
         **ATTRIBUTION,
     )
-    quiet: dict[str, Any] = {"queue": False, "api_visibility": "undocumented", "show_progress": "hidden"}
     running.failure(batch_stopped, kept, status, api_name="batch_failed", **quiet)
     stop.click(None, cancels=[running], queue=False).then(
         batch_stopped, kept, status, api_name="batch_stopped", **quiet
@@ -173,15 +180,14 @@ def _drawn(batch: Batch) -> list[Any]:
 def _image(row: BatchRow) -> list[str]:
     name = one_line(row.name)
     if row.problem:
-        return [name, "", "", one_line(f"Not attributed: {row.problem}"), "", ""]
+        return [name, "", "", "", one_line(f"Not attributed: {row.problem}")]
     first = row.works[0]
-    share, ends = rounded_percent(first.influence), percent_range(first.low, first.high)
+    share = share_words(first.influence, first.low, first.high)
     if not row.has_shares:
         share = f"similarity {first.similarity:.2f}"
-    elif ends != share:
-        share = f"{share} ({ends})"
+    found = f"The same file as {row.same_as}, counted once. {row.headline}" if row.same_as else row.headline
     work = ", ".join(filter(None, (first.caption or first.id, first.creator)))
-    return [name, share, _copy(row.copy), one_line(work), one_line(row.headline), row.made_by]
+    return [name, share, _copy(row.copy), one_line(work), one_line(found)]
 
 
 def _copy(check: CopyCheck | None) -> str:

@@ -35,7 +35,12 @@ from ui.widgets.status import status_line
 from ui.widgets.under_way import begins
 
 _WAITING = '<p class="status waiting">The image comes first, then whose work is in it.</p>'
+_OPENING = "Opening the image ..."
+_OPENING_SOURCES = status_line(
+    "First the image, then whose work is in it: the four strongest sources, with shares, makers and licences."
+)
 _BROKE_OFF = "The drawing broke off. The image is unfinished."
+_NOT_TAKEN = "Your file was not taken. All that you see is still of “{}”."
 _SO_FAR = "Coming into being: nearest so far"
 _WHAT = (
     "A small model on purpose: it was trained on {count:,} openly licensed drawings, and all of them can be looked at "
@@ -95,7 +100,7 @@ def build(services: Services, session: Session) -> None:
                 alt_text="the image that is attributed",
                 height=330,
             )
-            status = line("status")
+            status = line("status", value=status_line(_OPENING))
             with gr.Row(visible=False, elem_id="recites") as recites:
                 gr.HTML(f"<p class='status'>{RECITES}</p>", min_width=240)
                 again = gr.Button(
@@ -119,7 +124,7 @@ def build(services: Services, session: Session) -> None:
             with gr.Accordion(SAYS, open=False, visible=False, elem_id="credentials-fold") as says:
                 said = gr.HTML(elem_id="credentials")
         with gr.Column(scale=5, min_width=300, elem_id="reveal-column"):
-            revealed = gr.HTML(elem_id="reveal")
+            revealed = gr.HTML(_OPENING_SOURCES, elem_id="reveal")
     with gr.Column(elem_id="examples-box", visible=bool(services.examples)):
         of = "this generator" if not services.settings.generator else "the collection's own generator"
         gr.HTML(f"<h2>Images by {of}; choose one</h2>", elem_classes="caption")
@@ -270,9 +275,19 @@ def build(services: Services, session: Session) -> None:
         return [*filled_in(query.recipe), replace(query, notices=tuple(notices)), None]
 
     @handler
+    def not_taken(query: Query | None, result: Attribution | None) -> list[Any]:
+        if query is None:
+            return [None, gr.skip()]
+        return [None, status_line(_NOT_TAKEN.format(query.title)) + about(query, result)]
+
+    @handler
     def show_example(number: float, event: gr.EventData) -> list[Any]:
         query = services.examples[place(number, event, len(services.examples)) - 1]
         return [*filled_in(query.recipe or Recipe(query.title)), query]
+
+    def about(query: Query, result: Attribution | None) -> str:
+        doubt = "" if result is None else services.doubt_words(query, result)
+        return _about(query) + (status_line(doubt) if doubt else "")
 
     def draw(query: Query | None, result: Attribution | None) -> list[Any]:
         address, hidden = write_link(query, services), gr.update(value="", visible=False)
@@ -292,10 +307,9 @@ def build(services: Services, session: Session) -> None:
         file = as_file(data, f"{query.file_name}.png")
         shown = "" if result is None else _revealed(services, result)
         warning = gr.update(visible=services.recites(query.recipe, query.noise_signal))
-        doubt = "" if result is None else services.doubt_words(query, result)
-        about = _about(query) + "".join(status_line(words) for words in (doubt, not_signed) if words)
+        words = about(query, result) + (status_line(not_signed) if not_signed else "")
         fold = [gr.update(visible=bool(query.credentials)), credentials_html(query.credentials)]
-        return [file, about, gr.update(value=file), *linked, shown, warning, *fold]
+        return [file, words, gr.update(value=file), *linked, shown, warning, *fold]
 
     outputs = [image, status, png, copy, query_string, link, copied, revealed, recites, says, said]
     session.add_view(outputs, draw)
@@ -356,15 +370,21 @@ def build(services: Services, session: Session) -> None:
             queue=False,
             show_progress="hidden",
         )
-    session.attribute_after(
-        upload.upload(
-            read_upload,
-            upload,
-            [*recipe, session.made, upload],
-            js=begins("upload"),
-            api_name="read_upload",
-        ),
-        "upload",
+    uploading = upload.upload(
+        read_upload,
+        upload,
+        [*recipe, session.made, upload],
+        js=begins("upload"),
+        api_name="read_upload",
+    )
+    session.attribute_after(uploading, "upload")
+    uploading.failure(
+        not_taken,
+        [session.query, session.result],
+        [upload, status],
+        api_visibility="undocumented",
+        queue=False,
+        show_progress="hidden",
     )
     number = gr.Number(1, precision=0, visible=False)  # which example; in the browser the click says it
     session.attribute_after(

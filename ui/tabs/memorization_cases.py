@@ -226,7 +226,11 @@ def _strip(tries: list[Tried]) -> Any:
 def _summary(own: MemorizationServices, tries: list[Tried], count: int, before: str = "") -> str:
     result = returned([one.verdict for one in tries])
     pulls = [one.query.noise_signal.mean for one in tries if one.query.noise_signal]
-    more = f" The noise signal is {sum(pulls) / len(pulls):.2f} on average." if pulls else ""
+    more = (
+        f" The prompt pulled with a noise signal of {sum(pulls) / len(pulls):.2f} on average."
+        if pulls
+        else ""
+    )
     going = f" Seed {len(tries) + 1} of {count} ..." if len(tries) < count else ""
     bars = "".join(
         f'<i class="{"copy" if one.verdict.is_copy and one.verdict.ids[0] == result.position else ""}"></i>'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -16,28 +17,33 @@ from ui.widgets import tour_html as words
 from ui.widgets.in_line import line
 from ui.widgets.lazy_download import made_on_click
 
+_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+
 
 def build(tour: TourServices, page: gr.Blocks) -> None:
     """Draw the tour, out of sight, and wire it; only for a collection that has stops."""
     kinds = tour.kinds
     opened = gr.Button("Take the tour", elem_id="tour-open", elem_classes="unseen")
+    shown = gr.Button("Show this stop", elem_id="tour-show", elem_classes="unseen")
     with gr.Column(visible=False, elem_id="tour") as panel:
         gr.HTML(f"<p class='status'>{tour.about}</p>")
-        stops, onward = [], []
+        stops = []
         with gr.Walkthrough(selected=1, elem_id="tour-steps") as steps:
             for number, kind in enumerate(kinds, 1):
                 with gr.Step(kind, id=number):
                     stops.append(line(f"tour-{number}"))
-                    if number < len(kinds):
-                        onward.append(
-                            gr.Button(
-                                "Next",
-                                variant="primary",
-                                size="md",
-                                elem_id=f"tour-next-{number}",
-                                elem_classes="tour-next",
-                            )
-                        )
+                    if number == len(kinds):
+                        gr.HTML(words.WHAT_NOW, elem_id="tour-what-now")
+                    with gr.Row():
+                        if number > 1:
+                            _button("Back", f"tour-back-{number}").click(None, js=words.BACK, **_QUIET)
+                        if number < len(kinds):
+                            _goes(_button("Next", f"tour-next-{number}", "primary"), tour=str(number + 1))
+                        else:
+                            own = _button(tour.ask_for_own, "tour-own", "primary", width=240)
+                            _goes(own, tour="", tab="generate")
+                            artwork = _button("Add your artwork", "tour-artwork", "primary", width=180)
+                            _goes(artwork, tour="", tab="my-artwork")
         with gr.Row(elem_id="tour-buttons"):
             made_on_click(
                 "Handout to print",
@@ -49,9 +55,9 @@ def build(tour: TourServices, page: gr.Blocks) -> None:
                 min_width=160,
                 size="md",
             )
-            close = gr.Button("Close the tour", elem_id="tour-close", scale=0, min_width=140, size="md")
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    opened.click(None, None, panel, js=words.SHOW, **quiet)
+            _goes(_button("Close the tour", "tour-close"), tour="")
+    for button in (opened, shown):
+        button.click(None, None, [panel, steps], js=words.show(len(kinds)), **_QUIET)
     for number, (kind, stop) in enumerate(zip(kinds, stops, strict=True), 1):
         lane = generation(stop) if kind == MEMORIZED else {"show_progress": "minimal", **ATTRIBUTION}
         opened.click(
@@ -63,10 +69,17 @@ def build(tour: TourServices, page: gr.Blocks) -> None:
             trigger_mode="once",
             **lane,
         )
-    for number, button in enumerate(onward, 2):
-        button.click(None, None, steps, js=words.onward(number), **quiet)
-    close.click(None, None, panel, js=words.CLOSE, **quiet)
     page.load(None, js=words.WATCH_ADDRESS)
+
+
+def _button(
+    label: str, name: str, variant: Literal["primary", "secondary"] = "secondary", width: int = 140
+) -> gr.Button:
+    return gr.Button(label, elem_id=name, variant=variant, size="md", scale=0, min_width=width)
+
+
+def _goes(button: gr.Button, **address: str) -> None:
+    button.click(None, js=words.go(**address), **_QUIET)
 
 
 def _show(tour: TourServices, kind: str) -> Callable[[], str]:
@@ -77,10 +90,18 @@ def _show(tour: TourServices, kind: str) -> Callable[[], str]:
     return tour_stop
 
 
-def _handout(tour: TourServices) -> Callable[[], str]:
+def _handout(tour: TourServices) -> Callable[..., str]:
     @handler
-    def tour_handout() -> str:
+    def tour_handout(request: gr.Request) -> str:
         stops = [stop for kind in tour.kinds if (stop := tour.stop(kind)) is not None]
-        return as_file(handout_page(tour.collection, tour.about, stops).encode(), "handout.html")
+        page = handout_page(
+            tour.collection, tour.about, stops, address=_tour_at(request.headers.get("referer"))
+        )
+        return as_file(page.encode(), "handout.html")
 
     return tour_handout
+
+
+def _tour_at(page: str | None) -> str:
+    """The address of the tour. page: the address that the browser says it asks from; None where it says none."""
+    return urlsplit(page)._replace(query="tour", fragment="").geturl() if page else ""

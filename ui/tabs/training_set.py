@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from itertools import count
@@ -37,6 +38,9 @@ from ui.widgets.status import status_line
 _MOST_MAKERS = 500  # in the list of makers; a name beyond it is found by its words
 _SHOW_FOUND = """() => document.getElementById('set-words-found').scrollIntoView(
   {behavior: 'smooth', block: 'center'})"""
+_NOTHING_OF_MINE = (
+    f"""() => [null, {json.dumps(status_line(texts.PROMISE))}, {{__type__: 'update', visible: false}}]"""
+)
 _MINE = 112  # px; longer side of the visitor's image beside the answer
 
 
@@ -286,7 +290,8 @@ def build(services: Services, session: Session) -> None:
         show_progress="minimal",
         **ATTRIBUTION,
     )
-    looked.failure(None, None, mine, js="() => null")  # the file is gone
+    # the file is gone, and what was found of the one before is not of this one
+    looked.failure(None, None, [mine, answer, nearest], js=_NOTHING_OF_MINE)
 
 
 def _description(own: TrainingSetServices, file: ExportFile) -> Callable[[], str]:

@@ -50,10 +50,15 @@ def result(check: ModelCheck) -> str:
         if len(copies) > _PAIRS
         else ""
     )
+    pulled = any(rate.signal is not None for rate in check.rates)
+    signal = f"<p class='status'>{wording.SIGNAL_MEANS}</p>" if pulled else ""
+    precision = wording.check_precision(check.scan.verdicts)
     return (
-        f'<div class="headline {kind}"><h2>{html.escape(wording.check_sentence(check.scan.verdicts))}</h2></div>'
+        f'<div class="headline {kind}"><h2>{html.escape(wording.check_sentence(check.scan.verdicts))}</h2>'
+        f"{precision and f'<p>{precision}</p>'}</div>"
         f'<div class="scrolled"><table class="plain"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-        f"<h3>{texts.CHECK_COPIES if copies else texts.CHECK_CLOSEST}</h3>"
+        + signal
+        + f"<h3>{texts.CHECK_COPIES if copies else texts.CHECK_CLOSEST}</h3>"
         + pairs_of(_pair(check, item) for item in shown)
         + left
         + f"<p class='status'><b>{texts.HOW}</b> {html.escape(verdict_how(check.scan.verdicts[0]))} "

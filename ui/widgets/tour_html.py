@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 
 from attribution_core.reports.handout import Stop
 from ui.widgets.pairs import PICTURE, figure
@@ -11,33 +12,65 @@ TAKE_TOUR = "Take the tour"
 LINK = f'<a href="?tour" id="take-tour">{TAKE_TOUR}</a>'
 """Opens the tour on the page that is there; a browser that opens it in a new tab gets the tour, too."""
 NOT_HERE = "<p class='status'>Nothing was found here that shows this. Go on to the next.</p>"
-WATCH_ADDRESS = """() => {
-  const asked = new URLSearchParams(location.search);
-  document.body.classList.toggle('embed', asked.has('embed'));
-  const open = () => document.getElementById('tour-open')?.click();
-  document.addEventListener('click', (event) => {
-    if (!event.target.closest?.('#take-tour')) return;
+WHAT_NOW = (
+    "<p class='status'>That was the tour. Now ask the same of an image of your own, or see how near your artwork is to "
+    "the training images.</p>"
+)
+_GO = """const go = (changes) => {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(changes))
+      if (value) url.searchParams.set(name, value); else url.searchParams.delete(name);
+    history.pushState({tour: true}, '', url);
+    dispatchEvent(new PopStateEvent('popstate', {state: history.state}));
+  };"""
+WATCH_ADDRESS = f"""() => {{
+  {_GO}
+  const asked = () => new URLSearchParams(location.search);
+  document.body.classList.toggle('embed', asked().has('embed'));
+  const follow = () => {{
+    const open = document.getElementById('tour')?.offsetParent;
+    if (open || asked().has('tour')) document.getElementById(open ? 'tour-show' : 'tour-open')?.click();
+  }};
+  window.addEventListener('popstate', follow);
+  document.addEventListener('click', (event) => {{
+    const step = event.target.closest?.('#tour-steps [role=tab][aria-disabled=false]');
+    if (!step && !event.target.closest?.('#take-tour')) return;
     if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    open();
-  });
-  if (asked.has('tour')) open();
-}"""
-"""When the page opens: hide head and foot where the address has `embed`, and start the tour where it has `tour`."""
-SHOW = "() => ({__type__: 'update', visible: true})"
-CLOSE = """() => {
+    go({{tour: step?.dataset.tabId || '1'}});
+  }}, true);  // before a click draws the step anew, and its target is gone
+  follow();
+}}"""
+"""When the page opens: hide head and foot where the address has `embed`, and show the stop that it names, from now on.
+
+`tour` in the address names the stop, and `?tour` is the first: every stop is a step in the browser's history.
+"""
+BACK = """() => {
+  if (history.state?.tour) return history.back();
   const url = new URL(location.href);
-  url.searchParams.delete('tour');
+  url.searchParams.set('tour', Number(url.searchParams.get('tour')) - 1);
   history.replaceState(null, '', url);
-  return {__type__: 'update', visible: false};
+  dispatchEvent(new PopStateEvent('popstate'));
 }"""
+"""To the stop before: what the browser's Back does, unless the page was opened on this stop."""
 
 
-def onward(number: int) -> str:
-    """What a click on Next runs: go to that stop, and to its beginning."""
+def show(count: int) -> str:
+    """A script that shows the stop that the address names, or hides the tour. count: of stops."""
     return f"""() => {{
-  document.getElementById('tour').scrollIntoView({{block: 'start'}});
-  return {{__type__: 'update', selected: {number}}};
+  const tour = new URLSearchParams(location.search).get('tour'), box = document.getElementById('tour');
+  if (tour === null) return [{{__type__: 'update', visible: false}}, {{__type__: 'update'}}];
+  if (box?.offsetParent) box.scrollIntoView({{block: 'start'}});
+  const selected = Math.min(Math.max(Number.parseInt(tour) || 1, 1), {count});
+  return [{{__type__: 'update', visible: true}}, {{__type__: 'update', selected}}];
+}}"""
+
+
+def go(**changes: str) -> str:
+    """A script that puts these into the address, as a step of its own, and shows what it names then; "" takes out."""
+    return f"""() => {{
+  {_GO}
+  go({json.dumps(changes)});
 }}"""
 
 

@@ -36,5 +36,6 @@ DESCRIPTIONS = (
 WRONG_LINK = "The link asks for something that is not here: {}"
 LINK_IGNORED = "Link ignored"
 NO_CONTACT = (
-    "This collection gives no contact for objections. Ask whoever published it; its card can name one."
+    "To object to the use of a picture, ask whoever published these training images or runs this app: they gave no "
+    "address to write to."
 )

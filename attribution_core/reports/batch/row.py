@@ -18,6 +18,7 @@ from attribution_core.reports.wording.headline import headline, similarity_headl
 
 SHOWN = 3
 """Works of an image that tables show."""
+_WORK_COLUMNS = ("id", "caption", "creator", "licence", "link", "influence", "low", "high", "similarity")
 _PICTURE = 112  # px; longer side of the picture that is kept of a copy
 
 
@@ -91,6 +92,8 @@ class BatchRow:
         rest: Influence of all that are not, with its interval.
         makers: Shares by maker of all that are listed; empty where the shares mean nothing, see `MadeBy`.
         copy: Whether it is a copy; None where that was not looked for.
+        same_as: The first image of the batch that is the same file, and stands for both in all sums; "" where it is
+            the first itself. `BatchSummary.of` sets it.
     """
 
     name: str
@@ -107,6 +110,7 @@ class BatchRow:
     rest_high: float = 0.0
     makers: tuple[MakerShare, ...] = ()
     copy: CopyCheck | None = None
+    same_as: str = ""
 
     @property
     def has_shares(self) -> bool:
@@ -135,11 +139,15 @@ class BatchRow:
         )
 
     def to_table(self) -> dict[str, Any]:
-        """One flat row of a table: what the image is, whether it is a copy, and its first works."""
+        """One flat row of a table: what the image is, whether it is a copy, and its first works.
+
+        Numbers are rounded to four significant digits, as people read them; `to_dict` has all digits.
+        """
         recipe, copy = self.recipe or {}, self.copy
         row: dict[str, Any] = {
             "image": self.name,
             "problem": self.problem,
+            "same_as": self.same_as,
             "headline": self.headline,
             "made_by": self.made_by,
             **{key: recipe.get(key) for key in ("prompt", "seed", "generator")},
@@ -151,17 +159,21 @@ class BatchRow:
             "copy_of": copy and copy.id,
             "copy_creator": copy and copy.creator,
         }
-        columns = [name for name in BatchWork.__dataclass_fields__ if name != "images"]
         for k in range(SHOWN):
             work = self.works[k] if k < len(self.works) else None
-            row |= {f"work_{k + 1}_{name}": work and getattr(work, name) for name in columns}
+            row |= {f"work_{k + 1}_{name}": work and getattr(work, name) for name in _WORK_COLUMNS}
         attributed = not self.problem
-        return {
-            **row,
+        row |= {
             "listed": self.listed if attributed else None,
             "rest": self.rest if attributed else None,
             "sha256": self.sha256,
         }
+        return rounded(row)
+
+
+def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its fractional numbers rounded to four significant digits, for tables that people open."""
+    return {name: float(f"{v:.4g}") if isinstance(v, float) else v for name, v in row.items()}
 
 
 def batch_row(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from attribution_core.attribution.groups import GroupBy
 from attribution_core.collection.collection import Collection
 from attribution_core.common.text import csv_text
-from attribution_core.reports.batch.row import BatchRow
+from attribution_core.reports.batch.row import BatchRow, rounded
 from attribution_core.reports.meaning import CAVEAT
 
 NO_SHARES = (
@@ -60,11 +60,14 @@ class BatchSummary:
         copies_checked: bool,
         unread: Sequence[tuple[str, str]] = (),
     ) -> BatchSummary:
-        """Sum rows over one collection. unread: files of the source that are no images, with the reason."""
-        kept = tuple(rows)
+        """Sum rows over one collection, images that are the same file once.
+
+        unread: files of the source that are no images, with the reason.
+        """
+        kept = _same_told(rows)
         return cls(
             kept,
-            _sums(kept, collection),
+            _sums([row for row in kept if not row.same_as], collection),
             collection.name,
             collection.method,
             len(collection.index),
@@ -79,21 +82,27 @@ class BatchSummary:
 
     @property
     def with_shares(self) -> int:
-        """How many have shares of influence."""
-        return sum(row.has_shares for row in self.rows)
+        """How many different files have shares of influence."""
+        return sum(row.has_shares and not row.same_as for row in self.rows)
+
+    @property
+    def repeated(self) -> int:
+        """How many were attributed and are the same file as an earlier one."""
+        return sum(bool(row.same_as) and not row.problem for row in self.rows)
 
     @property
     def copies(self) -> tuple[BatchRow, ...]:
-        """Those that are called copies, most similar first."""
-        return tuple(
-            sorted((r for r in self.rows if r.is_copy), key=lambda r: -r.copy.similarity if r.copy else 0)
-        )
+        """Those that are called copies, most similar first; of images that are the same file, the first."""
+        found = (row for row in self.rows if row.is_copy and not row.same_as)
+        return tuple(sorted(found, key=lambda row: -row.copy.similarity if row.copy else 0))
 
     @property
     def sentence(self) -> str:
         """How many images there were, how many could not be read, and how many are copies."""
         failed = len(self.rows) - self.attributed
         words = f"{_images(self.attributed)} attributed"
+        if self.repeated:
+            words += f", {self.repeated:,} of them the same file as another and counted once"
         words += f", {failed:,} could not be read" if failed else ""
         if not self.copies_checked:
             return f"{words}; copies were not looked for, as this collection's copy index is not stored."
@@ -145,6 +154,7 @@ class BatchSummary:
             "makers": [asdict(maker) for maker in self.makers],
             "sum_means": self.sum_means,
             "caveat": CAVEAT,
+            "same_files": [{"image": r.name, "same_as": r.same_as} for r in self.rows if r.same_as],
             "not_attributed": [{"image": r.name, "problem": r.problem} for r in self.rows if r.problem],
             "not_read": [{"file": name, "reason": reason} for name, reason in self.unread],
         }
@@ -154,20 +164,30 @@ class BatchSummary:
         return csv_text(BatchRow("").to_table(), (row.to_table() for row in self.rows))
 
     def images_jsonl(self) -> str:
-        """One JSON object a line for each image, with all that `images_csv` has and more."""
+        """One JSON object a line for each image, with all that `images_csv` has, all digits, and more."""
         return _lines(row.to_dict() for row in self.rows)
 
     def makers_csv(self) -> str:
-        """One line a maker, most influence first, and one for everything else."""
-        return csv_text(MakerSum.__dataclass_fields__, (asdict(maker) for maker in self.makers))
+        """One line a maker, most influence first, and one for everything else; numbers have four significant digits."""
+        return csv_text(MakerSum.__dataclass_fields__, (rounded(asdict(maker)) for maker in self.makers))
 
     def makers_jsonl(self) -> str:
-        """The same as one JSON object a line."""
+        """The same as one JSON object a line, with all digits."""
         return _lines(asdict(maker) for maker in self.makers)
 
 
 def _images(count: int) -> str:
     return f"{count:,} image{'s' * (count != 1)}"
+
+
+def _same_told(rows: Iterable[BatchRow]) -> tuple[BatchRow, ...]:
+    """Rows that say which earlier image is the same file."""
+    first: dict[str, str] = {}
+    return tuple(
+        replace(row, same_as="" if same == row.name else same)
+        for row in rows
+        for same in (first.setdefault(row.sha256, row.name) if row.sha256 else row.name,)
+    )
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> str:

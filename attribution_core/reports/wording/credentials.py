@@ -12,6 +12,8 @@ from attribution_core.credentials.read import Credentials
 SAYS = "What this picture's file says"
 """Heading."""
 UNPROVEN = "Anybody can write such notes into a file; only a trusted signature ties them to somebody."
+UNSIGNED = "No signature was found in this file."
+_NOT_FOR_TRAINING = "its maker asks that it not be used to train AI ({})"
 _LONGEST = 500  # characters of one value
 _TYPES = {
     source_term(GENERATED): "made by a trained model",
@@ -19,6 +21,7 @@ _TYPES = {
 }
 _LONGEST_TERM = 40  # characters of one that nobody knows
 _NOT_IN_TERMS = re.compile(r"[^\w:/.#-]")
+_LONG_WORD = re.compile(r"([!-~]{40})[!-~]+")
 _STATES = {
     "trusted": "Signed by {signer}. The signature fits the picture, and the signer is on this installation's list of "
     "trusted certificates.",
@@ -30,25 +33,26 @@ _STATES = {
 
 
 def credentials_words(credentials: Credentials) -> list[tuple[str, str]]:
-    """Return (what, value) of all that there is, as plain text."""
+    """Return (what, value) of all that there is, as plain text; long values and words are cut."""
     ai, manifest = credentials.ai, credentials.manifest
     rows = [
-        ("Source type", _source_type(ai.source_type)),
-        ("AI system", ai.system),
-        ("Version", ai.version),
+        ("How it was made", _source_type(ai.source_type)),
+        ("Model", ai.system),
+        ("Version of the model", ai.version),
         ("Prompt", ai.prompt),
-        ("Prompt writer", ai.prompt_writer),
+        ("Prompt written by", ai.prompt_writer),
         ("Creator", credentials.creator),
         ("Rights", credentials.rights),
-        ("Opt-out", credentials.opt_out),
+        ("AI training", credentials.opt_out and _NOT_FOR_TRAINING.format(credentials.opt_out)),
     ]
     if manifest:
         rows += [
             ("Signature", signature_words(manifest)),
-            ("Signed source type", listing(map(_source_type, manifest.source_types or [""]))),
+            ("How it was made, as signed", listing(map(_source_type, manifest.source_types or [""]))),
             ("Estimate", _estimate(manifest)),
         ]
-    rows.append(("Signature", credentials.problem))
+    else:
+        rows.append(("Signature", credentials.problem or UNSIGNED))
     return [(what, _short(value)) for what, value in rows if value]
 
 
@@ -81,5 +85,5 @@ def _estimate(manifest: Manifest) -> str:
 
 
 def _short(text: str) -> str:
-    plain = one_line(text).strip()
+    plain = _LONG_WORD.sub(r"\1…", one_line(text).strip())
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 from attribution_core.analyses.memorization.verdict import Verdict
 from attribution_core.common.estimates import Estimate
+from attribution_core.reports.wording.verdict import precision_sentence
 
 CAPTIONS, FRESH = "training captions", "other prompts"
 MEANS = (
     "That no copy is among so many images does not mean that there is none: another prompt or seed may bring one back. "
     "A copy need not have been learned from this training set either: the picture may be known elsewhere."
+)
+SIGNAL_MEANS = (
+    "The noise signal says how hard a prompt pulled at the drawing. Prompts of memorized pictures pull hard."
 )
 HOW_SHARES = (
     "Shares are estimates, calibrated for the collection's own generator. What a LoRA learned since may have moved "
@@ -39,6 +43,11 @@ def check_sentence(verdicts: Sequence[Verdict]) -> str:
         f"{len(copies):,} of {drawn} {'is' if len(copies) == 1 else 'are'} most likely "
         f"{'a copy' if len(copies) == 1 else 'copies'}, of {works:,} training image{'s' * (works != 1)}."
     )
+
+
+def check_precision(verdicts: Sequence[Verdict]) -> str:
+    """How often a copy is one, for beside `check_sentence`; "" where there is none."""
+    return next((precision_sentence(verdict) for verdict in verdicts if verdict.is_copy), "")
 
 
 def rate_words(estimate: Estimate) -> str:

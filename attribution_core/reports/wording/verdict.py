@@ -23,7 +23,7 @@ def verdict_title(verdict: Verdict) -> str:
 
 
 def verdict_sentence(verdict: Verdict) -> str:
-    """The verdict in one or two sentences."""
+    """The verdict in one to three sentences."""
     name, similarity = verdict.credit.title_and_maker, float(verdict.similarity[0])
     closest = f"The closest of {verdict.n_training:,} training images is {name}, at a similarity of {similarity:.3f}"
     if verdict.threshold is None:
@@ -32,11 +32,20 @@ def verdict_sentence(verdict: Verdict) -> str:
     if not verdict.is_copy:
         return f"{closest}. {limit}"
     if verdict.copies == 1:
-        return f"It matches {name}, at a similarity of {similarity:.3f}. {limit}"
+        return (
+            f"It matches {name}, at a similarity of {similarity:.3f}. {limit} {precision_sentence(verdict)}"
+        )
     return (
         f"It matches {name} best, at a similarity of {similarity:.3f}. {limit} Several training images look "
         "alike, so it need not be a copy of one of them."
     )
+
+
+def precision_sentence(verdict: Verdict) -> str:
+    """How often what is called a copy was one, where that was measured; "" of what is not called one."""
+    if verdict.threshold is None or not verdict.is_copy:
+        return ""
+    return f"Where that was measured, {verdict.threshold.precision:.0%} of what was called a copy was one."
 
 
 def verdict_how(verdict: Verdict) -> str:
