@@ -24,6 +24,8 @@ ASKED = ("made", "held_out")
 """Queries: images that the full model makes, and drawings of concepts that no model sees."""
 CHOSEN_ON = 4
 """One of so many halves serves to choose settings; the others judge them."""
+OWN = "the drawing with the prompt's words, alone"
+"""What a model that repeats a drawing owes to it, as a method; of images that were made alone."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -45,6 +47,9 @@ def table(
         "samples": RECIPE.samples,
         "date": datetime.now(UTC).date().isoformat(),
     }
+    own = np.zeros((len(asked_for), len(plan.rows)))
+    own[np.arange(len(own)), prompted(plan)] = 1.0
+    scored = {**scored, OWN: {"made ": own}}
     for asked in ASKED:
         losses = Losses(plan, {name: one[asked].mean(axis=1) for name, one in measured.items()})
         rows = []
@@ -54,10 +59,10 @@ def table(
                 for key in tables
                 if key.startswith(asked)
             }
-            tuned = {
-                name: scores for name, scores in settings.items() if " " in name
-            }  # such as "damping 0.1"
-            for alike in [tuned] * bool(tuned) + [{name: settings[name]} for name in settings.keys() - tuned]:
+            # A name such as "damping 0.1" is a value of a free setting.
+            tuned = {name: scores for name, scores in settings.items() if " " in name}
+            others = [{name: scores} for name, scores in settings.items() if name not in tuned]
+            for alike in [tuned] * bool(tuned) + others:
                 rows.append({"method": method, **losses.judged(alike)})
         found[asked] = {
             "queries": len(measured["full"][asked]),

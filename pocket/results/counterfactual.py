@@ -22,8 +22,9 @@ def section() -> Iterator[str]:
         "images and models. *Right style*: how often the style with the highest sum of scores is the one whose absence "
         f"raises the loss most; guessing reaches {found.made.chance:.0%}. *Rise*: of the loss without the credited "
         "style / without another one. Settings such as damping are chosen on a quarter of the halves. The models are "
-        "smaller than the bundled generator and saw each drawing 160 times or more, so that they repeat drawings more "
-        "often than it does. How far chance in training limits the scores was not measured."
+        "smaller than the bundled generator and saw each drawing 160 times or more, so that they often repeat the "
+        "drawing whose words they are given. Then the score mostly asks whether that drawing was there: it alone, as a "
+        "method, does as well as any other. How far chance in training limits the scores was not measured."
     )
     for title, asked in (
         (f"{found.made.queries} images that the model trained on all makes", found.made),

@@ -26,7 +26,7 @@ from pocket.counterfactual.groups import group_test
 from pocket.counterfactual.lds import estimate, lds, rank_correlations
 from pocket.counterfactual.made import draw, prompted
 from pocket.counterfactual.plan import CONCEPTS, HALVES, STYLES, TWICE, WITHOUT_CONCEPT, Plan, Run
-from pocket.counterfactual.report import sheets, table
+from pocket.counterfactual.report import OWN, sheets, table
 from pocket.counterfactual.scores import DAMPING, NOISE, Images, forgetting, methods
 from pocket.generator.autoencoder import AutoencoderRecipe, new_autoencoder
 from pocket.generator.denoiser import Recipe, TrainingSet, UNetShape, new_unet
@@ -282,13 +282,15 @@ def test_the_table_rewards_scores_that_are_right_and_is_read_back(plan: Plan, tm
     write_json_atomic(tmp_path / "evidence" / FILE, found)
     evidence = CounterfactualEvidence.open(tmp_path)
     assert evidence is not None
+    assert [row.method for row in evidence.made.methods] == ["right", "wrong", OWN]
+    assert [row.method for row in evidence.held_out.methods] == ["right", "wrong"]
     assert evidence.prompts["noto"][0] == captions[plan.rows[(plan.styles == "noto").argmax()]]
     assert (
         evidence.made.of("right", "share") is None and evidence.made.of("wrong", "") in evidence.made.methods
     )
     assert evidence.models == len(runs) and evidence.made.queries == 100 and evidence.made.ceiling is None
     for asked in (evidence.made, evidence.held_out):
-        best, worst = asked.methods
+        best, worst = asked.methods[:2]
         assert asked.halves == HALVES * 3 // 4
         assert best.lds.value == pytest.approx(1) and best.right.value == 1
         assert abs(worst.lds.value) < 0.2 and worst.right.value < 0.5

@@ -42,6 +42,7 @@ ROWS = (
 )
 LIMITS = (
     "<p class='status'>Measured on {date}. These generators are smaller than the one of this app and saw fewer "
-    "drawings. What holds for whole styles and halves need not hold for a single drawing. How far chance in training "
-    "limits the scores is not measured yet.</p>"
+    "drawings, each more often. So they often repeat the drawing whose words they are given, and the scores mostly "
+    "tell whether a method finds it. What holds for these need not hold where influence is spread. How far chance in "
+    "training limits the scores is not measured yet.</p>"
 )
