@@ -124,14 +124,15 @@ def _images(corpus: Corpus, rows: np.ndarray, data: TrainingSet) -> Images:
 def report(
     work: Folder = WORK,
     corpus: CorpusFolder = CORPUS,
-    out: Annotated[Path, typer.Option(help="Folder of a collection's evidence.")] = COLLECTION / "evidence",
+    out: Annotated[Path, typer.Option(help="The collection whose evidence it is.")] = COLLECTION,
 ) -> None:
     """Compare all scores with all losses; write a table, and what models draw that lack a style."""
     opened = Corpus.open(corpus)
     plan, captions = plan_of(opened), opened.column("short_caption")
     measured = {path.stem: np.load(path) for path in sorted(work.glob("*.npz"))}
     scored = {path.stem: np.load(path) for path in sorted((work / "scores").glob("*.npz"))}
-    write_json_atomic(out / counterfactual.FILE, table(plan, captions, measured, scored))
+    evidence = CollectionLayout(out).evidence
+    write_json_atomic(evidence(counterfactual.FILE), table(plan, captions, measured, scored))
     for style, sheet in sheets(plan, measured, autoencoder()):
-        with atomic_path(out / counterfactual.sheet(style)) as temporary:
+        with atomic_path(evidence(counterfactual.sheet(style))) as temporary:
             sheet.save(temporary, "WEBP", quality=85)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import gradio as gr
 
@@ -104,4 +104,4 @@ def _handout(tour: TourServices) -> Callable[..., str]:
 
 def _tour_at(page: str | None) -> str:
     """The address of the tour. page: the address that the browser says it asks from; None where it says none."""
-    return urlsplit(page)._replace(query="tour", fragment="").geturl() if page else ""
+    return urljoin(page, "?tour") if page else ""
