@@ -33,9 +33,9 @@ run: $(VENV)/.stamp-run  ## start the app on http://127.0.0.1:7860
 test: $(VENV)/.stamp-dev browser  ## run all tests offline, including those in a browser
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
-else  # a browser, its app and other tests would starve each other
+else  # browsers, their apps and other tests would starve each other; two browsers mostly wait
 	$(PY) -m pytest -n auto --dist loadfile --ignore=tests/browser
-	$(PY) -m pytest tests/browser -raR --reruns 1  # what failed once, in a browser that was slow, is listed
+	$(PY) -m pytest -n 2 --dist loadfile tests/browser -raR --reruns 1  # what failed once, in a browser that was slow, is listed
 endif
 
 browser:
