@@ -16,6 +16,7 @@ from attribution_core.figures.style import (
     UNCALIBRATED,
     error_bars,
     finish,
+    plain,
     plotly,
     share_axis,
 )
@@ -79,10 +80,11 @@ def left_out(asked: Asked) -> Figure:
     """Plot how well each method predicts what leaving training images out does, with 95 % intervals."""
     rows = asked.ranked
     scores = [row.lds for row in rows]
+    names = [plain(row.name).replace(": ", ":<br>") for row in rows]  # so that they fit on a phone
     figure = plotly("graph_objects").Figure()
     figure.add_scatter(
         x=[score.value for score in scores],
-        y=[row.name for row in rows],
+        y=names,
         mode="markers",
         error_x=error_bars(
             [score.value for score in scores],
@@ -97,8 +99,8 @@ def left_out(asked: Asked) -> Figure:
     )
     figure.add_vline(x=0, line={"color": INK, "dash": "dot"})
     finish(figure, "linear datamodeling score", "")
-    figure.update_layout(height=90 + ROW * len(rows), margin={"t": 10})
-    figure.update_yaxes(categoryorder="array", categoryarray=[row.name for row in rows][::-1])
+    figure.update_layout(height=90 + 1.4 * ROW * len(rows), margin={"t": 10})
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return figure
 
 

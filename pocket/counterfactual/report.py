@@ -24,7 +24,7 @@ ASKED = ("made", "held_out")
 """Queries: images that the full model makes, and drawings of concepts that no model sees."""
 CHOSEN_ON = 4
 """One of so many halves serves to choose settings; the others judge them."""
-OWN = "the drawing with the prompt's words, alone"
+OWN = "the prompt's own drawing, alone"
 """What a model that repeats a drawing owes to it, as a method; of images that were made alone."""
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, UNet2DConditionModel
 from PIL import Image
 from transformers import BertModel, BertTokenizerFast
 
@@ -34,12 +34,12 @@ from pocket.generator.denoiser import (
     RECIPES,
     TrainingSet,
     new_unet,
-    sampler,
     train_unet,
     write_checkpoint,
 )
 from pocket.generator.kept import KEPT, kept
 from pocket.generator.kept import keep as keep_weights
+from pocket.generator.pipeline import write_pipeline
 from pocket.training import LOG, set_up_log, training_device
 from pocket.wheels import fetch_package
 
@@ -48,7 +48,6 @@ CORPUS, OUT = POCKET.corpus, POCKET.generator
 WORK = Path(".work/generator")
 AUTOENCODER_SAMPLES = 33_000
 SHIPPED = "small"  # the recipe of the bundled weights
-LARGEST_SHARD = "15MB"  # of the UNet's weights
 SUMS = "weights.sha256"  # in the format of `sha256sum -c`; builds from the generator depend on it
 TRIALS = Path("pocket/trials.json")  # results of `pocket.generator.trials`
 SIZE = 64
@@ -279,24 +278,7 @@ def export(recipe: _Recipe = SHIPPED) -> None:
     tokenizer, encoder = text_model(WORK)
     vae = AutoencoderTiny.from_pretrained(work_folder() / "vae")
     held_out = psnr(vae, training_pixels(Corpus.open(CORPUS, split="exemplars")), torch.device("cpu"))
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=encoder,
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=sampler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
-        pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
-        for old in Path(folder, "unet").glob("*.safetensors"):
-            old.unlink()
-        pipeline.unet.save_pretrained(Path(folder, "unet"), max_shard_size=LARGEST_SHARD)
-        for old in OUT.rglob("*.safetensors*"):
-            old.unlink()
-        shutil.copytree(folder, OUT, dirs_exist_ok=True)
+    write_pipeline(OUT, unet, vae, tokenizer, encoder)
     weights = {str(p.relative_to(OUT)): sha256_file(p) for p in sorted(OUT.rglob("*.safetensors"))}
     files = {**weights, **{str(p.relative_to(OUT)): sha256_file(p) for p in settings_of(OUT)}}
     write_card(
@@ -348,9 +330,12 @@ def _count(module: torch.nn.Module) -> int:
 @app.command()
 def report(
     limit: Annotated[int, typer.Option(min=1, help="Captions per measurement, for a quick look.")] = 400,
+    generator: Annotated[Path, typer.Option(help="A generator's folder.")] = OUT,
+    corpus: Annotated[Path, typer.Option(help="The corpus it was trained on.")] = CORPUS,
+    sheets: Annotated[Path, typer.Option(help="Folder for the contact sheets.")] = Path("assets"),
 ) -> None:
-    """Measure the exported generator against its training set; writes `card.json` and a contact sheet."""
+    """Measure the exported generator against its training set; writes `card.json` and contact sheets."""
     from pocket.generator.report import write_report
 
     set_up_log(WORK / "report.log")
-    write_report(OUT, CORPUS, limit)
+    write_report(generator, corpus, limit, sheets)

@@ -41,10 +41,10 @@ class _Asked:
     styles: list[str]
 
 
-def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
+def write_report(generator_dir: Path, corpus_dir: Path, limit: int, sheets: Path) -> None:
     """Measure, write the results into the generator's card and history, and draw the contact sheets.
 
-    limit: captions per measurement, 400 for the bundled card (200 for unseen pairs).
+    limit: captions per measurement, 400 for the bundled card (200 for unseen pairs). sheets: folder for these.
     """
     generator, corpus = Generator.open(generator_dir), Corpus.open(corpus_dir)
     held_out = Corpus.open(corpus_dir, split="exemplars")
@@ -66,8 +66,8 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int) -> None:
         rows = [i for i, k in enumerate(corpus.column("planted")) if k == kind]
         figures[f"{kind} images"] = judge.reproduced(generator, rows, Path(f".work/generator/{kind}.png"))
         LOG.info("%s: %s", kind, figures[f"{kind} images"])
-    contact_sheet(generator, SHEET, SHEET_PATH)
-    contact_sheet(generator, COLOURED, COLOURED_PATH)
+    contact_sheet(generator, SHEET, sheets / SHEET_PATH.name)
+    contact_sheet(generator, COLOURED, sheets / COLOURED_PATH.name)
     _remember(generator_dir, figures)
     figures["how"] = (
         f"cosine, {ENCODER}'s where no other is named, against all {len(corpus)} training images at {judge.size} px; "

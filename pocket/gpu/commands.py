@@ -32,7 +32,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from transformers import BertModel, BertTokenizerFast
 
-from attribution_core.common.cards import read_card, verify_files
+from attribution_core.common.cards import read_card, verify_files, write_card
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
@@ -47,6 +47,7 @@ from pocket.generator.decoder import train_decoder
 from pocket.generator.denoiser import PLANTED_REPEATS, RECIPES, UNetShape, new_unet
 from pocket.generator.kept import keep, keep_decoder, kept
 from pocket.generator.looks import PLAIN, SIDE, VariedSet, plain_look, plan, words_of
+from pocket.generator.pipeline import write_pipeline
 from pocket.generator.quantization import dequantize, quantize
 from pocket.gpu.training import COUNTERFACTUAL, PIECES, START, Bundle, run, seconds_of
 from pocket.training import say, set_up_log, training_device
@@ -299,3 +300,17 @@ def decoder(
     done = {"samples": state["seen"], "hours": round(state["seconds"] / 3600, 3), "device": device.type}
     keep_decoder(vae, done, folder)
     say(f"kept in {folder}: {done}; reconstruction: {psnr(vae.to(device), pixels[::8], device):.2f} dB")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    folder: Annotated[Path, typer.Option(help="Folder of stored weights.")] = SECOND_EDITION,
+) -> None:
+    """Write the stored weights as a pipeline, which `pocket.generator report --generator` measures."""
+    weights, training = kept(folder)
+    unet = new_unet(UNetShape(**training["recipe"]["shape"]))
+    unet.load_state_dict(weights)
+    vae = AutoencoderTiny.from_pretrained(folder / "vae").float()
+    write_pipeline(out, unet, vae, *text_model(WORK))
+    write_card(out, {"image_size": SIDE, "training": training, "default_steps": 12, "default_guidance": 2.5})

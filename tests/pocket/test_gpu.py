@@ -18,6 +18,7 @@ from typer import BadParameter
 from attribution_core.common.cards import write_card
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
+from attribution_core.generation.generator import Generator
 from pocket.corpus.make import TAGS
 from pocket.generator import decoder
 from pocket.generator.autoencoder import AutoencoderRecipe, difference, new_autoencoder
@@ -337,3 +338,14 @@ def test_a_critic_pulls_as_hard_as_the_error_once_it_has_learned(monkeypatch: py
     leaf = made.clone().requires_grad_()
     (error,) = torch.autograd.grad(difference(real, leaf), leaf)
     assert pull.norm().item() == pytest.approx(error.norm().item(), rel=1e-4)
+
+
+def test_stored_weights_become_a_generator(tmp_path: Path) -> None:
+    stored = tmp_path / "kept"
+    done = {"samples": 1, "recipe": {"shape": asdict(TINY.shape)}, "corpus_sha256": {}}
+    keep(new_unet(TINY.shape).state_dict(), done, stored, new_autoencoder(TINY_AUTOENCODER))
+    gpu.export(tmp_path / "made", stored)
+    gpu.export(tmp_path / "made", stored)  # in place of the first
+    generator = Generator.open(tmp_path / "made", "cpu")
+    assert generator.generate("an owl", 1, 2, 2.0).image.size == (128, 128)
+    assert (generator.defaults.steps, generator.defaults.guidance) == (12, 2.5)
