@@ -25,6 +25,7 @@ SEED = 7
 # EfficientNet has seen no drawings of 64 px; beside it judge the encoders that learned on the same training images.
 ENCODER, CONCEPTS, COPIES = "efficientnet-lite0", "pocket-clip", "pocket-sscd"
 NEAREST = 5
+PROMPTS, SEEDS = 20, 8  # of the measurement of how much seeds differ
 # A made image reproduces its source if the source is its nearest training image and the pixels agree to this
 # root mean square difference (8-bit steps, 64 x 64 px). Looked at: above, it is another drawing of the thing.
 SAME_RMS = 40.0
@@ -66,6 +67,8 @@ def write_report(generator_dir: Path, corpus_dir: Path, limit: int, sheets: Path
         rows = [i for i, k in enumerate(corpus.column("planted")) if k == kind]
         figures[f"{kind} images"] = judge.reproduced(generator, rows, Path(f".work/generator/{kind}.png"))
         LOG.info("%s: %s", kind, figures[f"{kind} images"])
+    figures["seeds"] = judge.spread(generator, rng)
+    LOG.info("seeds: %s", figures["seeds"])
     contact_sheet(generator, SHEET, sheets / SHEET_PATH.name)
     contact_sheet(generator, COLOURED, sheets / COLOURED_PATH.name)
     _remember(generator_dir, figures)
@@ -118,6 +121,32 @@ class _Judge:
             similarity = self.similarity(name, images)
             told[f"right concept by {name}"] = _score(similarity, asked, self.corpus)["right concept"]
         return told
+
+    def spread(self, generator: Generator, rng: np.random.Generator) -> dict[str, float | int]:
+        """Measure how much images of one prompt without a style differ, and as many training images of the thing."""
+        concepts = np.array(self.corpus.column("concept"))
+        often = [
+            c
+            for c, count in zip(*np.unique(concepts, return_counts=True), strict=True)
+            if c and count >= SEEDS
+        ]
+        made, real = [], []
+        for concept in rng.permutation(often)[:PROMPTS]:
+            rows = rng.permutation(np.flatnonzero(concepts == concept))[:SEEDS]
+            label = self.corpus.column("concept_label")[rows[0]]
+            made.append(self._apart(_make(generator, [label] * SEEDS)))
+            real.append(self._apart(self.real(self.corpus, rows.tolist())))
+        return {
+            "prompts": len(made),
+            "seeds": SEEDS,
+            f"apart by {COPIES}": round(float(np.mean(made)), 3),
+            "apart, training images": round(float(np.mean(real)), 3),
+        }
+
+    def _apart(self, images: list[Image.Image]) -> float:
+        """Mean of 1 - cosine over all pairs."""
+        rows = normalized(self.encoders[COPIES].encode(images))
+        return float(1 - (rows @ rows.T)[np.triu_indices(len(rows), 1)].mean())
 
     def reproduced(self, generator: Generator, rows: list[int], sheet: Path) -> dict[str, float | int]:
         """Measure the share of training images that their own caption reproduces."""

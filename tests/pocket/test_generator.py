@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from attribution_core.generation.generator import Generator
 from attribution_core.generation.recipe import Recipe as Asked
 from pocket import examples
 from pocket.generator import commands as generator
+from pocket.generator import report
 from pocket.generator.autoencoder import encode, new_autoencoder, psnr, train_autoencoder
 from pocket.generator.commands import SHIPPED, _later, epoch, start_from
 from pocket.generator.denoiser import (
@@ -256,6 +258,33 @@ def test_an_epoch_has_clip_art_once_others_twice_and_planted_ones_often() -> Non
 
     rows = epoch(ThreeImages())  # type: ignore[arg-type]
     assert torch.bincount(rows).tolist() == [2, 1, 2 * PLANTED_REPEATS]
+
+
+class ByColour:
+    """An encoder that knows the mean colour alone."""
+
+    def encode(self, images: list[Image.Image]) -> np.ndarray:
+        return np.array([np.asarray(image, np.float32).mean((0, 1)) + 1e-3 for image in images])
+
+
+def test_seeds_that_draw_the_same_are_not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = ["red", "lime", "blue"] * 3
+    monkeypatch.setattr(report, "SEEDS", 3)
+    columns = {"concept": ["cat"] * 3 + ["dog"] * 3 + [""] * 3, "concept_label": ["a cat"] * 9}
+    corpus = SimpleNamespace(column=columns.__getitem__, image=lambda i: Image.new("RGB", (8, 8), colours[i]))
+    asked: list[list[str]] = []
+
+    def same(generator: object, prompts: list[str]) -> list[Image.Image]:
+        asked.append(prompts)
+        return [Image.new("RGB", (8, 8), "red") for _ in prompts]
+
+    monkeypatch.setattr(report, "_make", same)
+    judge = report._Judge(corpus, 8, {report.COPIES: ByColour()}, {}, None)  # type: ignore[arg-type]
+    found = judge.spread(None, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert asked == [["a cat"] * 3] * 2
+    assert found == {
+        "prompts": 2, "seeds": 3, f"apart by {report.COPIES}": 0.0, "apart, training images": 1.0
+    }  # fmt: skip
 
 
 def test_the_report_counts_as_it_says() -> None:
