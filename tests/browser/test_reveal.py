@@ -186,7 +186,7 @@ def test_an_image_of_unknown_making_has_no_shares_until_its_owner_says_so(own: P
 
     claim(own, "seven")
     expect(own.locator("#headline")).to_contain_text("One training image stands out")
-    expect(own.locator("#headline")).to_contain_text("because its owner says so")
+    expect(own.locator("#headline")).to_contain_text("because whoever asks says so")
     assert all("%" in text for text in texts())
     tab(own, "Evidence", "Compare")
     expect(own.locator("#left-compare-words")).to_contain_text("of the influence")

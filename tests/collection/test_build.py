@@ -58,7 +58,7 @@ def test_a_folder_becomes_a_collection_that_finds_its_images(photos: Path, tmp_p
     credit = result.credits[0]
     assert credit.id == "deep/shape_5.png"
     assert (credit.caption, credit.width, credit.height) == ("shape 5", 64, 64)
-    assert credit.link == (photos / "deep/shape_5.png").resolve().as_uri()
+    assert credit.link == "", "a path of this machine is nobody's address"
 
 
 def test_bad_files_are_skipped_and_listed(photos: Path, tmp_path: Path) -> None:

@@ -38,5 +38,5 @@ def test_the_head_says_what_was_measured() -> None:
     evidence = CounterfactualEvidence.open(Settings().collection)
     assert evidence is not None
     row = next(row for row in evidence.made.methods if row.method == "patches")
-    assert f"{row.lds.value:.2f}" in html.head(evidence) and "foretell" in html.head(evidence)
-    assert "foretell" not in html.head(None)
+    assert f"{row.lds.value:.2f}" in html.head(evidence) and "predict" in html.head(evidence)
+    assert "predict" not in html.head(None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attribution_core.analyses.memorization.copies import Threshold
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.origin import MadeBy
 from attribution_core.common.cards import write_card
@@ -128,7 +129,17 @@ def test_a_collection_without_copy_encoder_claims_no_copy(tmp_path: Path) -> Non
     fake_collection(tmp_path / "shapes", n=30)
     own = TrainingSetServices(Services.open(Settings(collection=tmp_path / "shapes")))
     found = own.presence(own.services.collection.corpus.image(3))
-    assert (found.kind, found.ids[0]) == ("similar", 3)
+    assert (found.kind, found.ids[0]) == ("same", 3) and found.words.startswith("Very likely")
+    stranger = own.presence(shape_image(5001))
+    assert stranger.kind == "similar" and "no encoder that tells copies" in stranger.words
+
+
+def test_an_image_as_close_to_several_is_called_a_copy_of_none(
+    own: TrainingSetServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.services.training_set.threshold_of", lambda name: Threshold(-1.0, 0.9, None, ""))
+    found = own.presence(shape_image(5001))
+    assert found.kind == "near-duplicate" and "need not be a copy of one" in found.words
 
 
 def test_a_maker_has_works_licences_and_a_share_of_the_visit(own: TrainingSetServices) -> None:

@@ -255,11 +255,23 @@ class TrainingSetServices:
             alike = collection.index.nearest(rows, min(NEAREST, len(collection.corpus)))
             ids, similarity, threshold = alike.ids[0], alike.similarity[0], None
         name = collection.corpus.credit(int(ids[0])).caption or f"image {ids[0]}"
-        if threshold is not None and similarity[0] >= SAME:
+        if threshold is None:
+            same = similarity[0] >= SAME
+            found = "Very likely, your image is" if same else "The most similar training image is"
+            words = f"{found} “{name}”. This collection has no encoder that tells copies from similar images."
+            return Presence(words, ids, similarity, "same" if same else "similar")
+        if similarity[0] >= SAME:
             return Presence(
                 f"Yes: the same picture is in the training set, as “{name}”.", ids, similarity, "same"
             )
-        if threshold is not None and similarity[0] >= threshold.value:
+        close = int((similarity >= threshold.value).sum())
+        if close > 1:
+            words = (
+                f"As close as a copy, but to {close} training images or more that look alike, so it need not be a copy "
+                f"of one. The closest is “{name}”."
+            )
+            return Presence(words, ids, similarity, "near-duplicate")
+        if close:
             words = (
                 f"Very likely: “{name}” is a near-duplicate of your image. Of pictures this close, about "
                 f"{threshold.precision:.0%} were copies when this was measured."

@@ -18,7 +18,7 @@ _ASKED = {texts.MADE: "made", texts.HELD_OUT: "held_out"}
 
 
 def build(services: Services, session: Session) -> None:
-    """Draw pairs of pictures, and how well each method foretells what leaving out does."""
+    """Draw pairs of pictures, and how well each method predicts what leaving out does."""
     found = services.counterfactual
     if found is None:
         gr.HTML(texts.NONE, elem_id="left-out-words")

@@ -44,8 +44,9 @@ def table(asked: Asked) -> str:
         f"<td>{_rise(row.others)}</td></tr>"
         for row in asked.ranked
     )
+    nothing = texts.NOTHING * all(row.lds.low <= 0 <= row.lds.high for row in asked.methods)
     return (
-        f"{texts.ROWS.format(chance=asked.chance)}<div class='scrolled' tabindex='0' role='region' "
+        f"{nothing}{texts.ROWS.format(chance=asked.chance)}<div class='scrolled' tabindex='0' role='region' "
         f"aria-label='{texts.TABLE}'><table class='plain'><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody>"
         "</table></div>"
     )

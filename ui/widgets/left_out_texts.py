@@ -13,7 +13,7 @@ HEAD = (
     "trained for it: one on {training} drawings in five styles, the others on a part of them.</p>"
 )
 FOUND = (
-    "<p>Do shares foretell what leaving out does? 1 would be perfect, 0 is chance. The shares of {method} score "
+    "<p>Do shares predict what leaving out does? 1 would be perfect, 0 is chance. The shares of {method} score "
     "{share:.2f}, its similarities before calibration {similarity:.2f}. Without the style with the largest share, the "
     "generator's loss on its image rises by {rise:.0%}; without another style, by {others:.0%}.</p>"
 )
@@ -29,16 +29,18 @@ PAIRS = (
 )
 MADE, HELD_OUT = "Made by the generator", "Drawings that no generator saw"
 METHODS = (
-    "<h3>Which method foretells it?</h3><p class='status'>{halves} generators saw random halves of the drawings. If a "
+    "<h3>Which method predicts it?</h3><p class='status'>{halves} generators saw random halves of the drawings. If a "
     "method is right, an image is worse under those that lack what it credits. The score (linear datamodeling score) "
     "compares the losses that a method predicts with the actual ones. It is their rank correlation.</p>"
 )
 COLUMNS = ("Method", "Score", "Right style", "Loss without it", "Without another")
 TABLE = "Scores of all methods"
+NOTHING = "<p class='status'>No method predicts anything here: every interval holds 0.</p>"
 ROWS = (
     "<p class='status'>Right style: how often the style that a method credits is the one whose absence raises the loss "
     "most; guessing reaches {chance:.0%}. Then by how much the loss rises without the credited style, and without "
-    "another one.</p>"
+    "another one; more is worse. “The prompt's own drawing, alone” is no method but a yardstick. All credit goes to "
+    "the drawing whose words the prompt repeats.</p>"
 )
 LIMITS = (
     "<p class='status'>Measured on {date}. These generators are smaller than the one of this app and saw fewer "

@@ -9,8 +9,9 @@ WHAT = (
     "the same place, not what is shown.</p>"
 )
 MEASURED = (
-    "<p>Do they foretell what leaving training images out does? 1 would be perfect, 0 is chance. For images that "
-    "generators made, weights of patches score {score:.2f} ({low:.2f} to {high:.2f}); see Evidence, Left out.</p>"
+    "<p>Do they predict what leaving training images out does? 1 would be perfect, 0 is chance. For images that "
+    "generators made, weights of patches score {score:.2f} ({low:.2f} to {high:.2f}). For other drawings, nothing does; see "
+    "Evidence, Left out.</p>"
 )
 NO_IMAGE = '<p class="status">There is no image yet; generate or upload one on the first tab.</p>'
 TRAINING, WHERE = "weight {weight}", "where it weighs"

@@ -69,7 +69,6 @@ class FolderSource:
                 text = {
                     "caption": caption_of_file(image),
                     "source": file_name(self.title),
-                    "link": (self.folder / name).resolve().as_uri(),
                 }
                 sidecar_text, notes = self._read_sidecars(name)
                 if image != name:
