@@ -96,7 +96,7 @@ def left_out(asked: Asked) -> Figure:
         showlegend=False,
     )
     figure.add_vline(x=0, line={"color": INK, "dash": "dot"})
-    finish(figure, "linear datamodeling score", "")
+    finish(figure, "score", "")  # more would be cut off on a phone
     figure.update_layout(height=90 + ROW * len(rows), margin={"t": 10})
     figure.update_yaxes(categoryorder="array", categoryarray=[row.name for row in rows][::-1])
     return figure
