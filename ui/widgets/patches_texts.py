@@ -13,5 +13,8 @@ MEASURED = (
     "generators made, weights of patches score {score:.2f} ({low:.2f} to {high:.2f}); see Evidence, Left out.</p>"
 )
 NO_IMAGE = '<p class="status">There is no image yet; generate or upload one on the first tab.</p>'
+TOO_MANY = (
+    '<p class="status">Patches are compared with {most:,} training images at most; there are {count:,}.</p>'
+)
 TRAINING, WHERE = "weight {weight}", "where it weighs"
 OTHERS = "<p class='status'>All other {count:,} training images together: {weight}.</p>"
