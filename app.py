@@ -65,7 +65,10 @@ def main(
     if services.generator is not None and services.generator.licence_notice:
         typer.echo(services.generator.licence_notice, err=True)
     services.warm_up()
-    page = build(services)
+    try:
+        page = build(services)
+    except AttributionError as error:
+        _fail(str(error))
     try:
         launch(page, services)
     except AttributionError as error:

@@ -135,7 +135,7 @@ class Session:
         @handler
         def when_in_sight(*values: Any) -> Any:
             *given, seen = values
-            return show(*given) if seen else [gr.skip()] * len(outputs)
+            return show(*given) if seen else gr.skip()  # of all outputs
 
         for tab in around:
             look = f"""(...values) => [...values.slice(0, -1), document.querySelector(

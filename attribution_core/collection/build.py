@@ -64,9 +64,7 @@ from attribution_core.retrieval.backends import check_factory
 __all__ = ["Engine", "EngineKind", "IndexOptions", "OptOutOptions", "SourceOptions", "build_collection"]
 
 DEFAULT_ENCODER = "efficientnet-lite0"
-REPEATED_ID = (
-    "another image of the source has the same id; --id-from-file puts the name of its Parquet file before it"
-)
+REPEATED_ID = "another image of the source has the same id; of Parquet files, --id-from-file keeps them apart"
 ENCODING = "encoding images"
 """Stage of the progress of a build that counts images read, before they are indexed."""
 _OWN_FILES = {LOCK, OPT_OUT_LISTS, OPTED_OUT, SKIPPED, UNMATCHED, UNMATCHED_ENTRIES, UNREAD}

@@ -97,10 +97,9 @@ class CounterfactualEvidence:
             stored = read_json(path)
             prompts = {str(style): tuple(map(str, said)) for style, said in stored["prompts"].items()}
             made, held_out = (_asked(stored[name], len(prompts)) for name in ("made", "held_out"))
-            return cls(
-                stored["training"], stored["models"], stored["date"], prompts, made, held_out, path.parent
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            training, models = int(stored["training"]), int(stored["models"])
+            return cls(training, models, str(stored["date"]), prompts, made, held_out, path.parent)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise CheckpointError(
                 f"'{path}' cannot be read ({error!r}); run `python -m pocket.counterfactual report` again."
             ) from error
@@ -117,10 +116,15 @@ class CounterfactualEvidence:
             whole = read_image(path)
         except InvalidImageError as error:
             raise CheckpointError(f"'{path}' cannot be read: {error}") from error
+        prompts = self.prompts[style]
+        if whole.size != (SIDE * len(prompts), 2 * SIDE):
+            raise CheckpointError(
+                f"'{path}' does not fit its {len(prompts)} prompts; run `python -m pocket.counterfactual report` again."
+            )
         rows = (
             [whole.crop((x, y, x + SIDE, y + SIDE)) for x in range(0, whole.width, SIDE)] for y in (0, SIDE)
         )
-        return list(zip(self.prompts[style], *rows, strict=True))
+        return list(zip(prompts, *rows, strict=True))
 
 
 def _asked(stored: Mapping[str, Any], styles: int) -> Asked:
@@ -128,7 +132,7 @@ def _asked(stored: Mapping[str, Any], styles: int) -> Asked:
         int(stored["queries"]),
         int(stored["halves"]),
         1 / styles,
-        Estimate(**stored["ceiling"]) if stored["ceiling"] else None,
+        _estimate(stored["ceiling"]) if stored["ceiling"] else None,
         tuple(_judged(row) for row in stored["methods"]),
     )
 
@@ -138,5 +142,9 @@ def _judged(row: Mapping[str, Any]) -> Judged:
     return Judged(
         str(row["method"]),
         str(row["setting"]),
-        *(Estimate(**e) for e in (row["lds"], style["right"], style["rise"], style["of_others"])),
+        *(_estimate(e) for e in (row["lds"], style["right"], style["rise"], style["of_others"])),
     )
+
+
+def _estimate(stored: Mapping[str, Any]) -> Estimate:
+    return Estimate(*(float(stored[name]) for name in ("value", "low", "high")))

@@ -98,8 +98,8 @@ def left_out(asked: Asked) -> Figure:
         showlegend=False,
     )
     figure.add_vline(x=0, line={"color": INK, "dash": "dot"})
-    finish(figure, "linear datamodeling score", "")
-    figure.update_layout(height=90 + 1.4 * ROW * len(rows), margin={"t": 10})
+    finish(figure, "score", "")  # more would be cut off on a phone
+    figure.update_layout(height=90 + 1.4 * ROW * len(rows), margin={"t": 40})  # below the label of the plot
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return figure
 

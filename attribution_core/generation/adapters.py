@@ -76,7 +76,9 @@ class Adapter:
         that cannot be used, `InvalidInputError` for a pipeline that takes none; the pipeline is then of no use.
         """
         tensors, metadata = _read(self.path)
-        if any(not tensor.isfinite().all() for tensor in tensors.values()):
+        if any(
+            not tensor.float().isfinite().all() for tensor in tensors.values()
+        ):  # 8-bit floats have no isfinite
             raise CheckpointError(f"'{self.path}' holds numbers that are not finite; get the file again.")
         if self.kind is AdapterKind.LORA:
             self._add_lora(pipeline, tensors, metadata)
@@ -97,7 +99,7 @@ class Adapter:
                 "name the generator that it belongs to as the base."
             )
         try:
-            pipeline.load_textual_inversion({self.token: rows})
+            pipeline.load_textual_inversion({self.token: rows.float()})
         except ValueError as error:
             raise CheckpointError(
                 f"the textual inversion '{self.path}' cannot be used ({first_line(error)})."

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from attribution_core.errors import (
     AttributionError,
@@ -97,6 +97,17 @@ def test_an_adapter_is_part_of_what_made_an_image(folder: Path, tmp_path: Path) 
     assert second.recipe.generator == f"{plain.name} + mine"
     assert second.recipe.generator_sha256 not in ("", first.recipe.generator_sha256)
     assert second.image.tobytes() != first.image.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["lora", "textual inversion"])
+def test_a_file_of_8_bit_floats_is_applied(folder: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "toy.safetensors"
+    if kind == "lora":
+        save_lora(path)
+    else:
+        save_file({"<toy>": torch.ones(32)}, path)
+    save_file({name: tensor.to(torch.float8_e4m3fn) for name, tensor in load_file(path).items()}, path)
+    Generator.open(folder, "cpu", Adapter.open(path)).load()
 
 
 def test_a_textual_inversion_adds_its_word(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.estimates import Estimate
 from attribution_core.common.files import write_json_atomic
+from attribution_core.common.json_text import read_json
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, UnknownNameError
 from attribution_core.evidence.counterfactual import FILE, CounterfactualEvidence, sheet
@@ -329,7 +330,16 @@ def test_sheets_show_each_style_with_and_without_it(plan: Plan, tmp_path: Path) 
     (tmp_path / "evidence" / sheet("noto")).write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="cannot be read"):
         evidence.pairs("noto")
-    (tmp_path / "evidence" / FILE).write_text("{}")
-    with pytest.raises(CheckpointError, match="report` again"):
-        CounterfactualEvidence.open(tmp_path)
+    Image.new("RGB", (128, 256)).save(tmp_path / "evidence" / sheet("noto"))
+    with pytest.raises(CheckpointError, match=f"does not fit its {WITHOUT_CONCEPT} prompts"):
+        evidence.pairs("noto")
+    stored = read_json(tmp_path / "evidence" / FILE)
+    for damaged in (
+        {},
+        stored | {"prompts": {}},
+        stored | {"made": asked | {"ceiling": row | {"low": None}}},
+    ):
+        write_json_atomic(tmp_path / "evidence" / FILE, damaged)
+        with pytest.raises(CheckpointError, match="report` again"):
+            CounterfactualEvidence.open(tmp_path)
     assert CounterfactualEvidence.open(tmp_path / "nowhere") is None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from attribution_core.common.files import write_json_atomic
 from tests.support.fakes import fake_collection
 from tools.serve import ROOT, serve
 
@@ -43,6 +44,28 @@ def test_a_mistake_ends_with_its_reason_and_code_two(
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("damaged", ["counterfactual.json", "without/noto.webp"])
+def test_damaged_evidence_is_one_line(tmp_path: Path, damaged: str) -> None:
+    fake_collection(tmp_path / "shapes", n=10)
+    evidence = tmp_path / "shapes/evidence"
+    (evidence / "without").mkdir(parents=True)
+    asked = {"queries": 1, "halves": 1, "ceiling": None, "methods": []}
+    found = {
+        "training": 1,
+        "models": 1,
+        "date": "",
+        "prompts": {"noto": ["owl"]},
+        "made": asked,
+        "held_out": asked,
+    }
+    write_json_atomic(evidence / "counterfactual.json", found)
+    (evidence / damaged).write_text("damaged")
+    done = start("--collection", str(tmp_path / "shapes"), "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and f"{damaged}' cannot be read" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
+import pytest
 from PIL import Image
 
 from attribution_core.analyses.patches import PatchAttribution
@@ -12,6 +14,9 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.evidence.counterfactual import CounterfactualEvidence
 from attribution_core.settings import Settings
 from tests.support.fakes import fake_collection
+from ui.services.app import Services
+from ui.session import Session
+from ui.tabs import patches
 from ui.widgets import patches_html as html
 
 
@@ -40,3 +45,15 @@ def test_the_head_says_what_was_measured() -> None:
     row = next(row for row in evidence.made.methods if row.method == "patches")
     assert f"{row.lds.value:.2f}" in html.head(evidence) and "predict" in html.head(evidence)
     assert "predict" not in html.head(None)
+
+
+def test_too_many_training_images_are_said_and_not_that_there_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_collection(tmp_path / "shapes", 12)
+    services = Services.open(Settings(collection=tmp_path / "shapes"))
+    monkeypatch.setattr(patches, "MOST", 11)
+    with gr.Blocks() as page:
+        patches.build(services, Session(services))
+    said = [block.value for block in page.blocks.values() if block.elem_id == "patches-found"]
+    assert "11 training images at most" in said[0] and "there are 12" in said[0] and not page.fns

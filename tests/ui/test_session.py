@@ -28,4 +28,4 @@ def test_a_part_is_drawn_when_it_or_the_tab_around_it_is_chosen_and_nothing_wher
         "the page says which part was chosen before"
     )
     assert own.fn(7) == outer.fn(7, True) == [7, 2]
-    assert outer.fn(7, False) == [gr.skip(), gr.skip()]
+    assert outer.fn(7, False) == gr.skip(), "a list would be the value of a single output"

@@ -152,7 +152,7 @@ class Services:
             cls(settings, Collection.open(other), None) for other in settings.compare_with
         )
         # Damaged evidence is said at once, not by a page that does not open.
-        _ = services.evidence, services.memorization_evidence
+        _ = services.evidence, services.memorization_evidence, services.counterfactual
         return services
 
     def attributor(self, method: str | None = None) -> Attributor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from attribution_core.analyses.patches import MOST
 from ui.handler import handler
 from ui.server.lanes import VIEWS
 from ui.services.app import Query, Services
@@ -17,6 +18,10 @@ _SHOWN = 8
 def build(services: Services, session: Session) -> None:
     """Draw the part and wire it."""
     gr.HTML(html.head(services.counterfactual), elem_id="patches-words")
+    count = len(services.collection.corpus)
+    if count > MOST:
+        gr.HTML(texts.TOO_MANY.format(most=MOST, count=count), elem_id="patches-found")
+        return
     found = gr.HTML(texts.NO_IMAGE, elem_id="patches-found")
 
     @handler

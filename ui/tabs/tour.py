@@ -36,7 +36,8 @@ def build(tour: TourServices, page: gr.Blocks) -> None:
                         gr.HTML(words.WHAT_NOW, elem_id="tour-what-now")
                     with gr.Row():
                         if number > 1:
-                            _button("Back", f"tour-back-{number}").click(None, js=words.BACK, **_QUIET)
+                            back = _button("Back", f"tour-back-{number}")
+                            back.click(None, js=words.back(number - 1), **_QUIET)
                         if number < len(kinds):
                             _goes(_button("Next", f"tour-next-{number}", "primary"), tour=str(number + 1))
                         else:

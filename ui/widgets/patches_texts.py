@@ -10,9 +10,12 @@ WHAT = (
 )
 MEASURED = (
     "<p>Do they predict what leaving training images out does? 1 would be perfect, 0 is chance. For images that "
-    "generators made, weights of patches score {score:.2f} ({low:.2f} to {high:.2f}). For other drawings, nothing does; see "
-    "Evidence, Left out.</p>"
+    "generators made, weights of patches score {score:.2f} ({low:.2f} to {high:.2f}). For other drawings, nothing "
+    "does; see Evidence, Left out.</p>"
 )
 NO_IMAGE = '<p class="status">There is no image yet; generate or upload one on the first tab.</p>'
+TOO_MANY = (
+    '<p class="status">Patches are compared with {most:,} training images at most; there are {count:,}.</p>'
+)
 TRAINING, WHERE = "weight {weight}", "where it weighs"
 OTHERS = "<p class='status'>All other {count:,} training images together: {weight}.</p>"

@@ -45,14 +45,17 @@ WATCH_ADDRESS = f"""() => {{
 
 `tour` in the address names the stop, and `?tour` is the first: every stop is a step in the browser's history.
 """
-BACK = """() => {
+
+
+def back(stop: int) -> str:
+    """A script that goes to this stop: what the browser's Back does, unless the page was opened on the next one."""
+    return f"""() => {{
   if (history.state?.tour) return history.back();
   const url = new URL(location.href);
-  url.searchParams.set('tour', Number(url.searchParams.get('tour')) - 1);
+  url.searchParams.set('tour', {stop});
   history.replaceState(null, '', url);
   dispatchEvent(new PopStateEvent('popstate'));
-}"""
-"""To the stop before: what the browser's Back does, unless the page was opened on this stop."""
+}}"""
 
 
 def show(count: int) -> str:
