@@ -78,6 +78,12 @@ def index(
         str | None,
         typer.Option(help="Threshold for near-duplicates: 0 (identical) to 0.5, or off; default: 0.1."),
     ] = None,
+    copy_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="What tells copies: pocket-sscd (for drawings) or sscd (for photographs); default: none."
+        ),
+    ] = None,
     opt_out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -128,6 +134,7 @@ def index(
         "--factory": factory,
         "--store": store,
         "--near-duplicates": near_duplicates,
+        "--copy-encoder": copy_encoder,
     }
     for option in (name for name, value in fixed.items() if add and value is not None):
         raise CheckpointError(f"{option} cannot be changed with --add; the collection keeps its own.")
@@ -159,7 +166,7 @@ def index(
                     read_as=read_as,
                     id_from_file=id_from_file,
                 ),
-                index=IndexOptions(factory_or_store(factory, store), threshold),
+                index=IndexOptions(factory_or_store(factory, store), threshold, copy_encoder),
                 engine=Engine(engine, workers),
                 opt_outs=OptOutOptions(opt_out or (), opt_out_policy, even_if_opted_out),
                 on_progress=on_progress,

@@ -44,7 +44,7 @@ from attribution_core.collection.opt_outs import (
     record_lists,
     write_unmatched,
 )
-from attribution_core.collection.options import Engine, EngineKind, IndexOptions
+from attribution_core.collection.options import COPY_ENCODER, Engine, EngineKind, IndexOptions
 from attribution_core.collection.ray import cluster as ray_cluster
 from attribution_core.collection.ray import engine as ray_engine
 from attribution_core.collection.sources.item import Source, SourceItem
@@ -105,7 +105,7 @@ def build_collection(
         add: Add to the collection in `out`, which keeps its encoder, mappers and index options.
         device: "auto", "cpu", "cuda" or "mps".
         source: How to read the images, and a table of metadata.
-        index: The kind of index, and what counts as near-duplicates.
+        index: The kind of index, what counts as near-duplicates, and what tells copies.
         engine: What encodes; this program by default.
         opt_outs: Lists of images that must not be trained on, and what is done with these and with images that say so
             themselves; by default, the latter are left out.
@@ -204,10 +204,11 @@ def _reindex(layout: CollectionLayout, index: IndexOptions, on_progress: OnProgr
     """Apply other index options to a complete collection; no image is encoded."""
     editions.tidy(layout)
     editions.discard_build(layout)
-    changes = {"factory": index.factory, "near_duplicates": {"threshold": index.near_duplicates}}
+    changes = index.in_card
     same = (
         layout.card["factory"] == index.factory
         and layout.card["near_duplicates"]["threshold"] == index.near_duplicates
+        and index.copy_encoder in (None, layout.card.get(COPY_ENCODER))
     )
     collection = (
         Collection.open(layout.folder)
@@ -401,8 +402,7 @@ class Build:
                 "what": f"collection of the images in '{self.source.title}'",
                 "name": self.source.title,
                 "encoder": pair.encoder,
-                "factory": index.factory,
-                "near_duplicates": {"threshold": index.near_duplicates},
+                **index.in_card,
                 "built": self.digest,
             }
             collection = editions.publish(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from attribution_core.corpus.near_duplicates import LARGEST, THRESHOLD
+from attribution_core.encoding.encoders import ENCODERS
 from attribution_core.errors import InvalidInputError, unknown_name
 from attribution_core.retrieval.backends import AUTO, check_factory
+
+COPY_ENCODER = "copy_encoder"
+"""Key of the copy-detection encoder in a collection's card."""
 
 
 @dataclass(frozen=True)
@@ -15,20 +20,33 @@ class IndexOptions:
     """What can be changed later without encoding an image again.
 
     factory: as in `TrainingIndex.build`. near_duplicates: images up to this distance count
-    as one work, 0 to 0.5; None groups none. Raises `InvalidInputError` if it is out of range or the address is not
-    valid, `UnknownNameError` for an unknown factory.
+    as one work, 0 to 0.5; None groups none. copy_encoder: tells copies of the images; None names none, or keeps the
+    collection's own. Raises `InvalidInputError` if a number is out of range or the address is not valid,
+    `UnknownNameError` for an unknown factory or encoder.
     """
 
     factory: str = AUTO
     near_duplicates: float | None = THRESHOLD
+    copy_encoder: str | None = None
 
     def __post_init__(self) -> None:
-        """Check both, and write the factory as cards do."""
+        """Check all, and write the factory as cards do."""
         if self.near_duplicates is not None and not 0 <= self.near_duplicates <= LARGEST:
             raise InvalidInputError(
                 f"near_duplicates is {self.near_duplicates:g}, expected 0 to {LARGEST:g}, or off."
             )
+        if self.copy_encoder is not None and self.copy_encoder not in ENCODERS:
+            raise unknown_name("copy encoder", self.copy_encoder, ENCODERS)
         object.__setattr__(self, "factory", check_factory(self.factory))
+
+    @property
+    def in_card(self) -> dict[str, Any]:
+        """The entries of a collection's card."""
+        card: dict[str, Any] = {
+            "factory": self.factory,
+            "near_duplicates": {"threshold": self.near_duplicates},
+        }
+        return card if self.copy_encoder is None else {**card, COPY_ENCODER: self.copy_encoder}
 
 
 class EngineKind(StrEnum):

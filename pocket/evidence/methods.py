@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import typer
 
 from attribution_core.add_one_in.evaluation import rank_agreement, to_csv, to_json, to_markdown
-from attribution_core.analyses.memorization.copies import KEY as COPY_ENCODER
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.layout import CollectionLayout
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.common.cards import read_card
 from attribution_core.common.files import atomic_path, write_json_atomic
 from attribution_core.evidence.benchmark import FILE

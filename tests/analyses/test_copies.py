@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from attribution_core.analyses.memorization.copies import (
-    KEY,
     CopyIndex,
     copy_encoder,
     is_stored,
@@ -18,6 +17,7 @@ from attribution_core.analyses.memorization.copies import (
 )
 from attribution_core.analyses.memorization.occlusion import occlusion_maps
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.common.cards import write_card
 from attribution_core.common.progress import Progress
 from attribution_core.encoding.encoders import SHIPPED, load_encoder
@@ -91,7 +91,7 @@ def test_search_is_what_numpy_says_stored_or_encoded(tmp_path: Path) -> None:
         pair,
         mapped.index,
         mapped.calibrator,
-        {KEY: ENCODER},
+        {COPY_ENCODER: ENCODER},
     )
     assert not is_stored(collection)
     seen: list[Progress] = []
@@ -117,7 +117,7 @@ def test_without_a_copy_encoder_it_says_how_to_name_one(tmp_path: Path) -> None:
     assert copy_encoder(plain) is None and not is_stored(plain)
     with pytest.raises(InvalidInputError, match=r'"copy_encoder": "pocket-sscd"'):
         CopyIndex.open(plain)
-    write_card(plain.path, {**plain.card, KEY: "pocket-sccd"})
+    write_card(plain.path, {**plain.card, COPY_ENCODER: "pocket-sccd"})
     with pytest.raises(UnknownNameError, match="pocket-sscd"):
         CopyIndex.open(Collection.open(plain.path))
 

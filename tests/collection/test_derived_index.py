@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_core.analyses.memorization.copies import KEY, CopyIndex, is_stored
+from attribution_core.analyses.memorization.copies import CopyIndex, is_stored
 from attribution_core.collection import derived_index
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.common.cards import write_card
 from attribution_core.common.progress import Progress
 from attribution_core.corpus.corpus import Corpus
@@ -141,7 +142,7 @@ def test_copies_are_told_through_it(folder: Path, cache: Path) -> None:
     weight = np.full(768, 2, np.float32)
     head = Head(weight, np.zeros(768, np.float32))
     MapperPair(head, head, ENCODER, MapperKind.CHANNEL).save(folder / "mappers")
-    write_card(folder, {**Collection.open(folder).card, KEY: ENCODER})
+    write_card(folder, {**Collection.open(folder).card, COPY_ENCODER: ENCODER})
     collection = Collection.open(folder)
     assert not is_stored(collection)
     seen: list[Progress] = []

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attribution_core.analyses.memorization.verdict import Memorization
 from attribution_core.attribution.attributor import Attributor
 from attribution_core.attribution.groups import group
 from attribution_core.collection import shards
@@ -23,6 +24,7 @@ from attribution_core.collection.build import IndexOptions, SourceOptions, build
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.editions import remove_images
 from attribution_core.collection.layout import CollectionLayout, exclusive
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError, InvalidInputError, UnknownNameError
 from attribution_core.retrieval import backends
@@ -234,6 +236,20 @@ def test_near_duplicates_are_one_work_in_what_is_attributed(tmp_path: Path) -> N
         assert len(set(again.collection.corpus.works.values())) == sets
     removed = remove_images(tmp_path / "mine", ["005.png"]).collection
     assert removed.corpus.works == {}
+
+
+def test_what_tells_copies_is_named_later_without_reading_an_image_and_stays(
+    mine: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    assert not Memorization(Collection.open(mine), "cpu").is_possible
+    for options in (IndexOptions(copy_encoder=ENCODER), IndexOptions()):
+        collection = build_collection(first, mine, encoder=ENCODER, index=options).collection
+        assert collection.card[COPY_ENCODER] == ENCODER
+    added = build_collection(folder_of(tmp_path / "more", range(20, 23)), mine, add=True).collection
+    assert Memorization(added, "cpu").is_possible
+    verdict = Memorization(added, "cpu").check(shape_image(20))
+    assert added.corpus.credit(int(verdict.ids[0])).id == "020.png"
 
 
 def test_a_damaged_list_of_near_duplicates_is_said(mine: Path) -> None:

@@ -25,6 +25,7 @@ def test_the_defaults_are_those_of_the_command() -> None:
         ),
         (IndexOptions, {"near_duplicates": float("nan")}, InvalidInputError, "near_duplicates is nan"),
         (IndexOptions, {"factory": "Flt"}, UnknownNameError, "did you mean 'Flat'"),
+        (IndexOptions, {"copy_encoder": "pocket-scd"}, UnknownNameError, "did you mean 'pocket-sscd'"),
         (Engine, {"kind": "rya"}, UnknownNameError, "did you mean 'ray'"),
         (Engine, {"workers": 2}, InvalidInputError, "the engine 'local' has none"),
         (Engine, {"kind": "ray", "workers": 0}, InvalidInputError, "expected at least 1"),

@@ -15,9 +15,9 @@ from attribution_core.add_one_in.cases import encode_case, read_manifest
 from attribution_core.add_one_in.evaluation import evaluate
 from attribution_core.add_one_in.image_store import ImageStore
 from attribution_core.add_one_in.reliability import reliability
-from attribution_core.analyses.memorization.copies import KEY
 from attribution_core.attribution.attributor import Added, Attributor
 from attribution_core.collection.collection import Collection
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.common.cards import write_card
 from attribution_core.common.estimates import over_models
 from attribution_core.common.files import write_json_atomic
@@ -96,7 +96,7 @@ def fake_collection(folder: Path, n: int = 200, temperature: float | None = 0.02
 def copying_collection(folder: Path, n: int = 60) -> Collection:
     """The same with a copy encoder."""
     collection = fake_collection(folder, n)
-    write_card(folder, {**collection.card, KEY: ENCODER})
+    write_card(folder, {**collection.card, COPY_ENCODER: ENCODER})
     return Collection.open(folder)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from attribution_core.collection.collection import Collection
 from attribution_core.collection.encode import encode_corpus
+from attribution_core.collection.options import COPY_ENCODER
 from attribution_core.common.arrays import normalized, whole
 from attribution_core.common.cards import CARD_NAME, read_card
 from attribution_core.common.json_text import read_json
@@ -20,11 +21,10 @@ from attribution_core.encoding.encoders import ENCODERS, SHIPPED, Encoder, load_
 from attribution_core.errors import CheckpointError, CollectionMismatchError, InvalidInputError, unknown_name
 from attribution_core.retrieval.index import TrainingIndex
 
-KEY = "copy_encoder"
-"""Key of the copy-detection encoder in a collection's card."""
 HOW_TO_ADD = (
-    f"this collection names no encoder that tells copies, so nothing can be said about copies; add "
-    f'"{KEY}": "pocket-sscd" (for drawings) or "{KEY}": "sscd" (for photographs) to its card.json.'
+    "this collection names no encoder that tells copies, so nothing can be said about copies; run its 'index' command "
+    "again with --copy-encoder pocket-sscd (for drawings) or --copy-encoder sscd (for photographs), or, where it has "
+    f'none, add "{COPY_ENCODER}": "pocket-sscd" to its card.json.'
 )
 _BLOCK = 64  # images between two words on progress
 _FACTORY = "SQ8x2"
@@ -88,7 +88,7 @@ def threshold_of(encoder: str, report: Path | None = None) -> Threshold | None:
 
 def copy_encoder(collection: Collection) -> str | None:
     """The collection's copy-detection encoder; None where its card names none. Raises `UnknownNameError`."""
-    name = collection.card.get(KEY)
+    name = collection.card.get(COPY_ENCODER)
     if name is not None and name not in ENCODERS:
         raise unknown_name("copy encoder", str(name), ENCODERS)
     return name
