@@ -142,6 +142,9 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tests").mkdir()
     fake_benchmark(folder / "tests")
     assert _run(["index", folder / "images", "--out", folder / "mine", *_INDEXED]).exit_code == 0
+    # At its first run, UMAP keeps compiled code beside its own package, where there is room.
+    shutil.copytree(folder / "shapes", folder / "mapped")
+    assert _run(["map", folder / "mapped"]).exit_code == 0
     return folder
 
 
