@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -32,7 +33,7 @@ def build(services: Services, session: Session) -> None:
     asked = gr.Radio(list(_ASKED), value=texts.MADE, label=texts.ASKED, elem_id="left-out-asked")
     plot = gr.Plot(figures.left_out(found.made), label=texts.PLOT, elem_id="left-out-lds")
     table = gr.HTML(html.table(found.made), elem_id="left-out-table")
-    gr.HTML(texts.LIMITS.format(date=found.date), elem_id="left-out-limits")
+    gr.HTML(texts.LIMITS.format(date=escape(found.date)), elem_id="left-out-limits")
 
     @handler
     def show_pairs(style: str) -> str:
