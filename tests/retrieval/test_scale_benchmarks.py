@@ -12,7 +12,8 @@ from benchmarks.stores import rows
 def test_a_kind_of_index_is_compared_with_the_released_path(factory):
     figures = scale.measure(factory, rows(3000, 16, 1), rows(5, 16, 0), runs=2, batch=3, top=5)
     assert (figures["rows"], figures["recall"], figures["intervals_hold"]) == (3000, 1.0, 1.0)
-    assert figures["times_as_fast"] == pytest.approx(figures["peer_ms"] / figures["one_ms"], rel=0.2)
+    ratio = figures["peer_ms"] / figures["one_ms"]  # all three are rounded
+    assert figures["times_as_fast"] == pytest.approx(ratio, rel=0.2, abs=0.15)
     assert figures["bytes_per_value"] >= 2
 
 
