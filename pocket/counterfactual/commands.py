@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import typer
 from diffusers import AutoencoderTiny
-from PIL import Image
 
 from attribution_core.collection.layout import CollectionLayout
 from attribution_core.common.files import atomic_path, write_json_atomic
@@ -32,12 +31,12 @@ from pocket.counterfactual.scores import Images, joined
 from pocket.generator.autoencoder import encode
 from pocket.generator.commands import text_model, text_states
 from pocket.generator.denoiser import TrainingSet
-from pocket.generator.looks import SIDE
+from pocket.generator.looks import plain_look
 from pocket.training import say, set_up_log, training_device
 
 WORK = Path(".work/counterfactual")
 CORPUS = Path(".work/corpus2")
-SECOND_EDITION = Path("pocket/second_edition")
+SECOND_EDITION = Path("pocket/second_edition")  # unfinished weights: nothing that ships is made from them
 COLLECTION = Path("checkpoints/pocket")
 Folder = Annotated[Path, typer.Option(help="Folder of models and measurements.")]
 CorpusFolder = Annotated[Path, typer.Option(help="The second edition's corpus.")]
@@ -54,12 +53,11 @@ def data_of(corpus: Corpus, device: torch.device) -> Data:
     plan, vae, (tokenizer, encoder) = plan_of(corpus), autoencoder().to(device), text_model(WORK)
 
     def examples(rows: np.ndarray) -> TrainingSet:
-        images = [corpus.image(int(row)).resize((SIDE, SIDE), Image.Resampling.LANCZOS) for row in rows]
-        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.stack([plain_look(corpus.image_bytes(int(row))) for row in rows]))
         short, long, empty = (
             text_states(tokenizer, encoder, texts) for texts in (*captions_of(corpus, rows), [""])
         )
-        latents = encode(vae, pixels.contiguous(), device) * vae.config.scaling_factor
+        latents = encode(vae, pixels, device) * vae.config.scaling_factor
         return TrainingSet(latents, short, long, empty, torch.arange(len(rows)))
 
     return Data(plan, examples(plan.rows), examples(plan.held_out))

@@ -38,7 +38,7 @@ from attribution_core.corpus.corpus import Corpus
 from attribution_core.errors import CheckpointError
 from pocket.corpus.make import TAGS
 from pocket.corpus.sources import ADDED_ICON_SETS, CLIP_ART, ICON_SETS, Part
-from pocket.counterfactual.commands import captions_of, data_of
+from pocket.counterfactual.commands import CORPUS, SECOND_EDITION, captions_of, data_of
 from pocket.counterfactual.data import Packed
 from pocket.generator.autoencoder import encode, psnr
 from pocket.generator.captions import SLOTS
@@ -52,11 +52,7 @@ from pocket.generator.quantization import dequantize, quantize
 from pocket.gpu.training import COUNTERFACTUAL, PIECES, START, Bundle, run, seconds_of
 from pocket.training import say, set_up_log, training_device
 
-CORPUS = Path(".work/corpus2")
 BUNDLE = Path(".gpu")
-SECOND_EDITION = Path(
-    "pocket/second_edition"
-)  # weights that are not finished: nothing that ships is made from them
 WHEELS = ("diffusers", "importlib_metadata")  # pure Python, and missing on such machines
 TRAINED_ON = tuple(s for s in (*ICON_SETS, *ADDED_ICON_SETS, CLIP_ART) if s.part is Part.CORE)
 CODE = ("pocket", "attribution_core")
